@@ -1,0 +1,122 @@
+"""What one cycle decided: the single object that `why`, acks and telemetry show."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from agent.core.durable import Durable
+
+
+class Mode(StrEnum):
+    """The states of facts/safety.md 3."""
+
+    INIT = "init"
+    SELF_TEST = "self_test"
+    STANDBY = "standby"
+    LOCAL = "local"
+    DISPATCHED = "dispatched"
+    BACKUP = "backup"
+    DEGRADED = "degraded"
+    FAULT = "fault"
+    LOCKOUT = "lockout"
+
+
+class Side(StrEnum):
+    """Which way a limit binds."""
+
+    CHARGE = "charge"
+    DISCHARGE = "discharge"
+    BOTH = "both"
+
+
+@dataclass(frozen=True, slots=True)
+class LimitValue:
+    """One limit as it stands now. `cap_w` >= 0 is what it leaves on `side`; `sentence` says why, with values and units."""
+
+    id: str
+    side: Side
+    cap_w: int
+    sentence: str
+    owner: str  # "homeowner" | "site" | "bms" | "inverter" | "agent" | "utility"
+
+
+@dataclass(frozen=True, slots=True)
+class FaultValue:
+    """One active fault of the table: `severity` and `remedy` are the table's words."""
+
+    id: str
+    severity: str
+    sentence: str
+    remedy: str
+    since_ns: int
+
+
+class Intent(StrEnum):
+    """What the gate is asked to do; nothing else reaches a device."""
+
+    POWER = "power"
+    CLEAR = "clear"
+    STOP = "stop"
+    FLOOR = "floor"
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One intent for the inverter. `value`: W for POWER, permille for FLOOR, else 0."""
+
+    intent: Intent
+    value: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Asked, given, and what bound. `given_w` None = released: the inverter runs in its own mode and we write no power."""
+
+    at_ns: int
+    mode: Mode
+    source: str  # who asked: "dispatch:<id>", "cure:<name>", "reserve", "self_consumption", "none", ...
+    asked_w: int | None
+    given_w: int | None
+    lo_w: int  # permit, <= 0 <= hi_w
+    hi_w: int
+    binding: LimitValue | None  # the limit that made given differ from asked; None = nothing did
+    limits: tuple[LimitValue, ...]  # every limit, evaluated
+    faults: tuple[FaultValue, ...]
+    reserve_permille: int  # effective
+    soc_lo_permille: int | None
+    soc_hi_permille: int | None
+    grid: str  # "connected" | "islanded" | "unknown"
+    load_w: int | None
+    command_id: str | None
+    stated_end_s: int  # promise 3: our setpoint ends within this many seconds if anything dies
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One row for the outbox. `kind`: "ack" | "event" | "settlement". Body: JSON scalars, wire names with units."""
+
+    kind: str
+    body: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """Durable and rows that go to the disk in one transaction; `Committed(id)` is an input of a later cycle."""
+
+    id: int
+    durable: Durable
+    records: tuple[Record, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """All that a cycle may cause. `notices` are sentences for the log; `wake_ns` asks for an earlier next cycle."""
+
+    decision: Decision
+    writes: tuple[Write, ...]
+    commit: Commit | None
+    notices: tuple[str, ...] = ()
+    wake_ns: int | None = None

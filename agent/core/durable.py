@@ -1,0 +1,89 @@
+"""What must survive a crash: one value, an output of `step`, committed in one transaction with its outbox rows.
+
+`to_json` and `from_json` are the only text form; `from_json` raises ValueError for anything it did not write.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+
+from agent.core.command import Command, CommandKind, CommandState, RampClass
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Replay window of one stream (issuer, kid, audience): highest sequence number and a bitmap of the 64 up to it
+    (bit 0 = `high` itself)."""
+
+    high: int
+    bitmap: int
+
+
+@dataclass(frozen=True, slots=True)
+class CommandRecord:
+    """A command that was accepted, and where its life stands."""
+
+    command: Command
+    state: CommandState
+    reason: str | None
+    accepted_ms: int  # wall
+    accepted_ns: int  # monotonic, valid while `kernel_boot` is the same
+    start_ns: int  # monotonic time at which to begin
+    end_ns: int  # last moment to act
+    kernel_boot: str
+    started: bool = False  # a `started` ack was committed
+    delivered_mwh: int = 0  # energy at the battery since start, + discharge, milliwatt-hours
+
+
+@dataclass(frozen=True, slots=True)
+class Durable:
+    """Everything the next boot needs."""
+
+    version: int = 1
+    windows: tuple[tuple[str, Window], ...] = ()
+    commands: tuple[CommandRecord, ...] = ()  # active, and terminal ones until their id may be forgotten
+    cancelled: tuple[tuple[str, int], ...] = ()  # ids cancelled before they were seen, and the wall ms to remember them until
+    starts_ms: tuple[int, ...] = ()  # wall times of recent daemon starts (crash loop)
+    clean_stop: bool = False  # the last stop was clean
+    stopped_by: str | None = None  # `batteryctl stop`: who; None = running
+    lockout: str | None = None  # reason; only a technician clears it
+    latches: tuple[str, ...] = ()  # fault ids that wait for a technician
+    floor_alarm: bool = field(default=False)  # the device's own floor was changed by another hand
+
+
+def to_json(durable: Durable) -> str:
+    """Compact JSON with sorted keys."""
+    return json.dumps(dataclasses.asdict(durable), separators=(",", ":"), sort_keys=True)
+
+
+def from_json(text: str) -> Durable:
+    """Inverse of `to_json`. ValueError on anything else."""
+    try:
+        raw = json.loads(text)
+        if raw["version"] != 1:
+            raise ValueError(f"state is of version {raw['version']!r}, this program reads version 1")
+        return Durable(
+            version=1,
+            windows=tuple((str(k), Window(int(w["high"]), int(w["bitmap"]))) for k, w in raw["windows"]),
+            commands=tuple(_record(r) for r in raw["commands"]),
+            cancelled=tuple((str(i), int(t)) for i, t in raw["cancelled"]),
+            starts_ms=tuple(int(t) for t in raw["starts_ms"]),
+            clean_stop=bool(raw["clean_stop"]),
+            stopped_by=raw["stopped_by"],
+            lockout=raw["lockout"],
+            latches=tuple(str(x) for x in raw["latches"]),
+            floor_alarm=bool(raw["floor_alarm"]),
+        )
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"stored state is not readable: {error!r}") from error
+
+
+def _record(raw: dict[str, object]) -> CommandRecord:
+    values = dict(raw)
+    command = dict(values.pop("command"))  # type: ignore[call-overload]  # checked by the constructors below
+    command["kind"] = CommandKind(command["kind"])
+    command["ramp"] = RampClass(command["ramp"])
+    values["state"] = CommandState(values["state"])
+    return CommandRecord(command=Command(**command), **values)  # type: ignore[arg-type]  # a wrong key raises TypeError

@@ -1,0 +1,120 @@
+"""What one cycle sees: frozen once, by `agent.control`, from the latest of everything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from agent.core.command import Command
+from agent.core.durable import Window
+from drivers.readings import BatteryReading, Capability, DeviceRole, InverterReading, MeterReading
+
+
+class ClockTrust(StrEnum):
+    """How far the wall clock may be believed (DESIGN 2)."""
+
+    SYNCED = "synced"
+    HOLDOVER = "holdover"
+    UNTRUSTED = "untrusted"
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """Wall time (UTC ms) and its trust; ids of the kernel's boot and of this start of the daemon."""
+
+    wall_ms: int
+    trust: ClockTrust
+    kernel_boot: str
+    boot: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reserve:
+    """The homeowner's reserve as its file has it. `source`: "file", "unreadable" or "new" (both = 1000)."""
+
+    permille: int
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """How a device stands (see drivers.events.Presence for the words)."""
+
+    name: str
+    role: DeviceRole
+    presence: str
+    capability: Capability | None
+
+
+# --- events, in the order in which they came --------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class CommandIn:
+    """A verified command that passed the replay window; `windows` are the streams' windows that now include it."""
+
+    command: Command
+    windows: tuple[tuple[str, Window], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FreshTime:
+    """A signed time echoed this boot's nonce: from now on new dispatch may be accepted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """The commit of that id is on the disk."""
+
+    commit_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class CommitFailed:
+    """The commit of that id did not happen and will not."""
+
+    commit_id: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class WriteDone:
+    """A write of the gate ended. `write_class` is a word of drivers.events.WriteClass in lower case, `outcome` one of WriteOutcome."""
+
+    device: str
+    write_class: str
+    value: int
+    outcome: str
+    sent_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class LocalStop:
+    """`batteryctl stop`: end dispatch, release, stay so until resume."""
+
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class LocalResume:
+    """`batteryctl resume`: also acknowledges latches and lockout when BMS and inverter answer."""
+
+    by: str
+
+
+Event = CommandIn | FreshTime | Committed | CommitFailed | WriteDone | LocalStop | LocalResume
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """One cycle's world. Readings are the latest of each device, ages are `now_ns - at_ns`. `draw` is 32 random bits."""
+
+    now_ns: int
+    clock: Clock
+    batteries: tuple[BatteryReading, ...]
+    inverters: tuple[InverterReading, ...]
+    meters: tuple[MeterReading, ...]
+    devices: tuple[Device, ...]
+    reserve: Reserve
+    events: tuple[Event, ...]
+    disk_ok: bool
+    link_up: bool
+    draw: int

@@ -1,0 +1,76 @@
+"""Everything the core is configured with: frozen, integer, checked once by `agent.config`.
+
+Defaults are those of docs/design.md; a configuration may be stricter, only one marked `demo` may shorten timers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+S = 1_000_000_000  # ns in a second
+
+Table = tuple[tuple[int, int], ...]  # (x, permille of nameplate), x ascending, piecewise linear, flat outside
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What the electrician signed for. W are magnitudes >= 0."""
+
+    nameplate_charge_w: int
+    nameplate_discharge_w: int
+    capacity_wh: int
+    import_limit_w: int
+    export_limit_w: int
+
+
+@dataclass(frozen=True, slots=True)
+class Timers:
+    """Durations in ns unless the name says otherwise."""
+
+    cycle_ns: int = 1 * S
+    stale_battery_ns: int = 5 * S
+    stale_inverter_ns: int = 5 * S
+    stale_meter_ns: int = 3 * S
+    stale_grid_ns: int = 2 * S  # positive evidence of the grid must be this fresh for any power write
+    write_ns: int = 1 * S  # command slot to last byte, worst case
+    reversion_s: int = 60  # written with every setpoint where the device has a timer
+    refresh_ns: int = 15 * S  # lease renewal, <= a quarter of the reversion time
+    release_delay_ns: int = 30 * S  # a lost BMS holds zero this long, then we release
+    hold_ns: int = 30 * S  # a limit that lifts stays this long before power returns
+    recover_good_ns: int = 30 * S  # DEGRADED -> STANDBY after this long without a fault, doubled per re-entry
+    recover_max_ns: int = 900 * S
+    fault_clear_ns: int = 60 * S
+    grid_dwell_ns: int = 300 * S  # grid good for this long before we act again
+    grid_jitter_ns: int = 300 * S  # plus a random part of this
+    actuation_ns: int = 10 * S  # how long power may differ from the setpoint before it is a fault
+    command_repeat_ack_ns: int = 10 * S
+
+
+@dataclass(frozen=True, slots=True)
+class Params:
+    """The whole of it. Permille of SoC are of the BMS' own scale; tables give permille of nameplate."""
+
+    site: Site
+    timers: Timers
+    soc_floor_permille: int = 50
+    soc_ceiling_permille: int = 1000
+    reserve_default_permille: int = 200
+    reserve_min_permille: int = 100
+    charge_v_mv: Table = ((3400, 1000), (3450, 500), (3500, 100), (3550, 0))
+    discharge_v_mv: Table = ((2900, 0), (3000, 100), (3100, 500), (3150, 1000))
+    charge_t_dc: Table = ((0, 0), (20, 250), (50, 500), (100, 1000), (400, 1000), (450, 500), (500, 250), (550, 0))
+    discharge_t_dc: Table = ((-100, 0), (0, 250), (50, 500), (100, 1000), (400, 1000), (450, 500), (500, 250), (550, 0))
+    hysteresis_mv: int = 30
+    hysteresis_dc: int = 20
+    hysteresis_permille: int = 20
+    recover_w_per_s: int = 250  # slew after a limit lifted and its hold passed
+    ramp_direct_permille_per_s: int = 50
+    ramp_scheduled_permille_per_s: int = 10
+    ramp_urgent_permille_per_s: int = 100
+    ramp_regulation_permille_per_s: int = 250
+    dead_band_w: int = 100  # a reading that moves the decision by more than this wakes a cycle at once
+    dispatch_direct_max_s: int = 900
+    dispatch_event_max_s: int = 86_400
+    crash_loop_starts: int = 5
+    crash_loop_window_s: int = 600
+    demo: bool = False

@@ -1,0 +1,195 @@
+"""What the parts of the agent post to each other. Core's own events (agent.core.inputs) travel as they are.
+
+control -> store   CommitRequest, WriteReserve
+store   -> control Committed, CommitFailed (core.inputs), ReserveStored, DiskState
+store   -> link    Stored, Backlog
+link    -> store   AppendBatch, Receipted, LoadBacklog
+link    -> control CommandIn, FreshTime (core.inputs), LinkState
+control -> link    Sample, Profile
+control -> local   View, VerbDone, Line
+local   -> control Verb
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from agent.core.decision import Decision, Record
+from agent.core.durable import Durable
+from agent.core.inputs import Clock
+from drivers.events import BusStats, DeviceStatus
+from drivers.readings import BatteryReading, InverterReading, MeterReading
+
+
+# --- store ------------------------------------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class CommitRequest:
+    """One transaction: the Durable and its outbox rows. Answered by Committed or CommitFailed with the same id."""
+
+    id: int
+    durable: Durable
+    records: tuple[Record, ...]
+    clock: Clock
+    mono_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class AppendBatch:
+    """One telemetry block; `payload` is its JSON body, raw-deflated. Lost without harm if the disk refuses it."""
+
+    payload: bytes
+    clock: Clock
+    mono_ms: int
+    samples: int
+
+
+@dataclass(frozen=True, slots=True)
+class Receipted:
+    """The aggregator's signed receipt: it has every seq <= `upto`, and those in `also`. The store may forget them."""
+
+    upto: int
+    also: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LoadBacklog:
+    """Up to `limit` rows with seq > `after`, in order; answered by Backlog."""
+
+    after: int
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxRow:
+    """A row as the disk has it. `seq` is +1 a row, never reused. `payload`: JSON body; raw-deflated when kind is "batch"."""
+
+    seq: int
+    kind: str  # "ack" | "event" | "settlement" | "batch"
+    boot: str
+    wall_ms: int
+    mono_ms: int
+    clock: str
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """Rows that are on the disk now: publish them."""
+
+    rows: tuple[OutboxRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """Answer to LoadBacklog. `last` = highest seq in the store."""
+
+    rows: tuple[OutboxRow, ...]
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class WriteReserve:
+    """Put the homeowner's reserve into its A/B file; answered by ReserveStored."""
+
+    permille: int
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReserveStored:
+    """The reserve file holds this now; `error` is a sentence if it could not be written."""
+
+    permille: int
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class DiskState:
+    """Sent on every change, and once at start."""
+
+    ok: bool
+    detail: str
+
+
+# --- link -------------------------------------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class LinkState:
+    """Sent on every change. `counters`: messages refused, by reason ("bad_signature", "replay", "bad_audience", ...)."""
+
+    up: bool
+    detail: str
+    fresh: bool  # a signed time has echoed this boot's nonce
+    wall_offset_ms: int | None  # signed time minus our wall clock, when such a time has come this boot
+    unsent: int  # rows that wait for a receipt
+    counters: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One second of telemetry, for live and batch. Missing values are None."""
+
+    clock: Clock
+    mono_ms: int
+    values: Mapping[str, object]  # wire names with units: soc_permille, battery_w, grid_w, pv_w, load_w, ...
+    dispatched: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What birth tells of this home; sent at start and on every change."""
+
+    body: Mapping[str, object]  # capabilities, limits, reserve, versions, stated_end_s
+
+
+# --- local ------------------------------------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class View:
+    """Everything `batteryctl` can show, replaced each cycle."""
+
+    at_ns: int
+    clock: Clock
+    decision: Decision
+    batteries: tuple[BatteryReading, ...]
+    inverters: tuple[InverterReading, ...]
+    meters: tuple[MeterReading, ...]
+    devices: tuple[DeviceStatus, ...]
+    buses: tuple[BusStats, ...]
+    reserve_permille: int
+    reserve_source: str
+    link: LinkState | None
+    disk: DiskState | None
+    command: Mapping[str, object] | None  # the running command, as acks show it
+    stopped_by: str | None
+    started_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of the agent's log for `batteryctl log -f`."""
+
+    wall_ms: int
+    level: str  # "info" | "warning" | "error"
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """A change asked for by a local person: "stop", "resume", "reserve" (value = permille), "adopt" (text = device)."""
+
+    conn: int
+    verb: str
+    by: str
+    role: str  # "viewer" | "technician" | "homeowner"
+    value: int = 0
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class VerbDone:
+    """Answer to Verb. `code` is the exit code of batteryctl (0 ok, 4 refused, 5 device, 6 timed out)."""
+
+    conn: int
+    code: int
+    text: str
+    body: Mapping[str, object]

@@ -1,0 +1,207 @@
+"""What a bus is told and what it answers: the border between `drivers` and everything above it.
+
+A bus (`drivers.bus.Bus`) is sans-IO: `handle(event, now_ns) -> list[BusEffect]`. Whoever runs it owns the line and the
+clock. Events go in, effects come out; `Emit` carries what the agent wants to know.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+
+from drivers.readings import Capability, DeviceRole, Reading
+
+
+# --- into the bus -----------------------------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The line is open; nothing was heard on it yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The line is gone (unplugged, refused, never there). `reason` is a sentence for a person."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """Bytes that arrived; `at_ns` is when the last of them did."""
+
+    data: bytes
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Wake:
+    """The time that the last `WakeAt` asked for has come."""
+
+
+class WriteClass(IntEnum):
+    """The only reasons to write to a device. Smaller goes first on the wire."""
+
+    STOP = 0
+    CLEAR = 1
+    POWER = 2
+    HEARTBEAT = 3
+    FLOOR = 4
+
+
+@dataclass(frozen=True, slots=True)
+class RegisterWrite:
+    """One FC6 or FC16 request."""
+
+    address: int
+    words: tuple[int, ...]
+    function: int = 16
+
+
+@dataclass(frozen=True, slots=True)
+class ReadBack:
+    """Registers that must read `expected` after the writes; None = any value."""
+
+    address: int
+    expected: tuple[int | None, ...]
+    function: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class WriteSequence:
+    """Compiled by `drivers.writer` for `agent.gate`: writes in order, then the proof that they took."""
+
+    order_id: int
+    device: str
+    write_class: WriteClass
+    value: int  # W for POWER, permille for FLOOR, else 0
+    writes: tuple[RegisterWrite, ...]
+    read_backs: tuple[ReadBack, ...]
+    not_after_ns: int  # dropped unsent after this
+
+
+@dataclass(frozen=True, slots=True)
+class Execute:
+    """Into the device's latest-wins slot of that class. STOP overtakes all; CLEAR and STOP evict a waiting POWER."""
+
+    sequence: WriteSequence
+
+
+@dataclass(frozen=True, slots=True)
+class Adopt:
+    """A technician accepts the identity that answers now as this device's own."""
+
+    device: str
+
+
+BusEvent = Opened | Lost | Received | Wake | Execute | Adopt
+
+
+# --- out of the bus ---------------------------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class Transmit:
+    """Send now. A reply of `reply_len` bytes (0 = unknown) is predicted to be complete at `predicted_end_ns`: nap until then,
+    then read until `reply_len` bytes are there or `deadline_ns` has come. Flush stale input before sending."""
+
+    data: bytes
+    reply_len: int
+    predicted_end_ns: int
+    deadline_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class WakeAt:
+    """Send `Wake` at this time; a later `WakeAt` replaces an earlier one."""
+
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reopen:
+    """Close the line if open and open it again no sooner than `at_ns`."""
+
+    at_ns: int
+
+
+class Presence(StrEnum):
+    """How a device stands on its bus."""
+
+    ABSENT = "absent"  # its line cannot be opened
+    SILENT = "silent"  # it does not answer; polled in the back-off slot
+    IDENTIFYING = "identifying"
+    MISMATCH = "mismatch"  # it answers, and is not what was commissioned: reads only
+    OK = "ok"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who a device says it is."""
+
+    maker: str
+    model: str
+    version: str
+    serial: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceStatus:
+    """Sent on every change. `binding` is `drivers.device.Binding` once identified: what the gate compiles writes with."""
+
+    device: str
+    role: DeviceRole
+    presence: Presence
+    at_ns: int
+    detail: str  # a sentence: what was seen, what was expected, what to do next
+    identity: Identity | None = None
+    capability: Capability | None = None
+    binding: object | None = None
+
+
+class WriteOutcome(StrEnum):
+    """How a write ended."""
+
+    CONFIRMED = "confirmed"  # read back as expected (or acknowledged, where the device has no read-back)
+    REJECTED = "rejected"  # Modbus exception
+    MISMATCH = "mismatch"  # acknowledged, and reads back differently
+    SILENT = "silent"  # no valid answer after the retries
+    LATE = "late"  # not_after_ns passed before it could be sent
+    SUPERSEDED = "superseded"  # a newer order took its slot unsent
+
+
+@dataclass(frozen=True, slots=True)
+class WriteResult:
+    """The end of one WriteSequence. `sent_ns` = first byte of the first write, 0 if never sent."""
+
+    order_id: int
+    device: str
+    write_class: WriteClass
+    value: int
+    outcome: WriteOutcome
+    sent_ns: int
+    done_ns: int
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BusStats:
+    """Counters since start, sent about every 10 s."""
+
+    bus: str
+    transactions: int
+    crc_errors: int
+    timeouts: int
+    exceptions: int
+    foreign: int  # frames of another unit, function or nobody's request
+    retries: int
+
+
+AgentEvent = Reading | DeviceStatus | WriteResult | BusStats
+
+
+@dataclass(frozen=True, slots=True)
+class Emit:
+    """Something for the agent."""
+
+    event: AgentEvent
+
+
+BusEffect = Transmit | WakeAt | Reopen | Emit
