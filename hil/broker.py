@@ -32,7 +32,9 @@ class BrokerError(Exception):
 def find_mosquitto() -> str:
     """Path of the mosquitto program. One sentence and exit 2 if there is none."""
     # Debian puts it into /usr/sbin, which is not on every user's path.
-    found = shutil.which("mosquitto", path=os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin")))
+    found = shutil.which(
+        "mosquitto", path=os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"))
+    )
     if found is None:
         print(MISSING, file=sys.stderr)
         raise SystemExit(2)
@@ -58,10 +60,10 @@ class Broker:
     """
 
     def __init__(self, directory: Path, pki: Pki, tls: Tls | None = None, port: int | None = None) -> None:
-        self.directory = directory
+        self.directory = directory.resolve()
         self.host = "localhost"
         self.port = port or _free_port()
-        self.log = directory / "mosquitto.log"
+        self.log = self.directory / "mosquitto.log"
         self._fixed_port = port is not None
         self._program = find_mosquitto()
         self._tls = tls or pki.broker
@@ -79,14 +81,15 @@ class Broker:
         if self.pid is not None:
             return
         self.directory.mkdir(parents=True, exist_ok=True)
-        for attempt in range(5):
-            said = self._launch()
-            if said is None:
-                self._fixed_port = True
-                return
-            if self._fixed_port or "in use" not in said or attempt == 4:
+        said = self._launch()
+        for _ in range(4):
+            if said is None or self._fixed_port or "in use" not in said:
                 break
-            self.port = _free_port()
+            self.port = _free_port()  # somebody took it between our look and mosquitto's
+            said = self._launch()
+        if said is None:
+            self._fixed_port = True
+            return
         raise BrokerError(f"mosquitto did not start on port {self.port}: {said.strip() or 'it said nothing'}")
 
     def stop(self) -> None:

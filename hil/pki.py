@@ -93,7 +93,9 @@ class Authority:
             .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
         )
         if server_names:
-            builder = builder.add_extension(x509.SubjectAlternativeName([_name(n) for n in server_names]), critical=False)
+            builder = builder.add_extension(
+                x509.SubjectAlternativeName([_name(n) for n in server_names]), critical=False
+            )
         cert = builder.sign(self._key, hashes.SHA256())
         tls = Tls(directory / "ca.crt", directory / "tls.crt", directory / "tls.key")
         tls.ca.write_bytes(self._cert.public_bytes(serialization.Encoding.PEM))
@@ -188,9 +190,7 @@ def _write_json(path: Path, value: object) -> None:
 
 
 def _write_private(path: Path, key: Ed25519PrivateKey | ec.EllipticCurvePrivateKey) -> None:
-    pem = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     path.unlink(missing_ok=True)  # so that the mode below is the file's, whoever made an older one
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(pem)

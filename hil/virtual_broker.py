@@ -34,6 +34,7 @@ class _Link:
 
 @dataclass(eq=False, slots=True)
 class _Session:
+    client_id: str
     clean: bool
     link: _Link | None = None
     subscriptions: dict[str, int] = field(default_factory=dict)
@@ -109,7 +110,7 @@ class VirtualBroker:
         self._up = up
         if up:
             return
-        for session in self._sessions.values():
+        for session in list(self._sessions.values()):
             if session.link is not None:
                 session.link.will = None  # a killed broker publishes nothing
                 self._end(session.link, "the broker closed the connection")
@@ -117,7 +118,7 @@ class VirtualBroker:
         self._retained.clear()
 
     def set_reachable(self, client_id: str, reachable: bool) -> None:
-        """The way between this client and the broker: when cut, both notice after the keepalive, and no new one is made."""
+        """The network to one client. Cut: both ends notice after the keepalive, new connections time out."""
         if reachable:
             self._unreachable.discard(client_id)
             return
@@ -138,7 +139,7 @@ class VirtualBroker:
             self._end(session.link, "another client took this id")
             session = self._sessions.get(link.client_id)
         if session is None or clean:
-            session = self._sessions[link.client_id] = _Session(clean)
+            session = self._sessions[link.client_id] = _Session(link.client_id, clean)
         session.clean, session.link, link.open = clean, link, True
         self._event(link, MqttUp())
         for message in session.unacked:
@@ -168,8 +169,7 @@ class VirtualBroker:
                 self._send(session, message, min(max(granted), message.qos), False)
 
     def _send(self, session: _Session, message: MqttMessage, qos: int, retain: bool) -> None:
-        client_id = next(name for name, s in self._sessions.items() if s is session)
-        if not self._allow(client_id, "read", message.topic):
+        if not self._allow(session.client_id, "read", message.topic):
             return
         copy = MqttMessage(message.topic, message.payload, qos, retain)
         if qos:
