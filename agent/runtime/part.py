@@ -59,6 +59,13 @@ class Stop:
 
 
 @dataclass(frozen=True, slots=True)
+class Kernel:
+    """To "control", at start and about every 16 s: whether the kernel says that its clock is disciplined by NTP."""
+
+    ntp_synced: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Stopped:
     """`part` has finished its part of a clean stop."""
 
@@ -78,6 +85,8 @@ class MqttConnect:
 
 @dataclass(frozen=True, slots=True)
 class MqttSubscribe:
+    """Topics with their QoS."""
+
     topics: tuple[tuple[str, int], ...]
 
 
@@ -94,7 +103,7 @@ class MqttPublish:
 
 @dataclass(frozen=True, slots=True)
 class MqttDisconnect:
-    pass
+    """Say goodbye properly: no will."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +120,8 @@ class MqttDown:
 
 @dataclass(frozen=True, slots=True)
 class MqttMessage:
+    """A message as the broker gave it; nothing of it is trusted."""
+
     topic: str
     payload: bytes
     qos: int
@@ -119,6 +130,8 @@ class MqttMessage:
 
 @dataclass(frozen=True, slots=True)
 class MqttAcked:
+    """PUBACK for that `MqttPublish`."""
+
     token: int
 
 
@@ -135,6 +148,8 @@ class LocalRequest:
 
 @dataclass(frozen=True, slots=True)
 class LocalClosed:
+    """The client is gone."""
+
     conn: int
 
 
