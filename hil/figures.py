@@ -90,9 +90,9 @@ class Report:
 
     def print(self, *, as_json: bool, out: TextIO | None = None, talk: TextIO | None = None) -> int:
         """JSON to stdout when asked for, the table to stderr; the exit code."""
-        print(self.table(), file=talk or sys.stderr)
+        (talk or sys.stderr).write(self.table() + "\n")
         if as_json:
-            print(json.dumps(self.as_json(), sort_keys=False), file=out or sys.stdout, flush=True)
+            (out or sys.stdout).write(json.dumps(self.as_json()) + "\n")
         return 0 if self.ok else 1
 
     def write(self, path: Path) -> None:

@@ -52,9 +52,7 @@ class StallMeter:
         self._process.stdout.readline()  # it says when it is watching
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
         self.read()
 
     def read(self) -> Stalls:

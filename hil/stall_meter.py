@@ -35,12 +35,13 @@ def main() -> None:
     threads = [threading.Thread(target=watch, args=(cpu, done, found, worst)) for cpu in os.sched_getaffinity(0)]
     for thread in threads:
         thread.start()
-    print("watching", flush=True)
+    sys.stdout.write("watching\n")
+    sys.stdout.flush()
     sys.stdin.read()
     done.set()
     for thread in threads:
         thread.join()
-    print(json.dumps({"worst_ms": round(worst[0] * 1e3, 2), "stalls": found}))
+    sys.stdout.write(json.dumps({"worst_ms": round(worst[0] * 1e3, 2), "stalls": found}))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ NAMES = ("a", "b", "truth.soc_permille", "mode")
 
 def value(text: str, **known: Any) -> Any:
     known = {name.replace("__", "."): v for name, v in known.items()}
-    return compile_expr(text, NAMES).value(lambda name: known.get(name))
+    return compile_expr(text, NAMES).value(known.get)
 
 
 @pytest.mark.parametrize(
