@@ -62,7 +62,7 @@ class LoadBacklog:
 
 @dataclass(frozen=True, slots=True)
 class OutboxRow:
-    """A row as the disk has it. `seq` is +1 a row, never reused. `payload`: JSON body; raw-deflated when kind is "batch"."""
+    """A row as the disk has it. `seq` is +1 a row, never reused. `payload`: JSON body; raw-deflated in a "batch"."""
 
     seq: int
     kind: str  # "ack" | "event" | "settlement" | "batch"
@@ -115,7 +115,7 @@ class DiskState:
 # --- link -------------------------------------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class LinkState:
-    """Sent on every change. `counters`: messages refused, by reason ("bad_signature", "replay", "bad_audience", ...)."""
+    """Sent on every change. `counters`: messages refused, by reason ("bad_signature", "replay", ...)."""
 
     up: bool
     detail: str
