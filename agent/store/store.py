@@ -17,6 +17,7 @@ from agent.core.inputs import CommitFailed, Committed, Reserve
 from agent.runtime import part
 from agent.runtime.part import Effect, Log, Now, Post, WakeAt
 from agent.store.database import Change, Corrupt, is_corrupt
+from agent.store.pins import Pins
 from agent.store.reserve import ReserveFile
 from agent.store.vault import Vault, encode
 
@@ -37,6 +38,11 @@ class StoreConfig:
     forget_ns: int = 600 * S  # receipted rows are deleted in bulk, this often
 
     @property
+    def pins_path(self) -> Path:
+        """Who each device was at commissioning."""
+        return self.path.with_name("pins")
+
+    @property
     def floor_path(self) -> Path:
         """The small second file beside the database."""
         return self.path.with_name("floor")
@@ -48,6 +54,7 @@ class Store:
     def __init__(self, config: StoreConfig) -> None:
         self._config = config
         self._reserve = ReserveFile(config.reserve_path)
+        self._pins = Pins(config.pins_path)
         self._vault = Vault(config.path, config.floor_path)
         self._receipted = 0
         self._also: set[int] = set()
@@ -89,6 +96,10 @@ class Store:
             case mail.WriteReserve():
                 error = self._reserve.write(event.permille, event.by)
                 out.append(Post("control", mail.ReserveStored(self._reserve.read().permille, error)))
+            case mail.WritePins():
+                error = self._pins.write(event.pins)
+                if error is not None:
+                    out.append(Log("warning", error))
             case part.Stop():
                 self._stop(now, out)
             case part.Start() | part.Wake():
