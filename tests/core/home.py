@@ -1,7 +1,7 @@
 """A home for tests of the core: one pack, one inverter, one meter, all good, every field easy to change.
 
-`Home` drives `step` on a clock of its own and answers its writes and commits as a healthy gate, inverter and store would;
-each of the three can be told not to.
+`Home` drives `step` on a clock of its own and answers its writes and commits as a healthy gate, inverter and store
+would; each of the three can be told not to.
 """
 
 from __future__ import annotations
@@ -156,7 +156,7 @@ def arriving(c: Command) -> CommandIn:
 
 
 class Home:
-    """`step` in its loop. `tick()` is one cycle; readings are renewed each cycle and follow the last confirmed write."""
+    """`step` in its loop. `tick()` is one cycle; readings are renewed each time and follow the last confirmed write."""
 
     def __init__(self, params: Params = PARAMS, durable: Durable | None = None, at_ns: int = START_NS) -> None:
         self.params = params
