@@ -1,8 +1,8 @@
 """The one shape of every part that decides: an event and the time in, effects out.
 
-Parts never call each other, sleep, or look at a clock. `runtime.real` runs each on a thread of its own, `runtime.virtual`
-runs all of them on one heap of events; both route the effects below. Names of parts: "control", "link", "local", "store",
-"bus:<name>".
+Parts never call each other, sleep, or look at a clock. `runtime.real` runs each on a thread of its own,
+`runtime.virtual` runs all of them on one heap of events; both route the effects below. Names of parts: "control",
+"link", "local", "store", "bus:<name>".
 """
 
 from __future__ import annotations
@@ -59,6 +59,13 @@ class Stop:
 
 
 @dataclass(frozen=True, slots=True)
+class Kernel:
+    """To "control", at start and about every 16 s: whether the kernel says that its clock is disciplined by NTP."""
+
+    ntp_synced: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Stopped:
     """`part` has finished its part of a clean stop."""
 
@@ -78,6 +85,8 @@ class MqttConnect:
 
 @dataclass(frozen=True, slots=True)
 class MqttSubscribe:
+    """Topics with their QoS."""
+
     topics: tuple[tuple[str, int], ...]
 
 
@@ -94,7 +103,7 @@ class MqttPublish:
 
 @dataclass(frozen=True, slots=True)
 class MqttDisconnect:
-    pass
+    """Say goodbye properly: no will."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +120,8 @@ class MqttDown:
 
 @dataclass(frozen=True, slots=True)
 class MqttMessage:
+    """A message as the broker gave it; nothing of it is trusted."""
+
     topic: str
     payload: bytes
     qos: int
@@ -119,6 +130,8 @@ class MqttMessage:
 
 @dataclass(frozen=True, slots=True)
 class MqttAcked:
+    """PUBACK for that `MqttPublish`."""
+
     token: int
 
 
@@ -135,6 +148,8 @@ class LocalRequest:
 
 @dataclass(frozen=True, slots=True)
 class LocalClosed:
+    """The client is gone."""
+
     conn: int
 
 
@@ -159,6 +174,6 @@ Effect = Post | WakeAt | Log | MqttConnect | MqttSubscribe | MqttPublish | MqttD
 
 
 class Part(Protocol):
-    """`handle` never raises for anything that came from outside, never blocks for longer than a disk write (store) takes."""
+    """`handle` never raises for anything from outside, and never blocks for longer than a disk write (store) takes."""
 
     def handle(self, event: object, now: Now) -> Iterable[Effect]: ...

@@ -1,0 +1,405 @@
+"""The shell around the core: freeze inputs, step, gate, hand out. Decides nothing itself.
+
+A cycle runs every period and at once for a command, a finished write, a fault, or a reading that would move the
+decision. Nothing here waits: buses, disk and link answer with later events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from agent import mail
+from agent.clock import ClockKeeper
+from agent.core.decision import Decision, Outputs
+from agent.core.durable import Durable
+from agent.core.inputs import (
+    CommandIn,
+    CommitFailed,
+    Committed,
+    Device,
+    Event,
+    FreshTime,
+    Inputs,
+    LocalResume,
+    LocalStop,
+    Reserve,
+    WriteDone,
+)
+from agent.core.params import Params
+from agent.core.state import State
+from agent.core.step import final, initial, step
+from agent.gate import Evidence, Gate
+from agent.release import Release
+from agent.reserve_rules import may_set
+from agent.runtime import part
+from agent.runtime.part import Effect, Log, Now, Post, SdNotify, WakeAt
+from agent.telemetry import profile_body, sample_values
+from drivers.device import Binding
+from drivers.events import Adopt, BusStats, DeviceStatus, Execute, Identity, Presence, WriteClass, WriteResult
+from drivers.readings import BatteryReading, DeviceRole, InverterReading, MeterReading
+
+SAMPLE_NS = 1_000_000_000
+LAST_COMMIT = 0  # the core counts its commits from 1
+MIN_GAP_NS = 100_000_000  # readings wake a cycle at most this often
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """Which device hangs on which bus, and what is known before the first reading."""
+
+    bus_of: dict[str, str]
+    role_of: dict[str, DeviceRole]
+    version: str
+    pins: Mapping[str, Identity]  # who each device was at commissioning
+
+
+class Control:
+    """Part "control"."""
+
+    def __init__(
+        self,
+        params: Params,
+        home: Home,
+        durable: Durable,
+        reserve: Reserve,
+        clock: ClockKeeper,
+        draw: Callable[[], int],
+    ) -> None:
+        self._params = params
+        self._home = home
+        self._clock = clock
+        self._draw = draw
+        self._gate = Gate(params)
+        self._reserve = reserve
+        self._durable = durable
+        self._state: State | None = None
+        self._batteries: dict[str, BatteryReading] = {}
+        self._inverters: dict[str, InverterReading] = {}
+        self._meters: dict[str, MeterReading] = {}
+        self._devices: dict[str, DeviceStatus] = {}
+        self._buses: dict[str, BusStats] = {}
+        self._events: list[Event] = []
+        self._link: mail.LinkState | None = None
+        self._disk: mail.DiskState | None = None
+        self._decision: Decision | None = None
+        self._verb_waiting: list[mail.Verb] = []
+        self._profile: dict[str, object] = {}
+        self._due_ns = 0
+        self._last_ns = 0
+        self._sample_ns = 0
+        self._started_ns = 0
+        self._ready = False
+        self._release: Release | None = None
+        self._pins = dict(home.pins)
+        self._device_cache: tuple[Device, ...] | None = None
+
+    # --- the one entrance --------------------------------------------------------------------------------------------
+    def handle(self, event: object, now: Now) -> Iterable[Effect]:
+        """Every event of docs/design.md 4; anything unknown is ignored."""
+        if isinstance(event, InverterReading):
+            return self._inverter(event, now)
+        if isinstance(event, MeterReading):
+            return self._meter(event, now)
+        if isinstance(event, BatteryReading):
+            self._batteries[event.device] = event
+            return ()
+        if isinstance(event, part.Wake):
+            return self._tick(now)
+        return self._rare(event, now)
+
+    def _rare(self, event: object, now: Now) -> Iterable[Effect]:
+        match event:
+            case part.Start():
+                self._started_ns = self._due_ns = now.mono_ns
+                return self._tick(now)
+            case part.Kernel():
+                self._clock.ntp(event.ntp_synced)
+                return ()
+            case part.Stop():
+                return self._stop(now)
+            case WriteResult():
+                return self._write_result(event, now)
+            case DeviceStatus():
+                return self._device(event, now)
+            case BusStats():
+                self._buses[event.bus] = event
+                return ()
+            case mail.LinkState():
+                self._link = event
+                if event.wall_offset_ms is not None:
+                    self._clock.signed(event.wall_offset_ms)
+                return ()
+            case mail.DiskState():
+                self._disk = event
+                return self._say("info" if event.ok else "error", event.detail, now) if event.detail else ()
+            case mail.Verb():
+                return self._verb(event, now)
+            case mail.ReserveStored():
+                return self._reserve_stored(event, now)
+            case CommandIn() | FreshTime() | Committed() | CommitFailed():
+                self._events.append(event)
+                return self._cycle(now)
+        return ()
+
+    # --- readings ----------------------------------------------------------------------------------------------------
+    def _inverter(self, reading: InverterReading, now: Now) -> Iterable[Effect]:
+        before = self._inverters.get(reading.device)
+        self._inverters[reading.device] = reading
+        if self._release is not None:
+            return self._release_step(now)
+        if before is None or before.grid_state is not reading.grid_state:
+            return self._cycle(now)
+        return ()
+
+    def _meter(self, reading: MeterReading, now: Now) -> Iterable[Effect]:
+        before = self._meters.get(reading.device)
+        self._meters[reading.device] = reading
+        if (
+            before is not None
+            and before.grid_w is not None
+            and reading.grid_w is not None
+            and self._decision is not None
+            and self._decision.given_w is not None
+            and abs(reading.grid_w - before.grid_w) > self._params.dead_band_w
+            and now.mono_ns - self._last_ns >= MIN_GAP_NS
+        ):
+            return self._cycle(now)
+        return ()
+
+    def _device(self, status: DeviceStatus, now: Now) -> Iterable[Effect]:
+        self._devices[status.device] = status
+        self._device_cache = None
+        pins = self._pin(status)
+        level = "info" if status.presence in (Presence.OK, Presence.IDENTIFYING) else "warning"
+        return [*self._say(level, f"{status.device}: {status.detail}", now), *pins, *self._cycle(now)]
+
+    def _pin(self, status: DeviceStatus) -> list[Effect]:
+        """Whoever answers first, or was adopted, is the one from now on."""
+        identity = status.identity
+        if status.presence is not Presence.OK or identity is None or self._pins.get(status.device) == identity:
+            return []
+        self._pins[status.device] = identity
+        return [Post("store", mail.WritePins(dict(self._pins)))]
+
+    def _write_result(self, result: WriteResult, now: Now) -> Iterable[Effect]:
+        name = result.write_class.name.lower()
+        self._events.append(WriteDone(result.device, name, result.value, str(result.outcome), result.sent_ns))
+        if self._release is not None:
+            self._release.result(result)
+            return self._release_step(now)
+        return self._cycle(now)
+
+    # --- the cycle ---------------------------------------------------------------------------------------------------
+    def _tick(self, now: Now) -> Iterable[Effect]:
+        if self._release is not None:
+            return self._release_step(now)
+        while self._due_ns <= now.mono_ns:
+            self._due_ns += self._params.timers.cycle_ns
+        return self._cycle(now)
+
+    def _cycle(self, now: Now) -> list[Effect]:
+        if self._release is not None:
+            return []
+        self._last_ns = now.mono_ns
+        inputs = self._freeze(now)
+        if self._state is None:
+            self._state = initial(self._params, self._durable, inputs.clock, inputs.now_ns)
+        self._state, out = step(self._params, self._state, inputs)
+        self._decision = out.decision
+        effects = self._writes(out, inputs)
+        if out.commit is not None:
+            request = mail.CommitRequest(
+                out.commit.id, out.commit.durable, out.commit.records, inputs.clock, now.mono_ns // 1_000_000
+            )
+            effects.append(Post("store", request))
+        for notice in out.notices:
+            effects.extend(self._say("info", notice, now))
+        self._tell(out.decision, inputs, now, effects)
+        wake_ns = self._due_ns if out.wake_ns is None else min(self._due_ns, max(out.wake_ns, now.mono_ns + MIN_GAP_NS))
+        effects.append(WakeAt(wake_ns))
+        return effects
+
+    def _freeze(self, now: Now) -> Inputs:
+        if self._device_cache is None:
+            self._device_cache = tuple(
+                Device(s.device, s.role, str(s.presence), s.capability) for s in self._devices.values()
+            )
+        events, self._events = tuple(self._events), []
+        return Inputs(
+            now_ns=now.mono_ns,
+            clock=self._clock.read(now),
+            batteries=tuple(self._batteries.values()),
+            inverters=tuple(self._inverters.values()),
+            meters=tuple(self._meters.values()),
+            devices=self._device_cache,
+            reserve=self._reserve,
+            events=events,
+            disk_ok=self._disk is not None and self._disk.ok,
+            link_up=self._link is not None and self._link.up,
+            draw=self._draw(),
+        )
+
+    def _writes(self, out: Outputs, inputs: Inputs) -> list[Effect]:
+        effects: list[Effect] = []
+        for write in out.writes:
+            name, binding = self._actuator()
+            inverter = self._inverters.get(name)
+            seen = Evidence(inputs.now_ns, inputs.batteries, inverter, inputs.meters)
+            order = self._gate.admit(write, out.decision, binding, seen)
+            if isinstance(order, str):
+                self._events.append(WriteDone(name, str(write.intent), write.value, "refused", 0))
+                effects.append(Log("warning", order))
+            else:
+                effects.append(Post(f"bus:{self._home.bus_of[name]}", Execute(order)))
+        return effects
+
+    def _actuator(self) -> tuple[str, Binding | None]:
+        for name, role in self._home.role_of.items():
+            if role is DeviceRole.INVERTER:
+                status = self._devices.get(name)
+                ok = status is not None and status.presence is Presence.OK
+                binding = status.binding if status is not None and ok else None
+                return name, binding if isinstance(binding, Binding) else None
+        return "", None
+
+    def _tell(self, decision: Decision, inputs: Inputs, now: Now, effects: list[Effect]) -> None:
+        view = self._view(decision, inputs)
+        if now.mono_ns - self._sample_ns >= SAMPLE_NS - MIN_GAP_NS:
+            self._sample_ns = now.mono_ns
+            values = sample_values(decision, inputs)
+            sample = mail.Sample(inputs.clock, now.mono_ns // 1_000_000, values, decision.command_id is not None)
+            effects.append(Post("link", sample))
+            body = profile_body(self._params, self._home.version, decision, self._devices.values())
+            if body != self._profile:
+                self._profile = body
+                effects.append(Post("link", mail.Profile(body)))
+        effects.append(Post("local", view))
+        if not self._ready:
+            self._ready = True
+            effects.append(SdNotify("READY=1"))
+        effects.append(SdNotify("WATCHDOG=1"))
+
+    def _view(self, decision: Decision, inputs: Inputs) -> mail.View:
+        return mail.View(
+            at_ns=inputs.now_ns,
+            clock=inputs.clock,
+            decision=decision,
+            batteries=inputs.batteries,
+            inverters=inputs.inverters,
+            meters=inputs.meters,
+            devices=tuple(self._devices.values()),
+            buses=tuple(self._buses.values()),
+            reserve_permille=self._reserve.permille,
+            reserve_source=self._reserve.source,
+            link=self._link,
+            disk=self._disk,
+            command=self._running(decision),
+            stopped_by=self._state.book.durable.stopped_by if self._state is not None else None,
+            started_ns=self._started_ns,
+        )
+
+    def _running(self, decision: Decision) -> dict[str, object] | None:
+        for record in self._state.book.durable.commands if self._state is not None else ():
+            if record.command.id == decision.command_id:
+                return {
+                    "command_id": record.command.id,
+                    "state": str(record.state),
+                    "reason": record.reason,
+                    "asked_w": record.command.power_w,
+                    "given_w": decision.given_w,
+                    "ends_in_s": max(0, (record.end_ns - decision.at_ns) // 1_000_000_000),
+                    "energy_wh": record.delivered_mwh / 1000,
+                }
+        return None
+
+    def _say(self, level: str, text: str, now: Now) -> list[Effect]:
+        return [Log(level, text), Post("local", mail.Line(now.wall_ms, level, text))]
+
+    # --- local people ------------------------------------------------------------------------------------------------
+    def _verb(self, verb: mail.Verb, now: Now) -> Iterable[Effect]:
+        if self._release is not None:
+            return [_done(verb, 4, "refused: the agent is stopping")]
+        if verb.verb in ("stop", "resume"):
+            if verb.role == "viewer":
+                return [_done(verb, 4, f"refused: {verb.verb} needs a technician or the homeowner; try with sudo")]
+            self._events.append(LocalStop(verb.by) if verb.verb == "stop" else LocalResume(verb.by))
+            effects = self._cycle(now)
+            told = "dispatch is ended and held off until `batteryctl resume`" if verb.verb == "stop" else "resumed"
+            return [*effects, _done(verb, 0, told)]
+        if verb.verb == "adopt":
+            return self._adopt(verb)
+        if verb.verb == "reserve":
+            return self._set_reserve(verb, now)
+        return [_done(verb, 2, f"no such verb: {verb.verb}")]
+
+    def _adopt(self, verb: mail.Verb) -> list[Effect]:
+        bus = self._home.bus_of.get(verb.text)
+        if bus is None:
+            return [_done(verb, 2, f"no device {verb.text!r}; there are: {', '.join(self._home.bus_of)}")]
+        if verb.role == "viewer":
+            return [_done(verb, 4, "refused: to adopt a device needs a technician; try with sudo")]
+        return [
+            Post(f"bus:{bus}", Adopt(verb.text)),
+            _done(verb, 0, f"{verb.text}: what answers now is taken as its own; see `batteryctl status`"),
+        ]
+
+    def _set_reserve(self, verb: mail.Verb, now: Now) -> list[Effect]:
+        refusal = may_set(verb.value, self._reserve.permille, verb.role, self._params.reserve_min_permille)
+        if refusal is not None:
+            return [_done(verb, 4, refusal)]
+        self._verb_waiting.append(verb)
+        effects: list[Effect] = [Post("store", mail.WriteReserve(verb.value, verb.by))]
+        if verb.value > self._reserve.permille:  # tightening never waits for a disk
+            self._reserve = Reserve(verb.value, self._reserve.source)
+            effects.extend(self._cycle(now))
+        return effects
+
+    def _reserve_stored(self, stored: mail.ReserveStored, now: Now) -> list[Effect]:
+        verbs, self._verb_waiting = self._verb_waiting, []
+        if stored.error is not None:
+            text = f"the reserve could not be written: {stored.error}"
+            return [*self._say("error", text, now), *(_done(verb, 5, text) for verb in verbs)]
+        self._reserve = Reserve(stored.permille, "file")
+        text = f"the reserve is {stored.permille / 10:.1f} %"
+        told = [_done(verb, 0, text, reserve_pct=stored.permille / 10) for verb in verbs]
+        return [*self._say("info", text, now), *self._cycle(now), *told]
+
+    # --- the clean stop ----------------------------------------------------------------------------------------------
+    def _stop(self, now: Now) -> Iterable[Effect]:
+        if self._release is not None:
+            return ()
+        effects: list[Effect] = [SdNotify("STOPPING=1"), *self._say("info", "stopping: releasing the inverter", now)]
+        self._release = Release(self._gate, now.mono_ns)
+        effects.extend(self._release_step(now))
+        return effects
+
+    def _release_step(self, now: Now) -> list[Effect]:
+        release = self._release
+        if release is None:
+            return []
+        name, binding = self._actuator()
+        inverter = self._inverters.get(name)
+        order = release.next(now.mono_ns, inverter, binding)
+        effects: list[Effect] = []
+        if order is not None:
+            effects.append(Post(f"bus:{self._home.bus_of[name]}", Execute(order)))
+        if release.ended and not release.told:
+            release.told = True
+            effects.extend(self._say("info" if release.confirmed else "error", release.sentence, now))
+            effects.extend(self._last_commit(now))
+            effects.append(Post("runtime", part.Stopped("control")))
+        elif not release.ended:
+            effects.append(WakeAt(now.mono_ns + 200_000_000))
+        return effects
+
+    def _last_commit(self, now: Now) -> list[Effect]:
+        """Marks the stop as clean, so that the next start is not counted as one after a crash."""
+        if self._state is None:
+            return []
+        request = mail.CommitRequest(LAST_COMMIT, final(self._state), (), self._clock.read(now), now.mono_ns // 1_000_000)
+        return [Post("store", request)]
+
+
+def _done(verb: mail.Verb, code: int, text: str, **body: object) -> Post:
+    return Post("local", mail.VerbDone(verb.conn, code, text, body))

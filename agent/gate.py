@@ -1,0 +1,113 @@
+"""The only way to a device. Checks again, by other means than the permit, and refuses rather than corrects.
+
+Nothing here calls `agent.core`'s limits: it looks at raw readings, so that a bug there does not reach the wire.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from agent.core.decision import Decision, Intent, Write
+from agent.core.params import S, Params
+from drivers.device import Binding
+from drivers.events import WriteClass, WriteSequence
+from drivers.readings import BatteryReading, GridState, InverterReading, MeterReading
+from drivers.writer import compile_write
+
+CLASS_OF = {
+    Intent.POWER: WriteClass.POWER,
+    Intent.CLEAR: WriteClass.CLEAR,
+    Intent.STOP: WriteClass.STOP,
+    Intent.FLOOR: WriteClass.FLOOR,
+}
+DEAD_PHASE_MV = 50_000  # below half of 120 V: a grid that is not there
+STOP_FAULTS = frozenset({"over_temperature", "over_voltage"})
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Raw readings and the time, as they stand when the gate is asked."""
+
+    now_ns: int
+    batteries: tuple[BatteryReading, ...]
+    inverter: InverterReading | None
+    meters: tuple[MeterReading, ...]
+
+
+class Gate:
+    """Gives every order its id; remembers nothing else."""
+
+    def __init__(self, params: Params) -> None:
+        self._params = params
+        self._next_id = 1
+
+    def admit(self, write: Write, decision: Decision, binding: Binding | None, seen: Evidence) -> WriteSequence | str:
+        """A compiled order, or the sentence that says why it is refused."""
+        if binding is None:
+            return f"{write.intent}: refused, the inverter is not identified"
+        refusal = self._refuses(write, decision, seen)
+        if refusal is not None:
+            return f"{write.intent} {write.value}: refused by the gate, {refusal}"
+        return self.compile(write, binding, seen.now_ns)
+
+    def compile(self, write: Write, binding: Binding, now_ns: int) -> WriteSequence | str:
+        """CLEAR needs no permission: handing control back is always allowed."""
+        window_ns = self._params.timers.write_ns if write.intent is Intent.POWER else 5 * S
+        order_id, self._next_id = self._next_id, self._next_id + 1
+        return compile_write(binding, CLASS_OF[write.intent], write.value, order_id, now_ns + window_ns)
+
+    def _refuses(self, write: Write, decision: Decision, seen: Evidence) -> str | None:
+        if write.intent is Intent.CLEAR:
+            return None
+        if decision.at_ns != seen.now_ns:
+            return "its permit is not of this cycle"
+        if write.intent is Intent.STOP and any(fault.id in STOP_FAULTS for fault in decision.faults):
+            return None
+        grid = self._no_grid(seen)
+        if grid is not None:
+            return grid
+        if write.intent is Intent.FLOOR:
+            low, value = self._params.reserve_min_permille, write.value
+            return None if low <= value <= 1000 else f"a floor of {value} permille is outside {low}..1000"
+        if write.intent is Intent.POWER:
+            return self._bad_power(write.value, decision, seen)
+        return None
+
+    def _no_grid(self, seen: Evidence) -> str | None:
+        inverter = seen.inverter
+        if inverter is None:
+            return "the inverter was not read yet"
+        if inverter.grid_state is not GridState.CONNECTED:
+            return f"the inverter says grid {inverter.grid_state}"
+        age_ns = seen.now_ns - inverter.grid_at_ns
+        if not 0 <= age_ns <= self._params.timers.stale_grid_ns:
+            return f"the inverter's word on the grid is {age_ns / 1e9:.1f} s old"
+        for meter in seen.meters:
+            fresh = seen.now_ns - meter.at_ns <= self._params.timers.stale_meter_ns
+            if fresh and any(mv is not None and mv < DEAD_PHASE_MV for mv in meter.phase_mv[:1]):
+                return f"{meter.device} sees no voltage on the grid"
+        return None
+
+    def _bad_power(self, value: int, decision: Decision, seen: Evidence) -> str | None:
+        site = self._params.site
+        if not decision.lo_w <= 0 <= decision.hi_w:
+            return f"the permit {decision.lo_w}..{decision.hi_w} W does not contain 0"
+        if not decision.lo_w <= value <= decision.hi_w:
+            return f"it is outside the permit {decision.lo_w}..{decision.hi_w} W"
+        if not -site.nameplate_charge_w <= value <= site.nameplate_discharge_w:
+            return "it is beyond the nameplate"
+        if value == 0:
+            return None
+        if not seen.batteries:
+            return "no battery was read"
+        for battery in seen.batteries:
+            if seen.now_ns - battery.at_ns > self._params.timers.stale_battery_ns:
+                return f"{battery.device} was last heard {(seen.now_ns - battery.at_ns) / 1e9:.1f} s ago"
+            soc = battery.soc_permille
+            if soc is None:
+                return f"{battery.device} gives no SoC"
+            if value > 0 and soc <= max(decision.reserve_permille, self._params.soc_floor_permille):
+                return f"{battery.device} stands at {soc} permille, at or below the reserve"
+            if value < 0 and (soc >= 1000 or battery.temp_min_dc is None or battery.temp_min_dc <= 0):
+                return f"{battery.device} is full, frozen or gives no temperature"
+        return None

@@ -1,0 +1,124 @@
+"""The link's MQTT effects done by paho: one client a connection, on a thread of its own, MQTT 3.1.1, mutual TLS.
+
+paho and ssl are imported by that thread, so that the first control cycle never waits for them.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agent.runtime import part
+
+if TYPE_CHECKING:
+    import ssl
+
+    import paho.mqtt.client as paho
+
+CONNECT_S = 10.0
+KEEPALIVE_S = 30
+IN_FLIGHT = 20
+MAX_PACKET = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """Files of the mutual TLS: what we trust, who we are."""
+
+    ca: Path
+    cert: Path
+    key: Path
+
+
+class MqttAdapter:
+    """`handle` takes the Mqtt* effects; `post` gets the Mqtt* events for the link."""
+
+    def __init__(self, brokers: tuple[tuple[str, int], ...], tls: Tls, post: Callable[[object], None]) -> None:
+        self._brokers = brokers
+        self._tls = tls
+        self._post = post
+        self._context: ssl.SSLContext | None = None
+        self._client: paho.Client | None = None
+        self._tokens: dict[int, int] = {}
+        self._lock = threading.Lock()
+
+    def handle(self, effect: part.Effect) -> None:
+        """Never raises; a failure comes back as MqttDown."""
+        if isinstance(effect, part.MqttConnect):
+            threading.Thread(target=self._run, args=(effect,), name="mqtt", daemon=True).start()
+            return
+        client = self._client
+        if client is None:
+            return
+        if isinstance(effect, part.MqttPublish):
+            with self._lock:  # the PUBACK must not be looked up before its token is stored
+                info = client.publish(effect.topic, effect.payload, effect.qos, effect.retain)
+                if effect.qos:
+                    self._tokens[info.mid] = effect.token
+        elif isinstance(effect, part.MqttSubscribe):
+            client.subscribe(list(effect.topics))
+        elif isinstance(effect, part.MqttDisconnect):
+            client.disconnect()
+
+    def _run(self, want: part.MqttConnect) -> None:
+        import paho.mqtt.client as paho
+
+        host, port = self._brokers[want.broker % len(self._brokers)]
+        client = paho.Client(
+            paho.CallbackAPIVersion.VERSION2,  # type: ignore[attr-defined]  # paho re-exports it without __all__
+            client_id=want.client_id,
+            protocol=paho.MQTTv311,
+            clean_session=True,  # a queue at the broker would only deliver stale commands
+            reconnect_on_failure=False,  # the link decides when to come back
+        )
+        client.max_inflight_messages_set(IN_FLIGHT)
+        client.will_set(want.will_topic, want.will_payload, qos=1, retain=True)
+        client.on_connect = self._connected
+        client.on_message = self._message
+        client.on_publish = self._published
+        reason = f"the connection to {host}:{port} ended"
+        try:
+            if self._context is None:
+                self._context = self._make_context()
+            client.tls_set_context(self._context)
+            client.connect_timeout = CONNECT_S
+            client.connect(host, port, keepalive=KEEPALIVE_S)
+            self._tokens = {}
+            self._client = client
+            client.loop_forever()
+        except (OSError, ValueError) as error:
+            reason = f"no connection to {host}:{port}: {error}; is the broker up and are the certificates right?"
+        finally:
+            self._client = None
+        self._post(part.MqttDown(reason))
+
+    def _make_context(self) -> ssl.SSLContext:
+        import ssl
+
+        context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=str(self._tls.ca))
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.load_cert_chain(str(self._tls.cert), str(self._tls.key))
+        return context
+
+    def _connected(self, client: Any, userdata: Any, flags: Any, code: Any, properties: Any) -> None:
+        if code.is_failure:
+            client.disconnect()
+        else:
+            self._post(part.MqttUp())
+
+    def _message(self, client: Any, userdata: Any, message: paho.MQTTMessage) -> None:
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:
+            topic = ""
+        payload = bytes(message.payload[: MAX_PACKET + 1])
+        self._post(part.MqttMessage(topic, payload, message.qos, bool(message.retain)))
+
+    def _published(self, client: Any, userdata: Any, mid: int, code: Any, properties: Any) -> None:
+        with self._lock:
+            token = self._tokens.pop(mid, None)
+        if token is not None:
+            self._post(part.MqttAcked(token))

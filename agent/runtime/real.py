@@ -1,0 +1,212 @@
+"""The same parts on threads of their own: no asyncio, one mailbox a part, clocks and randomness of the machine.
+
+Control and the buses start first; nothing they do waits for MQTT, TLS or the disk.
+"""
+
+from __future__ import annotations
+
+import gc
+import queue
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from agent.runtime import part
+from agent.runtime.part import Now, Part
+from drivers import events as bus_events
+from drivers.bus import Bus
+from drivers.line import Line
+
+NEVER_NS = 1 << 62
+
+
+def now() -> Now:
+    """Both clocks of this machine."""
+    return Now(time.monotonic_ns(), time.time_ns() // 1_000_000)
+
+
+def ntp_synced() -> bool:
+    """What the kernel says of its clock: systemd-timesyncd's and chrony's mark, or STA_UNSYNC by adjtimex."""
+    import ctypes
+
+    class Timex(ctypes.Structure):
+        _fields_ = [("modes", ctypes.c_uint), ("pad", ctypes.c_byte * 1020)]
+
+    try:
+        state = ctypes.CDLL(None, use_errno=True).adjtimex(ctypes.byref(Timex(0)))
+    except (OSError, AttributeError):
+        return False
+    return 0 <= int(state) < 5  # 5 = TIME_ERROR: not synchronised
+
+
+def kernel_boot_id() -> str:
+    """An id that lasts as long as this kernel runs; monotonic times are comparable while it is the same."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+class Mailbox:
+    """What one thread waits on."""
+
+    def __init__(self) -> None:
+        self._queue: queue.SimpleQueue[object] = queue.SimpleQueue()
+
+    def put(self, event: object) -> None:
+        """Never blocks."""
+        self._queue.put(event)
+
+    def get(self, until_ns: int) -> object | None:
+        """The next event, or None at `until_ns`."""
+        try:
+            if until_ns >= NEVER_NS:
+                return self._queue.get()
+            left = until_ns - time.monotonic_ns()
+            return self._queue.get(timeout=left / 1e9) if left > 0 else self._queue.get_nowait()
+        except queue.Empty:
+            return None
+
+
+class RealRuntime:
+    """Routes effects between threads. `log` takes every Log effect; the two adapters take what is theirs."""
+
+    def __init__(self, log: Callable[[part.Log], None]) -> None:
+        self._boxes: dict[str, Mailbox] = {"runtime": Mailbox()}
+        self._threads: list[threading.Thread] = []
+        self._log = log
+        self.mqtt: Callable[[part.Effect], None] = lambda effect: None
+        self.local: Callable[[part.LocalReply], None] = lambda reply: None
+        self.notify: Callable[[str], None] = lambda state: None
+
+    def post(self, to: str, event: object) -> None:
+        """Into a mailbox, from any thread."""
+        box = self._boxes.get(to)
+        if box is not None:
+            box.put(event)
+
+    def add(self, name: str, agent_part: Part) -> None:
+        """A part on a thread of its own, started by `start`."""
+        self._boxes[name] = Mailbox()
+        self._thread(name, lambda: self._run_part(name, agent_part))
+
+    def add_bus(self, name: str, bus: Bus, line: Line) -> None:
+        """A bus and its line on a thread of their own."""
+        self._boxes[f"bus:{name}"] = Mailbox()
+        self._thread(f"bus:{name}", lambda: BusThread(self, name, bus, line).run())
+
+    def start(self) -> None:
+        """Every thread begins; what exists by now is never looked at again by the garbage collector."""
+        gc.collect()
+        gc.freeze()
+        for thread in self._threads:
+            thread.start()
+
+    def wait_stopped(self, names: Iterable[str], until_ns: int) -> set[str]:
+        """The parts of `names` that have said Stopped by then."""
+        missing = set(names)
+        while missing:
+            event = self._boxes["runtime"].get(until_ns)
+            if event is None:
+                break
+            if isinstance(event, part.Stopped):
+                missing.discard(event.part)
+        return missing
+
+    def _thread(self, name: str, target: Callable[[], None]) -> None:
+        def run() -> None:
+            try:
+                target()
+            except BaseException as error:  # a part that raises is a bug: say so and let the watchdog end the process
+                self._log(part.Log("error", f"part {name} died: {error!r}; this is a bug, please report it"))
+                sys.excepthook(type(error), error, error.__traceback__)
+
+        self._threads.append(threading.Thread(target=run, name=name, daemon=True))
+
+    def _run_part(self, name: str, agent_part: Part) -> None:
+        box = self._boxes[name]
+        wake_ns = NEVER_NS
+        event: object | None = part.Start()
+        while True:
+            if event is None:
+                wake_ns = NEVER_NS
+                event = part.Wake()
+            for effect in agent_part.handle(event, now()):
+                if isinstance(effect, part.Post):
+                    self.post(effect.to, effect.event)
+                elif isinstance(effect, part.WakeAt):
+                    wake_ns = effect.at_ns
+                elif isinstance(effect, part.Log):
+                    self._log(effect)
+                elif isinstance(effect, part.SdNotify):
+                    self.notify(effect.state)
+                elif isinstance(effect, part.LocalReply):
+                    self.local(effect)
+                else:
+                    self.mqtt(effect)
+            event = box.get(wake_ns)
+
+
+class BusThread:
+    """Owns one line. A write that comes while a transaction is on the wire waits for that one only."""
+
+    def __init__(self, runtime: RealRuntime, name: str, bus: Bus, line: Line) -> None:
+        self._runtime = runtime
+        self._box = runtime._boxes[f"bus:{name}"]
+        self._bus = bus
+        self._line = line
+        self._wake_ns = NEVER_NS
+        self._reopen_ns = 0
+        self._send: bus_events.Transmit | None = None
+
+    def run(self) -> None:
+        """Forever."""
+        while True:
+            if self._send is not None:
+                self._transact(self._send)
+                continue
+            event = self._box.get(min(self._wake_ns, self._reopen_ns))
+            if event is not None:
+                self._feed(event)
+                continue
+            now_ns = time.monotonic_ns()
+            if now_ns >= self._reopen_ns:
+                self._open()
+            elif now_ns >= self._wake_ns:
+                self._wake_ns = NEVER_NS
+                self._feed(bus_events.Wake())
+
+    def _open(self) -> None:
+        self._reopen_ns = NEVER_NS
+        try:
+            self._line.open()
+        except OSError as error:
+            self._feed(bus_events.Lost(str(error)))
+        else:
+            self._feed(bus_events.Opened())
+
+    def _transact(self, send: bus_events.Transmit) -> None:
+        self._send = None
+        try:
+            self._line.drain()
+            self._line.write(send.data)
+            data, at_ns = self._line.read_until(send.reply_len, send.predicted_end_ns, send.deadline_ns)
+        except OSError as error:
+            self._feed(bus_events.Lost(str(error)))
+            return
+        while (event := self._box.get(0)) is not None:  # orders first: the bus picks by priority once the wire is free
+            self._feed(event)
+        if data:
+            self._feed(bus_events.Received(data, at_ns))
+
+    def _feed(self, event: object) -> None:
+        effects = self._bus.handle(event, time.monotonic_ns())  # type: ignore[arg-type]  # only bus events are posted here
+        for effect in effects:
+            if isinstance(effect, bus_events.Transmit):
+                self._send = effect
+            elif isinstance(effect, bus_events.WakeAt):
+                self._wake_ns = effect.at_ns
+            elif isinstance(effect, bus_events.Emit):
+                self._runtime.post("control", effect.event)
+            else:
+                self._line.close()
+                self._reopen_ns = effect.at_ns

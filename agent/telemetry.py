@@ -1,0 +1,96 @@
+"""What the aggregator is told each second, and what birth says of this home: wire names with units, from the Decision."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from agent.core.decision import Decision
+from agent.core.inputs import Inputs
+from agent.core.params import Params
+from drivers.events import DeviceStatus
+
+
+def sample_values(decision: Decision, inputs: Inputs) -> dict[str, object]:
+    """One row of telemetry; None where not known."""
+    battery = inputs.batteries[0] if inputs.batteries else None
+    inverter = inputs.inverters[0] if inputs.inverters else None
+    meter = inputs.meters[0] if inputs.meters else None
+    now_ns = inputs.now_ns
+    return {
+        "soc_permille": battery.soc_permille if battery else None,
+        "soh_permille": battery.soh_permille if battery else None,
+        "battery_w": inverter.battery_w if inverter else None,
+        "pv_w": inverter.pv_w if inverter else None,
+        "grid_w": meter.grid_w if meter else None,
+        "load_w": decision.load_w,
+        "grid": decision.grid,
+        "frequency_mhz": meter.frequency_mhz if meter else None,
+        "cell_min_mv": battery.cell_min_mv if battery else None,
+        "cell_max_mv": battery.cell_max_mv if battery else None,
+        "temp_min_dc": battery.temp_min_dc if battery else None,
+        "temp_max_dc": battery.temp_max_dc if battery else None,
+        "ccl_ma": battery.ccl_ma if battery else None,
+        "dcl_ma": battery.dcl_ma if battery else None,
+        "lo_w": decision.lo_w,
+        "hi_w": decision.hi_w,
+        "asked_w": decision.asked_w,
+        "given_w": decision.given_w,
+        "limit": decision.binding.id if decision.binding else "",
+        "mode": str(decision.mode),
+        "reserve_permille": decision.reserve_permille,
+        "import_wh": meter.import_wh if meter else None,
+        "export_wh": meter.export_wh if meter else None,
+        "command_id": decision.command_id,
+        "age_battery_ms": (now_ns - battery.at_ns) // 1_000_000 if battery else None,
+        "age_inverter_ms": (now_ns - inverter.at_ns) // 1_000_000 if inverter else None,
+        "age_meter_ms": (now_ns - meter.at_ns) // 1_000_000 if meter else None,
+    }
+
+
+def profile_body(
+    params: Params, version: str, decision: Decision, devices: Iterable[DeviceStatus]
+) -> dict[str, object]:
+    """Capabilities, limits and versions; changes seldom, so birth is repeated when it does."""
+    site = params.site
+    return {
+        "versions": {"agent": version, "protocol": 1},
+        "limits": {
+            "nameplate_charge_w": site.nameplate_charge_w,
+            "nameplate_discharge_w": site.nameplate_discharge_w,
+            "capacity_wh": site.capacity_wh,
+            "import_limit_w": site.import_limit_w,
+            "export_limit_w": site.export_limit_w,
+            "soc_floor_permille": params.soc_floor_permille,
+        },
+        "reserve_permille": decision.reserve_permille,
+        "stated_end_s": decision.stated_end_s,
+        "devices": [
+            {
+                "name": status.device,
+                "role": str(status.role),
+                "presence": str(status.presence),
+                "maker": status.identity.maker if status.identity else None,
+                "model": status.identity.model if status.identity else None,
+                "capability": _capability(status),
+            }
+            for status in devices
+        ],
+    }
+
+
+def _capability(status: DeviceStatus) -> dict[str, object] | None:
+    can = status.capability
+    if can is None:
+        return None
+    return {
+        "signed_setpoint": can.signed_setpoint,
+        "unit": can.unit,
+        "control_point": can.control_point,
+        "reversion": can.reversion,
+        "reversion_s": can.reversion_s,
+        "reversion_verified": can.reversion_verified,
+        "floor": can.floor,
+        "read_back": can.read_back,
+        "rated_charge_w": can.rated_charge_w,
+        "rated_discharge_w": can.rated_discharge_w,
+    }
