@@ -1,6 +1,6 @@
 """What the parts of the agent post to each other. Core's own events (agent.core.inputs) travel as they are.
 
-control -> store   CommitRequest, WriteReserve
+control -> store   CommitRequest, WriteReserve, WritePins
 store   -> control Committed, CommitFailed (core.inputs), ReserveStored, DiskState
 store   -> link    Stored, Backlog
 link    -> store   AppendBatch, Receipted, LoadBacklog
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from agent.core.decision import Decision, Record
 from agent.core.durable import Durable
 from agent.core.inputs import Clock
-from drivers.events import BusStats, DeviceStatus
+from drivers.events import BusStats, DeviceStatus, Identity
 from drivers.readings import BatteryReading, InverterReading, MeterReading
 
 
@@ -62,7 +62,7 @@ class LoadBacklog:
 
 @dataclass(frozen=True, slots=True)
 class OutboxRow:
-    """A row as the disk has it. `seq` is +1 a row, never reused. `payload`: JSON body; raw-deflated when kind is "batch"."""
+    """A row as the disk has it. `seq` is +1 a row, never reused. `payload`: JSON body; raw-deflated in a "batch"."""
 
     seq: int
     kind: str  # "ack" | "event" | "settlement" | "batch"
@@ -105,6 +105,13 @@ class ReserveStored:
 
 
 @dataclass(frozen=True, slots=True)
+class WritePins:
+    """Remember who each device is, so that another in its place is noticed after a restart. Device name -> identity."""
+
+    pins: Mapping[str, Identity]
+
+
+@dataclass(frozen=True, slots=True)
 class DiskState:
     """Sent on every change, and once at start."""
 
@@ -115,7 +122,7 @@ class DiskState:
 # --- link -------------------------------------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class LinkState:
-    """Sent on every change. `counters`: messages refused, by reason ("bad_signature", "replay", "bad_audience", ...)."""
+    """Sent on every change. `counters`: messages refused, by reason ("bad_signature", "replay", ...)."""
 
     up: bool
     detail: str

@@ -99,8 +99,8 @@ BusEvent = Opened | Lost | Received | Wake | Execute | Adopt
 # --- out of the bus ---------------------------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class Transmit:
-    """Send now. A reply of `reply_len` bytes (0 = unknown) is predicted to be complete at `predicted_end_ns`: nap until then,
-    then read until `reply_len` bytes are there or `deadline_ns` has come. Flush stale input before sending."""
+    """Send now. A reply of `reply_len` bytes (0 = unknown) is predicted to be complete at `predicted_end_ns`: nap until
+    then, then read until `reply_len` bytes are there or `deadline_ns` has come. Flush stale input before sending."""
 
     data: bytes
     reply_len: int
@@ -144,7 +144,7 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class DeviceStatus:
-    """Sent on every change. `binding` is `drivers.device.Binding` once identified: what the gate compiles writes with."""
+    """Sent on every change. `binding` is `drivers.device.Binding` once identified: the gate compiles writes with it."""
 
     device: str
     role: DeviceRole

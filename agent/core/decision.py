@@ -33,7 +33,7 @@ class Side(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LimitValue:
-    """One limit as it stands now. `cap_w` >= 0 is what it leaves on `side`; `sentence` says why, with values and units."""
+    """One limit as it stands now. `cap_w` >= 0 is what it leaves on `side`; `sentence` says why, with values, units."""
 
     id: str
     side: Side
@@ -73,7 +73,7 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Asked, given, and what bound. `given_w` None = released: the inverter runs in its own mode and we write no power."""
+    """Asked, given, and what bound. `given_w` None = released: the inverter runs in its own mode, we write no power."""
 
     at_ns: int
     mode: Mode

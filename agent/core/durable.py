@@ -44,7 +44,7 @@ class Durable:
     version: int = 1
     windows: tuple[tuple[str, Window], ...] = ()
     commands: tuple[CommandRecord, ...] = ()  # active, and terminal ones until their id may be forgotten
-    cancelled: tuple[tuple[str, int], ...] = ()  # ids cancelled before they were seen, and the wall ms to remember them until
+    cancelled: tuple[tuple[str, int], ...] = ()  # ids cancelled before they were seen, remembered until that wall ms
     starts_ms: tuple[int, ...] = ()  # wall times of recent daemon starts (crash loop)
     clean_stop: bool = False  # the last stop was clean
     stopped_by: str | None = None  # `batteryctl stop`: who; None = running
@@ -85,5 +85,5 @@ def _record(raw: dict[str, object]) -> CommandRecord:
     command = dict(values.pop("command"))  # type: ignore[call-overload]  # checked by the constructors below
     command["kind"] = CommandKind(command["kind"])
     command["ramp"] = RampClass(command["ramp"])
-    values["state"] = CommandState(values["state"])
+    values["state"] = CommandState(str(values["state"]))
     return CommandRecord(command=Command(**command), **values)  # type: ignore[arg-type]  # a wrong key raises TypeError

@@ -77,7 +77,8 @@ class CommitFailed:
 
 @dataclass(frozen=True, slots=True)
 class WriteDone:
-    """A write of the gate ended. `write_class` is a word of drivers.events.WriteClass in lower case, `outcome` one of WriteOutcome."""
+    """A write of the gate ended. `write_class`: a word of drivers.events.WriteClass in lower case, `outcome`: one of
+    WriteOutcome."""
 
     device: str
     write_class: str
@@ -105,7 +106,7 @@ Event = CommandIn | FreshTime | Committed | CommitFailed | WriteDone | LocalStop
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """One cycle's world. Readings are the latest of each device, ages are `now_ns - at_ns`. `draw` is 32 random bits."""
+    """One cycle's world. Readings are the latest of each device, ages are `now_ns - at_ns`. `draw`: 32 random bits."""
 
     now_ns: int
     clock: Clock

@@ -1,8 +1,8 @@
 """The one shape of every part that decides: an event and the time in, effects out.
 
-Parts never call each other, sleep, or look at a clock. `runtime.real` runs each on a thread of its own, `runtime.virtual`
-runs all of them on one heap of events; both route the effects below. Names of parts: "control", "link", "local", "store",
-"bus:<name>".
+Parts never call each other, sleep, or look at a clock. `runtime.real` runs each on a thread of its own,
+`runtime.virtual` runs all of them on one heap of events; both route the effects below. Names of parts: "control",
+"link", "local", "store", "bus:<name>".
 """
 
 from __future__ import annotations
@@ -174,6 +174,6 @@ Effect = Post | WakeAt | Log | MqttConnect | MqttSubscribe | MqttPublish | MqttD
 
 
 class Part(Protocol):
-    """`handle` never raises for anything that came from outside, never blocks for longer than a disk write (store) takes."""
+    """`handle` never raises for anything from outside, and never blocks for longer than a disk write (store) takes."""
 
     def handle(self, event: object, now: Now) -> Iterable[Effect]: ...

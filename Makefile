@@ -1,0 +1,71 @@
+# Everything from a fresh clone: `make demo`, `make test`. `make` alone prints the list.
+# The environment lives in .venv and comes from the hash lock; nothing is installed outside it but mosquitto.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO_ARGS ?=
+PYTEST_ARGS ?=
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+# Stamps carry the hash of what they were made from, so a re-run, a checkout or a deleted file needs no clock.
+digest = $(shell cat /dev/null $(1) | sha256sum | cut -c 1-16)
+PRODUCT := pyproject.toml $(sort $(shell find agent drivers -type f ! -path '*/__pycache__/*'))
+DEPENDENCIES := $(VENV)/dependencies-$(call digest,requirements/dev.txt)
+INSTALLED := $(VENV)/installed-$(shell sha256sum $(PRODUCT) requirements/dev.txt | sha256sum | cut -c 1-16)
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+.PHONY: help env mosquitto demo test quick lint format lock clean
+
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+env: $(INSTALLED) ## build .venv from the hash lock and install the compiled product into it
+
+mosquitto: ## install the MQTT broker that demo and tests start for themselves, if it is missing
+	@scripts/mosquitto.sh
+
+demo: env mosquitto ## the whole system in simulation, told as a story; DEMO_ARGS="--seconds 180 --json demo.json"
+	@$(BIN)/python -m hil demo $(DEMO_ARGS)
+
+test: env mosquitto lint ## linters, types, import rules, all tests
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+quick: env mosquitto lint ## the same without the slow parts
+	@$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
+
+lint: env ## ruff, mypy --strict, import rules
+	@$(BIN)/ruff check --quiet
+	@$(BIN)/ruff format --quiet --check || { echo 'hint: make format' >&2; exit 1; }
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo --cache-dir .import_linter_cache
+
+format: env ## sort imports and format the source
+	@$(BIN)/ruff check --quiet --fix-only
+	@$(BIN)/ruff format
+
+lock: env ## renew requirements/*.txt to the newest versions that pyproject.toml allows
+	@$(PYTHON) -m venv $(VENV)/lock
+	@$(VENV)/lock/bin/pip install -qq --require-hashes --only-binary=:all: -r requirements/lock.txt
+	@scripts/lock.sh $(VENV)/lock/bin/uv $(BIN)/pip
+
+clean: ## remove the environment and everything that was built
+	rm -rf $(VENV) build dist out *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	find agent drivers hil tests -type d -name __pycache__ -prune -exec rm -rf {} +
+
+$(DEPENDENCIES): requirements/dev.txt
+	@scripts/venv.sh $(PYTHON) $(VENV)
+	@echo 'env: installing the locked dependencies'
+	@$(BIN)/pip install -qq --require-hashes --only-binary=:all: -r requirements/dev.txt
+	@rm -f $(VENV)/dependencies-* && touch $@
+
+# The demo and the benches start what a gateway runs: installed and compiled, not the source tree.
+$(INSTALLED): $(DEPENDENCIES)
+	@echo 'env: installing batteryd, batteryctl'
+	@rm -rf build *.egg-info
+	@$(BIN)/pip install -qq --no-deps --no-index --no-build-isolation --force-reinstall --no-compile .
+	@rm -rf build *.egg-info
+	@$(BIN)/python -m compileall -q $(VENV)/lib
+	@rm -f $(VENV)/installed-* && touch $@

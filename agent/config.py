@@ -1,0 +1,334 @@
+"""The configuration file: read once, checked whole, refused with file, key, reason and an example that works.
+
+Only a file marked `demo = true` may shorten a timer. Percent and seconds are for people; the core gets permille and ns.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from agent.core.params import S, Params, Site, Timers
+from drivers.readings import DeviceRole
+
+EXAMPLE = """\
+[agent]
+id = "home-0001"
+fleet = "example"
+
+[site]                        # from the nameplates and the main fuse, magnitudes in W and Wh
+nameplate_charge_w = 11400
+nameplate_discharge_w = 11400
+capacity_wh = 25000
+import_limit_w = 24000
+export_limit_w = 11400
+
+[[bus]]
+name = "rs485"
+port = "/dev/serial/by-id/usb-FTDI_FT232R-if00-port0"
+baud = 19200
+
+[[device]]
+name = "bms"
+role = "battery"
+bus = "rs485"
+unit = 1
+profile = "seplos_v3"
+
+[[device]]
+name = "meter"
+role = "meter"
+bus = "rs485"
+unit = 2
+profile = "eastron_sdm630"
+
+[[device]]
+name = "inverter"
+role = "inverter"
+bus = "rs485"
+unit = 3
+profile = "sunspec_hybrid"
+"""
+
+Watts = Annotated[int, Field(ge=0, le=1_000_000)]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class AgentSection(_Strict):
+    """Who this gateway is and where it keeps things."""
+
+    id: Name
+    fleet: Name
+    state_dir: str = "/var/lib/batteryd"
+    socket: str = "/run/batteryd/batteryd.sock"
+    demo: bool = False
+
+
+class SiteSection(_Strict):
+    """What the electrician signed for."""
+
+    nameplate_charge_w: Annotated[int, Field(gt=0, le=100_000)]
+    nameplate_discharge_w: Annotated[int, Field(gt=0, le=100_000)]
+    capacity_wh: Annotated[int, Field(gt=0, le=1_000_000)]
+    import_limit_w: Watts
+    export_limit_w: Watts
+
+
+class BatterySection(_Strict):
+    """SoC window in percent. The reserve itself lives in its own file and is the homeowner's."""
+
+    soc_floor_pct: Annotated[float, Field(ge=0, le=50, strict=False)] = 5
+    soc_ceiling_pct: Annotated[float, Field(ge=50, le=100, strict=False)] = 100
+    reserve_min_pct: Annotated[float, Field(ge=5, le=100, strict=False)] = 10
+    max_charge_w: Watts | None = None  # owner limits, never above the nameplate
+    max_discharge_w: Watts | None = None
+
+
+class BusSection(_Strict):
+    """One line: a serial `port`, or `tcp` = "host:port"."""
+
+    name: Name
+    port: str | None = None
+    tcp: Annotated[str, Field(pattern=r"^[^:\s]+:\d{1,5}$")] | None = None
+    baud: Literal[1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200] = 9600
+    parity: Literal["N", "E", "O"] = "N"
+    stop_bits: Literal[1, 2] = 1
+
+    @model_validator(mode="after")
+    def _one_line(self) -> BusSection:
+        if (self.port is None) == (self.tcp is None):
+            raise ValueError("give either port (a serial device) or tcp (host:port)")
+        return self
+
+
+class DeviceSection(_Strict):
+    """One device on a bus."""
+
+    name: Name
+    role: Literal["battery", "inverter", "meter"]
+    bus: Name
+    unit: Annotated[int, Field(ge=0, le=247)]
+    profile: str
+    serial: str | None = None
+    wdischamax_w: Annotated[int, Field(gt=0, le=100_000)] | None = None
+
+
+class LinkSection(_Strict):
+    """Where the aggregator is and who we are to it. Without this section the agent runs alone."""
+
+    brokers: Annotated[list[Annotated[str, Field(pattern=r"^[^:\s]+:\d{1,5}$")]], Field(min_length=1, max_length=8)]
+    ca: str
+    cert: str
+    key: str
+    sign_key: str
+    trust: str
+    groups: list[Name] = []
+
+
+class LocalSection(_Strict):
+    """Who may do what at the gateway itself."""
+
+    technician_gids: list[int] = []
+    homeowner_pin_hash: str | None = None  # as `python -m agent.tools.pin` prints it
+
+
+class TimersSection(_Strict):
+    """Seconds. Longer or shorter than the default only where that is safer; anything else needs demo = true."""
+
+    cycle_s: Annotated[float, Field(gt=0, le=1, strict=False)] | None = None
+    reversion_s: Annotated[int, Field(ge=2, le=300)] | None = None
+    refresh_s: Annotated[float, Field(gt=0, le=75, strict=False)] | None = None
+    release_delay_s: Annotated[float, Field(ge=0, le=30, strict=False)] | None = None
+    hold_s: Annotated[float, Field(ge=0, le=3600, strict=False)] | None = None
+    recover_good_s: Annotated[float, Field(ge=0, le=3600, strict=False)] | None = None
+    fault_clear_s: Annotated[float, Field(ge=0, le=3600, strict=False)] | None = None
+    grid_dwell_s: Annotated[float, Field(ge=0, le=3600, strict=False)] | None = None
+    grid_jitter_s: Annotated[float, Field(ge=0, le=3600, strict=False)] | None = None
+    backoff_min_s: Annotated[float, Field(gt=0, le=300, strict=False)] | None = None
+    backoff_max_s: Annotated[float, Field(gt=0, le=300, strict=False)] | None = None
+    block_s: Annotated[int, Field(ge=2, le=60)] | None = None
+
+
+class File(_Strict):
+    """The whole file."""
+
+    agent: AgentSection
+    site: SiteSection
+    battery: BatterySection = BatterySection()
+    bus: Annotated[list[BusSection], Field(min_length=1)]
+    device: Annotated[list[DeviceSection], Field(min_length=1)]
+    link: LinkSection | None = None
+    local: LocalSection = LocalSection()
+    timers: TimersSection = TimersSection()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> File:
+        names = [bus.name for bus in self.bus]
+        for kind, found in (("bus", names), ("device", [d.name for d in self.device])):
+            doubles = sorted({name for name in found if found.count(name) > 1})
+            if doubles:
+                raise ValueError(f"{kind} name used twice: {', '.join(doubles)}")
+        for device in self.device:
+            if device.bus not in names:
+                raise ValueError(f"device {device.name} is on bus {device.bus!r}; there are: {', '.join(names)}")
+        for role in ("battery", "inverter", "meter"):
+            count = sum(device.role == role for device in self.device)
+            if count != 1:
+                raise ValueError(f"a home needs exactly one {role} for now, this file has {count}")
+        addresses = [(device.bus, device.unit) for device in self.device]
+        if len(set(addresses)) != len(addresses):
+            raise ValueError("two devices share one unit address on the same bus")
+        self._not_looser()
+        return self
+
+    def _not_looser(self) -> None:
+        pairs = (
+            ("battery.max_charge_w", self.battery.max_charge_w, "site.nameplate_charge_w", self.site.nameplate_charge_w),
+            (
+                "battery.max_discharge_w",
+                self.battery.max_discharge_w,
+                "site.nameplate_discharge_w",
+                self.site.nameplate_discharge_w,
+            ),
+        )
+        for key, value, bound_key, bound in pairs:
+            if value is not None and value > bound:
+                raise ValueError(f"{key} = {value} is looser than {bound_key} = {bound}; a limit only narrows")
+
+
+@dataclass(frozen=True, slots=True)
+class LinkTimers:
+    """Back-off range and block length of the link, in ns and samples."""
+
+    backoff_min_ns: int = 1 * S
+    backoff_max_ns: int = 120 * S
+    block_s: int = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A checked file and what the core takes from it."""
+
+    path: Path
+    file: File
+    params: Params
+    link_timers: LinkTimers
+
+    @property
+    def state_dir(self) -> Path:
+        """Where the store and the reserve live."""
+        return self._resolve(self.file.agent.state_dir)
+
+    def resolve(self, name: str) -> Path:
+        """A path of the file, relative ones from the file's own folder."""
+        return self._resolve(name)
+
+    def _resolve(self, name: str) -> Path:
+        return (self.path.parent / name).resolve() if not Path(name).is_absolute() else Path(name)
+
+    def roles(self) -> dict[str, DeviceRole]:
+        """Device name -> role."""
+        return {device.name: DeviceRole(device.role) for device in self.file.device}
+
+
+class ConfigError(ValueError):
+    """The file cannot be used; the text says which key, why, and shows an example that works."""
+
+
+def load(path: Path) -> Config:
+    """Read and check. ConfigError on anything that is not exactly right."""
+    try:
+        raw = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}\n\nA file that works:\n\n{EXAMPLE}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: is not TOML: {error}\n\nA file that works:\n\n{EXAMPLE}") from error
+    try:
+        file = File.model_validate(raw)
+        params = _params(file)
+    except ValidationError as error:
+        lines = [f"{path}: {_key(e['loc'])}: {_reason(e)}" for e in error.errors()]
+        raise ConfigError("\n".join(lines) + f"\n\nA file that works:\n\n{EXAMPLE}") from error
+    except ValueError as error:
+        raise ConfigError(f"{path}: {error}\n\nA file that works:\n\n{EXAMPLE}") from error
+    return Config(path.resolve(), file, params, _link_timers(file))
+
+
+def _key(loc: tuple[int | str, ...]) -> str:
+    return ".".join(f"[{part}]" if isinstance(part, int) else str(part) for part in loc).replace(".[", "[") or "file"
+
+
+def _reason(error: object) -> str:
+    detail = dict(error)  # type: ignore[call-overload]  # pydantic's ErrorDetails is a TypedDict
+    if detail["type"] == "extra_forbidden":
+        near = f"{detail['loc'][-1]}"
+        return f"unknown key {near!r}; check the spelling and its unit (_w, _wh, _pct, _s)"
+    if detail["type"] == "missing":
+        return "is missing"
+    message = str(detail["msg"]).removeprefix("Value error, ")
+    return message if detail["type"] == "value_error" else f"{message}, found {detail['input']!r}"
+
+
+def _params(file: File) -> Params:
+    site, battery = file.site, file.battery
+    params = Params(
+        site=Site(
+            nameplate_charge_w=_least(site.nameplate_charge_w, battery.max_charge_w),
+            nameplate_discharge_w=_least(site.nameplate_discharge_w, battery.max_discharge_w),
+            capacity_wh=site.capacity_wh,
+            import_limit_w=site.import_limit_w,
+            export_limit_w=site.export_limit_w,
+        ),
+        timers=_timers(file),
+        soc_floor_permille=round(battery.soc_floor_pct * 10),
+        soc_ceiling_permille=round(battery.soc_ceiling_pct * 10),
+        reserve_min_permille=round(battery.reserve_min_pct * 10),
+        demo=file.agent.demo,
+    )
+    if params.reserve_min_permille < params.soc_floor_permille:
+        raise ValueError("battery.reserve_min_pct is below battery.soc_floor_pct; a reserve under the floor is none")
+    return params
+
+
+def _least(nameplate: int, owner: int | None) -> int:
+    return nameplate if owner is None else min(nameplate, owner)
+
+
+def _timers(file: File) -> Timers:
+    base = Timers()
+    known = {field.name for field in fields(Timers)}
+    changes: dict[str, int] = {}
+    for key, value in file.timers.model_dump(exclude_none=True).items():
+        if key in ("backoff_min_s", "backoff_max_s", "block_s"):
+            continue
+        name = key if key in known else key.removesuffix("_s") + "_ns"
+        new = int(value) if name == "reversion_s" else round(value * S)
+        old = getattr(base, name)
+        if not file.agent.demo and new < old and name not in ("cycle_ns", "reversion_s", "refresh_ns", "release_delay_ns"):
+            raise ValueError(
+                f"timers.{key} = {value} is shorter than its default {old / S:g}; only a file with agent.demo = true may"
+            )
+        changes[name] = new
+    timers = replace(base, **changes)
+    if timers.refresh_ns * 4 > timers.reversion_s * S:
+        raise ValueError(
+            f"timers.refresh_s = {timers.refresh_ns / S:g} must be at most a quarter of reversion_s = {timers.reversion_s}"
+        )
+    return timers
+
+
+def _link_timers(file: File) -> LinkTimers:
+    base, timers = LinkTimers(), file.timers
+    return LinkTimers(
+        base.backoff_min_ns if timers.backoff_min_s is None else round(timers.backoff_min_s * S),
+        base.backoff_max_ns if timers.backoff_max_s is None else round(timers.backoff_max_s * S),
+        timers.block_s or base.block_s,
+    )
