@@ -24,8 +24,9 @@ HOME_KEYS: Mapping[str, str] = {
     "load_w": "int",
     "pv_w": "int",
     "floor_permille": "int",
+    "reserve_permille": "int",
+    "meter_dies_with_grid": "bool",
     "temperature_dc": "int",
-    "variant": "str",
 }
 
 
@@ -160,7 +161,7 @@ def _home(table: Table) -> Mapping[str, Value]:
     out: dict[str, Value] = {}
     for key, kind in HOME_KEYS.items():
         if table.has(key):
-            out[key] = table.integer(key) if kind == "int" else table.text(key)
+            out[key] = table.flag(key) if kind == "bool" else table.integer(key)
     for key in HOME_KEYS:
         table.raw(key)
     table.done()

@@ -47,9 +47,10 @@ SIGNALS: Mapping[str, Signal] = _table(
     ("truth.fed", "", "the house has power"),
     ("truth.floor_permille", "permille", "the inverter's own on-grid floor"),
     ("truth.remote", "", "the inverter follows a remote setpoint"),
-    ("truth.setpoint_w", "W", "that setpoint; None = its own mode"),
+    ("truth.blackouts", "", "times that the house lost power"),
     ("wire.transactions", "", "requests that a device answered"),
-    ("wire.power", "", "register writes that set or hold a power"),
+    ("wire.setpoint_w", "W", "what the control registers ask for; None = released"),
+    ("wire.power", "", "register writes that set or hold a power, 0 W included"),
     ("wire.clear", "", "register writes that end remote control"),
     ("wire.floor", "", "register writes of the inverter's floor"),
     ("wire.other", "", "any other register write"),
@@ -95,7 +96,7 @@ FUNCTIONS: Mapping[str, str] = {
 }
 
 STREAMS: Mapping[str, tuple[str, ...]] = {
-    "write": ("device", "kind", "value", "address", "source"),
+    "write": ("device", "kind", "value", "address", "words"),
     "ack": ("command", "state", "reason", "asked_w", "given_w", "limit_w"),
     "uplink": ("kind", "seq", "duplicate"),
     "decision": ("mode", "source", "asked_w", "given_w", "binding", "grid"),
