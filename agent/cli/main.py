@@ -1,0 +1,83 @@
+"""batteryctl: what a technician types on the gateway. Loads one verb's module alone, to start fast."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+from agent.cli.verbs import VERBS
+
+SOCKET = "/run/batteryd/batteryd.sock"
+_EXIT_CODES = """\
+exit codes: 0 ok, 1 unhealthy, 2 usage, 3 daemon not running, 4 refused by a limit or a role,
+            5 device, 6 timed out, 70 bug, 130 interrupted"""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs one verb; returns its exit code."""
+    try:
+        return _run(sys.argv[1:] if argv is None else argv)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # the reader went away (`| head`): not our error; keep the interpreter from flushing into it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 0
+    except Exception as error:
+        return _bug(error)
+
+
+def _run(argv: list[str]) -> int:
+    args = _parser(argv).parse_args(argv)
+    module = __import__(f"agent.cli.{VERBS[args.verb].module}", fromlist=["run"])
+    code = module.run(args)
+    sys.stdout.flush()
+    return int(code)
+
+
+def _parser(argv: list[str]) -> argparse.ArgumentParser:
+    common = _Parser(add_help=False, argument_default=argparse.SUPPRESS)
+    common.add_argument("--json", action="store_true", help='one JSON object on stdout, with "v": 1')
+    common.add_argument("--socket", metavar="PATH", help=f"batteryd's socket (default $BATTERYD_SOCKET, else {SOCKET})")
+    parser = _Parser(
+        prog="batteryctl",
+        description="Ask and steer the battery agent on this gateway.",
+        epilog=_EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        parents=[common],
+    )
+    parser.set_defaults(json=False, socket=os.environ.get("BATTERYD_SOCKET") or SOCKET)
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    for name, verb in VERBS.items():
+        sub = verbs.add_parser(name, help=verb.help, description=verb.help, parents=[common])
+        if name in argv:  # the other verbs' options are not needed to parse this line
+            verb.options(sub)
+    return parser
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> None:  # type: ignore[override]  # it exits, as the original does
+        print(f"xx {self.prog}: {message}", file=sys.stderr)
+        print(f"   next     {_suggest(message) or f'{self.prog} --help'}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _suggest(message: str) -> str | None:
+    """`invalid choice: 'stauts'` -> `batteryctl status`."""
+    if "argument VERB: invalid choice: '" not in message:
+        return None
+    import difflib
+
+    typed = message.split("invalid choice: '")[1].split("'")[0]
+    near = difflib.get_close_matches(typed, VERBS, n=1)
+    return f"batteryctl {near[0]}" if near else None
+
+
+def _bug(error: Exception) -> int:
+    import traceback
+
+    traceback.print_exception(error)
+    print("xx that is a bug in batteryctl, not something you did", file=sys.stderr)
+    print("   next     report it with the lines above and the output of: batteryctl version", file=sys.stderr)
+    return 70

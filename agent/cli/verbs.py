@@ -1,0 +1,91 @@
+"""The verbs of batteryctl: their help, their options, and the module that runs them (`run(args) -> exit code`)."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, ArgumentTypeError
+from collections.abc import Callable
+
+
+class VerbSpec:
+    """One row. A plain class: `dataclasses` would double the start time."""
+
+    __slots__ = ("help", "module", "options")
+
+    def __init__(self, module: str, help: str, options: Callable[[ArgumentParser], object] = lambda sub: None) -> None:
+        self.module = module
+        self.help = help
+        self.options = options
+
+
+def percent_permille(text: str) -> int:
+    """`30`, `30%`, `30.5 %` -> permille. One decimal at most: the agent counts in 0.1 %."""
+    number = text.strip().removesuffix("%").strip()
+    whole, dot, tenth = number.partition(".")
+    if not (whole.isascii() and whole.isdigit()) or (
+        dot and not (len(tenth) == 1 and tenth.isascii() and tenth.isdigit())
+    ):
+        raise ArgumentTypeError(f"{text!r} is not a percentage, expected 0 to 100 with one decimal at most, such as 30")
+    permille = int(whole) * 10 + int(tenth or 0)
+    if permille > 1000:
+        raise ArgumentTypeError(f"{text!r} is more than 100 %")
+    return permille
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 < value <= 86_400:
+        raise ArgumentTypeError(f"{text!r} is not a number of seconds, expected more than 0 and at most 86400")
+    return value
+
+
+def _lines(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) <= 500):
+        raise ArgumentTypeError(f"{text!r} is not a number of lines, expected 0 to 500")
+    return int(text)
+
+
+def _why(sub: ArgumentParser) -> None:
+    sub.add_argument("side", nargs="?", choices=("charge", "discharge"), help="only this side (default: both)")
+
+
+def _log(sub: ArgumentParser) -> None:
+    sub.add_argument("-f", "--follow", action="store_true", help="go on with each new line until Ctrl-C")
+    sub.add_argument(
+        "-n", "--lines", type=_lines, default=50, metavar="N", help="last N lines, at most 500 (default 50)"
+    )
+
+
+def _pin(sub: ArgumentParser) -> None:
+    sub.add_argument("--pin-stdin", action="store_true", help="read the homeowner's PIN from the first line of stdin")
+
+
+def _reserve(sub: ArgumentParser) -> None:
+    sub.add_argument("percent", nargs="?", type=percent_permille, metavar="PCT", help="the new reserve, such as 30")
+    _pin(sub)
+
+
+def _wait(sub: ArgumentParser) -> None:
+    sub.add_argument("--for", dest="goal", choices=("up", "link", "healthy"), default="up", help="(default: up)")
+    sub.add_argument("--timeout", type=_seconds, default=60.0, metavar="S", help="give up after S seconds (default 60)")
+
+
+def _device(sub: ArgumentParser) -> None:
+    sub.add_argument("action", nargs="?", choices=("list", "adopt"), default="list")
+    sub.add_argument("name", nargs="?", metavar="NAME", help="adopt: the device's name in the configuration")
+
+
+VERBS: dict[str, VerbSpec] = {
+    "status": VerbSpec("status", "how the home stands, and what is wrong with it"),
+    "watch": VerbSpec("watch", "the same, live; q ends it"),
+    "why": VerbSpec("why", "every limit on the battery's power, and the one that binds", _why),
+    "log": VerbSpec("log", "what the agent did", _log),
+    "reserve": VerbSpec("reserve", "show the homeowner's reserve, or set it", _reserve),
+    "stop": VerbSpec("stop", "end dispatch and release the inverter until resume", _pin),
+    "resume": VerbSpec("resume", "end a stop, acknowledge faults that wait for a technician", _pin),
+    "device": VerbSpec("device", "list the devices, or adopt one that was replaced", _device),
+    "wait": VerbSpec("wait", "for scripts: until the agent is up, linked or healthy", _wait),
+    "version": VerbSpec("version", "of batteryctl and of the running batteryd"),
+}

@@ -1,0 +1,99 @@
+"""One line from a client -> a Request, or a sentence that says what is wrong with it. The unknown is refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from agent.local.pin import MAX_LENGTH
+
+MAX_BYTES = 4096
+MAX_LINES = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a client asks for; fields that its verb does not have keep their default."""
+
+    verb: str
+    side: str | None = None  # why: "charge" | "discharge" | None = both
+    lines: int = 50  # log: how many to begin with
+    follow: bool = False  # log
+    permille: int | None = None  # reserve: None = show it
+    device: str = ""  # adopt
+    pin: str | None = field(default=None, repr=False)  # never in a log or a traceback
+
+
+def parse_request(data: bytes) -> Request | str:
+    """Never raises. A str is the refusal: what came, what was expected."""
+    if len(data) > MAX_BYTES:
+        return f"the request has {len(data)} bytes, at most {MAX_BYTES} are read"
+    try:
+        raw = json.loads(data.decode("utf-8"), object_pairs_hook=_no_duplicates, parse_constant=_no_constants)
+    except (ValueError, RecursionError) as error:
+        return f"the request is not one JSON object in UTF-8: {_plain(error)}"
+    if not isinstance(raw, dict):
+        return f"the request is a JSON {type(raw).__name__}, expected an object"
+    if type(raw.get("v")) is not int or raw["v"] != 1:
+        return '"v" must be 1, the version of this API'
+    verb = raw.get("verb")
+    if not isinstance(verb, str) or verb not in _KEYS:
+        return f'"verb" must be one of: {", ".join(sorted(_KEYS))}'
+    return _build(verb, {k: value for k, value in raw.items() if k not in ("v", "verb")})
+
+
+def _build(verb: str, args: dict[str, object]) -> Request | str:
+    allowed = _KEYS[verb]
+    unknown = sorted(set(args) - set(allowed))
+    if unknown:
+        known = ", ".join(f'"{key}"' for key in allowed) or "none"
+        return f"{verb} has no key {unknown[0][:40]!r}; its keys: {known}"
+    for key, value in args.items():
+        fits, expected = _CHECKS[key]
+        if not fits(value):
+            return f'{verb}: "{key}" must be {expected}'
+    if verb == "adopt" and "device" not in args:
+        return 'adopt: "device" is missing: the name of the device in the configuration'
+    return Request(verb, **args)  # type: ignore[arg-type]  # each value was checked by its key's row of _CHECKS
+
+
+_KEYS: dict[str, tuple[str, ...]] = {
+    "status": (),
+    "watch": (),
+    "why": ("side",),
+    "log": ("lines", "follow"),
+    "reserve": ("permille", "pin"),
+    "stop": ("pin",),
+    "resume": ("pin",),
+    "adopt": ("device",),
+}
+
+_CHECKS: dict[str, tuple[Callable[[object], bool], str]] = {
+    "side": (lambda x: x in ("charge", "discharge"), '"charge" or "discharge"'),
+    "lines": (lambda x: type(x) is int and 0 <= x <= MAX_LINES, f"a whole number, 0 to {MAX_LINES}"),
+    "follow": (lambda x: type(x) is bool, "true or false"),
+    "permille": (lambda x: type(x) is int and 0 <= x <= 1000, "a whole number, 0 to 1000 (permille: 300 is 30 %)"),
+    "device": (lambda x: isinstance(x, str) and 0 < len(x) <= 64 and x.isprintable(), "a name of 1 to 64 characters"),
+    "pin": (lambda x: isinstance(x, str) and 0 < len(x) <= MAX_LENGTH, f"text of 1 to {MAX_LENGTH} characters"),
+}
+
+
+def _no_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    seen = dict(pairs)
+    if len(seen) != len(pairs):
+        raise ValueError("a key stands in it twice")
+    return seen
+
+
+def _no_constants(text: str) -> object:
+    raise ValueError(f"{text} is not JSON")
+
+
+def _plain(error: Exception) -> str:
+    """The reason without the input: what a client sent may hold a PIN."""
+    if isinstance(error, json.JSONDecodeError):
+        return f"{error.msg} at character {error.pos}"
+    if isinstance(error, UnicodeDecodeError):
+        return f"{error.reason} at byte {error.start}"
+    return "nested too deeply" if isinstance(error, RecursionError) else str(error)

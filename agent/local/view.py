@@ -1,0 +1,372 @@
+"""A View as JSON: the single wording that status, watch and why show. Keys are documented in docs/local-api.md.
+
+Every row of `status` has a `level` ("ok", "warn", "fault" or "none" = does not apply) and a `text`; the values that the
+text was made of stand beside it with their unit in the key.
+"""
+
+from __future__ import annotations
+
+from agent.core.decision import Decision, LimitValue, Mode, Side
+from agent.local import words
+from agent.local.health import health_items
+from agent.mail import LinkState, View
+from agent.runtime.part import Now
+from drivers.events import DeviceStatus, Presence
+from drivers.readings import BatteryReading, InverterReading, MeterReading
+
+Json = dict[str, object]
+
+_MODE_TEXT = {
+    Mode.INIT: "starting, reads only",
+    Mode.SELF_TEST: "self-test, reads only",
+    Mode.STANDBY: "standby",
+    Mode.LOCAL: "local",
+    Mode.DISPATCHED: "dispatched",
+    Mode.BACKUP: "backup, hands off while the grid is away",
+    Mode.DEGRADED: "degraded, no power until the readings are good again",
+    Mode.FAULT: "fault",
+    Mode.LOCKOUT: "lockout, waits for a technician",
+}
+_MODE_LEVEL = {
+    Mode.INIT: "none",
+    Mode.SELF_TEST: "none",
+    Mode.BACKUP: "warn",
+    Mode.DEGRADED: "warn",
+    Mode.FAULT: "fault",
+    Mode.LOCKOUT: "fault",
+}
+
+
+def status_json(view: View, version: str, now: Now) -> Json:
+    """Everything `batteryctl status` and `watch` show. `code` is 1 if any health item is "warn" or "fault"."""
+    health = health_items(view, now)
+    healthy = all(item["level"] == "note" for item in health)
+    return {
+        "v": 1,
+        "ok": healthy,
+        "code": 0 if healthy else 1,
+        "version": version,
+        "boot": view.clock.boot,
+        "wall_ms": view.clock.wall_ms,
+        "clock": view.clock.trust.value,
+        "uptime_s": _age_ms(view.started_ns, now) // 1000,
+        "age_ms": _age_ms(view.at_ns, now),
+        "stated_end_s": view.decision.stated_end_s,
+        "link": _link(view.link),
+        "control": _control(view),
+        "grid": _grid(view, now),
+        "battery": _battery(view, now),
+        "reserve": reserve_json(view),
+        "command": _command(view),
+        "devices": [_device(device, view, now) for device in view.devices],
+        "buses": [_bus(view, index) for index in range(len(view.buses))],
+        "disk": None if view.disk is None else {"ok": view.disk.ok, "detail": view.disk.detail},
+        "health": health,
+    }
+
+
+def why_json(view: View, side: str | None, now: Now) -> Json:
+    """Every limit as it stands, per side, tightest first; `binds` marks the one that made given differ from asked."""
+    decision = view.decision
+    sides = [s for s in (Side.DISCHARGE, Side.CHARGE) if side is None or s.value == side]
+    return {
+        "v": 1,
+        "ok": True,
+        "code": 0,
+        "age_ms": _age_ms(view.at_ns, now),
+        "mode": decision.mode.value,
+        "source": decision.source,
+        "asked_w": decision.asked_w,
+        "given_w": decision.given_w,
+        "lo_w": decision.lo_w,
+        "hi_w": decision.hi_w,
+        "binding": None if decision.binding is None else decision.binding.id,
+        "text": given_text(decision),
+        "because": because_text(decision),
+        "sides": [_side(decision, s) for s in sides],
+    }
+
+
+def reserve_json(view: View) -> Json:
+    """The homeowner's reserve, where it comes from, and what the inverter itself holds."""
+    effective = view.decision.reserve_permille
+    floors = [i.floor_permille for i in view.inverters if i.floor_permille is not None]
+    floor = min(floors) if floors else None
+    text = words.percent(view.reserve_permille)
+    level = "ok"
+    if view.reserve_source != "file":
+        level = "warn"
+        text = f"{words.percent(effective)}, because the homeowner's reserve is {view.reserve_source}"
+    elif effective != view.reserve_permille:
+        text = f"{words.percent(effective)} now, {text} set by the homeowner"
+    else:
+        text = f"{text}, set by the homeowner"
+    if floor is not None:
+        text += f"; the inverter's own floor is {words.percent(floor)}"
+    low = view.decision.soc_lo_permille
+    if low is not None and low < effective:
+        level = "warn"
+        text += f"; SoC {words.percent(low)} is below it"
+    return {
+        "level": level,
+        "text": text,
+        "permille": view.reserve_permille,
+        "effective_permille": effective,
+        "source": view.reserve_source,
+        "floor_permille": floor,
+    }
+
+
+def given_text(decision: Decision) -> str:
+    """What the battery is told, of what was asked, in one clause."""
+    asked, given = decision.asked_w, decision.given_w
+    source = words.short_id(decision.source)
+    if given is None:
+        alone = "released, the inverter runs in its own mode"
+        return alone if asked is None else f"{alone}, while {source} asks {words.battery_flow(asked)}"
+    if asked is None:
+        return f"held at {words.battery_flow(given)}"
+    if given == asked:
+        return f"{words.battery_flow(given)}, as asked by {source}"
+    held = "on the ramp" if decision.binding is None else f"held by {decision.binding.id}"
+    # both in one direction: "discharge 3200 W of 5000 W" reads better than the word twice
+    wish = words.watts(abs(asked)) if asked * given > 0 else words.battery_flow(asked)
+    return f"{words.battery_flow(given)} of {wish} asked by {source}, {held}"
+
+
+def because_text(decision: Decision) -> str:
+    """The binding limit's own sentence, or why there is none."""
+    if decision.binding is not None:
+        return f"{decision.binding.id}, set by {decision.binding.owner}: {decision.binding.sentence}"
+    if decision.asked_w is None:
+        fault = decision.faults[0] if decision.faults and decision.given_w is not None else None
+        return "nobody asks for power" if fault is None else f"{fault.id}: {fault.sentence}"
+    if decision.given_w == decision.asked_w:
+        return "no limit stands in the way"
+    return "power moves to what was asked at the permitted rate"
+
+
+# --- rows -------------------------------------------------------------------------------------------------------------
+def _link(link: LinkState | None) -> Json:
+    if link is None:
+        return {"level": "none", "text": "no word from the link yet", "state": "unknown"}
+    waiting = f"{link.unsent} records wait for a receipt" if link.unsent != 1 else "1 record waits for a receipt"
+    if not link.up:
+        level, text = "warn", f"down: {link.detail}; {waiting}"
+    elif not link.fresh:
+        level, text = "warn", f"up, no signed time yet, so no new dispatch is accepted; {waiting}"
+    else:
+        level, text = "ok", f"up, {waiting}"
+    refused = sum(link.counters.values())
+    if refused:
+        text += f"; {refused} messages refused" if refused != 1 else "; 1 message refused"
+    return {
+        "level": level,
+        "text": text,
+        "state": "up" if link.up else "down",
+        "detail": link.detail,
+        "fresh": link.fresh,
+        "unsent": link.unsent,
+        "wall_offset_ms": link.wall_offset_ms,
+        "refused": dict(sorted(link.counters.items())),
+    }
+
+
+def _control(view: View) -> Json:
+    decision = view.decision
+    level = _MODE_LEVEL.get(decision.mode, "ok")
+    mode_text = _MODE_TEXT[decision.mode]
+    if view.stopped_by is not None:
+        level = "warn" if level in ("ok", "none") else level
+        mode_text = f"stopped by {view.stopped_by}; {mode_text}"
+    return {
+        "level": level,
+        "text": f"{mode_text}; {given_text(decision)}",
+        "mode_text": mode_text,
+        "given_text": given_text(decision),
+        "mode": decision.mode.value,
+        "stopped_by": view.stopped_by,
+        "source": decision.source,
+        "asked_w": decision.asked_w,
+        "given_w": decision.given_w,
+        "lo_w": decision.lo_w,
+        "hi_w": decision.hi_w,
+        "binding": None if decision.binding is None else decision.binding.id,
+        "because": because_text(decision),
+    }
+
+
+def _grid(view: View, now: Now) -> Json:
+    state = view.decision.grid
+    grid_w = _total([m.grid_w for m in view.meters])
+    frequency = next((m.frequency_mhz for m in view.meters if m.frequency_mhz is not None), None)
+    if frequency is None:
+        frequency = next((i.frequency_mhz for i in view.inverters if i.frequency_mhz is not None), None)
+    parts = [state, words.grid_flow(grid_w) if grid_w is not None else "power unknown"]
+    if frequency is not None:
+        parts.append(words.scaled(frequency, 1000, 2, "Hz"))
+    return {
+        "level": "ok" if state == "connected" and grid_w is not None else "warn",
+        "text": ", ".join(parts),
+        "state": state,
+        "grid_w": grid_w,
+        "load_w": view.decision.load_w,
+        "pv_w": _total([i.pv_w for i in view.inverters]),
+        "frequency_mhz": frequency,
+        "import_wh": _total([m.import_wh for m in view.meters]),
+        "export_wh": _total([m.export_wh for m in view.meters]),
+        "age_ms": _oldest([m.at_ns for m in view.meters], now),
+    }
+
+
+def _battery(view: View, now: Now) -> Json:
+    packs = view.batteries
+    battery_w = _total([i.battery_w for i in view.inverters])
+    body: Json = {
+        "soc_permille": _least([p.soc_permille for p in packs]),
+        "soc_lo_permille": view.decision.soc_lo_permille,
+        "soc_hi_permille": view.decision.soc_hi_permille,
+        "soh_permille": _least([p.soh_permille for p in packs]),
+        "battery_w": battery_w,
+        "pack_mv": _least([p.pack_mv for p in packs]),
+        "cell_min_mv": _least([p.cell_min_mv for p in packs]),
+        "cell_max_mv": _most([p.cell_max_mv for p in packs]),
+        "temp_min_dc": _least([p.temp_min_dc for p in packs]),
+        "temp_max_dc": _most([p.temp_max_dc for p in packs]),
+        "ccl_ma": _total([p.ccl_ma for p in packs]),
+        "dcl_ma": _total([p.dcl_ma for p in packs]),
+        "alarms": sorted({alarm for p in packs for alarm in p.alarms}),
+        "age_ms": _oldest([p.at_ns for p in packs], now),
+    }
+    level, text = _battery_text(view, packs, battery_w)
+    return {"level": level, "text": text, **body}
+
+
+def _battery_text(view: View, packs: tuple[BatteryReading, ...], battery_w: int | None) -> tuple[str, str]:
+    if not packs:
+        return "fault", "no reading yet; the battery is held at 0 W until its BMS answers"
+    soc = _least([p.soc_permille for p in packs])
+    cells = words.span(_least([p.cell_min_mv for p in packs]), _most([p.cell_max_mv for p in packs]), 1000, 3, "V")
+    heat = words.span(_least([p.temp_min_dc for p in packs]), _most([p.temp_max_dc for p in packs]), 10, 1, "C")
+    flow = words.battery_flow(battery_w) if battery_w is not None else "power unknown"
+    text = f"SoC {words.percent(soc)}, {flow}, cells {cells}, {heat}"
+    if view.decision.soc_lo_permille is None:
+        return "fault", f"SoC is not certain, so no power either way; {text}"
+    alarms = sorted({alarm for p in packs for alarm in p.alarms})
+    if alarms:
+        return "warn", f"BMS alarms: {', '.join(alarms)}; {text}"
+    return "ok", text
+
+
+def _command(view: View) -> Json | None:
+    if view.command is None:
+        return None
+    plain = {k: v for k, v in view.command.items() if v is None or isinstance(v, str | int | float | bool)}
+    state = str(plain.get("state", words.UNKNOWN))
+    text = f"{words.short_id(str(plain.get('command_id', '')))} {state}"
+    if plain.get("reason"):
+        text += f" by {plain['reason']}"
+    if isinstance(plain.get("energy_wh"), int):
+        text += f", {plain['energy_wh']} Wh so far"
+    if plain.get("sentence"):
+        text += f": {plain['sentence']}"
+    level = "ok" if state in ("received", "scheduled", "started", "completed") else "warn"
+    return {"level": level, "text": text, **plain}
+
+
+def _device(device: DeviceStatus, view: View, now: Now) -> Json:
+    readings: tuple[BatteryReading | InverterReading | MeterReading, ...]
+    readings = (*view.batteries, *view.inverters, *view.meters)
+    reading = next((r for r in readings if r.device == device.device), None)
+    body: Json = {
+        "name": device.device,
+        "role": device.role.value,
+        "level": {Presence.OK: "ok", Presence.IDENTIFYING: "none", Presence.SILENT: "fault"}.get(
+            device.presence, "warn"
+        ),
+        "presence": device.presence.value,
+        "detail": device.detail,
+        "age_ms": None if reading is None else _age_ms(reading.at_ns, now),
+        "maker": None,
+        "model": None,
+        "version": None,
+        "serial": None,
+    }
+    if device.identity is not None:
+        identity = device.identity
+        body |= {
+            "maker": identity.maker,
+            "model": identity.model,
+            "version": identity.version,
+            "serial": identity.serial,
+        }
+    if device.capability is not None:
+        cap = device.capability
+        body |= {
+            "control_point": cap.control_point,
+            "reversion": cap.reversion,
+            "reversion_s": cap.reversion_s,
+            "reversion_verified": cap.reversion_verified,
+            "floor": cap.floor,
+            "rated_charge_w": cap.rated_charge_w,
+            "rated_discharge_w": cap.rated_discharge_w,
+            "resolution_w": cap.resolution_w,
+            "stale_s": cap.stale_s,
+        }
+    return body
+
+
+def _bus(view: View, index: int) -> Json:
+    bus = view.buses[index]
+    return {
+        "name": bus.bus,
+        "transactions": bus.transactions,
+        "crc_errors": bus.crc_errors,
+        "timeouts": bus.timeouts,
+        "exceptions": bus.exceptions,
+        "foreign": bus.foreign,
+        "retries": bus.retries,
+    }
+
+
+def _side(decision: Decision, side: Side) -> Json:
+    cap_w = decision.hi_w if side is Side.DISCHARGE else -decision.lo_w
+    limits = [limit for limit in decision.limits if limit.side in (side, Side.BOTH)]
+    limits.sort(key=lambda limit: (limit.cap_w, limit.id))
+    return {"side": side.value, "cap_w": cap_w, "limits": [_limit(limit, decision, side) for limit in limits]}
+
+
+def _limit(limit: LimitValue, decision: Decision, side: Side) -> Json:
+    binding = decision.binding
+    return {
+        "id": limit.id,
+        "side": limit.side.value,
+        "cap_w": limit.cap_w,
+        "owner": limit.owner,
+        "sentence": limit.sentence,
+        "binds": binding is not None and binding.id == limit.id and binding.side in (side, Side.BOTH),
+    }
+
+
+# --- arithmetic over what may be unknown: unknown stays unknown -------------------------------------------------------
+def _total(values: list[int | None]) -> int | None:
+    known = [v for v in values if v is not None]
+    return sum(known) if known and len(known) == len(values) else None
+
+
+def _least(values: list[int | None]) -> int | None:
+    known = [v for v in values if v is not None]
+    return min(known) if known and len(known) == len(values) else None
+
+
+def _most(values: list[int | None]) -> int | None:
+    known = [v for v in values if v is not None]
+    return max(known) if known and len(known) == len(values) else None
+
+
+def _age_ms(at_ns: int, now: Now) -> int:
+    return max(0, now.mono_ns - at_ns) // 1_000_000
+
+
+def _oldest(times: list[int], now: Now) -> int | None:
+    return _age_ms(min(times), now) if times else None
