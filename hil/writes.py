@@ -1,7 +1,7 @@
 """What register writes mean to the inverter of the bench: told from the wire's trace, never from the agent.
 
-A write counts as "power" when, after it, a remote window is in force that it set or renewed; so does 0 W. Rates that are
-written while remote control is off are "staged": they have no effect until the mode follows.
+A write counts as "power" when, after it, a remote window is in force that it set or renewed; so does 0 W. Rates that
+are written while remote control is off are "staged": they have no effect until the mode follows.
 """
 
 from __future__ import annotations
@@ -44,10 +44,12 @@ class Written(Protocol):
 
 
 class WriteLog:
-    """Feed it every write in order. `counts` by kind; `setpoint_w` = what the registers ask for now, None = released."""
+    """Feed it every write in order. `counts` by kind; `setpoint_w`: what the registers ask for, None = released."""
 
     def __init__(self, rated_w: int = 11_400) -> None:
-        self.counts: dict[str, int] = dict.fromkeys(("power", "clear", "floor", "staged", "timer", "refused", "other"), 0)
+        self.counts: dict[str, int] = dict.fromkeys(
+            ("power", "clear", "floor", "staged", "timer", "refused", "other"), 0
+        )
         self.setpoint_w: int | None = None
         self._rated_w = rated_w
         self._mode = 0
