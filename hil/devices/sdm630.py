@@ -65,4 +65,4 @@ def sdm630(home: Home, unit: int = 2, serial: int = 12_345_678) -> Slave:
         Image(ENERGY_BLOCK, 16, [(ENERGY_BLOCK, 16, energy)]),
     ]
     holding = [Image(IDENTITY, 4, [(IDENTITY, 4, identity)])]
-    return Slave(unit, home, {4: inputs, 3: holding}, MAX_COUNT, silent=lambda: meter.silent)
+    return Slave(unit, home, {4: inputs, 3: holding}, MAX_COUNT, silent=lambda: meter.dead)

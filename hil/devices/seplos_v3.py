@@ -128,4 +128,4 @@ def seplos_v3(home: Home, unit: int = 1, serial: str = "SIM-BMS-0001") -> Slave:
         Image(VIA, 51, [(VIA, 51, via)]),
     ]
     bits = [Image(PIC, 9, [(PIC, 9, pic)])]
-    return Slave(unit, home, {4: registers, 1: bits}, MAX_COUNT, silent=lambda: bms.muted or bms.asleep)
+    return Slave(unit, home, {4: registers, 1: bits}, MAX_COUNT, silent=lambda: bms.asleep)

@@ -51,7 +51,7 @@ def seal(body: bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class WrittenRegisters:
-    """One write that reached a device. `exception` 0 = accepted."""
+    """One write that reached a device. `exception` 0 = accepted. `kind`, `value`: what the device made of it."""
 
     at_ns: int
     unit: int
@@ -59,6 +59,17 @@ class WrittenRegisters:
     address: int
     words: tuple[int, ...]
     exception: int
+    kind: str = "other"  # "power" (value: W), "clear", "floor" (value: permille), "other"
+    value: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A device's own account of a write. `exception` 0 = accepted."""
+
+    exception: int
+    kind: str = "other"
+    value: int | None = None
 
 
 class Image:
@@ -98,7 +109,7 @@ class World(Protocol):
     def sync(self, now_ns: int) -> None: ...
 
 
-Write = Callable[[int, tuple[int, ...], int], int]  # (address, words, now_ns) -> exception, 0 = done
+Write = Callable[[int, tuple[int, ...], int], Written]  # (address, words, now_ns)
 
 
 class Slave:
@@ -116,16 +127,26 @@ class Slave:
     ) -> None:
         self.unit = unit
         self.world = world
-        self.silent = silent
+        self.silent = silent  # it has no power, or sleeps
+        self.muted = False  # it lives, and nobody hears it
         self.turnaround_ns = turnaround_ns
         self._tables = tables
         self._max_count = max_count
         self._write = write
+        self._frozen_at: int | None = None
+
+    def freeze(self, on: bool) -> None:
+        """Go on answering with the registers of this moment (a stuck cache), or stop doing so."""
+        self._frozen_at = self.world.revision if on else None
+        if on:
+            for images in self._tables.values():
+                for image in images:
+                    image.read(image.first, image.count, self.world.revision)
 
     def answer(self, pdu: bytes, now_ns: int, trace: list[WrittenRegisters]) -> bytes | None:
         """The reply PDU; None = silence."""
         self.world.advance_to(now_ns)
-        if self.silent() or not pdu:
+        if self.muted or self.silent() or not pdu:
             return None
         function = pdu[0]
         if function in (3, 4, 1, 2):
@@ -148,10 +169,13 @@ class Slave:
         if not 0 < count <= self._max_count:
             return ILLEGAL_VALUE
         for image in images:
-            data = image.read(address, count, self.world.revision)
+            data = image.read(address, count, self._revision())
             if data is not None:
                 return bytes((function, 2 * count)) + data
         return ILLEGAL_ADDRESS
+
+    def _revision(self) -> int:
+        return self.world.revision if self._frozen_at is None else self._frozen_at
 
     def _bits(self, function: int, images: Sequence[Image], address: int, count: int) -> bytes | int:
         if not 0 < count <= 2000:
@@ -159,7 +183,7 @@ class Slave:
         for image in images:
             offset = address - image.first
             if offset >= 0 and offset + count <= 16 * image.count:
-                image.read(image.first, image.count, self.world.revision)
+                image.read(image.first, image.count, self._revision())
                 bits = (int.from_bytes(image.data, "little") >> offset) & ((1 << count) - 1)
                 size = (count + 7) // 8
                 return bytes((function, size)) + bits.to_bytes(size, "little")
@@ -179,10 +203,12 @@ class Slave:
         if not good or self._write is None:
             return ILLEGAL_VALUE
         self.world.sync(now_ns)
-        exception = self._write(address, words, now_ns)
+        done = self._write(address, words, now_ns)
         self.world.revision += 1
-        trace.append(WrittenRegisters(now_ns, self.unit, function, address, words, exception))
-        return exception if exception else pdu[:5]
+        trace.append(
+            WrittenRegisters(now_ns, self.unit, function, address, words, done.exception, done.kind, done.value)
+        )
+        return done.exception or pdu[:5]
 
 
 class Slaves:

@@ -8,8 +8,9 @@ four modules as a Fronius GEN24 has: two PV strings, battery charge, battery dis
 from __future__ import annotations
 
 import struct
+from collections.abc import Collection
 
-from hil.devices.slave import DEVICE_FAILURE, ILLEGAL_ADDRESS, ILLEGAL_VALUE, Image, Slave
+from hil.devices.slave import DEVICE_FAILURE, ILLEGAL_ADDRESS, ILLEGAL_VALUE, Image, Slave, Written
 from hil.plant.home import Home
 
 BASE = 40_000
@@ -143,14 +144,14 @@ class Hybrid:
                 int(energy_wh) & 0x7FFF_FFFF, clock, 35, 4 if dc_w > 1.0 else 8, 0,
             )  # fmt: skip
 
-    def write(self, address: int, words: tuple[int, ...], now_ns: int) -> int:
+    def write(self, address: int, words: tuple[int, ...], now_ns: int) -> Written:
         """Only model 124's control points can be written; a write that touches anything else is refused whole."""
         fields: dict[int, int] = {address + i: word for i, word in enumerate(words)}
         writable = {STOR_CTL_MOD, MIN_RSV_PCT, OUT_W_RTE, IN_W_RTE, WIN_TMS, RVRT_TMS, RMP_TMS, CHA_GRI_SET}
         if not fields.keys() <= writable:
-            return ILLEGAL_ADDRESS
+            return Written(ILLEGAL_ADDRESS)
         if self.inverter.booting:
-            return DEVICE_FAILURE
+            return Written(DEVICE_FAILURE)
         mode, floor, source = fields.get(STOR_CTL_MOD), fields.get(MIN_RSV_PCT), fields.get(CHA_GRI_SET)
         rates = [_signed(fields[a]) / RATE_SF if a in fields else None for a in (OUT_W_RTE, IN_W_RTE)]
         if (
@@ -159,14 +160,31 @@ class Hybrid:
             or (source is not None and source > 1)
             or any(rate is not None and abs(rate) > 1.0 for rate in rates)
         ):
-            return ILLEGAL_VALUE
+            return Written(ILLEGAL_VALUE)
         if floor is not None:
             self.inverter.set_floor(floor / 100.0)
         if source is not None:
             self.inverter.grid_charging = source == 1
         if fields.keys() & {STOR_CTL_MOD, OUT_W_RTE, IN_W_RTE, WIN_TMS, RVRT_TMS, RMP_TMS}:
             self.inverter.command(now_ns, mode, rates[0], rates[1], fields.get(RVRT_TMS))
-        return 0
+        return self._meaning(mode, rates, floor, fields.keys())
+
+    def _meaning(
+        self, mode: int | None, rates: list[float | None], floor: int | None, touched: Collection[int]
+    ) -> Written:
+        """What an accepted write was for: "power" sets or holds one, "clear" ends remote control, "floor", "other"."""
+        given = [rate for rate in rates if rate is not None]
+        share = rates[0] if rates[0] is not None else self.inverter.out_share
+        watts = round(share * self.inverter.params.rated_w)
+        if mode or any(rate < 1.0 for rate in given):
+            return Written(0, "power", watts)
+        if mode == 0 or given:
+            return Written(0, "clear")
+        if floor is not None:
+            return Written(0, "floor", floor // 10)
+        if self.inverter.mode and CHA_GRI_SET not in touched:
+            return Written(0, "power", watts)  # it renews the lease of the power that is set
+        return Written(0, "other")
 
 
 def _signed(word: int) -> int:
@@ -191,4 +209,4 @@ def sunspec_hybrid(
             (END, 2, hybrid.common),
         ],
     )
-    return Slave(unit, home, {3: [image]}, 125, hybrid.write, silent=lambda: home.inverter.silent)
+    return Slave(unit, home, {3: [image]}, 125, hybrid.write, silent=lambda: home.inverter.booting)

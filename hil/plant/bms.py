@@ -68,11 +68,10 @@ class BmsSample:
 
 
 class Bms:
-    """Samples the pack once a second. Faults: `muted`, `frozen`, `bias`, `asleep`, `forced_limits`."""
+    """Samples the pack once a second. Faults: `bias`, `asleep`, `forced_ccl_a`, `forced_dcl_a`."""
 
     def __init__(self, params: BmsParams, battery: Battery) -> None:
         self.params = params
-        self.muted = False  # silent on our bus, alive for the inverter
         self.asleep = False  # silent, and its FETs are open
         self.bias = 0.0  # added to the SoC that it believes
         self.forced_ccl_a: float | None = None
@@ -85,7 +84,6 @@ class Bms:
         self._over_v = self._under_v = False
         self._throughput_as = 0.0
         self._limits = (0.0, 0.0)
-        self._frozen: BmsSample | None = None
         self._sample: BmsSample | None = None
         self.step(0.0)
 
@@ -138,15 +136,8 @@ class Bms:
         self._lagged = soc
         self.step(0.0)
 
-    def freeze(self, on: bool) -> None:
-        """Serve the present sample for ever (a stuck cache on our bus), or stop doing so."""
-        self._frozen = None
-        self._frozen = self.sample() if on else None
-
     def sample(self) -> BmsSample:
         """What a reader on the bus sees now."""
-        if self._frozen is not None:
-            return self._frozen
         if self._sample is None:
             self._sample = self._look()
         return self._sample

@@ -64,6 +64,7 @@ class Truth:
     volts: float
     mode: int
     remote: bool  # a remote window is in force
+    setpoint_w: float | None  # its upper bound; None = the inverter's own mode
     revert_at_ns: int | None
     floor_pct: float
     pack_v: float
@@ -83,7 +84,7 @@ class Truth:
 
 
 class Home:
-    """`advance_to` moves on to a time; hooks (`grid.outage()`, `bms.muted = True` ...) act at the time last reached."""
+    """`advance_to` moves on to a time; hooks (`grid.outage()`, `bms.bias = 0.05` ...) act at the time last reached."""
 
     def __init__(self, seed: int, params: HomeParams | None = None, start_ns: int = 0) -> None:
         self.params = params = params if params is not None else HomeParams()
@@ -267,6 +268,18 @@ class Home:
         self.bms.follow(soc)
         self.mark()
 
+    def set_load(self, watts: float | None) -> None:
+        """The house draws that from now on; None = its profile again."""
+        self.house.forced_w = watts
+        if watts is not None:
+            self.house.load_w = watts
+
+    def set_pv(self, watts: float | None) -> None:
+        """The roof gives that from now on; None = the sun again."""
+        self.pv.forced_w = watts
+        if watts is not None:
+            self.pv.available_w = watts
+
     def mark(self) -> None:
         """Forget the lowest SoC so far."""
         self.soc_min = self.soc_min_on_grid = self.battery.soc
@@ -301,6 +314,7 @@ class Home:
             volts=self.grid.volts,
             mode=inverter.mode,
             remote=inverter.in_force is not None,
+            setpoint_w=None if inverter.in_force is None else inverter.in_force[1],
             revert_at_ns=None if inverter.revert_at_ns == NEVER else inverter.revert_at_ns,
             floor_pct=inverter.floor_pct,
             pack_v=battery.pack_v,

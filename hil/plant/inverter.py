@@ -51,7 +51,6 @@ class Inverter:
         self.floor_pct = params.floor_pct
         self.grid_charging = True  # ChaGriSet
         self.islanded = False
-        self.deaf = False  # answers nothing, goes on as it is
         self.ignores_writes = False  # acknowledges and does not apply
         self.ignores_reversion = False
         self.ignores_zero = False  # a 0 W window has no effect
@@ -143,11 +142,6 @@ class Inverter:
     def booting(self) -> bool:
         """Whether it is away for a reboot."""
         return self._boot_at_ns != NEVER
-
-    @property
-    def silent(self) -> bool:
-        """Whether it leaves requests unanswered."""
-        return self.deaf or self.booting
 
     @property
     def busy(self) -> bool:

@@ -6,13 +6,11 @@ import random
 
 
 class Meter:
-    """Three phases and two counters. Faults: `muted`, `frozen`, `dies_with_grid`, `flipped` (CTs reversed)."""
+    """Three phases and two counters. Faults: `dies_with_grid`, `flipped` (CTs reversed)."""
 
     def __init__(self, rng: random.Random) -> None:
-        self.muted = False
         self.dies_with_grid = False
         self.flipped = False
-        self.frozen = False
         self.total_w = 0.0
         self.volts = 0.0
         self.frequency_hz = 0.0
@@ -25,8 +23,6 @@ class Meter:
     def step(self, now_w: float, mean_w: float, volts: float, hertz: float, dt_s: float) -> None:
         """`mean_w` flowed for `dt_s` and `now_w` flows at its end. Without a grid all is zero, and some meters die."""
         self._alive = volts > 0.0 or not self.dies_with_grid
-        if self.frozen:
-            return
         if self.flipped:
             now_w, mean_w = -now_w, -mean_w
         self.total_w, self.volts, self.frequency_hz = now_w, volts, hertz
@@ -36,6 +32,6 @@ class Meter:
             self.export_wh -= mean_w * dt_s / 3600.0
 
     @property
-    def silent(self) -> bool:
-        """Whether it leaves requests unanswered."""
-        return self.muted or not self._alive
+    def dead(self) -> bool:
+        """Whether it has no supply."""
+        return not self._alive

@@ -53,7 +53,8 @@ class VirtualWire:
         self.violations = 0  # requests inside t3.5
         self.collisions = 0  # requests into a reply
         self.flips = 0
-        self.frames = 0
+        self.requests = 0
+        self.replies = 0  # delivered whole or damaged
         self.log = log
         self._at, self._deliver = at, deliver
         self._rng = random.Random(f"{seed}/wire")
@@ -69,9 +70,31 @@ class VirtualWire:
         """Every write that reached a device."""
         return self.slaves.trace
 
+    def set_noise(self, share: float) -> None:
+        """This share of bytes flips a bit."""
+        self.noise = share
+
+    def set_cut(self, unit: int, on: bool) -> None:
+        """The unit's own stub of the line is cut, or joined again."""
+        (self.cut.add if on else self.cut.discard)(unit)
+
+    def set_broken(self, on: bool) -> None:
+        """The whole line is cut, or joined again."""
+        self.broken = on
+
+    def counters(self) -> dict[str, int]:
+        """Since the start."""
+        return {
+            "requests": self.requests,
+            "replies": self.replies,
+            "violations": self.violations,
+            "collisions": self.collisions,
+            "flips": self.flips,
+        }
+
     def transmit(self, data: bytes, now_ns: int) -> None:
         """The master puts `data` on the line, first byte at `now_ns`."""
-        self.frames += 1
+        self.requests += 1
         self._turn += 1
         end = now_ns + len(data) * self._byte_ns
         heard = not self.broken and bool(data) and data[0] not in self.cut
@@ -105,7 +128,8 @@ class VirtualWire:
             self._at(end + self._latency_ns, lambda: self._replied(damaged, end + self._latency_ns, turn))
 
     def _replied(self, reply: bytes, at_ns: int, turn: int) -> None:
-        if turn == self._turn and not self.broken:
+        if turn == self._turn and not self.broken and reply[0] not in self.cut:
+            self.replies += 1
             self._deliver(reply, at_ns)
 
     def _damage(self, data: bytes) -> bytes | None:

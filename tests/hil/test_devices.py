@@ -6,7 +6,7 @@ import struct
 from typing import Any
 
 import pytest
-import sunspec2.modbus.client as sunspec  # type: ignore[import-untyped]  # it has no types
+import sunspec2.modbus.client as sunspec
 from pymodbus.framer import FramerRTU
 from pymodbus.pdu import DecodePDU
 
@@ -104,18 +104,18 @@ def test_seplos_on_the_wire(slaves: Slaves) -> None:
 
 
 def test_a_silent_device_answers_nothing(home: Home, slaves: Slaves) -> None:
-    home.bms.muted = True
+    slaves.by_unit[1].muted = True
     assert ask(slaves, "01 04 10 00 00 01") == ""
-    home.inverter.deaf = True
+    home.inverter.reboot(0)
     assert ask(slaves, "03 03 9c 40 00 02") == ""
 
 
 def test_a_frozen_bms_repeats_itself(home: Home, slaves: Slaves) -> None:
-    home.bms.freeze(True)
+    slaves.by_unit[1].freeze(True)
     before = ask(slaves, "01 04 10 00 00 11")
     home.inverter.command(0, mode=3, out_share=0.5, in_share=-0.5)
     assert ask(slaves, "01 04 10 00 00 11", 120_000_000_000) == before
-    home.bms.freeze(False)
+    slaves.by_unit[1].freeze(False)
     assert ask(slaves, "01 04 10 00 00 11", 121_000_000_000) != before
 
 
@@ -181,9 +181,19 @@ def test_a_setpoint_by_model_124(home: Home, slaves: Slaves) -> None:
     home.sync(6_000_000_000)
     assert home.inverter.battery_w == pytest.approx(5000.0, abs=1.0)
     assert home.truth().revert_at_ns == now + 60_000_000_000
-    assert [(w.unit, w.address - m124, w.words, w.exception) for w in slaves.trace] == [
-        (3, 12, (0x1122, 0xEEDE, 0, 60), 0),
-        (3, 5, (3,), 0),
+    assert [(w.unit, w.address - m124, w.words, w.exception, w.kind, w.value) for w in slaves.trace] == [
+        (3, 12, (0x1122, 0xEEDE, 0, 60), 0, "power", 5000),
+        (3, 5, (3,), 0, "power", 5000),
+    ]
+    ask(slaves, f"03 06 {m124 + 5:04x} 0000", 7_000_000_000)
+    ask(slaves, f"03 10 {m124 + 12:04x} 0002 04 2710 2710", 7_000_000_000)
+    ask(slaves, f"03 06 {m124 + 7:04x} 07d0", 7_000_000_000)
+    ask(slaves, f"03 06 {m124 + 15:04x} 003c", 7_000_000_000)
+    assert [(w.kind, w.value) for w in slaves.trace[2:]] == [
+        ("clear", None),
+        ("clear", None),
+        ("floor", 200),
+        ("other", None),
     ]
 
 
@@ -224,14 +234,16 @@ class SunSpecOver(sunspec.SunSpecModbusClientDevice):  # type: ignore[misc]  # p
         while count:
             step = min(count, 120)
             reply = self.slaves.rtu(seal(struct.pack(">BBHH", 3, 3, addr, step)), 0)
-            assert reply is not None and reply[1] == 3
+            assert reply is not None
+            assert reply[1] == 3
             out, addr, count = out + reply[3:-2], addr + step, count - step
         return out
 
     def write(self, addr: int, data: bytes) -> None:
         body = struct.pack(">BBHHB", 3, 16, addr, len(data) // 2, len(data)) + data
         reply = self.slaves.rtu(seal(body), 0)
-        assert reply is not None and reply[1] == 16
+        assert reply is not None
+        assert reply[1] == 16
 
 
 def test_pysunspec2_walks_reads_and_writes_the_inverter(home: Home, slaves: Slaves) -> None:
