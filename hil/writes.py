@@ -68,6 +68,12 @@ class WriteLog:
         }
         return Happening("write", at_ns, fields)
 
+    def signals(self) -> dict[str, Value]:
+        """The `wire.*` signals that count writes."""
+        named = {f"wire.{kind}": self.counts[kind] for kind in ("power", "clear", "floor")}
+        others = sum(self.counts.values()) - sum(named.values())
+        return {**named, "wire.other": others}
+
     def _kind(self, written: Written) -> tuple[str, int]:
         if written.exception:
             return "refused", written.exception

@@ -29,15 +29,11 @@ from hil.aggregator.keys import load_keyring
 from hil.aggregator.virtual import VirtualAggregator
 from hil.backends.backend import Ending
 from hil.desk import Desk, aggregator_signals
-from hil.devices.demo import demo_devices
+from hil.devices.world import World
 from hil.expr import Value
-from hil.faults import home as home_faults
-from hil.plant.home import Home, HomeParams
-from hil.plant.inverter import InverterParams
-from hil.scenario import Scenario
+from hil.scenario import RESERVE, Scenario
 from hil.signals import SIGNALS, Happening
 from hil.told import DECISION_KEYS, decision_key, from_view, refusals
-from hil.truth import truth_signals
 from hil.virtual_broker import VirtualBroker
 from hil.wire.virtual import VirtualWire
 from hil.writes import WriteLog
@@ -96,9 +92,14 @@ class VirtualBackend:
         self._rng = random.Random(f"{seed}/agent")
         self.runtime = runtime = VirtualRuntime(WALL_MS)
         self._t0 = runtime.mono_ns
-        self.plant = make_home(scenario, seed, runtime.mono_ns)
-        self.wire = VirtualWire(
-            demo_devices(self.plant), site.BAUD, runtime.at, lambda data, at: runtime.deliver(site.BUS, data, at), seed
+        settings = {key: value for key, value in scenario.home.items() if key != RESERVE}
+        self.world = World(seed, {"load_w": 900, "pv_w": 0, **settings}, runtime.mono_ns)
+        self.wire = self.world.wire = VirtualWire(
+            self.world.slaves,
+            site.BAUD,
+            runtime.at,
+            lambda data, at: runtime.deliver(site.BUS, data, at),
+            seed,
         )
         self._writes = WriteLog()
         runtime.attach_line(site.BUS, self.wire)
@@ -127,7 +128,7 @@ class VirtualBackend:
         return Ending(self._hash.hexdigest(), notes[:20])
 
     def _reserve(self, scenario: Scenario) -> None:
-        permille = scenario.home.get("reserve_permille", 200)
+        permille = scenario.home.get(RESERVE, 200)
         assert isinstance(permille, int), "the schema says so"
         state = self.config.state_dir
         state.mkdir(parents=True, exist_ok=True)
@@ -209,18 +210,11 @@ class VirtualBackend:
     # --- what the runner looks at ------------------------------------------------------------------------------------
     def signals(self) -> Mapping[str, Value]:
         self._drain_writes()
-        self.plant.advance_to(self.runtime.mono_ns)
-        wire = {f"wire.{kind}": self._writes.counts[kind] for kind in ("power", "clear", "floor")}
-        others = sum(self._writes.counts.values()) - sum(wire.values())
         told = from_view(self._view) if self._view is not None else {}
         return {
             **dict.fromkeys(SIGNALS),
-            **truth_signals(dataclasses.asdict(self.plant.truth())),
-            **wire,
-            "wire.other": others,
-            "wire.setpoint_w": self._writes.setpoint_w,
-            "wire.transactions": self.wire.frames,
-            "wire.violations": self.wire.violations,
+            **self.world.signals(self.runtime.mono_ns),
+            **self._writes.signals(),
             **aggregator_signals(self._aggregator, site.DEVICE),
             **told,
             "proc.alive": self.runtime.alive(),
@@ -246,8 +240,7 @@ class VirtualBackend:
 
     # --- what the verbs do -------------------------------------------------------------------------------------------
     def home(self, op: str, **args: Value) -> None:
-        self.plant.sync(self.runtime.mono_ns)
-        home_faults.apply(self.plant, self.wire, op, args)
+        self.world.do(op, self.runtime.mono_ns, **args)
 
     def aggregator(self, op: str, label: str, **args: Value) -> None:
         self._desk.do(op, label, args)
@@ -303,29 +296,6 @@ class VirtualBackend:
                 self.runtime.at(self.runtime.mono_ns + 100_000_000, lambda: self._broker.disconnect(site.DEVICE))
 
         self._broker.connect(site.DEVICE, "", b"", connected)
-
-
-def make_home(scenario: Scenario, seed: int, start_ns: int) -> Home:
-    """The plant as `[home]` wants it."""
-    at = scenario.home
-
-    def number(key: str, default: float) -> float:
-        value = at.get(key)
-        return default if value is None else float(value)
-
-    home = Home(
-        seed,
-        HomeParams(
-            soc=number("soc_permille", 600) / 1000,
-            temp_c=number("temperature_dc", 240) / 10,
-            load_w=number("load_w", 900),
-            pv_w=number("pv_w", 0),
-            inverter=InverterParams(floor_pct=number("floor_permille", 50) / 10),
-        ),
-        start_ns,
-    )
-    home.meter.dies_with_grid = bool(at.get("meter_dies_with_grid", False))
-    return home
 
 
 def timers_of(config: configuration.Config) -> Mapping[str, tuple[float, float]]:

@@ -114,6 +114,7 @@ _ROWS = (
         _home("floor"),
         {"permille": ("int", REQUIRED)},
     ),
+    Verb("meter.dies_with_grid", "from now on the meter has no power in an outage", _home("meter_dies", on=True)),
     Verb("home.load", "what the house draws from now on", _home("load"), {"w": ("int", REQUIRED)}),
     Verb("home.pv", "what the roof gives from now on", _home("pv"), {"w": ("int", REQUIRED)}),
     Verb("home.soc", "energy in the cells is put there", _home("soc"), {"permille": ("int", REQUIRED)}),
