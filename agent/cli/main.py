@@ -24,7 +24,7 @@ def main(argv: list[str] | None = None) -> int:
         # the reader went away (`| head`): not our error; keep the interpreter from flushing into it
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 0
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  # whatever it is, it is our bug: say so, exit 70
         return _bug(error)
 
 
@@ -69,7 +69,7 @@ def _suggest(message: str) -> str | None:
         return None
     import difflib
 
-    typed = message.split("invalid choice: '")[1].split("'")[0]
+    typed = message.partition("invalid choice: '")[2].partition("'")[0]
     near = difflib.get_close_matches(typed, VERBS, n=1)
     return f"batteryctl {near[0]}" if near else None
 
