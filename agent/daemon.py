@@ -1,0 +1,132 @@
+"""`batteryd`: read the configuration, build the parts, run them until told to stop.
+
+`--check` only reads the configuration. `--release` is what runs after a crash: it hands the inverter back and exits.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+
+from agent import config as configuration
+from agent.compose import Agent, compose, open_line
+from agent.runtime import part
+from agent.runtime.real import RealRuntime, kernel_boot_id, now, ntp_synced
+from agent.runtime.sd_notify import SdNotifier
+
+STOP_NS = 14_000_000_000  # systemd's TimeoutStopSec is 15 s
+KERNEL_S = 16.0
+OK, USAGE, DEVICE, BUG = 0, 2, 5, 70
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Exit codes as batteryctl's: 0 ok, 2 usage or configuration, 5 device, 70 bug."""
+    parser = argparse.ArgumentParser(prog="batteryd", description="The edge agent of a home battery.")
+    parser.add_argument("--config", type=Path, default=Path("/etc/batteryd/batteryd.toml"), metavar="FILE")
+    mode = parser.add_mutually_exclusive_group()
+    mode.add_argument("--check", action="store_true", help="check the configuration and exit")
+    mode.add_argument("--release", action="store_true", help="hand the inverter back to itself and exit")
+    args = parser.parse_args(argv)
+    signals = {signal.SIGTERM, signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, signals)  # before any thread: only `sigwait` below takes them
+    try:
+        config = configuration.load(args.config)
+    except configuration.ConfigError as error:
+        print(error, file=sys.stderr)
+        return USAGE
+    if args.check:
+        return _check(config)
+    if args.release:
+        from agent.tools.release_now import release_now
+
+        return release_now(config, signals)
+    return _run(config, signals)
+
+
+def _check(config: configuration.Config) -> int:
+    try:
+        agent = compose(config, boot="0" * 32, kernel_boot="check", draw=lambda: 0, random=lambda n: bytes(n), dry=True)
+    except (configuration.ConfigError, OSError) as error:
+        print(error, file=sys.stderr)
+        return USAGE
+    buses = ", ".join(sorted(agent.buses))
+    print(f"ok  {config.path}: {len(config.file.device)} devices on {buses}")
+    if config.params.demo:
+        print("!!  demo = true: timers may be shorter than is safe; never on a real home")
+    return OK
+
+
+def _log(entry: part.Log) -> None:
+    level = {"error": "<3>", "warning": "<4>"}.get(entry.level, "<6>")
+    prefix = level if "JOURNAL_STREAM" in os.environ else ""
+    print(f"{prefix}{entry.level:<7} {entry.text}", file=sys.stderr, flush=True)
+
+
+def _run(config: configuration.Config, signals: set[signal.Signals]) -> int:
+    try:
+        agent = compose(
+            config,
+            boot=os.urandom(16).hex(),
+            kernel_boot=kernel_boot_id(),
+            draw=lambda: int.from_bytes(os.urandom(4), "big"),
+            random=os.urandom,
+        )
+    except (configuration.ConfigError, OSError) as error:
+        print(error, file=sys.stderr)
+        return USAGE
+    runtime = RealRuntime(_log)
+    runtime.notify = SdNotifier()
+    for name, bus in agent.buses.items():
+        runtime.add_bus(name, bus, open_line(config, name))
+    for name, agent_part in agent.parts.items():
+        runtime.add(name, agent_part)
+    _attach(runtime, config, agent)
+    runtime.start()
+    ticker = threading.Event()
+    threading.Thread(target=_kernel_clock, args=(runtime, ticker), name="kernel", daemon=True).start()
+    signal.sigwait(signals)
+    ticker.set()
+    until_ns = now().mono_ns + STOP_NS
+    runtime.post("control", part.Stop())  # first the inverter, then what tells of it
+    late = runtime.wait_stopped({"control"}, until_ns)
+    for name in ("link", "store", "local"):
+        if name in agent.parts:
+            runtime.post(name, part.Stop())
+            late |= runtime.wait_stopped({name}, until_ns)
+    for name in sorted(late):
+        _log(part.Log("error", f"{name} did not finish its part of the stop in time"))
+    sys.stderr.flush()
+    os._exit(DEVICE if "control" in late else OK)  # threads that wait for a wire or a broker must not hold us
+
+
+def _attach(runtime: RealRuntime, config: configuration.Config, agent: Agent) -> None:
+    from agent.runtime.unix_socket import UnixSocket
+
+    server = UnixSocket(config.resolve(config.file.agent.socket), lambda event: runtime.post("local", event))
+    try:
+        server.start()
+        runtime.local = server.reply
+    except OSError as error:
+        _log(part.Log("error", f"the local socket cannot be opened: {error}; batteryctl will not reach this daemon"))
+    link = config.file.link
+    if link is not None and "link" in agent.parts:
+        from agent.runtime.mqtt import MqttAdapter, Tls
+
+        tls = Tls(config.resolve(link.ca), config.resolve(link.cert), config.resolve(link.key))
+        brokers = tuple((b.rpartition(":")[0], int(b.rpartition(":")[2])) for b in link.brokers)
+        runtime.mqtt = MqttAdapter(brokers, tls, lambda event: runtime.post("link", event)).handle
+
+
+def _kernel_clock(runtime: RealRuntime, stopping: threading.Event) -> None:
+    while True:
+        runtime.post("control", part.Kernel(ntp_synced()))
+        if stopping.wait(KERNEL_S):
+            return
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,48 @@
+"""`python -m hil scenario|demo|bench|serve|aggregator`: the bench. stdout is data, stderr is talk.
+
+Exit codes: 0 ok, 1 a promise or a reach does not hold, 2 usage, 70 bug, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Sequence
+
+VERBS = {
+    "scenario": ("hil.scenario_cli", "one scenario on one backend: NAME_OR_FILE [--backend] [--seed] [--report DIR]"),
+    "demo": ("hil.demo", "the whole system as a told story, with a scoreboard: [--seconds N] [--json FILE]"),
+    "bench": ("hil.bench.cli", "performance figures: dispatch, virtual, footprint, wire, start, step, all"),
+    "serve": ("hil.serve", "one simulated device, alone, for any Modbus client: PROFILE --tcp HOST:PORT | --pty"),
+    "aggregator": ("hil.aggregator.cli", "an integrator's tool: watch, verify, dispatch, cancel, price, quote, forge"),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Hand over to the verb's own module; only that module is imported."""
+    args = list(sys.argv[1:] if argv is None else argv)
+    if not args or args[0] in ("-h", "--help"):
+        print(usage(), file=sys.stdout if args else sys.stderr)
+        return 0 if args else 2
+    if args[0] not in VERBS:
+        print(f"no verb {args[0]!r}\n\n{usage()}", file=sys.stderr)
+        return 2
+    run: Callable[[Sequence[str]], int] = importlib.import_module(VERBS[args[0]][0]).main
+    try:
+        return run(args[1:])
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        return 1
+
+
+def usage() -> str:
+    """What can be asked for."""
+    width = max(map(len, VERBS))
+    rows = "\n".join(f"  {name.ljust(width)}  {text}" for name, (_, text) in VERBS.items())
+    return f"usage: python -m hil VERB ...\n\n{rows}\n\npython -m hil VERB --help tells the rest"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,250 @@
+"""The aggregator as one sans-IO object: messages and the time in, messages out, and a score of all it heard.
+
+Two drivers run it: `hil.aggregator.live` over a real broker, `hil.aggregator.virtual` in virtual time.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from agent.runtime.part import MqttMessage, Now
+from hil.aggregator.book import DeviceBook, Message
+from hil.aggregator.claims import DURABLE, KINDS, ROOT, problem_of, typ_of
+from hil.aggregator.keys import Keyring
+from hil.aggregator.ledger import Fate
+from hil.aggregator.token import MAX_BATCH, MAX_TOKEN, Refused, open_token, seal
+
+COMMAND_LIFE_MS = 60_000  # a command is accepted for this long after it was signed
+TIME_LIFE_MS = 60_000
+RECEIPT_LIFE_MS = 3_600_000
+RECEIPT_ALSO = 256  # rows beyond a gap that one receipt may name
+_REFUSALS_KEPT = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Publish:
+    """A message to send, QoS 1."""
+
+    topic: str
+    payload: bytes
+    retain: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """A message that was built: what is inside, and how it goes out."""
+
+    id: str
+    role: str
+    typ: str
+    claims: Mapping[str, Any]
+    topic: str
+    token: bytes
+
+    @property
+    def publish(self) -> Publish:
+        """As it should be sent."""
+        return Publish(self.topic, self.token)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the aggregator made of one message: `message` and `fate`, or `refused`, or an unsigned `presence`."""
+
+    topic: str
+    device: str | None
+    message: Message | None = None
+    fate: Fate | None = None
+    refused: Refused | None = None
+    presence: Mapping[str, Any] | None = None
+
+
+class Aggregator:
+    """Signs with the role keys it has, verifies every byte of what devices send, counts durable rows exactly once.
+
+    `random(n)` gives n bytes for ids. `receipts`: answer durable rows with receipts, at most one a device in
+    `receipt_every_ns`; an aggregator that only looks on must not. Sequence numbers are UTC ms or the last one + 1, so
+    they rise over restarts without a file.
+    """
+
+    def __init__(
+        self,
+        keyring: Keyring,
+        random: Callable[[int], bytes],
+        *,
+        receipts: bool = True,
+        receipt_every_ns: int = 5_000_000_000,
+        live_s: int = 0,
+    ) -> None:
+        self.keyring = keyring
+        self.books = {device: DeviceBook(device) for device in keyring.devices}
+        self.refused: list[Verdict] = []
+        self.refused_count = 0
+        self.sent: dict[str, tuple[Signed, Now]] = {}  # commands by id
+        self.answer_births = "service" in keyring.roles
+        self._receipts = receipts and "service" in keyring.roles
+        self._receipt_every_ns = receipt_every_ns
+        self._live_s = live_s
+        self._random = random
+        self._last_seq = 0
+        self._root = f"{ROOT}/{keyring.fleet}"
+
+    # --- what comes up ------------------------------------------------------------------------------------------------
+    def subscriptions(self) -> tuple[tuple[str, int], ...]:
+        """Topics to subscribe to."""
+        return ((f"{self._root}/+/up/#", 1),)
+
+    def receive(self, message: MqttMessage, now: Now) -> tuple[Verdict, tuple[Publish, ...]]:
+        """Judge one message and answer it. Never raises for anything that a sender can do."""
+        verdict = self._judge(message, now)
+        if verdict.refused is not None:
+            self.refused_count += 1
+            if len(self.refused) < _REFUSALS_KEPT:
+                self.refused.append(verdict)
+            return verdict, ()
+        heard = verdict.message
+        if heard is not None and heard.kind == "birth" and self.answer_births:
+            return verdict, (self.time(heard.device, heard.claims["nonce"], now).publish,)
+        return verdict, ()
+
+    def tick(self, now: Now) -> tuple[Publish, ...]:
+        """Call about once a second: receipts that are due."""
+        due = [
+            book
+            for book in self.books.values()
+            if self._receipts and book.receipt_due and now.mono_ns - book.receipt_sent_ns >= self._receipt_every_ns
+        ]
+        return tuple(self.receipt(book.device, now).publish for book in due)
+
+    # --- what goes down -----------------------------------------------------------------------------------------------
+    def dispatch(
+        self,
+        target: str,
+        power_w: int,
+        duration_s: int,
+        now: Now,
+        *,
+        start_ms: int | None = None,
+        primacy: int | None = None,
+        ramp: str | None = None,
+    ) -> Signed:
+        """Hold `power_w` (AC at the battery, + discharge) for `duration_s`, from acceptance or from `start_ms` on.
+
+        `target` is a device, or a group written "grp:NAME".
+        """
+        body: dict[str, Any] = {"kind": "dispatch", "power_w": power_w, "duration_s": duration_s}
+        options = {"start": start_ms, "primacy": primacy, "ramp": ramp}
+        body |= {name: value for name, value in options.items() if value is not None}
+        return self.command(target, body, now)
+
+    def cancel(self, target: str, command_id: str, now: Now) -> Signed:
+        """End one command."""
+        return self.command(target, {"kind": "cancel", "target": command_id}, now)
+
+    def stop(self, target: str, now: Now) -> Signed:
+        """End all dispatch and release."""
+        return self.command(target, {"kind": "stop"}, now)
+
+    def command(self, target: str, body: Mapping[str, Any], now: Now, life_ms: int = COMMAND_LIFE_MS) -> Signed:
+        """Any command, signed with the dispatch key; remembered in `sent`."""
+        group = target.removeprefix("grp:") if target.startswith("grp:") else None
+        topic = f"{self._root}/group/{group}/command" if group else f"{self._root}/{target}/down/command"
+        audience = f"grp:{group}" if group else f"dev:{target}"
+        signed = self.build("dispatch", "command", topic, audience, body, now, life_ms)
+        self.sent[signed.id] = (signed, now)
+        return signed
+
+    def time(self, device: str, nonce: str, now: Now) -> Signed:
+        """The time, echoing the nonce of a boot: what lets that boot accept dispatch."""
+        body: dict[str, Any] = {"nonce": nonce, "wall_ms": now.wall_ms}
+        if self._live_s:
+            body["live_s"] = self._live_s
+        return self._service("time", device, body, now, TIME_LIFE_MS)
+
+    def receipt(self, device: str, now: Now) -> Signed:
+        """What of this device's rows is counted: all up to `upto`, and those in `also`."""
+        book = self.books[device]
+        book.receipt_due, book.receipt_sent_ns = False, now.mono_ns
+        body = {"upto": book.ledger.upto, "also": list(book.ledger.also(RECEIPT_ALSO))}
+        return self._service("receipt", device, body, now, RECEIPT_LIFE_MS)
+
+    def build(
+        self, role: str, kind: str, topic: str, audience: str, body: Mapping[str, Any], now: Now, life_ms: int
+    ) -> Signed:
+        """Sign any message with the key of `role`. Raises KeyError if this operator does not hold that key."""
+        self._last_seq = max(self._last_seq + 1, now.wall_ms)
+        claims = {
+            "v": 1,
+            "id": self._random(16).hex(),
+            "iss": f"agg:{self.keyring.fleet}",
+            "aud": audience,
+            "seq": self._last_seq,
+            "iat": now.wall_ms,
+            "exp": now.wall_ms + life_ms,
+            **body,
+        }
+        typ = typ_of(kind)
+        return Signed(claims["id"], role, typ, claims, topic, seal(self.keyring.roles[role], typ, claims))
+
+    # --- inside -------------------------------------------------------------------------------------------------------
+    def _service(self, kind: str, device: str, body: Mapping[str, Any], now: Now, life_ms: int) -> Signed:
+        topic = f"{self._root}/{device}/down/{kind}"
+        return self.build("service", kind, topic, f"dev:{device}", body, now, life_ms)
+
+    def _judge(self, message: MqttMessage, now: Now) -> Verdict:
+        device, kind = self._address(message.topic)
+        book = self.books.get(device)
+        if book is None:
+            return Verdict(message.topic, None, refused=Refused("unknown_device", f"no device for {message.topic!r}"))
+        if kind == "state":
+            book.presence = _presence(message.payload)
+            return Verdict(message.topic, device, presence=book.presence)
+        refused = self._verify(device, kind, message, now)
+        if isinstance(refused, Refused):
+            return Verdict(message.topic, device, refused=refused)
+        return Verdict(message.topic, device, message=refused, fate=book.enter(refused))
+
+    def _verify(self, device: str, kind: str, message: MqttMessage, now: Now) -> Message | Refused:
+        if kind not in KINDS:
+            return Refused("bad_topic", f"{kind!r} is not among {', '.join(KINDS)}")
+        if message.retain and kind != "birth":
+            return Refused("retained", f"a retained {kind}: only birth and state may be")
+        limit = MAX_BATCH if kind == "batch" else MAX_TOKEN
+        opened = open_token(message.payload, typ_of(kind), self.keyring.devices[device], limit)
+        if isinstance(opened, Refused):
+            return opened
+        problem = problem_of(kind, opened.claims, device, self.keyring.fleet)
+        if problem is not None:
+            return Refused(*problem)
+        return Message(device, kind, opened.claims, now, len(message.payload))
+
+    def _address(self, topic: str) -> tuple[str, str]:
+        """(device, kind) of an upward topic, or ("", "")."""
+        words = topic.split("/")
+        if len(words) != 6 or "/".join(words[:3]) != self._root or words[4] != "up":
+            return "", ""
+        return words[3], words[5]
+
+    def score(self) -> dict[str, Any]:
+        """Numbers of all devices together, for a report."""
+        books = self.books.values()
+        return {
+            "rows": sum(len(book.ledger) for book in books),
+            "duplicates": sum(book.ledger.duplicates for book in books),
+            "conflicts": sum(len(book.ledger.conflicts) for book in books),
+            "missing": sum(len(book.ledger.missing()) for book in books),
+            "refused": self.refused_count,
+            "verified": {kind: sum(book.verified.get(kind, 0) for book in books) for kind in KINDS},
+            "durable_kinds": sorted(DURABLE),
+        }
+
+
+def _presence(payload: bytes) -> Mapping[str, Any]:
+    try:
+        value = json.loads(payload)
+    except (ValueError, RecursionError):
+        value = None
+    return value if isinstance(value, dict) else {"state": "unreadable"}

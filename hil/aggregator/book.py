@@ -1,0 +1,134 @@
+"""What the aggregator has heard of one device, each message verified before it came here."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from agent.runtime.part import Now
+from hil.aggregator.claims import DURABLE, TERMINAL
+from hil.aggregator.ledger import Fate, Ledger
+from hil.aggregator.token import encode
+
+_PER_SENDING = ("id", "iat", "exp")  # a row that is signed again after a restart may differ in these
+_LIVES_KEPT = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One verified message of a device."""
+
+    device: str
+    kind: str
+    claims: Mapping[str, Any]
+    heard: Now
+    bytes: int
+
+    @property
+    def seq(self) -> int:
+        """Of the outbox for durable kinds, of this boot for birth and live."""
+        return int(self.claims["seq"])
+
+
+@dataclass(frozen=True, slots=True)
+class Ack:
+    """One step of a command's life, with the time at which the aggregator heard of it."""
+
+    state: str
+    reason: str | None
+    seq: int
+    heard: Now
+    claims: Mapping[str, Any]
+
+    @property
+    def terminal(self) -> bool:
+        """Nothing follows it."""
+        return self.state in TERMINAL
+
+
+@dataclass(slots=True)
+class DeviceBook:
+    """All that is known of one device. Counted rows appear once in `acks`, `events`, `settlements`, `batches`."""
+
+    device: str
+    ledger: Ledger = field(default_factory=Ledger)
+    presence: Mapping[str, Any] | None = None  # unsigned: a hint for the eye
+    birth: Message | None = None
+    boots: list[str] = field(default_factory=list)  # in the order in which they were first heard
+    lives: deque[Message] = field(default_factory=lambda: deque(maxlen=_LIVES_KEPT))
+    acks: dict[str, list[Ack]] = field(default_factory=dict)  # by command id, in order of seq
+    events: list[Message] = field(default_factory=list)
+    settlements: list[Message] = field(default_factory=list)
+    batches: list[Message] = field(default_factory=list)
+    verified: dict[str, int] = field(default_factory=dict)  # by kind, duplicates included
+    stale: int = 0  # births and lives whose seq did not rise within their boot
+    counters: dict[str, int] = field(default_factory=dict)  # refused by the device, by reason, as its events say
+    receipt_due: bool = False
+    receipt_sent_ns: int = 0
+    _last_seq: dict[tuple[str, str], int] = field(default_factory=dict)
+
+    def enter(self, message: Message) -> Fate:
+        """Take a verified message."""
+        kind, claims = message.kind, message.claims
+        self.verified[kind] = self.verified.get(kind, 0) + 1
+        if claims["boot"] not in self.boots:
+            self.boots.append(claims["boot"])
+        if kind not in DURABLE:
+            return self._enter_passing(message)
+        self.receipt_due = True  # also for a duplicate: our last receipt did not arrive
+        content = {name: value for name, value in claims.items() if name not in _PER_SENDING}
+        fate = self.ledger.count(message.seq, hashlib.sha256(encode([kind, content])).digest())
+        if fate is Fate.NEW:
+            self._enter_row(message)
+        return fate
+
+    def last_state(self, command_id: str) -> str | None:
+        """The latest state that was acknowledged for a command."""
+        acks = self.acks.get(command_id)
+        return acks[-1].state if acks else None
+
+    def samples(self) -> list[dict[str, Any]]:
+        """Every second of the counted batches, with `wall_ms`, in order of time."""
+        rows: dict[int, dict[str, Any]] = {}
+        for message in self.batches:
+            body = message.claims
+            for index, row in enumerate(body["rows"]):
+                wall_ms = body["t0_ms"] + 1000 * index
+                rows[wall_ms] = {"wall_ms": wall_ms, **dict(zip(body["cols"], row, strict=True))}
+        return [rows[wall_ms] for wall_ms in sorted(rows)]
+
+    def _enter_passing(self, message: Message) -> Fate:
+        key = (message.claims["boot"], message.kind)
+        last = self._last_seq.get(key, 0)
+        if message.seq <= last:  # a retained birth that came again, or a live out of order
+            self.stale += 1
+            return Fate.DUPLICATE
+        self._last_seq[key] = message.seq
+        if message.kind == "birth":
+            self.birth = message
+        else:
+            self.lives.append(message)
+        return Fate.NEW
+
+    def _enter_row(self, message: Message) -> None:
+        claims = message.claims
+        if message.kind == "ack":
+            acks = self.acks.setdefault(claims["command_id"], [])
+            acks.append(Ack(claims["state"], claims["reason"], message.seq, message.heard, claims))
+            acks.sort(key=lambda ack: ack.seq)
+        elif message.kind == "event":
+            self.events.append(message)
+            self._take_counters(claims.get("counters"))
+        elif message.kind == "settlement":
+            self.settlements.append(message)
+        else:
+            self.batches.append(message)
+
+    def _take_counters(self, counters: object) -> None:
+        if isinstance(counters, Mapping):
+            for reason, count in counters.items():
+                if type(count) is int:
+                    self.counters[str(reason)] = max(count, self.counters.get(str(reason), 0))

@@ -1,0 +1,198 @@
+"""The aggregator over a real broker: paho on a thread of its own, mutual TLS, and scores that can be waited for."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import ssl
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
+
+from agent.runtime.part import MqttMessage, Now
+from hil.aggregator.aggregator import Aggregator, Publish, Signed, Verdict
+
+T = TypeVar("T")
+_TICK_S = 0.5
+_RECONNECT_S = 1
+
+
+def now() -> Now:
+    """Both clocks of this machine."""
+    return Now(time.monotonic_ns(), time.time_ns() // 1_000_000)
+
+
+class LiveAggregator:
+    """Runs an `Aggregator` on a broker; reconnects by itself. Every method may be called from any thread.
+
+    `directory` holds ca.crt, tls.crt and tls.key. `on_verdict` is called on the network thread with every message that
+    was judged, `on_raw` before that with the message itself.
+    """
+
+    def __init__(
+        self,
+        aggregator: Aggregator,
+        directory: Path,
+        host: str,
+        port: int,
+        *,
+        client_id: str = "",
+        on_verdict: Callable[[Verdict, Now], None] | None = None,
+        on_raw: Callable[[MqttMessage, Now], None] | None = None,
+    ) -> None:
+        self.aggregator = aggregator
+        self.connected = False
+        self.connections = 0
+        self.last_error: str | None = None
+        self._changed = threading.Condition(threading.RLock())
+        self._on_verdict = on_verdict
+        self._on_raw = on_raw
+        self._address = (host, port)
+        self._stopping = threading.Event()
+        self._acked: set[int] = set()
+        self._ticker = threading.Thread(target=self._tick, name="aggregator-tick", daemon=True)
+        self._client = self._make_client(directory, client_id or f"aggregator-{os.urandom(4).hex()}")
+
+    def start(self) -> LiveAggregator:
+        """Begin to connect; does not wait (`wait_connected` does)."""
+        self._client.connect_async(*self._address, keepalive=15)
+        self._client.loop_start()
+        self._ticker.start()
+        return self
+
+    def close(self) -> None:
+        """Say goodbye and end both threads."""
+        self._stopping.set()
+        self._client.disconnect()
+        self._client.loop_stop()
+        if self._ticker.is_alive():
+            self._ticker.join()
+
+    def __enter__(self) -> LiveAggregator:
+        return self.start()
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+    # --- waiting ------------------------------------------------------------------------------------------------------
+    def wait_for(self, predicate: Callable[[Aggregator], T], timeout_s: float) -> T | None:
+        """Block until `predicate(aggregator)` is true and return its value; None when time is up.
+
+        It is asked again after every message and connection change, and sees a state that nobody changes meanwhile.
+        """
+        with self._changed:
+            value: T | None = None
+
+            def ready() -> bool:
+                nonlocal value
+                value = predicate(self.aggregator)
+                return bool(value)
+
+            return value if self._changed.wait_for(ready, timeout_s) else None
+
+    def wait_connected(self, timeout_s: float) -> bool:
+        """Whether the broker accepted us (subscriptions included) within the time."""
+        return bool(self.wait_for(lambda _: self.connected, timeout_s))
+
+    def wait_ack(self, command_id: str, states: frozenset[str] | set[str], timeout_s: float) -> bool:
+        """Whether a command reached one of `states` within the time."""
+
+        def reached(aggregator: Aggregator) -> bool:
+            acks = (book.acks.get(command_id, ()) for book in aggregator.books.values())
+            return any(ack.state in states for row in acks for ack in row)
+
+        return bool(self.wait_for(reached, timeout_s))
+
+    def look(self, view: Callable[[Aggregator], T]) -> T:
+        """Read from the aggregator while nobody changes it."""
+        with self._changed:
+            return view(self.aggregator)
+
+    # --- sending ------------------------------------------------------------------------------------------------------
+    def send(self, build: Callable[[Aggregator, Now], Signed]) -> Signed:
+        """Build a message under the lock and publish it: `live.send(lambda a, now: a.dispatch("home-1", 5000, 60, now))`."""
+        signed = self.build(build)
+        self.publish(signed.publish)
+        return signed
+
+    def build(self, build: Callable[[Aggregator, Now], Signed]) -> Signed:
+        """Build a message without sending it, for an attack."""
+        with self._changed:
+            return build(self.aggregator, now())
+
+    def publish(self, message: Publish, timeout_s: float | None = None) -> bool:
+        """Send, QoS 1; with a timeout, wait for the broker's PUBACK and tell whether it came."""
+        info = self._client.publish(message.topic, message.payload, qos=1, retain=message.retain)
+        if timeout_s is None:
+            return info.rc == mqtt.MQTT_ERR_SUCCESS
+        with self._changed:
+            return self._changed.wait_for(lambda: info.mid in self._acked, timeout_s)
+
+    # --- paho's thread ------------------------------------------------------------------------------------------------
+    def _make_client(self, directory: Path, client_id: str) -> mqtt.Client:
+        context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=str(directory / "ca.crt"))
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.load_cert_chain(str(directory / "tls.crt"), str(directory / "tls.key"))
+        client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=client_id, clean_session=True)
+        client.tls_set_context(context)
+        client.reconnect_delay_set(_RECONNECT_S, _RECONNECT_S)
+        client.on_connect = self._connected
+        client.on_connect_fail = self._failed
+        client.on_disconnect = self._disconnected
+        client.on_subscribe = self._subscribed
+        client.on_message = self._message
+        client.on_publish = self._published
+        return client
+
+    def _connected(self, client: mqtt.Client, userdata: Any, flags: Any, code: Any, properties: Any) -> None:
+        if code.is_failure:
+            self._note(False, str(code))
+        else:
+            client.subscribe(list(self.aggregator.subscriptions()))
+
+    def _subscribed(self, client: mqtt.Client, userdata: Any, mid: int, codes: Any, properties: Any) -> None:
+        self._note(True, None)
+
+    def _failed(self, client: mqtt.Client, userdata: Any) -> None:
+        self._note(False, "no connection")
+
+    def _disconnected(self, client: mqtt.Client, userdata: Any, flags: Any, code: Any, properties: Any) -> None:
+        self._note(False, str(code))
+
+    def _note(self, connected: bool, error: str | None) -> None:
+        with self._changed:
+            self.connections += connected and not self.connected
+            self.connected, self.last_error = connected, error
+            self._changed.notify_all()
+
+    def _published(self, client: mqtt.Client, userdata: Any, mid: int, code: Any, properties: Any) -> None:
+        with self._changed:
+            self._acked.add(mid)
+            self._changed.notify_all()
+
+    def _message(self, client: mqtt.Client, userdata: Any, message: mqtt.MQTTMessage) -> None:
+        at = now()
+        heard = MqttMessage(message.topic, bytes(message.payload), message.qos, bool(message.retain))
+        if self._on_raw is not None:
+            self._on_raw(heard, at)
+        with self._changed:
+            verdict, answers = self.aggregator.receive(heard, at)
+            self._changed.notify_all()
+        for answer in answers:
+            self.publish(answer)
+        if self._on_verdict is not None:
+            self._on_verdict(verdict, at)
+
+    def _tick(self) -> None:
+        while not self._stopping.wait(_TICK_S):
+            with self._changed:
+                receipts = self.aggregator.tick(now()) if self.connected else ()
+            for receipt in receipts:
+                with contextlib.suppress(ValueError):  # paho's queue is full: the next tick makes a newer one
+                    self.publish(receipt)

@@ -1,0 +1,224 @@
+"""Runs a scenario on a backend: fires its events, feeds its judges, ends its chapters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from hil.backends.backend import Backend
+from hil.expr import Value
+from hil.faults.catalog import VERBS
+from hil.figures import Figure, Report
+from hil.judge import Judge, Verdict
+from hil.scenario import Chapter, Event, Scenario
+from hil.signals import Happening
+
+NS = 1_000_000_000
+
+
+class Watcher(Protocol):
+    """Whoever shows a run while it goes on."""
+
+    def chapter(self, chapter: Chapter, at_ns: int) -> None: ...
+
+    def sample(self, at_ns: int, signals: Mapping[str, Value]) -> None: ...
+
+    def event(self, at_ns: int, event: Event, ended: bool) -> None: ...
+
+    def happening(self, record: Happening) -> None: ...
+
+    def verdict(self, at_ns: int, verdict: Verdict) -> None: ...
+
+
+class Quiet:
+    """Shows nothing."""
+
+    def chapter(self, chapter: Chapter, at_ns: int) -> None: ...
+
+    def sample(self, at_ns: int, signals: Mapping[str, Value]) -> None: ...
+
+    def event(self, at_ns: int, event: Event, ended: bool) -> None: ...
+
+    def happening(self, record: Happening) -> None: ...
+
+    def verdict(self, at_ns: int, verdict: Verdict) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A finished run."""
+
+    scenario: Scenario
+    backend: str
+    seed: int
+    verdicts: Sequence[Verdict]
+    ended_ns: int
+    trace: str | None
+    notes: tuple[str, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Every promise held."""
+        return bool(self.verdicts) and all(v.ok for v in self.verdicts)
+
+    def report(self, void: int = 0) -> Report:
+        """The figures: one per promise, each with a reach."""
+        figures: list[Figure] = [v.figure() for v in self.verdicts]
+        extra = {
+            "scenario": self.scenario.name,
+            "backend": self.backend,
+            "seconds": round(self.ended_ns / NS, 3),
+            "trace": self.trace,
+            "notes": list(self.notes),
+        }
+        return Report(f"scenario {self.scenario.name} on {self.backend}", figures, self.seed, void, extra)
+
+
+class Runner:
+    """One run. `run` always finishes the backend, also when interrupted."""
+
+    def __init__(self, scenario: Scenario, backend: Backend, seed: int, watcher: Watcher | None = None) -> None:
+        self._scenario = scenario
+        self._backend = backend
+        self._seed = seed
+        self._watcher: Watcher = watcher or Quiet()
+        self._verdicts: list[Verdict] = []
+        self._pending: list[tuple[int, int, Event]] = []  # not before, order, event
+        self._ends: list[tuple[int, int, Event]] = []
+        self._scope: Mapping[str, Value] = {}
+        self._functions: Mapping[str, Callable[..., Any]] = {}
+        self._chapter_ns = 0
+
+    def run(self) -> Outcome:
+        """Start the world, live through the scenario, stop the world."""
+        backend, scenario = self._backend, self._scenario
+        try:
+            backend.start(scenario, self._seed)
+            self._live()
+            ended = backend.now_ns()
+        finally:
+            ending = backend.finish()
+        return Outcome(scenario, backend.name, self._seed, self._verdicts, ended, ending.trace, ending.notes)
+
+    # --- the story ---------------------------------------------------------------------------------------------------
+    def _live(self) -> None:
+        scenario, backend = self._scenario, self._backend
+        timers = backend.timers()
+        self._whole = [Judge(a, timers) for a in scenario.assertions if not a.chapter]
+        self._inner: list[Judge] = []
+        for judge in self._whole:
+            judge.begin(0)
+        self._sample()
+        if not scenario.chapters:
+            self._stretch("", None, scenario.duration_ns)
+        for chapter in scenario.chapters:
+            self._inner = [Judge(a, timers) for a in scenario.assertions if a.chapter == chapter.id]
+            begun = backend.now_ns()
+            self._chapter_ns = begun
+            for judge in self._inner:
+                judge.begin(begun)
+            self._watcher.chapter(chapter, begun)
+            self._sample()  # chapter_s starts anew
+            left = min(begun + chapter.limit_ns, scenario.duration_ns)
+            reason = self._stretch(chapter.id, chapter, left)
+            self._verdict(_chapter_verdict(chapter, reason, backend.now_ns() - begun))
+            for judge in self._inner:
+                self._verdict(judge.close())
+            self._inner = []
+        for judge in self._whole:
+            self._verdict(judge.close())
+
+    def _stretch(self, chapter_id: str, chapter: Chapter | None, limit_ns: int) -> str:
+        """Live until the chapter is over; why it is not complete, or ""."""
+        backend, step = self._backend, self._scenario.sample_ns
+        begun = backend.now_ns()
+        mine = [e for e in self._scenario.events if e.chapter == chapter_id]
+        self._pending = [(begun + e.at_ns, i, e) for i, e in enumerate(mine)]
+        self._ends = []
+        over_since: int | None = None
+        next_sample = begun
+        while True:
+            now = backend.now_ns()
+            self._fire(now)
+            missing = "" if chapter is None and now < limit_ns else self._missing(chapter, now)
+            if chapter is not None and not missing:
+                over_since = now if over_since is None else over_since
+                if now >= over_since + chapter.linger_ns:
+                    return ""
+            else:
+                over_since = None
+            if now >= limit_ns:
+                return missing
+            if now >= next_sample:
+                next_sample = now - (now - begun) % step + step
+            backend.run_until(min([next_sample, limit_ns, *self._due(now)]))
+            self._sample()
+
+    def _missing(self, chapter: Chapter | None, now: int) -> str:
+        """What the chapter still waits for."""
+        for _, _, event in self._pending:
+            return f"event {event.id} did not come to pass"
+        for _, _, event in self._ends:
+            return f"event {event.id} was not ended"
+        if chapter is None:
+            return ""
+        if chapter.until is not None and chapter.until.value(self._scope.get, self._functions) is not True:
+            return f"`{chapter.until.text}` did not come true"
+        for judge in self._inner:
+            if not judge.decided(now):
+                return f"{judge.assertion.name} stayed undecided"
+        return ""
+
+    # --- events ------------------------------------------------------------------------------------------------------
+    def _due(self, now: int) -> list[int]:
+        return [at for at, _, event in self._pending if at > now] + [at for at, _, _ in self._ends if at > now]
+
+    def _fire(self, now: int) -> None:
+        for row in sorted(self._ends, key=lambda r: r[:2]):
+            if row[0] <= now:
+                self._ends.remove(row)
+                self._moment(f"{row[2].id}.end", now)
+                revert = VERBS[row[2].verb].revert
+                assert revert is not None, "the schema refuses `for` without an end"
+                revert(self._backend, row[2].id, row[2].args)
+                self._watcher.event(now, row[2], True)
+        for row in sorted(self._pending, key=lambda r: r[:2]):
+            at, order, event = row
+            if at > now or (event.when is not None and event.when.value(self._scope.get, self._functions) is not True):
+                continue
+            self._pending.remove(row)
+            self._moment(event.id, now)
+            VERBS[event.verb].apply(self._backend, event.id, event.args)
+            self._watcher.event(now, event, False)
+            if event.for_ns is not None:
+                self._ends.append((now + event.for_ns, order, event))
+
+    def _moment(self, name: str, at_ns: int) -> None:
+        for judge in [*self._whole, *self._inner]:
+            judge.moment(name, at_ns, self._scope, self._functions)
+
+    # --- looking -----------------------------------------------------------------------------------------------------
+    def _sample(self) -> None:
+        backend = self._backend
+        now = backend.now_ns()
+        self._functions = backend.functions()
+        self._scope = {**backend.signals(), "t_s": now / NS, "chapter_s": (now - self._chapter_ns) / NS}
+        judges = [*self._whole, *self._inner]
+        for record in backend.happenings():
+            self._watcher.happening(record)
+            for judge in judges:
+                judge.happening(record)
+        for judge in judges:
+            judge.sample(now, self._scope, self._functions)
+        self._watcher.sample(now, self._scope)
+
+    def _verdict(self, verdict: Verdict) -> None:
+        self._verdicts.append(verdict)
+        self._watcher.verdict(self._backend.now_ns(), verdict)
+
+
+def _chapter_verdict(chapter: Chapter, reason: str, took_ns: int) -> Verdict:
+    beside = {"seconds": round(took_ns / NS, 1), "limit": chapter.limit_ns / NS}
+    sentence = reason or f"done after {took_ns / NS:.1f} s"
+    return Verdict(f"{chapter.id}", chapter.id, chapter.title, not reason, not reason, "", "== true", sentence, beside)

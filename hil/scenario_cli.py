@@ -1,0 +1,96 @@
+"""`python -m hil scenario NAME_OR_FILE`: one scenario; exit 1 and the failed assertion if a promise breaks."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from hil import scenario as scenarios
+from hil.backends import make_backend
+from hil.expr import Value
+from hil.figures import Report
+from hil.judge import Verdict
+from hil.progress import Progress
+from hil.report.outcome import Recorder
+from hil.runner import Outcome, Quiet, Runner, Watcher
+from hil.stall import unstalled
+from hil.strict import FileError
+from hil.talk import data, say
+
+
+class _Bar(Quiet):
+    """A progress line while it runs, a line for each promise that broke."""
+
+    def __init__(self, bar: Progress) -> None:
+        self._bar = bar
+
+    def sample(self, at_ns: int, signals: Mapping[str, Value]) -> None:
+        self._bar.to(at_ns / 1e9)
+
+    def verdict(self, at_ns: int, verdict: Verdict) -> None:
+        if not verdict.ok:
+            say(f"xx {verdict.name}: {verdict.sentence}")
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run and print; the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m hil scenario", description="Run one scenario.")
+    parser.add_argument("name", nargs="?", help="a name of hil/scenarios, or the path of a .toml file")
+    parser.add_argument("--backend", choices=scenarios.BACKENDS, help="default: the first that the scenario names")
+    parser.add_argument("--seed", type=int, help="default: the scenario's own")
+    parser.add_argument("--report", type=Path, metavar="DIR", help="write figures.json, samples.csv, events.csv there")
+    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    parser.add_argument("--list", action="store_true", help="names of the scenarios that are there")
+    args = parser.parse_args(argv)
+    if args.list or args.name is None:
+        for path in sorted(scenarios.DIRECTORY.glob("*.toml")):
+            data(path.stem)
+        return 0 if args.list else 2
+    try:
+        scenario = scenarios.load(scenarios.find(args.name))
+    except FileError as error:
+        say(str(error))
+        return 2
+    backend = args.backend or scenario.backends[0]
+    if backend not in scenario.backends:
+        say(f"{scenario.name} runs on {', '.join(scenario.backends)}, not on {backend}")
+        return 2
+    report = run_scenario(scenario, backend, scenario.seed if args.seed is None else args.seed, args.report)
+    if args.report is not None:
+        report.write(args.report / "figures.json")
+    return report.print(as_json=args.json)
+
+
+def run_scenario(scenario: scenarios.Scenario, backend: str, seed: int, directory: Path | None = None) -> Report:
+    """One scenario; on real processes beside a stall meter, repeated when the machine itself stalled."""
+
+    def once() -> Outcome:
+        with contextlib.ExitStack() as stack:
+            bar = stack.enter_context(Progress(scenario.name, scenario.duration_ns / 1e9))
+            watcher: Watcher = _Bar(bar)
+            if directory is not None:
+                watcher = _Both(watcher, stack.enter_context(Recorder(directory)))
+            return Runner(scenario, make_backend(backend), seed, watcher).run()
+
+    if backend == "virtual":
+        return once().report()
+    outcome, void = unstalled(once, say=say)
+    return outcome.report(void)
+
+
+class _Both(Quiet):
+    """Two watchers."""
+
+    def __init__(self, first: Watcher, second: Watcher) -> None:
+        for name in ("chapter", "sample", "event", "happening", "verdict"):
+            setattr(self, name, _fan(getattr(first, name), getattr(second, name)))
+
+
+def _fan(first: object, second: object) -> object:
+    def both(*args: object) -> None:
+        first(*args)  # type: ignore[operator]  # methods of a Watcher
+        second(*args)  # type: ignore[operator]
+
+    return both

@@ -1,0 +1,103 @@
+"""What a scenario may look at: signals (a value at every moment), functions and streams of records.
+
+`truth.*` comes from the plant, never from the agent; `wire.*` from the wire's own register trace; `agg.*` from the
+aggregator's ledger; `agent.*` from the agent's decisions; `proc.*` from whoever runs the daemon. None = not known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from hil.expr import Value
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """One name of the scenario language."""
+
+    name: str
+    unit: str
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """One record of a stream: `at_ns` is scenario time."""
+
+    stream: str
+    at_ns: int
+    fields: Mapping[str, Value]
+
+
+def _table(*rows: tuple[str, str, str]) -> Mapping[str, Signal]:
+    return {name: Signal(name, unit, sentence) for name, unit, sentence in rows}
+
+
+SIGNALS: Mapping[str, Signal] = _table(
+    ("t_s", "s", "since the scenario began"),
+    ("chapter_s", "s", "since this chapter began"),
+    ("truth.soc_permille", "permille", "energy in the cells, unquantised"),
+    ("truth.battery_w", "W", "AC at the battery's own point, + = discharge"),
+    ("truth.grid_w", "W", "at the grid connection, + = import"),
+    ("truth.load_w", "W", "what the house draws"),
+    ("truth.pv_w", "W", "production"),
+    ("truth.grid_on", "", "the utility is there"),
+    ("truth.islanded", "", "the transfer relay is open"),
+    ("truth.fed", "", "the house has power"),
+    ("truth.floor_permille", "permille", "the inverter's own on-grid floor"),
+    ("truth.remote", "", "the inverter follows a remote setpoint"),
+    ("truth.setpoint_w", "W", "that setpoint; None = its own mode"),
+    ("wire.transactions", "", "requests that a device answered"),
+    ("wire.power", "", "register writes that set or hold a power"),
+    ("wire.clear", "", "register writes that end remote control"),
+    ("wire.floor", "", "register writes of the inverter's floor"),
+    ("wire.other", "", "any other register write"),
+    ("wire.violations", "", "requests that began inside t3.5"),
+    ("agg.verified", "", "messages whose signature, typ and body held"),
+    ("agg.bad", "", "messages from the device that did not verify"),
+    ("agg.births", "", "verified births"),
+    ("agg.lives", "", "verified live records"),
+    ("agg.batches", "", "batches counted in the ledger"),
+    ("agg.counted", "", "distinct durable seq in the ledger"),
+    ("agg.duplicates", "", "durable messages that came again on the wire"),
+    ("agg.missing", "", "seq below the highest that never came"),
+    ("agg.highest", "", "highest durable seq"),
+    ("agg.session", "", "the device's presence says ready"),
+    ("agent.mode", "", "state of the agent"),
+    ("agent.source", "", "whose wish it follows"),
+    ("agent.asked_w", "W", "wish, + = discharge"),
+    ("agent.given_w", "W", "what it gave; None = released"),
+    ("agent.lo_w", "W", "permit, charge side, <= 0"),
+    ("agent.hi_w", "W", "permit, discharge side, >= 0"),
+    ("agent.binding", "", "id of the limit that made given differ from asked"),
+    ("agent.reserve_permille", "permille", "reserve in force"),
+    ("agent.soc_lo_permille", "permille", "lowest SoC that it believes possible"),
+    ("agent.grid", "", "connected, islanded or unknown"),
+    ("agent.stated_end_s", "s", "promise 3 of this home"),
+    ("agent.faults", "", "ids of active faults, sorted, space between"),
+    ("agent.devices_ok", "", "devices that answer and are what was commissioned"),
+    ("agent.link", "", "MQTT session is up"),
+    ("agent.fresh", "", "a signed time has echoed this boot's nonce"),
+    ("agent.unsent", "", "rows that wait for a receipt"),
+    ("agent.refused", "", "messages refused, all reasons together"),
+    ("proc.alive", "", "the daemon runs"),
+    ("proc.starts", "", "times that the daemon was started"),
+    ("proc.exit", "", "exit status of the last daemon, negative = signal"),
+)
+
+FUNCTIONS: Mapping[str, str] = {
+    "acks": 'acks("dispatch", "started"): acks of that command with that state (counted once each)',
+    "ack_state": 'ack_state("dispatch"): the last state that its acks gave, "" before the first',
+    "ack_reason": 'ack_reason("dispatch", "limited"): reason of the first ack with that state, "" if none',
+    "refused": 'refused("replay"): messages that the link refused for that reason',
+    "fault": 'fault("battery_stale"): whether that fault is active',
+}
+
+STREAMS: Mapping[str, tuple[str, ...]] = {
+    "write": ("device", "kind", "value", "address", "source"),
+    "ack": ("command", "state", "reason", "asked_w", "given_w", "limit_w"),
+    "uplink": ("kind", "seq", "duplicate"),
+    "decision": ("mode", "source", "asked_w", "given_w", "binding", "grid"),
+    "process": ("what", "status"),
+}

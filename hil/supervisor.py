@@ -1,0 +1,305 @@
+"""Runs a program as systemd would: Type=notify, Restart=always, WatchdogSec, ExecStopPost; and does to it what homes do.
+
+The command lines are given, so that tests can run any program. `withhold` keeps the restart and the clean-up back: then
+nobody but the inverter's own timer ends what a killed daemon was doing.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO
+
+_STOP_S = 15.0  # TimeoutStopSec
+_POST_S = 30.0
+_PATH_MAX = 100  # sun_path has 108 bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """One run of the program: `code` as Popen tells it (negative = signal), `clean_up` the exit code of ExecStopPost."""
+
+    pid: int
+    code: int
+    ready: bool
+    seconds: float
+    clean_up: int | None
+
+
+@dataclass(slots=True)
+class Notified:
+    """What the running program told us by NOTIFY_SOCKET since it started."""
+
+    ready: bool = False
+    stopping: bool = False
+    status: str = ""
+    watchdogs: int = 0
+    states: list[str] = field(default_factory=list)
+
+
+class Supervisor:
+    """One supervised program. All methods may be called from any thread; waiting is by events, never by polling."""
+
+    def __init__(
+        self,
+        argv: Sequence[str],
+        directory: Path,
+        *,
+        stop_post: Sequence[str] | None = None,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        restart_s: float = 0.2,
+        watchdog_s: float | None = None,
+    ) -> None:
+        """`stop_post` is ExecStopPost; `watchdog_s` ends (SIGABRT, then SIGKILL) a program that was ready and fell silent."""
+        self.argv = list(argv)
+        self.stderr = directory / "stderr.log"
+        self.stdout = directory / "stdout.log"
+        self.ended: list[Ended] = []
+        self.notified = Notified()
+        self.starts = 0
+        self._stop_post = list(stop_post) if stop_post else None
+        self._env, self._cwd = dict(os.environ if env is None else env), cwd
+        self._restart_s, self._watchdog_s = restart_s, watchdog_s
+        self._directory = directory
+        self._process: subprocess.Popen[bytes] | None = None
+        self._changed = threading.Condition()
+        self._wanted = False
+        self._withheld = False
+        self._closed = False
+        self._last_sign_s = 0.0
+        self._socket: socket.socket | None = None
+        self._socket_path = Path()
+        self._threads: list[threading.Thread] = []
+
+    # --- life ---------------------------------------------------------------------------------------------------------
+    def start(self) -> Supervisor:
+        """Start the program (does not wait for READY)."""
+        with self._changed:
+            self._wanted = True
+            if not self._threads:
+                self._directory.mkdir(parents=True, exist_ok=True)
+                self._open_socket()
+                self._threads = [
+                    threading.Thread(target=target, name=f"supervisor-{target.__name__}", daemon=True)
+                    for target in (self._listen, self._run, self._watch)
+                ]
+                for thread in self._threads:
+                    thread.start()
+                atexit.register(self.close)
+            self._changed.notify_all()
+        return self
+
+    def stop(self, timeout_s: float = _STOP_S) -> Ended | None:
+        """`systemctl stop`: SIGTERM, SIGKILL if it takes longer, ExecStopPost, no restart. The run that ended."""
+        with self._changed:
+            self._wanted = False
+            running, runs = self._process, len(self.ended)
+            self._changed.notify_all()
+        if running is None:
+            return None
+        self.signal(signal.SIGTERM)
+        if not self.wait_for(lambda: len(self.ended) > runs, timeout_s):
+            self.signal(signal.SIGKILL)
+            self.wait_for(lambda: len(self.ended) > runs, _POST_S)
+        return self.ended[runs] if len(self.ended) > runs else None
+
+    def close(self) -> None:
+        """Stop, and end the threads. A second call does nothing."""
+        if self._closed:
+            return
+        self.thaw()
+        self.stop()
+        self._closed = True
+        with self._changed:
+            self._changed.notify_all()
+        if self._socket is not None:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as last:
+                last.sendto(b"", str(self._socket_path))  # wakes the listener
+        for thread in self._threads:
+            thread.join()
+        if self._socket is not None:
+            self._socket.close()
+            self._socket_path.unlink(missing_ok=True)
+        atexit.unregister(self.close)
+
+    def __enter__(self) -> Supervisor:
+        return self.start()
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+    # --- what homes do to it ------------------------------------------------------------------------------------------
+    def signal(self, number: int) -> None:
+        """Send a signal to the running program; nothing if there is none."""
+        process = self._process
+        if process is not None:
+            process.send_signal(number)
+
+    def kill(self) -> Ended | None:
+        """kill -9, waited for (with its clean-up, if that is not withheld). Then systemd's rules apply."""
+        runs = len(self.ended)
+        if self._process is None:
+            return None
+        self.signal(signal.SIGKILL)
+        self.wait_for(lambda: len(self.ended) > runs, _POST_S)
+        return self.ended[runs] if len(self.ended) > runs else None
+
+    def freeze(self) -> None:
+        """SIGSTOP."""
+        self.signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """SIGCONT."""
+        self.signal(signal.SIGCONT)
+
+    def withhold(self, yes: bool = True) -> None:
+        """While withheld, an end of the program is followed by nothing: no ExecStopPost, no restart."""
+        with self._changed:
+            self._withheld = yes
+            self._changed.notify_all()
+
+    # --- looking ------------------------------------------------------------------------------------------------------
+    @property
+    def pid(self) -> int | None:
+        """Process id while it runs."""
+        process = self._process
+        return None if process is None else process.pid
+
+    def wait_ready(self, timeout_s: float) -> bool:
+        """Whether the running program said READY=1 within the time."""
+        return self.wait_for(lambda: self.notified.ready and self._process is not None, timeout_s)
+
+    def wait_for(self, predicate: Callable[[], bool], timeout_s: float) -> bool:
+        """Wait until `predicate()` holds; it is asked after every start, end and notification."""
+        with self._changed:
+            return self._changed.wait_for(predicate, timeout_s)
+
+    def rss_kib(self) -> int | None:
+        """Resident set of the running program, KiB, from /proc; None if it does not run."""
+        try:
+            lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
+        except OSError:
+            return None
+        return next((int(line.split()[1]) for line in lines if line.startswith("VmRSS:")), None)
+
+    # --- threads ------------------------------------------------------------------------------------------------------
+    def _run(self) -> None:
+        while self._await_start():
+            began = time.monotonic()
+            with self.stdout.open("ab") as out, self.stderr.open("ab") as err:
+                process = self._spawn(out, err)
+                code = process.wait() if process is not None else 127
+                with self._changed:
+                    ready, self._process = self.notified.ready, None
+                    self._changed.notify_all()
+                clean_up = None if self._withheld else self._clean_up(code, out, err)
+            pid = process.pid if process is not None else 0
+            with self._changed:
+                self.ended.append(Ended(pid, code, ready, time.monotonic() - began, clean_up))
+                self._changed.notify_all()
+                # RestartSec, cut short by stop and close
+                self._changed.wait_for(lambda: self._closed or not self._wanted, self._restart_s)
+
+    def _await_start(self) -> bool:
+        """Wait until a start is wanted and allowed; False when closed."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or (self._wanted and not (self._withheld and self.ended)))
+            return not self._closed
+
+    def _spawn(self, out: BinaryIO, err: BinaryIO) -> subprocess.Popen[bytes] | None:
+        env = self._env | {"NOTIFY_SOCKET": str(self._socket_path)}
+        if self._watchdog_s is not None:
+            env["WATCHDOG_USEC"] = str(round(self._watchdog_s * 1e6))
+        with self._changed:
+            self.notified = Notified()
+            self.starts += 1
+            try:
+                # Its own session: a Ctrl-C at the terminal is for the bench, which then stops everything in order.
+                process = subprocess.Popen(
+                    self.argv, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=env, cwd=self._cwd,
+                    start_new_session=True,
+                )  # fmt: skip
+            except OSError as error:
+                err.write(f"supervisor: cannot start {self.argv[0]}: {error}\n".encode())
+                return None
+            self._process, self._last_sign_s = process, time.monotonic()
+            self._changed.notify_all()
+            return process
+
+    def _clean_up(self, code: int, out: BinaryIO, err: BinaryIO) -> int | None:
+        if self._stop_post is None:
+            return None
+        env = self._env | {"EXIT_STATUS": str(abs(code)), "EXIT_CODE": "killed" if code < 0 else "exited"}
+        try:
+            done = subprocess.run(
+                self._stop_post, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=env, cwd=self._cwd,
+                start_new_session=True, timeout=_POST_S, check=False,
+            )  # fmt: skip
+        except (OSError, subprocess.TimeoutExpired) as error:
+            err.write(f"supervisor: ExecStopPost {self._stop_post[0]}: {error}\n".encode())
+            return 127
+        return done.returncode
+
+    def _listen(self) -> None:
+        assert self._socket is not None
+        while True:
+            data = self._socket.recv(4096)
+            if self._closed:
+                return
+            with self._changed:
+                for state in data.decode(errors="replace").splitlines():
+                    self._note(state)
+                self._changed.notify_all()
+
+    def _note(self, state: str) -> None:
+        seen = self.notified
+        name, _, value = state.partition("=")
+        if name == "WATCHDOG":
+            seen.watchdogs += 1
+        else:
+            seen.states.append(state)
+        if name == "READY":
+            seen.ready = value == "1"
+        elif name == "STOPPING":
+            seen.stopping = True
+        elif name == "STATUS":
+            seen.status = value
+        if name in ("READY", "WATCHDOG"):
+            self._last_sign_s = time.monotonic()
+
+    def _watch(self) -> None:
+        """WatchdogSec: counts from READY, is off once STOPPING was said."""
+        if self._watchdog_s is None:
+            return
+        with self._changed:
+            while not self._closed:
+                armed = self._process is not None and self.notified.ready and not self.notified.stopping
+                left = self._last_sign_s + self._watchdog_s - time.monotonic()
+                if not armed or left > 0:
+                    self._changed.wait(left if armed else None)
+                    continue
+                silent, runs = self.pid, len(self.ended)
+                self.signal(signal.SIGABRT)
+                if not self._changed.wait_for(lambda run=runs, pid=silent: self.pid != pid, self._watchdog_s):
+                    self.signal(signal.SIGKILL)  # a frozen process does not see SIGABRT
+                self._changed.wait_for(lambda pid=silent: self.pid != pid or self._closed)
+
+    def _open_socket(self) -> None:
+        path = (self._directory / "notify").resolve()
+        if len(os.fsencode(path)) > _PATH_MAX:
+            path = Path(tempfile.mkdtemp(prefix="bench-")) / "notify"
+        path.unlink(missing_ok=True)
+        self._socket_path = path
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(str(path))

@@ -1,0 +1,152 @@
+"""The runner and its judges, on a stand-in world: what holds, what breaks, and what is never judged."""
+
+from __future__ import annotations
+
+import pytest
+
+from hil.judge import Verdict
+from hil.runner import Outcome, Runner
+from hil.scenario import parse
+from tests.hil.world import World
+
+HEAD = """
+[scenario]
+name = "t"
+duration = "60s"
+[home]
+soc_permille = 500
+[[event]]
+id = "cmd"
+at = "10s"
+do = "aggregator.dispatch"
+args = { power_w = 5000, duration = "5m" }
+[[event]]
+at = "20s"
+do = "bms.mute"
+for = "15s"
+"""
+
+
+def run(text: str, world: World | None = None) -> Outcome:
+    return Runner(parse(HEAD + text, "t.toml"), world or World(), 1).run()
+
+
+def verdict(text: str) -> Verdict:
+    return run('[[assert]]\nname = "x"\n' + text).verdicts[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "ok", "measured"),
+    [
+        ('always = "truth.soc_permille > 490"', True, True),
+        ('always = "truth.soc_permille > 499.9"', False, False),
+        ('always = "truth.battery_w == 0"\nuntil = "cmd"', True, True),
+        ('always = "truth.battery_w == 5000"\nafter = "cmd"\nfrom = "2s"\nto = "8s"', True, True),
+        ('always = "truth.grid_w > 0"', False, False),  # unknown is a violation
+        ('always = "truth.battery_w == 0"\nwhile = "truth.battery_w == 1"', False, False),  # never judged
+        ('eventually = "truth.battery_w == 5000"', True, True),
+        ('eventually = "truth.battery_w == 5000"\nbefore = "11s"', False, False),
+        ('eventually = "truth.battery_w == 7"', False, False),
+        ('after = "cmd"\nwithin = "2s"\nthat = "truth.battery_w == 5000"', True, 1.5),
+        ('after = "cmd"\nwithin = "1s"\nthat = "truth.battery_w == 5000"', False, 1.5),
+        ('after = "bms.mute"\nwithin_s = "agent.stated_end_s"\nthat = "truth.battery_w == 0"', True, 5.0),
+        ('after = "bms.mute"\nwithin_s = "truth.grid_w"\nthat = "truth.battery_w == 0"', False, None),
+        ('after = "cmd"\nwithin = "30s"\nthat = "truth.battery_w == 9"', False, None),
+        ('after = "cmd"\nwithin = "3s"\nthat = "truth.battery_w == 5000"\nstays = true\nto = "9s"', True, 1.5),
+        ('after = "cmd"\nwithin = "3s"\nthat = "truth.battery_w == 5000"\nstays = true', False, None),
+        ('count = "write"\nwhere = "kind == \'power\'"\nexactly = 2', True, 2),
+        ('count = "write"\nwhere = "kind == \'power\'"\nafter = "bms.mute"\nfrom = "3s"\nat_most = 0', False, 1),
+        ('count = "write"\nafter = "bms.mute.end"\nat_most = 0', True, 0),
+        ('count = "write"\nwhere = "source == \'x\' or value > 1"\nat_least = 3', False, 1),
+        ('count = "write"\nwhere = "address > kind"\nat_most = 9', False, 0),  # cannot be judged
+    ],
+)
+def test_verdicts(text: str, ok: bool, measured: object) -> None:
+    seen = verdict(text)
+    assert (seen.ok, seen.measured) == (ok, measured), seen.sentence
+    assert seen.figure().holds is ok
+
+
+def test_shows_the_extreme_and_the_timers_beside() -> None:
+    seen = verdict(
+        'always = "True"\nshow = "truth.soc_permille"\nfold = "min"\nunit = "permille"\ntimers = ["reversion_s"]'
+    )
+    assert seen.beside["min truth.soc_permille"] == "499.25 permille"
+    assert (seen.beside["reversion_s here"], seen.beside["reversion_s default"]) == (6.0, 60.0)
+
+
+def test_a_violation_says_when_and_with_which_values() -> None:
+    seen = verdict('always = "truth.battery_w == 0"')
+    assert seen.sentence == "at 11.50 s `truth.battery_w == 0` was False: truth.battery_w = 5000"
+
+
+CHAPTERS = """
+[scenario]
+name = "t"
+duration = "60s"
+[[chapter]]
+id = "one"
+title = "dispatch is followed"
+until = "truth.battery_w == 5000"
+limit = "10s"
+linger = "1s"
+[[chapter]]
+id = "two"
+title = "a BMS falls silent"
+limit = "20s"
+[[event]]
+id = "cmd"
+chapter = "one"
+at = "1s"
+do = "aggregator.dispatch"
+args = { power_w = 5000, duration = "5m" }
+[[event]]
+chapter = "two"
+do = "bms.mute"
+when = "chapter_s >= 2"
+for = "6s"
+[[assert]]
+name = "ends"
+chapter = "two"
+after = "bms.mute"
+within = "7s"
+that = "truth.battery_w == 0"
+"""
+
+
+def test_chapters_end_when_they_are_done() -> None:
+    world = World()
+    outcome = Runner(parse(CHAPTERS, "t.toml"), world, 1).run()
+
+    assert [(v.name, v.ok) for v in outcome.verdicts] == [("one", True), ("two", True), ("ends", True)]
+    assert outcome.ended_ns == pytest.approx(11.5e9, abs=0.2e9)  # 1 + 1.5 + 1 linger, then 2 + 6
+    assert [op for op, _ in world.calls] == ["dispatch", "mute", "mute"]
+    assert [args.get("on") for _, args in world.calls] == [None, True, False]
+
+
+def test_a_chapter_that_does_not_come_true_fails_at_its_limit() -> None:
+    outcome = Runner(parse(CHAPTERS.replace("battery_w == 5000", "battery_w == 1"), "t.toml"), World(), 1).run()
+
+    first = outcome.verdicts[0]
+    assert (first.ok, first.sentence) == (False, "`truth.battery_w == 1` did not come true")
+    assert outcome.verdicts[1].ok
+    assert not outcome.ok
+    assert not outcome.report().ok
+
+
+def test_the_world_is_stopped_whatever_happens() -> None:
+    class Broken(World):
+        def aggregator(self, op: str, label: str, **args: object) -> None:
+            raise KeyboardInterrupt
+
+    world = Broken()
+    with pytest.raises(KeyboardInterrupt):
+        run('[[assert]]\nname = "x"\nalways = "True"', world)
+    assert world.finished == 1
+
+
+def test_an_event_that_never_came_fails_what_waits_for_it() -> None:
+    text = '[[event]]\nid = "late"\ndo = "home.load"\nargs = { w = 1 }\nwhen = "truth.battery_w == 3"\n'
+    text += '[[assert]]\nname = "x"\nafter = "late"\nwithin = "3s"\nthat = "True"'
+    seen = run(text).verdicts[0]
+    assert (seen.ok, seen.sentence) == (False, "`late` never happened")
