@@ -1,0 +1,86 @@
+"""The configuration is refused whole, with file, key, reason and an example that works."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from agent.config import EXAMPLE, Config, ConfigError, load
+from agent.core.params import S
+
+DEMO = EXAMPLE.replace('fleet = "example"', 'fleet = "example"\ndemo = true')
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "batteryd.toml"
+    path.write_text(text, "utf-8")
+    return path
+
+
+def refused(tmp_path: Path, text: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        load(write(tmp_path, text))
+    return str(caught.value)
+
+
+def test_the_example_in_every_error_message_works(tmp_path: Path) -> None:
+    config: Config = load(write(tmp_path, EXAMPLE))
+    assert config.params.site.nameplate_discharge_w == 11_400
+    assert config.params.timers.reversion_s == 60
+    assert {name: str(role) for name, role in config.roles().items()} == {
+        "bms": "battery",
+        "meter": "meter",
+        "inverter": "inverter",
+    }
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key", "reason"),
+    [
+        ("capacity_wh = 25000", "capacity_kwh = 25", "site.capacity_kwh", "unknown key"),
+        ("capacity_wh = 25000", "", "site.capacity_wh", "is missing"),
+        ("baud = 19200", "baud = 19201", "bus[0].baud", "19201"),
+        ("unit = 2", "unit = 1", "file", "share one unit"),
+        ("unit = 2", "unit = 300", "device[1].unit", "300"),
+        ('bus = "rs485"\nunit = 2', 'bus = "rs232"\nunit = 2', "file", "rs232"),
+        ('role = "meter"', 'role = "toaster"', "device[1].role", "toaster"),
+        ("import_limit_w = 24000", 'import_limit_w = "24 kW"', "site.import_limit_w", "24 kW"),
+        ("import_limit_w = 24000", "import_limit_w = 24000.5", "site.import_limit_w", "24000.5"),
+        ("[[bus]]", "[battery]\nmax_discharge_w = 12000\n\n[[bus]]", "file", "looser than site.nameplate_discharge_w"),
+        ("[[bus]]", "[battery]\nreserve_min_pct = 5\nsoc_floor_pct = 8\n\n[[bus]]", "", "reserve under the floor"),
+        ("[[bus]]", "[timers]\nhold_s = 5\n\n[[bus]]", "timers.hold_s", "only a file with agent.demo = true"),
+        ("[[bus]]", "[timers]\nrefresh_s = 30\n\n[[bus]]", "timers.refresh_s", "a quarter"),
+        ("[[bus]]", "[timers\n[[bus]]", "", "is not TOML"),
+    ],
+)
+def test_a_wrong_file_names_itself_the_key_and_the_reason(
+    tmp_path: Path, old: str, new: str, key: str, reason: str
+) -> None:
+    assert old in EXAMPLE
+    text = refused(tmp_path, EXAMPLE.replace(old, new, 1))
+    head = text.partition("\n\n")[0]
+    assert "batteryd.toml" in head
+    assert key in head
+    assert reason in head
+    assert EXAMPLE in text
+
+
+def test_a_missing_file_says_so(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load(tmp_path / "none.toml")
+
+
+def test_only_a_demo_file_may_shorten_timers(tmp_path: Path) -> None:
+    text = "[timers]\nhold_s = 2\ngrid_dwell_s = 4.5\nreversion_s = 6\nrefresh_s = 1.5\nblock_s = 5\n\n[[bus]]"
+    config = load(write(tmp_path, DEMO.replace("[[bus]]", text, 1)))
+    assert config.params.demo
+    assert config.params.timers.hold_ns == 2 * S
+    assert config.params.timers.grid_dwell_ns == 4.5 * S
+    assert config.params.timers.reversion_s == 6
+    assert config.link_timers.block_s == 5
+
+
+def test_an_owner_limit_of_zero_means_zero(tmp_path: Path) -> None:
+    text = EXAMPLE.replace("[[bus]]", "[battery]\nmax_discharge_w = 0\n\n[[bus]]", 1)
+    assert load(write(tmp_path, text)).params.site.nameplate_discharge_w == 0
