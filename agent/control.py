@@ -6,7 +6,7 @@ decision. Nothing here waits: buses, disk and link answer with later events.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from agent import mail
@@ -27,7 +27,8 @@ from agent.core.inputs import (
     WriteDone,
 )
 from agent.core.params import Params
-from agent.core.step import State, initial, step
+from agent.core.state import State
+from agent.core.step import initial, step
 from agent.gate import Evidence, Gate
 from agent.release import Release
 from agent.reserve_rules import may_set
@@ -35,7 +36,7 @@ from agent.runtime import part
 from agent.runtime.part import Effect, Log, Now, Post, SdNotify, WakeAt
 from agent.telemetry import profile_body, sample_values
 from drivers.device import Binding
-from drivers.events import Adopt, BusStats, DeviceStatus, Execute, Presence, WriteClass, WriteResult
+from drivers.events import Adopt, BusStats, DeviceStatus, Execute, Identity, Presence, WriteClass, WriteResult
 from drivers.readings import BatteryReading, DeviceRole, InverterReading, MeterReading
 
 SAMPLE_NS = 1_000_000_000
@@ -49,6 +50,7 @@ class Home:
     bus_of: dict[str, str]
     role_of: dict[str, DeviceRole]
     version: str
+    pins: Mapping[str, Identity]  # who each device was at commissioning
 
 
 class Control:
@@ -88,6 +90,7 @@ class Control:
         self._started_ns = 0
         self._ready = False
         self._release: Release | None = None
+        self._pins = dict(home.pins)
         self._device_cache: tuple[Device, ...] | None = None
 
     # --- the one entrance --------------------------------------------------------------------------------------------
@@ -166,8 +169,17 @@ class Control:
     def _device(self, status: DeviceStatus, now: Now) -> Iterable[Effect]:
         self._devices[status.device] = status
         self._device_cache = None
+        pins = self._pin(status)
         level = "info" if status.presence in (Presence.OK, Presence.IDENTIFYING) else "warning"
-        return [*self._say(level, f"{status.device}: {status.detail}", now), *self._cycle(now)]
+        return [*self._say(level, f"{status.device}: {status.detail}", now), *pins, *self._cycle(now)]
+
+    def _pin(self, status: DeviceStatus) -> list[Effect]:
+        """Whoever answers first, or was adopted, is the one from now on."""
+        identity = status.identity
+        if status.presence is not Presence.OK or identity is None or self._pins.get(status.device) == identity:
+            return []
+        self._pins[status.device] = identity
+        return [Post("store", mail.WritePins(dict(self._pins)))]
 
     def _write_result(self, result: WriteResult, now: Now) -> Iterable[Effect]:
         name = result.write_class.name.lower()
@@ -191,7 +203,7 @@ class Control:
         self._last_ns = now.mono_ns
         inputs = self._freeze(now)
         if self._state is None:
-            self._state = initial(self._params, self._durable, inputs)
+            self._state = initial(self._params, self._durable, inputs.clock, inputs.now_ns)
         self._state, out = step(self._params, self._state, inputs)
         self._decision = out.decision
         effects = self._writes(out, inputs)

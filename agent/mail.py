@@ -1,6 +1,6 @@
 """What the parts of the agent post to each other. Core's own events (agent.core.inputs) travel as they are.
 
-control -> store   CommitRequest, WriteReserve
+control -> store   CommitRequest, WriteReserve, WritePins
 store   -> control Committed, CommitFailed (core.inputs), ReserveStored, DiskState
 store   -> link    Stored, Backlog
 link    -> store   AppendBatch, Receipted, LoadBacklog
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from agent.core.decision import Decision, Record
 from agent.core.durable import Durable
 from agent.core.inputs import Clock
-from drivers.events import BusStats, DeviceStatus
+from drivers.events import BusStats, DeviceStatus, Identity
 from drivers.readings import BatteryReading, InverterReading, MeterReading
 
 
@@ -102,6 +102,13 @@ class ReserveStored:
 
     permille: int
     error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class WritePins:
+    """Remember who each device is, so that another in its place is noticed after a restart. Device name -> identity."""
+
+    pins: Mapping[str, Identity]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""Simulated Modbus devices: tables transcribed by hand, encoded by code of their own, so that an error shows."""

@@ -1,0 +1,183 @@
+"""From a configuration to the parts that run: the one place that knows every part's constructor.
+
+`runtime.real` and `runtime.virtual` get the same objects from here.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import metadata
+from typing import TypeVar
+
+from agent.clock import ClockKeeper
+from agent.config import Config, ConfigError, DeviceSection
+from agent.control import Control, Home
+from agent.core.durable import Durable
+from agent.core.inputs import Reserve
+from agent.local.pin import PinHash
+from agent.local.server import LocalConfig, Server
+from agent.runtime.part import Part
+from agent.store.pins import Pins
+from agent.store.store import Store, StoreConfig
+from drivers import profile as profiles
+from drivers.binding import DeviceSpec
+from drivers.bus import Bus, BusSpec
+from drivers.events import Identity
+from drivers.line import Line, SerialLine, TcpLine
+from drivers.readings import DeviceRole
+
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """Everything that runs. Parts by name; buses by their name in the configuration."""
+
+    parts: dict[str, Part]
+    buses: dict[str, Bus]
+
+
+def compose(
+    config: Config,
+    *,
+    boot: str,
+    kernel_boot: str,
+    draw: Callable[[], int],
+    random: Callable[[int], bytes],
+    dry: bool = False,
+) -> Agent:
+    """Build it all. ConfigError for what the files say wrong, OSError for a state directory that cannot be used.
+
+    `dry` checks everything and touches no disk.
+    """
+    buses = {section.name: make_bus(config, section.name) for section in config.file.bus}
+    store = Store(StoreConfig(config.state_dir / "store.db", config.state_dir / "reserve"))
+    durable, reserve = Durable(), Reserve(1000, "new")
+    if not dry:
+        config.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        durable, reserve = store.load(), store.reserve()
+    pins = _pins(config).read()
+    home = Home(
+        bus_of={device.name: device.bus for device in config.file.device},
+        role_of=config.roles(),
+        version=version(),
+        pins=pins,
+    )
+    parts: dict[str, Part] = {
+        "control": Control(config.params, home, durable, reserve, ClockKeeper(kernel_boot, boot), draw),
+        "local": Server(_local(config)),
+        "store": store,
+    }
+    if config.file.link is not None:
+        parts["link"] = _link(config, durable, boot, random)
+    return Agent(parts, buses)
+
+
+def version() -> str:
+    """Of the installed distribution; "source" when run from a clone."""
+    try:
+        return metadata.version("battery-agent")
+    except metadata.PackageNotFoundError:
+        return "source"
+
+
+def make_bus(config: Config, name: str, only: str | None = None) -> Bus:
+    """The bus `name` with its devices, or with device `only`."""
+    section = next(bus for bus in config.file.bus if bus.name == name)
+    bits = 1 + 8 + (section.parity != "N") + section.stop_bits
+    spec = BusSpec(name, baud=section.baud, bits_per_char=bits, tcp=section.tcp is not None)
+    devices = [d for d in config.file.device if d.bus == name and only in (None, d.name)]
+    return Bus(spec, [_device(config, device) for device in devices])
+
+
+def open_line(config: Config, name: str) -> Line:
+    """The line behind bus `name`, not opened yet."""
+    section = next(bus for bus in config.file.bus if bus.name == name)
+    if section.tcp is not None:
+        host, _, port = section.tcp.rpartition(":")
+        return TcpLine(host, int(port))
+    return SerialLine(str(config.resolve(section.port or "")), section.baud, section.parity, section.stop_bits)
+
+
+def _device(config: Config, device: DeviceSection) -> DeviceSpec:
+    try:
+        found = profiles.load(device.profile)
+    except profiles.ProfileError as error:
+        raise ConfigError(f"{config.path}: device {device.name}: {error}") from error
+    pinned = _pins(config).read().get(device.name)
+    if device.serial is not None:
+        pinned = Identity("", "", "", device.serial)
+    return DeviceSpec(
+        name=device.name,
+        role=DeviceRole(device.role),
+        unit=device.unit,
+        profile=found,
+        pinned=pinned,
+        wdischamax_w=device.wdischamax_w,
+        reversion_s=config.params.timers.reversion_s if device.role == "inverter" else None,
+    )
+
+
+def _pins(config: Config) -> Pins:
+    return Pins(config.state_dir / "pins.json")
+
+
+def _local(config: Config) -> LocalConfig:
+    section = config.file.local
+    try:
+        pin = PinHash.parse(section.homeowner_pin_hash) if section.homeowner_pin_hash else None
+    except ValueError as error:
+        raise ConfigError(f"{config.path}: local.{error}") from error
+    return LocalConfig(
+        version=version(),
+        own_uid=os.getuid(),
+        technician_gids=frozenset(section.technician_gids),
+        homeowner_pin=pin,
+        name_of=_user_name,
+    )
+
+
+def _user_name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"uid {uid}"
+
+
+def _link(config: Config, durable: Durable, boot: str, random: Callable[[int], bytes]) -> Part:
+    from agent.link import keys, trust
+    from agent.link.config import LinkConfig
+    from agent.link.session import Session
+
+    section, timers = config.file.link, config.link_timers
+    assert section is not None
+    bundle = _or_refuse(config, "link.trust", trust.load(config.resolve(section.trust)))
+    seed = _or_refuse(config, "link.sign_key", keys.load_seed(config.resolve(section.sign_key)))
+    for key in ("ca", "cert", "key"):
+        path = config.resolve(getattr(section, key))
+        if not os.access(path, os.R_OK):
+            raise ConfigError(f"{config.path}: link.{key}: {path} cannot be read; enrol the gateway first")
+    link = LinkConfig(
+        device=config.file.agent.id,
+        fleet=config.file.agent.fleet,
+        groups=tuple(section.groups),
+        brokers=len(section.brokers),
+        seed=seed,
+        trust=bundle,
+        block_s=timers.block_s,
+        backoff_floor_ns=timers.backoff_min_ns,
+        backoff_cap_ns=timers.backoff_max_ns,
+    )
+    known = [(record.command.id, record.command.digest) for record in durable.commands]
+    return Session(link, boot, random, durable.windows, known)
+
+
+def _or_refuse(config: Config, key: str, found: T | str) -> T:
+    if isinstance(found, str):
+        raise ConfigError(f"{config.path}: {key}: {found}")
+    return found
+

@@ -1,0 +1,242 @@
+"""The whole simulated home of a run: plant, devices, wire, the operations that scenarios may do to it, and its signals.
+
+The same operations and names whether it runs inside the virtual runtime or as a process (`hil.devices.process`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from hil.devices.demo import demo_devices
+from hil.plant.home import Home, HomeParams
+from hil.plant.inverter import InverterParams
+
+UNITS: Mapping[str, int] = {"battery": 1, "meter": 2, "inverter": 3}
+Value = bool | int | float | str | None
+
+
+class WireControl(Protocol):
+    """What can be done to the wire while it runs."""
+
+    def set_noise(self, share: float) -> None:
+        """This share of bytes flips a bit."""
+        ...
+
+    def set_cut(self, unit: int, on: bool) -> None:
+        """The unit's own stub of the line is cut."""
+        ...
+
+    def set_broken(self, on: bool) -> None:
+        """The whole line is cut."""
+        ...
+
+    def counters(self) -> Mapping[str, int]:
+        """At least "requests", "replies", "violations"."""
+        ...
+
+
+def params_of(settings: Mapping[str, Value]) -> HomeParams:
+    """A home from a scenario's words: `soc_permille load_w pv_w floor_permille temperature_dc revert_s reconnect_s
+    s_of_day`. An unknown word is a ValueError.
+    """
+    known = {
+        "soc_permille",
+        "load_w",
+        "pv_w",
+        "floor_permille",
+        "temperature_dc",
+        "revert_s",
+        "reconnect_s",
+        "s_of_day",
+    }
+    unknown = settings.keys() - known
+    if unknown:
+        raise ValueError(f"a home has no {min(unknown)!r}; it has {', '.join(sorted(known))}")
+
+    def number(key: str, default: float) -> float:
+        value = settings.get(key)
+        return default if value is None else float(value)
+
+    def forced(key: str) -> float | None:
+        value = settings.get(key)
+        return None if value is None else float(value)
+
+    return HomeParams(
+        soc=number("soc_permille", 600) / 1000,
+        temp_c=number("temperature_dc", 240) / 10,
+        start_s_of_day=number("s_of_day", 18 * 3600),
+        load_w=forced("load_w"),
+        pv_w=forced("pv_w"),
+        inverter=InverterParams(
+            floor_pct=number("floor_permille", 50) / 10,
+            revert_s=int(number("revert_s", 0)),
+            reconnect_s=number("reconnect_s", 60),
+        ),
+    )
+
+
+class World:
+    """`do` acts at `now_ns`; `signals` are the `truth.*` and `wire.*` names of `hil.signals`."""
+
+    def __init__(self, seed: int, settings: Mapping[str, Value] | None = None, start_ns: int = 0) -> None:
+        self.home = Home(seed, params_of(settings or {}), start_ns)
+        self.slaves = demo_devices(self.home)
+        self.wire: WireControl | None = None
+        self._ops: Mapping[str, Callable[..., None]] = {
+            "mute": self._mute,
+            "freeze": self._freeze,
+            "cut": self._cut,
+            "noise": self._noise,
+            "break": self._break,
+            "deaf": self._deaf,
+            "outage": self._outage,
+            "frequency": self._frequency,
+            "voltage": self._voltage,
+            "floor": self._floor,
+            "load": self._load,
+            "pv": self._pv,
+            "soc": self._soc,
+            "temperature": self._temperature,
+            "bias": self._bias,
+            "asleep": self._asleep,
+            "limits": self._limits,
+            "meter_dies": self._meter_dies,
+            "meter_flip": self._meter_flip,
+            "reboot": self._reboot,
+            "no_reversion": self._no_reversion,
+            "zero_ignored": self._zero_ignored,
+            "remote": self._remote,
+            "mark": self._mark,
+        }
+
+    def do(self, op: str, now_ns: int, **args: Value) -> None:
+        """Do `op` at `now_ns`. ValueError says what was not understood."""
+        operation = self._ops.get(op)
+        if operation is None:
+            raise ValueError(f"a home cannot {op!r}; it can {', '.join(sorted(self._ops))}")
+        self.home.sync(now_ns)
+        try:
+            operation(**args)
+        except TypeError as wrong:
+            raise ValueError(f"{op}: {wrong}") from wrong
+        self.home.revision += 1
+
+    def signals(self, now_ns: int) -> dict[str, bool | int | float | None]:
+        """Plant truth and wire counters."""
+        self.home.advance_to(now_ns)
+        truth = self.home.truth()
+        kinds = [write.kind for write in self.slaves.trace if not write.exception]
+        wire = self.wire.counters() if self.wire is not None else {}
+        return {
+            "truth.soc_permille": truth.soc_true * 1000,
+            "truth.battery_w": truth.battery_w,
+            "truth.grid_w": truth.grid_w,
+            "truth.load_w": truth.load_w,
+            "truth.pv_w": truth.pv_w,
+            "truth.grid_on": truth.grid_on,
+            "truth.islanded": truth.islanded,
+            "truth.fed": truth.house_fed,
+            "truth.floor_permille": truth.floor_pct * 10,
+            "truth.remote": truth.remote,
+            "truth.setpoint_w": truth.setpoint_w,
+            "wire.transactions": wire.get("replies", 0),
+            "wire.power": kinds.count("power"),
+            "wire.clear": kinds.count("clear"),
+            "wire.floor": kinds.count("floor"),
+            "wire.other": kinds.count("other"),
+            "wire.violations": wire.get("violations", 0),
+        }
+
+    # --- operations: every one is a row of `_ops` ---------------------------------------------------------------------
+    def _mute(self, device: str, on: bool) -> None:
+        self.slaves.by_unit[_unit(device)].muted = on
+
+    def _freeze(self, device: str, on: bool) -> None:
+        self.slaves.by_unit[_unit(device)].freeze(on)
+
+    def _cut(self, device: str = "battery", on: bool = True) -> None:
+        self._the_wire().set_cut(_unit(device), on)
+
+    def _noise(self, permille: float = 0, on: bool = True) -> None:
+        self._the_wire().set_noise(permille / 1000 if on else 0.0)
+
+    def _break(self, on: bool) -> None:
+        self._the_wire().set_broken(on)
+
+    def _deaf(self, on: bool, device: str = "inverter") -> None:
+        if device != "inverter":
+            raise ValueError(f"only the inverter can be deaf, not {device!r}")
+        self.home.inverter.ignores_writes = on
+
+    def _outage(self, on: bool = True) -> None:
+        (self.home.grid.outage if on else self.home.grid.restore)()
+
+    def _frequency(self, mhz: float | None) -> None:
+        self.home.grid.forced_hz = None if mhz is None else mhz / 1000
+
+    def _voltage(self, mv: float | None) -> None:
+        self.home.grid.forced_v = None if mv is None else mv / 1000
+
+    def _floor(self, permille: float) -> None:
+        self.home.inverter.set_floor(permille / 10)
+
+    def _load(self, w: float | None) -> None:
+        self.home.set_load(w)
+
+    def _pv(self, w: float | None) -> None:
+        self.home.set_pv(w)
+
+    def _soc(self, permille: float) -> None:
+        self.home.set_soc(permille / 1000)
+
+    def _temperature(self, dc: float) -> None:
+        self.home.battery.temp_c = dc / 10
+
+    def _bias(self, permille: float) -> None:
+        self.home.bms.bias = permille / 1000
+
+    def _asleep(self, on: bool) -> None:
+        self.home.bms.asleep = on
+
+    def _limits(self, ccl_ma: float | None = None, dcl_ma: float | None = None) -> None:
+        self.home.bms.forced_ccl_a = None if ccl_ma is None else ccl_ma / 1000
+        self.home.bms.forced_dcl_a = None if dcl_ma is None else dcl_ma / 1000
+
+    def _meter_dies(self, on: bool) -> None:
+        self.home.meter.dies_with_grid = on
+
+    def _meter_flip(self, on: bool) -> None:
+        self.home.meter.flipped = on
+
+    def _reboot(self) -> None:
+        self.home.inverter.reboot(self.home.now_ns)
+
+    def _no_reversion(self, on: bool) -> None:
+        self.home.inverter.ignores_reversion = on
+
+    def _zero_ignored(self, on: bool) -> None:
+        self.home.inverter.ignores_zero = on
+
+    def _remote(self, w: float | None, revert_s: int = 0) -> None:
+        """Another hand commands the inverter; None = releases it."""
+        share = (w or 0.0) / self.home.params.inverter.rated_w
+        if w is None:
+            self.home.inverter.command(self.home.now_ns, mode=0, out_share=1.0, in_share=1.0)
+        else:
+            self.home.inverter.command(self.home.now_ns, 3, share, -share, revert_s)
+
+    def _mark(self) -> None:
+        self.home.mark()
+
+    def _the_wire(self) -> WireControl:
+        if self.wire is None:
+            raise ValueError("this home is on no wire; operations on the wire need one")
+        return self.wire
+
+
+def _unit(device: str) -> int:
+    unit = UNITS.get(device)
+    if unit is None:
+        raise ValueError(f"there is no device {device!r}; there are {', '.join(UNITS)}")
+    return unit

@@ -1,0 +1,330 @@
+"""One simulated home: pack, BMS, hybrid inverter, house, PV, grid and meter on one clock that is passed in.
+
+Steps fall on a fixed lattice (250 ms; 50 ms while power moves) plus the exact time of every write, reversion and grid
+event, so that reading a register never changes what happens. `load_w = battery_w + pv_w + grid_w` at every instant.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from dataclasses import asdict, dataclass, field
+
+from hil.plant.battery import Battery, PackParams
+from hil.plant.bms import Bms, BmsParams
+from hil.plant.grid import Grid
+from hil.plant.house import House
+from hil.plant.inverter import NEVER, Inverter, InverterParams
+from hil.plant.meter import Meter
+from hil.plant.pv import Pv
+
+S = 1_000_000_000
+COARSE = 250_000_000
+FINE = 50_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class HomeParams:
+    """How a home starts. `load_w` / `pv_w`: None = by the profile of the hour."""
+
+    soc: float = 0.60
+    temp_c: float = 24.0
+    start_s_of_day: float = 18.0 * 3600
+    load_w: float | None = None
+    pv_w: float | None = None
+    pv_peak_w: float = 6_000.0
+    nominal_hz: float = 60.0
+    nominal_v: float = 230.0
+    pack: PackParams = field(default_factory=PackParams)
+    bms: BmsParams = field(default_factory=BmsParams)
+    inverter: InverterParams = field(default_factory=InverterParams)
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """What no device on the bus knows. W as in docs/design.md; SoC as a fraction; `_wh` since the start."""
+
+    at_ns: int
+    soc_true: float
+    soc_reported: float
+    soc_min: float  # lowest since the start or the last `mark`
+    soc_min_on_grid: float  # the same, while the utility was there
+    battery_w: float
+    pv_w: float
+    load_w: float  # what the house got; its wish is `demand_w`
+    demand_w: float
+    grid_w: float
+    house_fed: bool
+    blackouts: int
+    blackout_cause: str
+    unfed_s: float
+    grid_on: bool
+    islanded: bool
+    frequency_hz: float
+    volts: float
+    mode: int
+    remote: bool  # a remote window is in force
+    setpoint_w: float | None  # its upper bound; None = the inverter's own mode
+    revert_at_ns: int | None
+    floor_pct: float
+    pack_v: float
+    temp_c: float
+    cell_min_v: float
+    cell_max_v: float
+    discharged_wh: float
+    charged_wh: float
+    pv_wh: float
+    load_wh: float
+    import_wh: float
+    export_wh: float
+
+    def as_dict(self) -> dict[str, object]:
+        """For JSON."""
+        return asdict(self)
+
+
+class Home:
+    """`advance_to` moves on to a time; hooks (`grid.outage()`, `bms.bias = 0.05` ...) act at the time last reached."""
+
+    def __init__(self, seed: int, params: HomeParams | None = None, start_ns: int = 0) -> None:
+        self.params = params = params if params is not None else HomeParams()
+        self.now_ns = start_ns
+        self.seed = seed
+
+        def stream(name: str) -> random.Random:
+            return random.Random(f"{seed}/{name}")
+
+        self.battery = Battery(params.pack, params.soc, params.temp_c, stream("cells"))
+        self.bms = Bms(params.bms, self.battery)
+        self.inverter = Inverter(params.inverter)
+        self.house = House(stream("house"), params.inverter.own_w)
+        self.pv = Pv(stream("pv"), params.pv_peak_w)
+        self.grid = Grid(stream("grid"), params.nominal_hz, params.nominal_v)
+        self.meter = Meter(stream("meter"))
+        self.house.forced_w, self.pv.forced_w = params.load_w, params.pv_w
+        self.pv_w = self.load_w = self.grid_w = 0.0
+        self.house_fed = True
+        self.blackouts = 0
+        self.blackout_cause = ""
+        self.unfed_s = 0.0
+        self.soc_min = self.soc_min_on_grid = params.soc
+        self.discharged_wh = self.charged_wh = self.pv_wh = self.load_wh = 0.0
+        self.revision = 0  # changes whenever a register image may have
+        self._start_ns = start_ns
+        self._grid_seen = True
+        self._lively = False
+        self._slow_ns = start_ns
+        self._each_second()
+        self._settle_now()
+
+    # --- time --------------------------------------------------------------------------------------------------------
+    def advance_to(self, now_ns: int) -> None:
+        """Take every step of the lattice and every event up to `now_ns`: what a read needs."""
+        self._run(now_ns)
+
+    def sync(self, now_ns: int) -> None:
+        """The same, and then exactly up to `now_ns`: what a write or a hook needs."""
+        self._run(now_ns)
+        if now_ns > self.now_ns:
+            self._step(now_ns)
+
+    def step(self, dt_s: float) -> None:
+        """Move on by `dt_s`, exactly."""
+        self.sync(self.now_ns + round(dt_s * S))
+
+    def _run(self, to_ns: int) -> None:
+        inverter, grid = self.inverter, self.grid
+        while True:
+            now = self.now_ns
+            if grid.on is not self._grid_seen:
+                self._grid_seen = grid.on
+                (inverter.grid_back if grid.on else inverter.grid_lost)(now)
+            lattice = FINE if self._lively or inverter.busy else COARSE
+            after = now - now % lattice + lattice
+            event = inverter.next_ns
+            if event < after:
+                after = event if event > now else now
+            if after > to_ns:
+                return
+            self._step(after)
+
+    def _step(self, to_ns: int) -> None:
+        """The time from now to `to_ns` passes; nothing but lag happens in between."""
+        dt_s = (to_ns - self.now_ns) / S
+        self.now_ns = to_ns
+        self.revision += 1
+        inverter = self.inverter
+        if dt_s > 0.0:
+            if self.grid.on and not inverter.islanded:
+                self._on_grid(dt_s)
+            else:
+                self._off_grid(dt_s)
+        if inverter.next_ns <= to_ns:
+            inverter.due(to_ns)
+        if not to_ns % S:
+            self._each_second()
+
+    def _each_second(self) -> None:
+        dt_s = (self.now_ns - self._slow_ns) / S
+        self._slow_ns = self.now_ns
+        second = (self.params.start_s_of_day + (self.now_ns - self._start_ns) / S) % 86_400.0
+        self.house.step(second, dt_s)
+        self.pv.step(second, dt_s)
+        self.grid.step(dt_s)
+        self.battery.settle(dt_s)
+        self.bms.step(dt_s)
+
+    def _settle_now(self) -> None:
+        """At the start the inverter already does what it would do."""
+        load, pv = self.house.load_w, self.pv.available_w
+        self.inverter.battery_w = self.inverter.aim(load - pv, pv, self.bms)
+        self._flow(load, pv, self.inverter.battery_w, self.inverter.battery_w, 0.0)
+
+    # --- flows -------------------------------------------------------------------------------------------------------
+    def _on_grid(self, dt_s: float) -> None:
+        inverter, load = self.inverter, self.house.load_w
+        self.house_fed = True
+        if inverter.booting:
+            self._flow(load, 0.0, 0.0, 0.0, dt_s)
+            return
+        pv = self.pv.available_w
+        target = inverter.aim(load - pv, pv, self.bms)
+        gap = inverter.battery_w - target
+        if (gap > 0.0 and not self.bms.discharge_w) or (gap < 0.0 and not self.bms.charge_w):
+            gap = 0.0  # an open FET has no lag
+        if -1.0 < gap < 1.0:
+            self._lively = False
+            mean = last = target
+        else:
+            tau = inverter.params.tau_s
+            rest = math.exp(-dt_s / tau)
+            last = target + gap * rest
+            mean = target + gap * (1.0 - rest) * tau / dt_s
+            self._lively = not -20.0 < last - target < 20.0
+        inverter.battery_w = last
+        self._flow(load, pv, mean, last, dt_s)
+
+    def _off_grid(self, dt_s: float) -> None:
+        inverter, demand = self.inverter, self.house.load_w
+        self._lively = False
+        watts = inverter.carries(demand, self.pv.available_w, self.bms)
+        if watts is None:
+            if inverter.restart_at_ns == NEVER:
+                self.blackouts += 1
+                self.blackout_cause = self._why_dark()
+            inverter.restart_at_ns = self.now_ns + int(inverter.params.restart_s * S)
+        elif self.now_ns >= inverter.restart_at_ns:
+            inverter.restart_at_ns = NEVER
+        self.house_fed = watts is not None and inverter.restart_at_ns == NEVER
+        if watts is None or not self.house_fed:
+            self.unfed_s += dt_s
+            inverter.battery_w = 0.0
+            self._flow(0.0, 0.0, 0.0, 0.0, dt_s)
+            return
+        inverter.battery_w = watts
+        self._flow(demand, demand - watts, watts, watts, dt_s)
+
+    def _why_dark(self) -> str:
+        inverter = self.inverter
+        if inverter.booting:
+            return "the inverter was rebooting"
+        if inverter.in_force is not None:
+            return f"a remote window of {inverter.in_force[0]:.0f}..{inverter.in_force[1]:.0f} W while islanded"
+        return f"the battery could not feed {self.house.load_w:.0f} W"
+
+    def _flow(self, load: float, pv: float, mean_w: float, last_w: float, dt_s: float) -> None:
+        """`mean_w` flowed from the battery for `dt_s`; `last_w` flows now."""
+        eta = self.params.inverter.eta
+        battery, grid = self.battery, self.grid
+        battery.drain(mean_w / eta if mean_w > 0.0 else mean_w * eta, dt_s)
+        self.load_w, self.pv_w = load, pv
+        hours = dt_s / 3600.0
+        if mean_w > 0.0:
+            self.discharged_wh += mean_w * hours
+        else:
+            self.charged_wh -= mean_w * hours
+        self.pv_wh += pv * hours
+        self.load_wh += load * hours
+        if battery.soc < self.soc_min:
+            self.soc_min = battery.soc
+        if grid.on:
+            if battery.soc < self.soc_min_on_grid:
+                self.soc_min_on_grid = battery.soc
+            if self.inverter.islanded:
+                self.grid_w = 0.0
+                self.meter.step(0.0, 0.0, grid.volts, grid.frequency_hz, dt_s)
+                return
+            self.grid_w = load - pv - last_w
+            self.meter.step(self.grid_w, load - pv - mean_w, grid.volts, grid.frequency_hz, dt_s)
+        else:
+            self.grid_w = 0.0
+            self.meter.step(0.0, 0.0, 0.0, 0.0, dt_s)
+
+    # --- what the bench asks -----------------------------------------------------------------------------------------
+    def set_soc(self, soc: float) -> None:
+        """Put the pack at `soc` (fraction); the BMS knows at once."""
+        self.battery.soc = soc
+        self.battery.settle(0.0)
+        self.bms.follow(soc)
+        self.mark()
+
+    def set_load(self, watts: float | None) -> None:
+        """The house draws that from now on; None = its profile again."""
+        self.house.forced_w = watts
+        if watts is not None:
+            self.house.load_w = watts
+
+    def set_pv(self, watts: float | None) -> None:
+        """The roof gives that from now on; None = the sun again."""
+        self.pv.forced_w = watts
+        if watts is not None:
+            self.pv.available_w = watts
+
+    def mark(self) -> None:
+        """Forget the lowest SoC so far."""
+        self.soc_min = self.soc_min_on_grid = self.battery.soc
+
+    def output_v_hz(self) -> tuple[float, float]:
+        """Volts and hertz at the inverter's own AC output, which an island has too."""
+        if self.grid.on and not self.inverter.islanded:
+            return self.grid.volts, self.grid.frequency_hz
+        return (self.grid.nominal_v, self.grid.nominal_hz) if self.house_fed else (0.0, 0.0)
+
+    def truth(self) -> Truth:
+        """Everything, at the time last reached."""
+        inverter, battery = self.inverter, self.battery
+        return Truth(
+            at_ns=self.now_ns,
+            soc_true=battery.soc,
+            soc_reported=self.bms.soc,
+            soc_min=self.soc_min,
+            soc_min_on_grid=self.soc_min_on_grid,
+            battery_w=inverter.battery_w,
+            pv_w=self.pv_w,
+            load_w=self.load_w,
+            demand_w=self.house.load_w,
+            grid_w=self.grid_w,
+            house_fed=self.house_fed,
+            blackouts=self.blackouts,
+            blackout_cause=self.blackout_cause,
+            unfed_s=self.unfed_s,
+            grid_on=self.grid.on,
+            islanded=inverter.islanded,
+            frequency_hz=self.grid.frequency_hz,
+            volts=self.grid.volts,
+            mode=inverter.mode,
+            remote=inverter.in_force is not None,
+            setpoint_w=None if inverter.in_force is None else inverter.in_force[1],
+            revert_at_ns=None if inverter.revert_at_ns == NEVER else inverter.revert_at_ns,
+            floor_pct=inverter.floor_pct,
+            pack_v=battery.pack_v,
+            temp_c=battery.temp_c,
+            cell_min_v=battery.cell_min_v,
+            cell_max_v=battery.cell_max_v,
+            discharged_wh=self.discharged_wh,
+            charged_wh=self.charged_wh,
+            pv_wh=self.pv_wh,
+            load_wh=self.load_wh,
+            import_wh=self.meter.import_wh,
+            export_wh=self.meter.export_wh,
+        )

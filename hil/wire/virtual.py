@@ -1,0 +1,149 @@
+"""The RS-485 wire in virtual time: exact byte times, half duplex, turnaround, noise, cuts, and a judge of silence.
+
+It is driven by two injected functions: `at(ns, fn)` schedules, `deliver(data, at_ns)` hands bytes to the agent's port.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from hil.devices.slave import Slaves, WrittenRegisters
+
+
+@dataclass(frozen=True, slots=True)
+class WireFrame:
+    """One frame as an oscilloscope would show it. `sender`: "master" or "slave"."""
+
+    sender: str
+    start_ns: int  # first byte begins
+    end_ns: int  # last byte is complete
+    data: bytes
+
+
+def silent_interval_ns(baud: int, bits: int) -> int:
+    """t3.5 of the Modbus serial line specification: 3.5 characters, 1.75 ms above 19200 baud."""
+    return 1_750_000 if baud > 19_200 else 3_500_000_000 * bits // baud
+
+
+class VirtualWire:
+    """One line with its slaves. Set `noise` (share of bytes that flip a bit), `drop` (share of frames lost), `cut`
+    (units that hear and are heard no more) at any time. `strict`: nobody understands a request inside t3.5.
+    """
+
+    def __init__(
+        self,
+        slaves: Slaves,
+        baud: int,
+        at: Callable[[int, Callable[[], None]], None],
+        deliver: Callable[[bytes, int], None],
+        seed: int,
+        bits: int = 10,
+        strict: bool = True,
+        latency_ns: int = 0,
+        log: Callable[[WireFrame], None] | None = None,
+    ) -> None:
+        self.slaves = slaves
+        self.noise = 0.0
+        self.drop = 0.0
+        self.cut: set[int] = set()
+        self.broken = False  # the whole line: nothing gets through
+        self.violations = 0  # requests inside t3.5
+        self.collisions = 0  # requests into a reply
+        self.flips = 0
+        self.requests = 0
+        self.replies = 0  # delivered whole or damaged
+        self.log = log
+        self._at, self._deliver = at, deliver
+        self._rng = random.Random(f"{seed}/wire")
+        self._byte_ns = bits * 1_000_000_000 // baud
+        self._t35_ns = silent_interval_ns(baud, bits)
+        self._strict = strict
+        self._latency_ns = latency_ns
+        self._free_ns = -(1 << 62)  # when the line falls idle
+        self._turn = 0  # a later request makes replies of earlier ones void
+
+    @property
+    def trace(self) -> list[WrittenRegisters]:
+        """Every write that reached a device."""
+        return self.slaves.trace
+
+    def set_noise(self, share: float) -> None:
+        """This share of bytes flips a bit."""
+        self.noise = share
+
+    def set_cut(self, unit: int, on: bool) -> None:
+        """The unit's own stub of the line is cut, or joined again."""
+        (self.cut.add if on else self.cut.discard)(unit)
+
+    def set_broken(self, on: bool) -> None:
+        """The whole line is cut, or joined again."""
+        self.broken = on
+
+    def counters(self) -> dict[str, int]:
+        """Since the start."""
+        return {
+            "requests": self.requests,
+            "replies": self.replies,
+            "violations": self.violations,
+            "collisions": self.collisions,
+            "flips": self.flips,
+        }
+
+    def transmit(self, data: bytes, now_ns: int) -> None:
+        """The master puts `data` on the line, first byte at `now_ns`."""
+        self.requests += 1
+        self._turn += 1
+        end = now_ns + len(data) * self._byte_ns
+        heard = not self.broken and bool(data) and data[0] not in self.cut
+        if now_ns < self._free_ns:
+            self.collisions += 1
+            heard = False
+        elif now_ns < self._free_ns + self._t35_ns:
+            self.violations += 1
+            heard = heard and not self._strict
+        self._free_ns = max(self._free_ns, end)
+        if self.log is not None:
+            self.log(WireFrame("master", now_ns, end, data))
+        if heard:
+            turn, damaged = self._turn, self._damage(data)
+            if damaged is not None:
+                self._at(end, lambda: self._arrived(damaged, end, turn))
+
+    def _arrived(self, request: bytes, end_ns: int, turn: int) -> None:
+        if turn != self._turn:
+            return
+        reply = self.slaves.rtu(request, end_ns)
+        if reply is None:
+            return
+        start = end_ns + self._t35_ns + self.slaves.by_unit[reply[0]].turnaround_ns
+        end = start + len(reply) * self._byte_ns
+        self._free_ns = end
+        if self.log is not None:
+            self.log(WireFrame("slave", start, end, reply))
+        damaged = self._damage(reply)
+        if damaged is not None:
+            self._at(end + self._latency_ns, lambda: self._replied(damaged, end + self._latency_ns, turn))
+
+    def _replied(self, reply: bytes, at_ns: int, turn: int) -> None:
+        if turn == self._turn and not self.broken and reply[0] not in self.cut:
+            self.replies += 1
+            self._deliver(reply, at_ns)
+
+    def _damage(self, data: bytes) -> bytes | None:
+        """`data` as it arrives; None = not at all."""
+        rng = self._rng
+        if self.drop and rng.random() < self.drop:
+            return None
+        if not self.noise:
+            return data
+        out = bytearray(data)
+        step = -1.0 / math.log1p(-min(self.noise, 0.999_999))
+        place = rng.expovariate(1.0 / step)
+        while place < len(out):
+            out[int(place)] ^= 1 << rng.randrange(8)
+            self.flips += 1
+            place = math.floor(place) + 1.0 + rng.expovariate(1.0 / step)
+        return bytes(out)
