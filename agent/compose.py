@@ -55,7 +55,7 @@ def compose(
     `dry` checks everything and touches no disk.
     """
     buses = {section.name: make_bus(config, section.name) for section in config.file.bus}
-    store = Store(StoreConfig(config.state_dir / "store.db", config.state_dir / "reserve"))
+    store = Store(_store(config))
     durable, reserve = Durable(), Reserve(1000, "new")
     if not dry:
         config.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -122,8 +122,12 @@ def _device(config: Config, device: DeviceSection) -> DeviceSpec:
     )
 
 
+def _store(config: Config) -> StoreConfig:
+    return StoreConfig(config.state_dir / "store.db", config.state_dir / "reserve")
+
+
 def _pins(config: Config) -> Pins:
-    return Pins(config.state_dir / "pins.json")
+    return Pins(_store(config).pins_path)
 
 
 def _local(config: Config) -> LocalConfig:

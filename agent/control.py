@@ -28,7 +28,7 @@ from agent.core.inputs import (
 )
 from agent.core.params import Params
 from agent.core.state import State
-from agent.core.step import initial, step
+from agent.core.step import final, initial, step
 from agent.gate import Evidence, Gate
 from agent.release import Release
 from agent.reserve_rules import may_set
@@ -40,6 +40,7 @@ from drivers.events import Adopt, BusStats, DeviceStatus, Execute, Identity, Pre
 from drivers.readings import BatteryReading, DeviceRole, InverterReading, MeterReading
 
 SAMPLE_NS = 1_000_000_000
+LAST_COMMIT = 0  # the core counts its commits from 1
 MIN_GAP_NS = 100_000_000  # readings wake a cycle at most this often
 
 
@@ -208,7 +209,6 @@ class Control:
         self._decision = out.decision
         effects = self._writes(out, inputs)
         if out.commit is not None:
-            self._durable = out.commit.durable
             request = mail.CommitRequest(
                 out.commit.id, out.commit.durable, out.commit.records, inputs.clock, now.mono_ns // 1_000_000
             )
@@ -295,12 +295,12 @@ class Control:
             link=self._link,
             disk=self._disk,
             command=self._running(decision),
-            stopped_by=self._durable.stopped_by,
+            stopped_by=self._state.book.durable.stopped_by if self._state is not None else None,
             started_ns=self._started_ns,
         )
 
     def _running(self, decision: Decision) -> dict[str, object] | None:
-        for record in self._durable.commands:
+        for record in self._state.book.durable.commands if self._state is not None else ():
             if record.command.id == decision.command_id:
                 return {
                     "command_id": record.command.id,
@@ -387,10 +387,18 @@ class Control:
         if release.ended and not release.told:
             release.told = True
             effects.extend(self._say("info" if release.confirmed else "error", release.sentence, now))
+            effects.extend(self._last_commit(now))
             effects.append(Post("runtime", part.Stopped("control")))
         elif not release.ended:
             effects.append(WakeAt(now.mono_ns + 200_000_000))
         return effects
+
+    def _last_commit(self, now: Now) -> list[Effect]:
+        """Marks the stop as clean, so that the next start is not counted as one after a crash."""
+        if self._state is None:
+            return []
+        request = mail.CommitRequest(LAST_COMMIT, final(self._state), (), self._clock.read(now), now.mono_ns // 1_000_000)
+        return [Post("store", request)]
 
 
 def _done(verb: mail.Verb, code: int, text: str, **body: object) -> Post:
