@@ -36,7 +36,7 @@ from agent.runtime import part
 from agent.runtime.part import Effect, Log, Now, Post, SdNotify, WakeAt
 from agent.telemetry import profile_body, sample_values
 from drivers.device import Binding
-from drivers.events import Adopt, BusStats, DeviceStatus, Execute, Identity, Presence, WriteClass, WriteResult
+from drivers.events import Adopt, BusStats, DeviceStatus, Execute, Identity, Presence, WriteResult
 from drivers.readings import BatteryReading, DeviceRole, InverterReading, MeterReading
 
 SAMPLE_NS = 1_000_000_000
@@ -397,7 +397,9 @@ class Control:
         """Marks the stop as clean, so that the next start is not counted as one after a crash."""
         if self._state is None:
             return []
-        request = mail.CommitRequest(LAST_COMMIT, final(self._state), (), self._clock.read(now), now.mono_ns // 1_000_000)
+        request = mail.CommitRequest(
+            LAST_COMMIT, final(self._state), (), self._clock.read(now), now.mono_ns // 1_000_000
+        )
         return [Post("store", request)]
 
 
