@@ -392,7 +392,9 @@ class Control:
         """Marks the stop as clean, so that the next start is not counted as one after a crash."""
         if self._state is None:
             return []
-        request = mail.CommitRequest(LAST_COMMIT, final(self._state), (), self._clock.read(now), now.mono_ns // 1_000_000)
+        request = mail.CommitRequest(
+            LAST_COMMIT, final(self._state), (), self._clock.read(now), now.mono_ns // 1_000_000
+        )
         return [Post("store", request)]
 
 
