@@ -52,7 +52,9 @@ def _parser(argv: list[str]) -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True, prog="batteryctl")
     for name in [verb for verb in argv if verb in VERBS] or VERBS:  # only what this line can need, to start fast
         verb = VERBS[name]
-        verb.options(verbs.add_parser(name, help=verb.help, description=verb.help, parents=[common], formatter_class=_help))
+        verb.options(
+            verbs.add_parser(name, help=verb.help, description=verb.help, parents=[common], formatter_class=_help)
+        )
     return parser
 
 
