@@ -49,7 +49,8 @@ def _ours(points: object) -> list[tuple[object, ...]]:
 
 def test_an_instance_lies_behind_the_ones_before_it() -> None:
     dcw = sunspec.model(160).find("DCW", 4)
-    assert dcw is not None and dcw.offset == 10 + 3 * 20 + 11
+    assert dcw is not None
+    assert dcw.offset == 10 + 3 * 20 + 11
 
 
 def test_a_model_without_table_is_named() -> None:
