@@ -167,7 +167,7 @@ def test_a_busy_device_is_asked_again() -> None:
 def test_acknowledged_but_not_applied_is_a_mismatch() -> None:
     wire = running()
     slave = wire.slaves[3]
-    slave.put = lambda function, address, *words: None  # type: ignore[method-assign]
+    slave.put = lambda function, address, *words: None  # type: ignore[method-assign]  # a slave that keeps nothing
     wire.order_now(compiled(wire, WriteClass.POWER, 1000))
     wire.run(S)
     (result,) = wire.results()
