@@ -77,6 +77,7 @@ class Device:
         self._detail = ""
         self._identity: Identity | None = None
         self._values: list[int | None] = []
+        self._told_ns = 0  # when the last reading went out
         self._assembler: Assembler | None = None
         self._battery_polls: tuple[Poll, ...] = ()
         self._grid_polls: tuple[Poll, ...] = ()
@@ -275,8 +276,9 @@ class Device:
             poll.touched = False
             self._emit(at_ns, out)
         elif poll.emits:
+            told_ns = self._told_ns
             for other in self.polls:
-                if other.emits and other.due_ns <= at_ns and not other.dropped:
+                if other.emits and other.due_ns <= at_ns and other.at_ns <= told_ns and not other.dropped:
                     return  # the rest of this round is on its way
             self._emit(at_ns, out)
 
@@ -312,6 +314,7 @@ class Device:
                 if not poll.at_ns and not poll.strikes:
                     return  # not all of it was read yet
                 oldest = min(oldest, poll.at_ns or now_ns)
+        self._told_ns = now_ns
         if self._assembler is not None:
             battery, grid = _age(self._battery_polls), _age(self._grid_polls)
             out.append(Emit(self._assembler.reading(self._values, oldest, battery, grid)))

@@ -298,6 +298,18 @@ def test_a_unit_0_battery_is_a_battery() -> None:
     assert alone(spec, bms(0)).batteries()[-1].soc_permille == 700
 
 
+def test_a_line_that_is_too_slow_for_it_all_still_tells_everything() -> None:
+    wire = Wire(TheBus(BusSpec("slow", baud=4800), specs()), [bms(), meter(), inverter()], baud=4800)
+    wire.open()
+    wire.run(20 * S)
+    wire.emitted.clear()
+    wire.run(20 * S)
+    assert len(wire.inverters()) >= 20
+    assert len(wire.meters()) >= 20
+    assert len(wire.batteries()) >= 8
+    assert max(r.battery_at_ns - r.at_ns for r in wire.inverters()) < 5 * S
+
+
 def test_slow_lines_get_short_reads() -> None:
     bus = TheBus(BusSpec("slow", baud=9600), [replace(INVERTER, profile=load("sunspec_hybrid"))])
     wire = Wire(bus, [inverter()], baud=9600)
