@@ -15,9 +15,9 @@ from drivers.assemble import Assembler
 from drivers.binding import Binding, BoundPart, DeviceSpec, blocks_of
 from drivers.codec import BIT_TYPES, BlockDecoder, Field, Scale
 from drivers.events import BusEffect, DeviceStatus, Emit, Identity, Presence
+from drivers.family import Block
 from drivers.plan import Span, plan
 from drivers.port import EXCEPTIONS, Fate, Outcome, Port, Request
-from drivers.profile import Block
 
 __all__ = ["Binding", "Device", "DeviceSpec", "Poll"]
 
@@ -381,8 +381,9 @@ def _age(polls: tuple[Poll, ...]) -> int:
 
 
 def _name(identity: Identity) -> str:
-    words = f"{identity.maker} {identity.model}".strip() or "a device without a name"
-    return f"{words}, serial {identity.serial}" if identity.serial else words
+    words = f"{identity.maker} {identity.model}".strip()
+    serial = f"serial {identity.serial}" if identity.serial else ""
+    return ", ".join(word for word in (words, serial) if word) or "a device without a name"
 
 
 def _difference(pinned: Identity, found: Identity) -> str | None:
