@@ -216,7 +216,7 @@ class Aggregator:
         opened = open_token(message.payload, typ_of(kind), self.keyring.devices[device], limit)
         if isinstance(opened, Refused):
             return opened
-        problem = problem_of(kind, opened.claims, device, self.keyring.fleet)
+        problem = problem_of(kind, opened.claims, device, self.keyring.fleet, now.wall_ms)
         if problem is not None:
             return Refused(*problem)
         return Message(device, kind, opened.claims, now, len(message.payload))

@@ -95,10 +95,22 @@ class DeviceBook:
         rows: dict[int, dict[str, Any]] = {}
         for message in self.batches:
             body = message.claims
-            for index, row in enumerate(body["rows"]):
-                wall_ms = body["t0_ms"] + 1000 * index
-                rows[wall_ms] = {"wall_ms": wall_ms, **dict(zip(body["cols"], row, strict=True))}
+            for values in body["rows"]:
+                row = dict(zip(body["cols"], values, strict=True))
+                wall_ms = body["t0_ms"] + row.pop("dt_ms")
+                rows[wall_ms] = {"wall_ms": wall_ms, **row}
         return [rows[wall_ms] for wall_ms in sorted(rows)]
+
+    def faults(self) -> dict[str, Message]:
+        """Faults that were raised and not cleared since, by id, as the device's events say."""
+        active: dict[str, Message] = {}
+        for message in sorted(self.events, key=lambda event: event.seq):
+            fault = str(message.claims.get("fault"))
+            if message.claims.get("event") == "fault_raised":
+                active[fault] = message
+            elif message.claims.get("event") == "fault_cleared":
+                active.pop(fault, None)
+        return active
 
     def _enter_passing(self, message: Message) -> Fate:
         key = (message.claims["boot"], message.kind)

@@ -121,8 +121,8 @@ class LiveAggregator:
         self.publish(signed.publish)
         return signed
 
-    def build(self, build: Callable[[Aggregator, Now], Signed]) -> Signed:
-        """Build a message without sending it, for an attack."""
+    def build(self, build: Callable[[Aggregator, Now], T]) -> T:
+        """Build a message without sending it, or look, while nobody else does."""
         with self._changed:
             return build(self.aggregator, now())
 

@@ -45,6 +45,11 @@ def _changed(**changes: Any) -> Callable[[], MqttMessage]:
     return lambda: MqttMessage(DEVICE.topic("ack"), DEVICE.token(DEVICE.header("ack"), body), 1, False)
 
 
+def _passing(kind: str, **changes: Any) -> MqttMessage:
+    token = DEVICE.token(DEVICE.header(kind), DEVICE.claims(kind, 1) | changes)
+    return MqttMessage(DEVICE.topic(kind), token, 1, False)
+
+
 def _with_header(kind: str = "ack", **changes: Any) -> Callable[[], MqttMessage]:
     header = DEVICE.header(kind) | changes
     return lambda: MqttMessage(DEVICE.topic(kind), DEVICE.token(header, DEVICE.claims(kind, 1)), 1, False)
@@ -103,6 +108,13 @@ REFUSED: dict[str, tuple[str, Callable[[], MqttMessage]]] = {
     "unknown state": ("bad_body", _changed(state="done")),
     "command id": ("bad_body", _changed(command_id="7")),
     "short row": ("bad_body", lambda: DEVICE.message("batch", 1, rows=[[1, 2]])),
+    "no row": ("bad_body", lambda: DEVICE.message("batch", 1, rows=[])),
+    "rows out of order": ("bad_body", lambda: DEVICE.message("batch", 1, rows=[[5, 0, 0, 0], [5, 0, 0, 0]])),
+    "a column twice": ("bad_body", lambda: DEVICE.message("batch", 1, cols=["dt_ms", "pv_w", "pv_w", "grid_w"])),
+    "an unknown column": ("bad_body", lambda: DEVICE.message("batch", 1, cols=["dt_ms", "a", "pv_w", "grid_w"])),
+    "no exp": ("bad_body", _changed(exp=None)),
+    "an old live": ("expired", lambda: _passing("live", exp=at(-1).wall_ms)),
+    "an old birth": ("expired", lambda: _passing("birth", exp=at(-1).wall_ms)),
     "no nonce": ("bad_body", lambda: DEVICE.message("birth", 1, nonce=None)),
     "live says true": ("bad_body", lambda: DEVICE.message("live", 1, soc_permille=True)),
 }  # fmt: skip
@@ -214,10 +226,27 @@ def test_counters_of_the_device_only_rise(aggregator: Aggregator) -> None:
 
 
 def test_samples_of_batches_in_order_of_time(aggregator: Aggregator) -> None:
-    aggregator.receive(DEVICE.message("batch", 2, t0_ms=2000, rows=[[1, 2, 3]]), at())
-    aggregator.receive(DEVICE.message("batch", 1, t0_ms=0, rows=[[4, 5, 6], [7, 8, 9]]), at())
+    aggregator.receive(DEVICE.message("batch", 2, t0_ms=2000, rows=[[0, 1, 2, 3]]), at())
+    aggregator.receive(DEVICE.message("batch", 1, t0_ms=0, rows=[[0, 4, 5, 6], [999, 7, 8, 9]]), at())
     rows = aggregator.books["home-1"].samples()
-    assert [(row["wall_ms"], row["soc_permille"]) for row in rows] == [(0, 4), (1000, 7), (2000, 1)]
+    assert [(row["wall_ms"], row["soc_permille"]) for row in rows] == [(0, 4), (999, 7), (2000, 1)]
+
+
+def test_what_a_device_without_a_clock_says_is_not_too_old(aggregator: Aggregator) -> None:
+    live = _passing("live", iat=0, exp=60_000, clock="untrusted")
+    assert aggregator.receive(live, at())[0].fate is Fate.NEW
+
+
+def test_a_durable_row_is_never_too_old(aggregator: Aggregator) -> None:
+    row = _passing("settlement", exp=at(-1).wall_ms)
+    assert aggregator.receive(row, at())[0].fate is Fate.NEW
+
+
+def test_faults_stay_until_they_are_cleared(aggregator: Aggregator) -> None:
+    words = [(1, "fault_raised", "bms_silent"), (2, "fault_raised", "meter_stale"), (4, "fault_raised", "bms_silent")]
+    for seq, event, fault in [*words, (3, "fault_cleared", "bms_silent"), (5, "fault_cleared", "meter_stale")]:
+        aggregator.receive(DEVICE.message("event", seq, event=event, fault=fault), at())
+    assert {name: m.seq for name, m in aggregator.books["home-1"].faults().items()} == {"bms_silent": 4}
 
 
 @pytest.mark.parametrize("payload", [b"", b"\xff", b"[]", b"[" * 100_000, b"nothing"])
