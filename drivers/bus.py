@@ -191,8 +191,10 @@ class Bus:
             del self._waiting[key]
             self._active[key[0]] = order
         best: Order | None = None
-        for order in self._active.values():
-            if order.not_before_ns > now_ns:
+        for order in [*self._active.values()]:
+            if not order.device.writable:
+                self._finish(order, WriteOutcome.SILENT, "the device must be identified anew first", now_ns, out)
+            elif order.not_before_ns > now_ns:
                 self._wake_ns = min(self._wake_ns, order.not_before_ns)
             elif best is None or order.sequence.write_class < best.sequence.write_class:
                 best = order
@@ -306,6 +308,8 @@ class Bus:
             self._finish(order, verdict[0], verdict[1], outcome.at_ns, out)
         if outcome.fate is Fate.TIMEOUT:
             order.device.missed(outcome.at_ns, out)
+        elif outcome.fate is not Fate.GARBLED:
+            order.device.heard()
 
     def _stats(self) -> BusStats:
         c = self._port.counters

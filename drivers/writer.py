@@ -1,4 +1,4 @@
-"""Orders -> the registers that carry them, with the read-back that proves it. Pure; for `agent.gate` alone.
+"""Orders -> the registers that carry them, and the read-back that proves it. Pure; for `agent.gate` alone.
 
 Setpoints are quantised toward zero, a floor upward; nothing is clamped: what is out of bounds is refused with a sentence.
 """

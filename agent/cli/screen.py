@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agent.cli import text
+from agent.cli import clock, text
 from agent.local import words
 
 TYPE_CHECKING = False
@@ -34,7 +34,7 @@ def one_line(reply: Reply) -> str:
     mark = "ok" if reply["ok"] else _worst(reply)
     held = f"{control['binding']} holds" if control["binding"] else control["mode"]
     return (
-        f"{text.local_time(int(reply['wall_ms']), '%H:%M:%S')[:8]} {mark} {words.percent(battery['soc_permille'])}"
+        f"{clock.local_time(int(reply['wall_ms']), '%H:%M:%S')[:8]} {mark} {words.percent(battery['soc_permille'])}"
         f" {words.battery_flow(battery['battery_w'])}, {words.grid_flow(grid['grid_w'])},"
         f" load {words.watts(grid['load_w'])}, {held}"
     )
@@ -47,7 +47,7 @@ def _worst(reply: Reply) -> str:
 def _header(reply: Reply, columns: int, silent_s: int) -> str:
     left = f"batteryd {reply['version']}   up {words.lasting(int(reply['uptime_s']))}"
     middle = f"!! no news for {silent_s} s" if silent_s >= 3 else ""
-    right = text.local_time(int(reply["wall_ms"]))
+    right = clock.local_time(int(reply["wall_ms"]))
     if reply["clock"] != "synced":
         right += f" ({reply['clock']})"
     return f"{left}   {middle}".ljust(columns - len(right) - 1)[: columns - len(right) - 1] + " " + right

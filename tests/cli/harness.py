@@ -131,7 +131,7 @@ class Harness:
         if peer is None:
             return
         try:
-            peer.sendall(data)
+            peer.sendall(data + b"\n")
         except ConnectionError:
             close = True
         if close:
