@@ -286,13 +286,54 @@ def test_a_role_key_that_is_not_there_is_not_used() -> None:
         looker.dispatch("home-1", 1, 1, at())
 
 
-def test_ledger_never_bodywhat_it_has_not_seen() -> None:
+def test_ledger_never_claims_what_it_has_not_seen() -> None:
     ledger = Ledger()
     for seq in (57, 58, 60):
         ledger.count(seq, b"x")
-    assert (ledger.upto, ledger.also(10), ledger.highest) == (0, (57, 58, 60), 60)
-    assert ledger.also(2) == (57, 58)
-    assert len(ledger.missing()) == 57
+    assert (ledger.upto, ledger.highest, len(ledger.missing())) == (0, 60, 57)
+
+
+def test_ledger_gives_up_what_the_device_no_longer_has() -> None:
+    ledger = Ledger()
+    for seq in (1, 57, 58, 60):
+        ledger.count(seq, b"x")
+    ledger.begin(57)
+    assert (ledger.upto, ledger.gone, ledger.missing()) == (58, 55, (59,))
+    ledger.begin(3)  # an older birth changes nothing
+    assert ledger.upto == 58
+    assert ledger.count(30, b"x") is Fate.NEW  # and if one of them comes after all, it counts
+    assert (ledger.gone, ledger.upto, len(ledger)) == (54, 58, 5)
+
+
+def test_a_seq_of_any_size_costs_nothing() -> None:
+    ledger = Ledger()
+    ledger.count(2**62, b"x")
+    assert len(ledger.missing(5)) == 5
+    ledger.begin(2**61)
+    assert (ledger.upto, ledger.gone) == (2**61 - 1, 2**61 - 1)
+
+
+def test_an_aggregator_that_lost_its_ledger_begins_where_the_device_does(aggregator: Aggregator) -> None:
+    """Else its receipts could only name rows one by one, and the device would wait for the rest for ever."""
+    aggregator.receive(DEVICE.message("birth", 1, outbox={"first": 501, "last": 900}), at())
+    for seq in range(501, 901):
+        aggregator.receive(DEVICE.message("event", seq), at())
+    receipt = aggregator.receipt("home-1", at())
+    assert (receipt.claims["upto"], receipt.claims["also"]) == (900, [])
+
+
+@pytest.mark.parametrize("outbox", [None, 7, {}, {"first": None}, {"first": True}, {"first": "9"}])
+def test_a_birth_that_does_not_say_where_it_begins(aggregator: Aggregator, outbox: object) -> None:
+    aggregator.receive(DEVICE.message("birth", 1, outbox=outbox), at())
+    assert aggregator.books["home-1"].ledger.upto == 0
+
+
+def test_more_rows_beyond_a_gap_than_a_receipt_can_name_come_with_the_next(aggregator: Aggregator) -> None:
+    for seq in range(2, 402):
+        aggregator.receive(DEVICE.message("event", seq), at(10))
+    named = [aggregator.receipt("home-1", at(10)).claims["also"] for _ in range(3)]
+    assert [len(also) for also in named] == [256, 144, 0]
+    assert named[0] + named[1] == list(range(2, 402))
 
 
 def verify_by_hand(aggregator: Aggregator, role: str, token: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
