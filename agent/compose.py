@@ -29,7 +29,6 @@ from drivers.events import Identity
 from drivers.line import Line, SerialLine, TcpLine
 from drivers.readings import DeviceRole
 
-
 T = TypeVar("T")
 
 
@@ -180,4 +179,3 @@ def _or_refuse(config: Config, key: str, found: T | str) -> T:
     if isinstance(found, str):
         raise ConfigError(f"{config.path}: {key}: {found}")
     return found
-

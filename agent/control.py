@@ -28,7 +28,7 @@ from agent.core.inputs import (
 )
 from agent.core.params import Params
 from agent.core.state import State
-from agent.core.step import initial, step
+from agent.core.step import final, initial, step
 from agent.gate import Evidence, Gate
 from agent.release import Release
 from agent.reserve_rules import may_set
@@ -36,10 +36,11 @@ from agent.runtime import part
 from agent.runtime.part import Effect, Log, Now, Post, SdNotify, WakeAt
 from agent.telemetry import profile_body, sample_values
 from drivers.device import Binding
-from drivers.events import Adopt, BusStats, DeviceStatus, Execute, Identity, Presence, WriteClass, WriteResult
+from drivers.events import Adopt, BusStats, DeviceStatus, Execute, Identity, Presence, WriteClass, WriteOutcome, WriteResult
 from drivers.readings import BatteryReading, DeviceRole, InverterReading, MeterReading
 
 SAMPLE_NS = 1_000_000_000
+LAST_COMMIT = 0  # the core counts its commits from 1
 MIN_GAP_NS = 100_000_000  # readings wake a cycle at most this often
 
 
@@ -152,19 +153,13 @@ class Control:
         return ()
 
     def _meter(self, reading: MeterReading, now: Now) -> Iterable[Effect]:
-        before = self._meters.get(reading.device)
         self._meters[reading.device] = reading
-        if (
-            before is not None
-            and before.grid_w is not None
-            and reading.grid_w is not None
-            and self._decision is not None
-            and self._decision.given_w is not None
-            and abs(reading.grid_w - before.grid_w) > self._params.dead_band_w
-            and now.mono_ns - self._last_ns >= MIN_GAP_NS
-        ):
-            return self._cycle(now)
-        return ()
+        if self._release is not None or reading.grid_w is None or now.mono_ns - self._last_ns < MIN_GAP_NS:
+            return ()
+        site, dead_band_w = self._params.site, self._params.dead_band_w
+        ours = self._decision is not None and self._decision.given_w is not None
+        near = reading.grid_w > site.import_limit_w - dead_band_w or -reading.grid_w > site.export_limit_w - dead_band_w
+        return self._cycle(now) if ours and near else ()
 
     def _device(self, status: DeviceStatus, now: Now) -> Iterable[Effect]:
         self._devices[status.device] = status
@@ -187,7 +182,8 @@ class Control:
         if self._release is not None:
             self._release.result(result)
             return self._release_step(now)
-        return self._cycle(now)
+        routine = result.write_class is WriteClass.POWER and result.outcome is WriteOutcome.CONFIRMED
+        return () if routine else self._cycle(now)  # a ramp must not run at the speed of the bus
 
     # --- the cycle ---------------------------------------------------------------------------------------------------
     def _tick(self, now: Now) -> Iterable[Effect]:
@@ -208,7 +204,6 @@ class Control:
         self._decision = out.decision
         effects = self._writes(out, inputs)
         if out.commit is not None:
-            self._durable = out.commit.durable
             request = mail.CommitRequest(
                 out.commit.id, out.commit.durable, out.commit.records, inputs.clock, now.mono_ns // 1_000_000
             )
@@ -235,7 +230,7 @@ class Control:
             devices=self._device_cache,
             reserve=self._reserve,
             events=events,
-            disk_ok=self._disk is not None and self._disk.ok,
+            disk_ok=self._disk is None or self._disk.ok,
             link_up=self._link is not None and self._link.up,
             draw=self._draw(),
         )
@@ -295,12 +290,12 @@ class Control:
             link=self._link,
             disk=self._disk,
             command=self._running(decision),
-            stopped_by=self._durable.stopped_by,
+            stopped_by=self._state.book.durable.stopped_by if self._state is not None else None,
             started_ns=self._started_ns,
         )
 
     def _running(self, decision: Decision) -> dict[str, object] | None:
-        for record in self._durable.commands:
+        for record in self._state.book.durable.commands if self._state is not None else ():
             if record.command.id == decision.command_id:
                 return {
                     "command_id": record.command.id,
@@ -387,10 +382,20 @@ class Control:
         if release.ended and not release.told:
             release.told = True
             effects.extend(self._say("info" if release.confirmed else "error", release.sentence, now))
+            effects.extend(self._last_commit(now))
             effects.append(Post("runtime", part.Stopped("control")))
         elif not release.ended:
             effects.append(WakeAt(now.mono_ns + 200_000_000))
         return effects
+
+    def _last_commit(self, now: Now) -> list[Effect]:
+        """Marks the stop as clean, so that the next start is not counted as one after a crash."""
+        if self._state is None:
+            return []
+        request = mail.CommitRequest(
+            LAST_COMMIT, final(self._state), (), self._clock.read(now), now.mono_ns // 1_000_000
+        )
+        return [Post("store", request)]
 
 
 def _done(verb: mail.Verb, code: int, text: str, **body: object) -> Post:

@@ -15,7 +15,7 @@ from pathlib import Path
 from agent import config as configuration
 from agent.compose import Agent, compose, open_line
 from agent.runtime import part
-from agent.runtime.real import RealRuntime, kernel_boot_id, now, ntp_synced
+from agent.runtime.real import RealRuntime, kernel_boot_id, now, ntp_synced, random_bytes
 from agent.runtime.sd_notify import SdNotifier
 
 STOP_NS = 14_000_000_000  # systemd's TimeoutStopSec is 15 s
@@ -49,7 +49,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _check(config: configuration.Config) -> int:
     try:
-        agent = compose(config, boot="0" * 32, kernel_boot="check", draw=lambda: 0, random=lambda n: bytes(n), dry=True)
+        agent = compose(config, boot="0" * 32, kernel_boot="check", draw=lambda: 0, random=bytes, dry=True)
     except (configuration.ConfigError, OSError) as error:
         print(error, file=sys.stderr)
         return USAGE
@@ -70,10 +70,10 @@ def _run(config: configuration.Config, signals: set[signal.Signals]) -> int:
     try:
         agent = compose(
             config,
-            boot=os.urandom(16).hex(),
+            boot=random_bytes(16).hex(),
             kernel_boot=kernel_boot_id(),
-            draw=lambda: int.from_bytes(os.urandom(4), "big"),
-            random=os.urandom,
+            draw=lambda: int.from_bytes(random_bytes(4), "big"),
+            random=random_bytes,
         )
     except (configuration.ConfigError, OSError) as error:
         print(error, file=sys.stderr)

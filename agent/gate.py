@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from agent.core.decision import Decision, Intent, Write
-from agent.core.params import S, Params
+from agent.core.params import Params, S
 from drivers.device import Binding
 from drivers.events import WriteClass, WriteSequence
 from drivers.readings import BatteryReading, GridState, InverterReading, MeterReading

@@ -14,8 +14,8 @@ partial_opt_in no_participation user_ack aborted_server aborted_program rejected
 rejected_late failed"""
 _GOES_ON = "received scheduled started limited opted_in partial_opt_in user_ack"
 _COLUMNS = """soc_permille soh_permille battery_w pv_w grid_w load_w grid frequency_mhz cell_min_mv cell_max_mv
-temp_min_dc temp_max_dc ccl_ma dcl_ma lo_w hi_w asked_w given_w limit mode reserve_permille import_wh export_wh command_id
-age_battery_ms age_inverter_ms age_meter_ms"""
+temp_min_dc temp_max_dc ccl_ma dcl_ma lo_w hi_w asked_w given_w limit mode reserve_permille import_wh export_wh
+command_id age_battery_ms age_inverter_ms age_meter_ms"""
 STATES = frozenset(_STATES.split())
 TERMINAL = STATES - frozenset(_GOES_ON.split())
 COLUMNS = frozenset(_COLUMNS.split())  # of a live record; a batch may carry fewer

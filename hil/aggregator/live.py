@@ -116,7 +116,7 @@ class LiveAggregator:
 
     # --- sending ------------------------------------------------------------------------------------------------------
     def send(self, build: Callable[[Aggregator, Now], Signed]) -> Signed:
-        """Build a message under the lock and publish it: `live.send(lambda a, now: a.dispatch("home-1", 5000, 60, now))`."""
+        """Build and publish a message: `live.send(lambda a, now: a.dispatch("home-1", 5000, 60, now))`."""
         signed = self.build(build)
         self.publish(signed.publish)
         return signed

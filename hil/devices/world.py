@@ -138,6 +138,7 @@ class World:
             "truth.islanded": truth.islanded,
             "truth.fed": truth.house_fed,
             "truth.floor_permille": truth.floor_pct * 10,
+            "truth.blackouts": truth.blackouts,
             "truth.remote": truth.remote,
             "truth.setpoint_w": truth.setpoint_w,
             "wire.transactions": wire.get("replies", 0),

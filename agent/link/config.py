@@ -1,0 +1,38 @@
+"""What the link is built with: frozen, checked once by `agent.config`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from agent.link.trust import Trust
+
+S = 1_000_000_000  # ns in a second
+
+
+@dataclass(frozen=True, slots=True)
+class LinkConfig:
+    """Durations are ns unless the name says otherwise. Only a configuration marked `demo` may shorten them."""
+
+    device: str  # also the MQTT client id and the CN of the certificate
+    fleet: str
+    groups: tuple[str, ...]
+    brokers: int  # how many addresses the runtime has; the link takes them in turn
+    seed: bytes = field(repr=False)  # of the device's Ed25519 signing key, 32 bytes
+    trust: Trust
+    block_s: int = 60  # telemetry samples a batch
+    backoff_floor_ns: int = 1 * S
+    backoff_cap_ns: int = 120 * S
+    live_ns: int = 1 * S  # a live record at most this often
+    resend_ns: int = 60 * S  # a row without a receipt is published again after this long, doubling
+    resend_cap_ns: int = 900 * S
+    repeat_ack_ns: int = 10 * S  # a repeated command gets its stored ack at most this often
+    stop_ns: int = 3 * S  # a clean stop waits this long for the store and the broker
+
+    @property
+    def root(self) -> str:
+        """Topics of this device begin so."""
+        return f"battery/v1/{self.fleet}/{self.device}"
+
+    def group_topic(self, group: str) -> str:
+        """Where commands to a group arrive."""
+        return f"battery/v1/{self.fleet}/group/{group}/command"

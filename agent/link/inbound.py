@@ -1,0 +1,198 @@
+"""Who may tell this home what: every check between the broker and the core, cheapest first. A forger gets no answer.
+
+Order: topic, size, retained, form, typ, key, role -> budget -> signature -> body, audience, role of the kind -> replay
+-> time. Cancel and stop skip freshness, time and flood control: they only ever make the home do less.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from agent.core.durable import Window
+from agent.core.inputs import CommandIn
+from agent.link import jws, messages, replay
+from agent.link.clock import LinkClock
+from agent.link.config import LinkConfig
+from agent.link.messages import AnyCommand, Down, Receipt, Time
+
+SKEW_MS = 30_000  # `iat` may lie this far ahead of us
+STREAMS_PER_KEY = 4  # names of issuers that one key may use toward one audience
+KNOWN_IDS = 256
+NS = 1_000_000_000
+
+COMMAND, TIME, RECEIPT = "battery-command+jws", "battery-time+jws", "battery-receipt+jws"
+ALWAYS = frozenset({"cancel", "stop"})
+
+
+class Bucket:
+    """Token bucket: `rate` a second, at most `burst` saved up."""
+
+    def __init__(self, rate: int, burst: int) -> None:
+        self._step_ns = NS // rate
+        self._span_ns = self._step_ns * burst
+        self._spent_ns: int | None = None  # the bucket is as full as now is ahead of this
+
+    def take(self, now_ns: int) -> bool:
+        """Whether there is one left."""
+        full_ns = now_ns - self._span_ns
+        spent_ns = (full_ns if self._spent_ns is None else max(full_ns, self._spent_ns)) + self._step_ns
+        if spent_ns > now_ns:
+            return False
+        self._spent_ns = spent_ns
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """`reason` is a word of the counters. `repeat_of`: the same command came again, its ack may be sent again."""
+
+    reason: str
+    detail: str
+    repeat_of: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Route:
+    typ: str
+    audience: str
+    limit: int
+
+
+class Inbound:
+    """Holds the replay windows and the budgets. `known`: ids and digests of commands from before this boot."""
+
+    def __init__(
+        self, config: LinkConfig, boot: str, windows: Iterable[tuple[str, Window]], known: Iterable[tuple[str, str]]
+    ) -> None:
+        self._config = config
+        self._boot = boot
+        self._windows = dict(windows)
+        self._known = OrderedDict(known)
+        self._verifications = Bucket(200, 200)
+        self._commands = Bucket(5, 20)
+        device = f"dev:{config.device}"
+        self._routes = {
+            f"{config.root}/down/command": _Route(COMMAND, device, jws.COMMAND_MAX),
+            f"{config.root}/down/time": _Route(TIME, device, jws.COMMAND_MAX),
+            f"{config.root}/down/receipt": _Route(RECEIPT, device, jws.TOKEN_MAX),
+        }
+        for group in config.groups:
+            self._routes[config.group_topic(group)] = _Route(COMMAND, f"grp:{group}", jws.COMMAND_MAX)
+        self._signers: Mapping[str, frozenset[str]] = {
+            typ: frozenset(k for k in config.trust.keys if any(config.trust.may(k, typ, kind) for kind in kinds))
+            for typ, kinds in {COMMAND: messages.KINDS, TIME: ("",), RECEIPT: ("",)}.items()
+        }
+
+    def receive(
+        self, topic: str, payload: bytes, retained: bool, clock: LinkClock, fresh: bool, now_ns: int
+    ) -> CommandIn | Time | Receipt | Refusal:
+        """What the message is, all checks passed and its window advanced; or why it moves nothing."""
+        route = self._routes.get(topic)
+        if route is None:
+            return Refusal("bad_typ", "no such topic")
+        refused = self._cheap(route, payload, retained)
+        if refused is not None:
+            return refused
+        if not self._verifications.take(now_ns):
+            return Refusal("flood", "more signatures a second than this home checks")
+        found = jws.verify(payload, self._config.trust.keys, route.typ, route.limit)
+        if isinstance(found, jws.Refused):
+            return Refusal(found.reason, found.detail)
+        body = _parse(route.typ, found.claims)
+        if isinstance(body, str):
+            return Refusal("bad_body", body)
+        if body.aud != route.audience:
+            return Refusal("bad_audience", f"aud {body.aud} on a topic of {route.audience}")
+        if isinstance(body, Time | Receipt):
+            return self._fact(body, found.header.kid)
+        if not self._config.trust.may(found.header.kid, COMMAND, body.kind):
+            return Refusal("bad_role", f"this key may not sign {body.kind}")
+        return self._command(body, found, clock, fresh, now_ns)
+
+    def _cheap(self, route: _Route, payload: bytes, retained: bool) -> Refusal | None:
+        if retained and route.typ == COMMAND:
+            return Refusal("retained", "commands are never retained")
+        header = jws.peek(payload, route.limit)
+        if isinstance(header, jws.Refused):
+            return Refusal(header.reason, header.detail)
+        if header.typ != route.typ:
+            return Refusal("bad_typ", f"typ {header.typ} on a topic of {route.typ}")
+        if header.kid not in self._config.trust.keys:
+            return Refusal("unknown_key", f"kid {header.kid}")
+        if header.kid not in self._signers[route.typ]:
+            return Refusal("bad_role", f"kid {header.kid} may not sign {route.typ}")
+        return None
+
+    def _fact(self, body: Time | Receipt, kid: str) -> Time | Receipt | Refusal:
+        """Time is bound to the nonce, a receipt to numbers that are never used twice: `exp` adds nothing to either."""
+        if isinstance(body, Time) and body.nonce != self._boot:
+            return Refusal("replay", "the nonce is not of this boot")
+        return self._admit(body, kid) or body
+
+    def _command(
+        self, body: AnyCommand, found: jws.Verified, clock: LinkClock, fresh: bool, now_ns: int
+    ) -> CommandIn | Refusal:
+        digest = found.digest
+        seen = self._known.get(body.id)
+        if seen is not None:
+            if seen == digest:
+                return Refusal("duplicate", f"command {body.id} again", repeat_of=body.id)
+            return Refusal("replay", f"id {body.id} was used for another command")
+        if body.kind not in ALWAYS:
+            late = _untimely(body, clock, fresh, now_ns)
+            if late is not None:
+                return late
+            if self._seen(body, found.header.kid):
+                return Refusal("replay", f"seq {body.seq}")
+            if not self._commands.take(now_ns):
+                return Refusal("flood", "more commands a second than this home takes")
+        refused = self._admit(body, found.header.kid)
+        if refused is not None:
+            return refused
+        self._known[body.id] = digest
+        while len(self._known) > KNOWN_IDS:
+            self._known.popitem(last=False)
+        stream = _stream(body, found.header.kid)
+        return CommandIn(messages.to_core(body, digest), ((stream, self._windows[stream]),))
+
+    def _seen(self, body: Down, kid: str) -> bool:
+        return replay.admit(self._windows.get(_stream(body, kid)), body.seq, self._far(kid)) is None
+
+    def _admit(self, body: Down, kid: str) -> Refusal | None:
+        stream = _stream(body, kid)
+        if stream not in self._windows:
+            mine = stream.partition("|")[2]
+            if sum(1 for name in self._windows if name.partition("|")[2] == mine) >= STREAMS_PER_KEY:
+                return Refusal("replay", "this key speaks under too many names")
+        window = replay.admit(self._windows.get(stream), body.seq, self._far(kid))
+        if window is None:
+            return Refusal("replay", f"seq {body.seq}")
+        self._windows[stream] = window
+        return None
+
+    def _far(self, kid: str) -> bool:
+        return self._config.trust.role_of.get(kid) == "operations"
+
+
+def _stream(body: Down, kid: str) -> str:
+    """Issuer, key, audience; none of them can contain the separator."""
+    return f"{body.iss}|{kid}|{body.aud}"
+
+
+def _parse(typ: str, claims: Mapping[str, object]) -> AnyCommand | Time | Receipt | str:
+    if typ == TIME:
+        return messages.parse_time(claims)
+    return messages.parse_receipt(claims) if typ == RECEIPT else messages.parse_command(claims)
+
+
+def _untimely(body: Down, clock: LinkClock, fresh: bool, now_ns: int) -> Refusal | None:
+    now_ms = clock.read(now_ns) if clock.known else None
+    if now_ms is not None and now_ms > body.exp:
+        return Refusal("expired", f"exp was {now_ms - body.exp} ms ago")
+    if now_ms is not None and body.iat > now_ms + SKEW_MS:
+        return Refusal("future", f"iat is {body.iat - now_ms} ms ahead")
+    if not fresh or now_ms is None:
+        return Refusal("not_fresh", "no signed time has echoed this boot's nonce yet")
+    return None

@@ -1,0 +1,371 @@
+"""Part "link": the aggregator's side of this home, over MQTT. Sans-IO; never raises for anything from outside.
+
+Safety needs nothing of this part: it hands verified commands to control, and rows of the store to the aggregator.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from enum import Enum, auto
+
+from agent import mail
+from agent.core.durable import Window
+from agent.core.inputs import CommandIn, FreshTime
+from agent.link import jws, upward
+from agent.link.clock import LinkClock
+from agent.link.config import LinkConfig
+from agent.link.inbound import Inbound, Refusal
+from agent.link.messages import Receipt, Time
+from agent.link.outbox import Outbox
+from agent.runtime import part
+from agent.runtime.part import Effect, Log, MqttConnect, MqttDisconnect, MqttPublish, MqttSubscribe, Now, Post, WakeAt
+
+S = 1_000_000_000
+READY_TOKEN, BIRTH_TOKEN, STOPPED_TOKEN, LIVE_TOKEN = -1, -2, -3, 0  # rows use their seq, from 1
+CONNECT_NS = 60 * S  # neither up nor down for so long: try again
+STEADY_NS = 10 * S  # a connection that lasted this long starts the backoff afresh
+FIRST_SPREAD = 8  # the first pause lies between the floor and this many floors
+TELL_NS = S  # counters are told at most this often
+BIRTH_NS = 2 * S
+LOG_NS = 60 * S
+ACKS_KEPT = 64
+
+
+class _Phase(Enum):
+    NEW = auto()
+    WAITING = auto()
+    CONNECTING = auto()
+    UP = auto()
+    DONE = auto()
+
+
+class Session:
+    """One MQTT session after the other. `random(n)`: n random bytes; `known`: id and digest of earlier commands."""
+
+    def __init__(
+        self,
+        config: LinkConfig,
+        boot: str,
+        random: Callable[[int], bytes],
+        windows: Iterable[tuple[str, Window]] = (),
+        known: Iterable[tuple[str, str]] = (),
+    ) -> None:
+        self._config = config
+        self._boot = boot
+        self._random = random
+        self._sender = upward.Sender(config.device, config.fleet, jws.signer(config.seed))
+        self._inbound = Inbound(config, boot, windows, known)
+        self._outbox = Outbox(config.resend_ns, config.resend_cap_ns)
+        self._block = upward.Block(config.block_s)
+        self._clock = LinkClock()
+        self._phase = _Phase.NEW
+        self._detail = "not connected yet"
+        self._attempts = 0
+        self._broker = 0
+        self._due_ns = 0  # WAITING: connect then; CONNECTING: give up then
+        self._up_ns = 0
+        self._profile: mail.Profile | None = None
+        self._sample: mail.Sample | None = None
+        self._seqs = {"birth": 0, "live": 0}
+        self._first_birth_ns: int | None = None
+        self._birth_ns: int | None = None  # of the latest birth
+        self._birth_wanted = self._live_wanted = False
+        self._live_ns = 0
+        self._asked_until_ns = 0
+        self._fresh = False
+        self._acks: OrderedDict[str, mail.OutboxRow] = OrderedDict()
+        self._repeated_ns: dict[str, int] = {}
+        self._counters: dict[str, int] = {}
+        self._logged_ns: dict[str, int] = {}
+        self._told: mail.LinkState | None = None
+        self._told_ns = 0
+        self._offset_ms: int | None = None
+        self._wake_ns: int | None = None
+        self._stop_ns: int | None = None  # stopping: no later than then
+        self._block_pending = False
+        self._farewell = False
+
+    def handle(self, event: object, now: Now) -> Iterable[Effect]:
+        """Every event of this part; anything unknown is ignored."""
+        out: list[Effect] = []
+        if self._phase is _Phase.DONE:
+            return out
+        match event:
+            case part.MqttMessage():
+                self._message(event, now, out)
+            case mail.Sample():
+                self._sampled(event, now, out)
+            case mail.Stored():
+                self._stored(event)
+            case part.MqttAcked():
+                self._acked(event, now)
+            case mail.Backlog():
+                self._outbox.backlog(event.rows, event.last)
+            case mail.Profile():
+                self._profile = event
+                self._birth_wanted = True
+            case part.MqttUp():
+                self._went_up(now, out)
+            case part.MqttDown():
+                self._went_down(event.reason, now, out)
+            case part.Start():
+                self._phase = _Phase.WAITING
+                self._due_ns = now.mono_ns
+            case part.Stop():
+                self._stopping(now, out)
+            case part.Wake():
+                self._wake_ns = None
+        if out or not self._telling_later(event, now):
+            self._pump(now, out)
+        return out
+
+    def _telling_later(self, event: object, now: Now) -> bool:
+        """A message that moved nothing, and a wake-up that will tell of it is set: a flood costs no more than this."""
+        later = self._wake_ns is not None and now.mono_ns < self._wake_ns <= self._told_ns + TELL_NS
+        return later and isinstance(event, part.MqttMessage)
+
+    # --- what is due, whatever happened ------------------------------------------------------------------------------
+    def _pump(self, now: Now, out: list[Effect]) -> None:
+        if self._phase is _Phase.WAITING and self._stop_ns is None and now.mono_ns >= self._due_ns:
+            self._connect(now, out)
+        elif self._phase is _Phase.CONNECTING and now.mono_ns >= self._due_ns:
+            out.append(MqttDisconnect())
+            self._went_down("no answer from the broker", now, out)
+        if self._phase is _Phase.UP:
+            self._presence(now, out)
+        self._publish_rows(now, out)
+        if self._stop_ns is not None:
+            self._stop_step(now, out)
+        self._tell(now, out)
+        self._ask_wake(out)
+
+    def _publish_rows(self, now: Now, out: list[Effect]) -> None:
+        rows, load = self._outbox.due(now.mono_ns)
+        out.extend(self._row(row) for row in rows)
+        if load is not None and self._stop_ns is None:
+            out.append(Post("store", mail.LoadBacklog(load.after, load.limit)))
+
+    def _row(self, row: mail.OutboxRow) -> MqttPublish:
+        topic = f"{self._config.root}/up/{row.kind}"
+        return MqttPublish(row.seq, topic, upward.row_token(self._sender, row), 1, False)
+
+    def _ask_wake(self, out: list[Effect]) -> None:
+        times = [self._outbox.wake_ns, self._stop_ns]
+        if self._phase in (_Phase.WAITING, _Phase.CONNECTING):
+            times.append(self._due_ns)
+        if self._phase is _Phase.UP and self._birth_wanted and self._birth_ns is not None:
+            times.append(self._birth_ns + BIRTH_NS)
+        if self._told is None or self._told.counters != self._counters:
+            times.append(self._told_ns + TELL_NS)
+        due = min((at for at in times if at is not None), default=None)
+        if self._phase is not _Phase.DONE and due is not None and due != self._wake_ns:
+            self._wake_ns = due
+            out.append(WakeAt(due))
+
+    def _tell(self, now: Now, out: list[Effect]) -> None:
+        """LinkState on every change; counters and the number of unsent rows at most once a second."""
+        if self._clock.signed_ms(now.mono_ns) is not None:
+            offset = (self._clock.read(now.mono_ns) or 0) - now.wall_ms
+            if self._offset_ms is None or abs(offset - self._offset_ms) > upward.MAX_DT_ERROR_MS:
+                self._offset_ms = offset
+        up, told, unsent = self._phase is _Phase.UP, self._told, self._outbox.unsent
+        rare = (up, self._detail, self._fresh, self._offset_ms)
+        if told is not None and rare == (told.up, told.detail, told.fresh, told.wall_offset_ms):
+            changed = unsent != told.unsent or self._counters != told.counters
+            if not changed or now.mono_ns < self._told_ns + TELL_NS:
+                return
+        self._told_ns = now.mono_ns
+        self._told = mail.LinkState(*rare, unsent, dict(self._counters))
+        out.append(Post("control", self._told))
+
+    # --- the connection ----------------------------------------------------------------------------------------------
+    def _connect(self, now: Now, out: list[Effect]) -> None:
+        self._phase = _Phase.CONNECTING
+        self._due_ns = now.mono_ns + CONNECT_NS
+        will = self._state("lost")
+        out.append(MqttConnect(self._broker, self._config.device, will.topic, will.payload))
+
+    def _went_up(self, now: Now, out: list[Effect]) -> None:
+        if self._phase is not _Phase.CONNECTING:
+            return
+        self._phase = _Phase.UP
+        self._up_ns = now.mono_ns
+        self._detail = "connected"
+        self._outbox.connected()
+        topics = [(f"{self._config.root}/down/#", 1)]
+        topics += [(self._config.group_topic(group), 1) for group in self._config.groups]
+        out.append(MqttSubscribe(tuple(topics)))
+        out.append(self._state("ready"))
+        out.append(Log("info", "link: connected to the broker"))
+        self._birth_ns = None
+        self._birth_wanted = self._live_wanted = True
+
+    def _went_down(self, reason: str, now: Now, out: list[Effect]) -> None:
+        if self._phase not in (_Phase.CONNECTING, _Phase.UP):
+            return
+        if self._phase is _Phase.UP:
+            self._outbox.disconnected()
+            if now.mono_ns - self._up_ns >= STEADY_NS:
+                self._attempts = 0
+        if self._phase is _Phase.UP or self._detail != reason:
+            out.append(Log("warning", f"link: {reason}"))
+        self._phase = _Phase.WAITING
+        self._detail = reason
+        self._broker = (self._broker + 1) % max(1, self._config.brokers)
+        floor = self._config.backoff_floor_ns
+        ceiling = min(self._config.backoff_cap_ns, floor * FIRST_SPREAD << min(self._attempts, 20))
+        self._attempts += 1
+        draw = int.from_bytes(self._random(4), "big")
+        self._due_ns = now.mono_ns + floor + (max(ceiling, floor) - floor) * draw // (1 << 32)
+
+    def _state(self, state: str) -> MqttPublish:
+        payload = upward.compact({"state": state, "boot": self._boot})
+        return MqttPublish(
+            STOPPED_TOKEN if state == "stopped" else READY_TOKEN, f"{self._config.root}/up/state", payload, 1, True
+        )
+
+    def _presence(self, now: Now, out: list[Effect]) -> None:
+        """Birth at connect and when the home's profile changed; live at connect."""
+        if self._birth_wanted and (self._birth_ns is None or now.mono_ns >= self._birth_ns + BIRTH_NS):
+            self._birth_wanted = False
+            self._birth_ns = now.mono_ns
+            if self._first_birth_ns is None:
+                self._first_birth_ns = now.mono_ns
+            first, last = self._outbox.span
+            body = {"nonce": self._boot, "trust_version": self._config.trust.version}
+            body |= {"outbox": {"first": first, "last": last}} | dict(self._profile.body if self._profile else {})
+            out.append(self._unkept("birth", self._stamp(now), body, BIRTH_TOKEN))
+        if self._live_wanted and self._sample is not None:
+            self._live(self._sample, now, out)
+
+    def _live(self, sample: mail.Sample, now: Now, out: list[Effect]) -> None:
+        self._live_wanted = False
+        self._live_ns = now.mono_ns
+        stamp = upward.Stamp(self._boot, sample.clock.wall_ms, sample.mono_ms, str(sample.clock.trust))
+        out.append(self._unkept("live", stamp, sample.values, LIVE_TOKEN))
+
+    def _unkept(self, kind: str, stamp: upward.Stamp, body: upward.Body, token: int) -> MqttPublish:
+        self._seqs[kind] += 1
+        data = upward.token(self._sender, kind, self._seqs[kind], stamp, body)
+        birth = kind == "birth"
+        return MqttPublish(token, f"{self._config.root}/up/{kind}", data, 1 if birth else 0, birth)
+
+    def _stamp(self, now: Now) -> upward.Stamp:
+        wall_ms = self._clock.read(now.mono_ns) if self._clock.known else None
+        trust = "synced" if self._fresh else str(self._clock.trust)
+        return upward.Stamp(self._boot, now.wall_ms if wall_ms is None else wall_ms, now.mono_ns // 1_000_000, trust)
+
+    # --- from control and store --------------------------------------------------------------------------------------
+    def _sampled(self, sample: mail.Sample, now: Now, out: list[Effect]) -> None:
+        if self._stop_ns is not None:
+            return
+        self._sample = sample
+        self._clock.kernel(sample.clock, sample.mono_ms * 1_000_000)
+        if self._block.breaks(sample):
+            self._close_block(out)
+        if self._block.add(sample):
+            self._close_block(out)
+        asked = sample.dispatched or now.mono_ns < self._asked_until_ns
+        if asked and self._phase is _Phase.UP and now.mono_ns - self._live_ns >= self._config.live_ns * 9 // 10:
+            self._live(sample, now, out)
+
+    def _close_block(self, out: list[Effect]) -> bool:
+        closed = self._block.close()
+        if closed is not None:
+            out.append(Post("store", mail.AppendBatch(*closed)))
+        return closed is not None
+
+    def _stored(self, stored: mail.Stored) -> None:
+        self._outbox.stored(stored.rows)
+        for row in stored.rows:
+            if row.kind == "batch":
+                self._block_pending = False
+            elif row.kind == "ack":
+                self._keep_ack(row)
+
+    def _keep_ack(self, row: mail.OutboxRow) -> None:
+        try:
+            command = json.loads(row.payload).get("command_id")
+        except (ValueError, AttributeError):
+            return
+        if isinstance(command, str):
+            self._acks[command] = row
+            self._acks.move_to_end(command)
+            while len(self._acks) > ACKS_KEPT:
+                self._repeated_ns.pop(self._acks.popitem(last=False)[0], None)
+
+    # --- from the broker ---------------------------------------------------------------------------------------------
+    def _acked(self, event: part.MqttAcked, now: Now) -> None:
+        if event.token == STOPPED_TOKEN and self._stop_ns is not None:
+            self._stop_ns = now.mono_ns
+        self._outbox.acked(event.token, now.mono_ns)
+
+    def _message(self, message: part.MqttMessage, now: Now, out: list[Effect]) -> None:
+        got = self._inbound.receive(
+            message.topic, message.payload, message.retain, self._clock, self._fresh, now.mono_ns
+        )
+        if isinstance(got, Refusal):
+            self._refuse(got, now, out)
+        elif isinstance(got, CommandIn):
+            if self._stop_ns is None:
+                out.append(Post("control", got))
+        elif isinstance(got, Receipt):
+            self._outbox.receipted(got.upto, got.also)
+            out.append(Post("store", mail.Receipted(got.upto, tuple(got.also))))
+        else:
+            self._timed(got, now, out)
+
+    def _timed(self, time: Time, now: Now, out: list[Effect]) -> None:
+        first_ns = now.mono_ns if self._first_birth_ns is None else self._first_birth_ns
+        self._clock.signed(time.wall_ms, first_ns, now.mono_ns)
+        self._asked_until_ns = now.mono_ns + time.live_s * S
+        if not self._fresh:
+            self._fresh = True
+            self._tell(now, out)  # the clock goes ahead of the permission that rests on it
+            out.append(Post("control", FreshTime()))
+            out.append(Log("info", "link: the aggregator's signed time echoes this start; dispatch is accepted"))
+
+    def _refuse(self, refusal: Refusal, now: Now, out: list[Effect]) -> None:
+        reason = refusal.reason
+        self._counters[reason] = self._counters.get(reason, 0) + 1
+        logged_ns = self._logged_ns.get(reason)
+        if logged_ns is None or now.mono_ns - logged_ns >= LOG_NS:
+            self._logged_ns[reason] = now.mono_ns
+            count = self._counters[reason]
+            out.append(Log("warning", f"link: message refused, {reason}: {refusal.detail} ({count} since start)"))
+        if refusal.repeat_of is not None:
+            self._repeat_ack(refusal.repeat_of, now, out)
+
+    def _repeat_ack(self, command: str, now: Now, out: list[Effect]) -> None:
+        row, last_ns = self._acks.get(command), self._repeated_ns.get(command)
+        if row is None or self._phase is not _Phase.UP:
+            return
+        if last_ns is None or now.mono_ns - last_ns >= self._config.repeat_ack_ns:
+            self._repeated_ns[command] = now.mono_ns
+            out.append(self._row(row))
+
+    # --- the clean stop ----------------------------------------------------------------------------------------------
+    def _stopping(self, now: Now, out: list[Effect]) -> None:
+        if self._stop_ns is None:
+            self._stop_ns = now.mono_ns + self._config.stop_ns
+            self._block_pending = self._close_block(out)
+
+    def _stop_step(self, now: Now, out: list[Effect]) -> None:
+        """Last block to the disk, last rows to the broker, "stopped", and away; within `stop_ns` and a second."""
+        assert self._stop_ns is not None
+        late = now.mono_ns >= self._stop_ns
+        up = self._phase is _Phase.UP
+        if not self._farewell and (late or not (self._block_pending or (up and not self._outbox.idle))):
+            self._farewell = True
+            if up:
+                out.append(self._state("stopped"))
+                self._stop_ns = now.mono_ns + S
+                return
+            late = True
+        if self._farewell and (late or not up):
+            out.append(MqttDisconnect())
+            self._phase = _Phase.DONE
+            self._detail = "stopped"
+            out.append(Post("runtime", part.Stopped("link")))

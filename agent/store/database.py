@@ -1,0 +1,187 @@
+"""The one SQLite file: `Durable` and the outbox. Raises sqlite3.Error and OSError; `store` turns them into events.
+
+WAL and synchronous=FULL: what was committed survives a power cut. Pages of 512 bytes: a commit of one small row then
+writes 14 kB less than with 4096, and bytes are what wears out an SD card.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.mail import OutboxRow
+from agent.store.slots import sync_directory
+
+PAGE = 512
+CHECKPOINT_PAGES = 8000  # 4 MB of WAL
+QUARANTINED_KEPT = 2
+_SIDE_FILES = ("", "-wal", "-shm")
+_COLUMNS = "seq, kind, boot, wall_ms, mono_ms, clock, payload"
+_PRAGMAS = (
+    f"PRAGMA page_size = {PAGE}",
+    "PRAGMA locking_mode = EXCLUSIVE",  # one process, no shared memory file
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",
+    f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}",
+    "PRAGMA cache_size = -512",
+    "PRAGMA temp_store = MEMORY",
+)
+_SCHEMA = (
+    "CREATE TABLE IF NOT EXISTS state (id INTEGER PRIMARY KEY, json TEXT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS outbox (seq INTEGER PRIMARY KEY, kind TEXT NOT NULL, boot TEXT NOT NULL,"
+    " wall_ms INTEGER NOT NULL, mono_ms INTEGER NOT NULL, clock TEXT NOT NULL, payload BLOB NOT NULL)",
+)
+VERSION = 1
+_DURABLE = 1  # id in `state`
+_CORRUPT = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+
+
+class Corrupt(Exception):
+    """The file is not a sound database of ours."""
+
+
+def is_corrupt(error: Exception) -> bool:
+    """Whether the file itself is damaged, rather than the disk full, read-only or failing."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return isinstance(error, Corrupt) or (code is not None and code & 0xFF in _CORRUPT)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What one transaction does. `durable` None: unchanged."""
+
+    durable: str | None = None
+    rows: tuple[OutboxRow, ...] = ()
+    receipted_to: int = 0  # forget rows up to here,
+    also: tuple[int, ...] = ()  # and these
+    evict_to: int = 0  # forget telemetry up to here
+    drop_from: int | None = None  # rows from here on were never confirmed to anyone: remove them first
+
+
+class Database:
+    """One connection. `check`: read the whole file once."""
+
+    def __init__(self, path: Path, check: bool = True) -> None:
+        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=1.0)
+        try:
+            self._open(check)
+        except BaseException:
+            self._db.close()
+            raise
+
+    def _open(self, check: bool) -> None:
+        for pragma in _PRAGMAS:
+            self._db.execute(pragma)
+        version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if version not in (0, VERSION):
+            raise Corrupt(f"the file is of version {version}, this program writes version {VERSION}")
+        if check:
+            found = self._db.execute("PRAGMA quick_check(1)").fetchone()[0]
+            if found != "ok":
+                raise Corrupt(str(found))
+        if version == 0:
+            with self._db:
+                self._db.execute("BEGIN IMMEDIATE")
+                for statement in _SCHEMA:
+                    self._db.execute(statement)
+                self._db.execute(f"PRAGMA user_version = {VERSION}")
+
+    def durable(self) -> str | None:
+        """The JSON of `Durable`, if one was ever committed."""
+        row = self._db.execute("SELECT json FROM state WHERE id = ?", (_DURABLE,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def last(self) -> int:
+        """Highest sequence number; 0 = none. The newest row is never deleted, so this never goes back."""
+        return int(self._db.execute("SELECT coalesce(max(seq), 0) FROM outbox").fetchone()[0])
+
+    def batches(self) -> int:
+        """How many telemetry rows there are."""
+        return int(self._db.execute("SELECT count(*) FROM outbox WHERE kind = 'batch'").fetchone()[0])
+
+    def oldest_batches(self, count: int) -> tuple[int, int]:
+        """First and last sequence number of the `count` oldest telemetry rows; (0, 0) = none."""
+        row = self._db.execute(
+            "SELECT min(seq), max(seq) FROM (SELECT seq FROM outbox WHERE kind = 'batch' ORDER BY seq LIMIT ?)",
+            (count,),
+        ).fetchone()
+        return (0, 0) if row[0] is None else (int(row[0]), int(row[1]))
+
+    def after(self, seq: int, limit: int) -> list[OutboxRow]:
+        """Rows above `seq`, in order."""
+        query = f"SELECT {_COLUMNS} FROM outbox WHERE seq > ? ORDER BY seq LIMIT ?"
+        return [OutboxRow(*row) for row in self._db.execute(query, (seq, limit))]
+
+    def commit(self, change: Change) -> None:
+        """One transaction: all of it, durably, or an exception and none of it."""
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            self._apply(change)
+            self._db.execute("COMMIT")
+        except BaseException:
+            self._rollback()
+            raise
+
+    def _apply(self, change: Change) -> None:
+        run = self._db.execute
+        if change.drop_from is not None:
+            run("DELETE FROM outbox WHERE seq >= ?", (change.drop_from,))
+        if change.durable is not None:
+            run("INSERT OR REPLACE INTO state (id, json) VALUES (?, ?)", (_DURABLE, change.durable))
+        for r in change.rows:
+            values = (r.seq, r.kind, r.boot, r.wall_ms, r.mono_ms, r.clock, r.payload)
+            run(f"INSERT INTO outbox ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)", values)
+        if change.receipted_to or change.also:
+            newest = self.last()
+            run("DELETE FROM outbox WHERE seq <= ? AND seq < ?", (change.receipted_to, newest))
+            for seq in change.also:
+                run("DELETE FROM outbox WHERE seq = ? AND seq < ?", (seq, newest))
+        if change.evict_to:
+            run("DELETE FROM outbox WHERE kind = 'batch' AND seq <= ?", (change.evict_to,))
+
+    def close(self) -> None:
+        """Fold the WAL into the file as far as the disk allows, and close."""
+        with contextlib.suppress(sqlite3.Error):  # what was committed stays in the WAL and is found again
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._db.close()
+
+    def abandon(self) -> None:
+        """Close without another write, after an error."""
+        with contextlib.suppress(sqlite3.Error):
+            self._db.close()
+
+    def _rollback(self) -> None:
+        with contextlib.suppress(sqlite3.Error):  # the error that led here is the one that tells
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+
+
+def salvage_last(path: Path) -> int:
+    """Highest sequence number that a damaged file still shows; 0 if none."""
+    try:
+        db = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+    except sqlite3.Error:
+        return 0
+    try:
+        return int(db.execute("SELECT coalesce(max(seq), 0) FROM outbox").fetchone()[0])
+    except (sqlite3.Error, TypeError, ValueError):
+        return 0
+    finally:
+        db.close()
+
+
+def quarantine(path: Path) -> Path:
+    """Move a damaged database, with its side files, out of the way; the newest two such are kept."""
+    old = sorted(path.parent.glob(f"{path.name}.damaged-*[0-9]"), key=lambda p: int(p.name.rpartition("-")[2]))
+    number = int(old[-1].name.rpartition("-")[2]) + 1 if old else 1
+    target = path.with_name(f"{path.name}.damaged-{number}")
+    for side in _SIDE_FILES:
+        if Path(f"{path}{side}").exists():
+            Path(f"{path}{side}").rename(f"{target}{side}")
+    for gone in old[: max(0, len(old) - QUARANTINED_KEPT + 1)]:
+        for side in _SIDE_FILES:
+            Path(f"{gone}{side}").unlink(missing_ok=True)
+    sync_directory(path.parent)
+    return target

@@ -1,0 +1,105 @@
+"""Two slots in one file: a value that a power cut, a torn write or a full disk cannot take away.
+
+Each slot is `magic, generation, length, CRC-32, payload`. A write goes into the slot that is not current, in place and
+fsynced, so an interrupted write leaves the current one whole, and a full disk does not matter once the file exists.
+`mirror`: the write then goes into the other slot too. Only so may a damaged slot be answered from the other one:
+without it, rot in the current slot would bring back the value before.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+_HEAD = struct.Struct(">4sQII")
+_MAGIC = b"BAT1"
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What the file holds. `payload` None: nothing valid. `fresh`: never written. `whole`: both slots agree."""
+
+    payload: bytes | None
+    generation: int
+    slot: int  # of the payload
+    fresh: bool
+    whole: bool
+
+
+class Slots:
+    """One file of two slots of `size` bytes. `read` and `write` raise OSError only."""
+
+    def __init__(self, path: Path, size: int = 4096, mirror: bool = False) -> None:
+        self._path = path
+        self._size = size
+        self._mirror = mirror
+
+    def read(self) -> Content:
+        """The newest valid slot; OSError if the file exists but cannot be read."""
+        try:
+            data = self._path.read_bytes()
+        except FileNotFoundError:
+            return Content(None, 0, 0, fresh=True, whole=False)
+        found = [self._slot(data[i * self._size : (i + 1) * self._size]) for i in (0, 1)]
+        valid = [(slot[0], -i, slot[1]) for i, slot in enumerate(found) if slot is not None]
+        if not valid:
+            return Content(None, 0, 0, fresh=not data.strip(b"\0"), whole=False)
+        generation, index, payload = max(valid)
+        return Content(payload, generation, -index, fresh=False, whole=found[0] == found[1])
+
+    def write(self, payload: bytes) -> None:
+        """Make `payload` the value, durably. OSError: it is not, or (mirrored) not in both places."""
+        if _HEAD.size + len(payload) > self._size:
+            raise OSError(f"{len(payload)} bytes do not fit into a slot of {self._size}")
+        now = self.read()
+        first = 1 - now.slot if now.payload is not None else 0
+        data = self._pack(now.generation + 1, payload)
+        fd = self._open()
+        try:
+            for slot in (first, 1 - first) if self._mirror else (first,):
+                if os.pwrite(fd, data, slot * self._size) != len(data):
+                    raise OSError("short write")
+                os.fsync(fd)
+        finally:
+            os.close(fd)
+
+    def _open(self) -> int:
+        """The file, of full size and known to its directory."""
+        try:
+            return os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            pass
+        fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            os.pwrite(fd, bytes(2 * self._size), 0)
+            os.fsync(fd)
+            sync_directory(self._path.parent)
+        except OSError:
+            os.close(fd)
+            raise
+        return fd
+
+    def _pack(self, generation: int, payload: bytes) -> bytes:
+        crc = zlib.crc32(payload, zlib.crc32(struct.pack(">QI", generation, len(payload))))
+        return _HEAD.pack(_MAGIC, generation, len(payload), crc) + payload
+
+    def _slot(self, data: bytes) -> tuple[int, bytes] | None:
+        if len(data) < _HEAD.size:
+            return None
+        magic, generation, length, _ = _HEAD.unpack_from(data)
+        payload = data[_HEAD.size : _HEAD.size + length]
+        if magic != _MAGIC or data[: _HEAD.size + length] != self._pack(generation, payload):
+            return None
+        return generation, payload
+
+
+def sync_directory(path: Path) -> None:
+    """Make a new or renamed file's name durable."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

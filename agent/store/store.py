@@ -1,0 +1,229 @@
+"""Part "store": everything that must survive a crash, one transaction each. Never raises for what a disk can do.
+
+A disk that is full, read-only or damaged costs commits, never protection: CommitFailed and DiskState say so, and the
+store keeps trying until a write goes through again.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent import mail
+from agent.core.durable import Durable
+from agent.core.inputs import CommitFailed, Committed, Reserve
+from agent.runtime import part
+from agent.runtime.part import Effect, Log, Now, Post, WakeAt
+from agent.store.database import Change, Corrupt, is_corrupt
+from agent.store.pins import Pins
+from agent.store.reserve import ReserveFile
+from agent.store.vault import Vault, encode
+
+S = 1_000_000_000
+FLOOR_NS = S // 5  # the floor file follows after this pause, off the way of commands
+RETRY_NS, RETRY_MAX_NS = 2 * S, 60 * S
+_KEEPS = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY})  # errors that leave the connection sound
+_ERRORS = (sqlite3.Error, OSError, Corrupt)
+
+
+@dataclass(frozen=True, slots=True)
+class StoreConfig:
+    """Where things are, and how much telemetry is kept without a receipt (7 days of one-minute rows)."""
+
+    path: Path
+    reserve_path: Path
+    telemetry_rows: int = 7 * 1440
+    forget_ns: int = 600 * S  # receipted rows are deleted in bulk, this often
+
+    @property
+    def pins_path(self) -> Path:
+        """Who each device was at commissioning."""
+        return self.path.with_name("pins")
+
+    @property
+    def floor_path(self) -> Path:
+        """The small second file beside the database."""
+        return self.path.with_name("floor")
+
+
+class Store:
+    """`load` and `reserve` before the start; then `handle`, from one thread."""
+
+    def __init__(self, config: StoreConfig) -> None:
+        self._config = config
+        self._reserve = ReserveFile(config.reserve_path)
+        self._pins = Pins(config.pins_path)
+        self._vault = Vault(config.path, config.floor_path)
+        self._receipted = 0
+        self._also: set[int] = set()
+        self._forgot_ns = 0
+        self._asked: mail.LoadBacklog | None = None
+        self._bad: str | None = None  # the sentence, while the disk does not take writes
+        self._told: mail.DiskState | None = None
+        self._pause_ns = RETRY_NS
+        self._retry_ns: int | None = None
+        self._floor_ns: int | None = None
+        self._closed = False
+
+    def load(self) -> Durable:
+        """What the last boot left. A disk that does not answer, or lies, gives the second copy or an empty Durable."""
+        try:
+            self._vault.load()
+        except _ERRORS as error:
+            self._lose(error)
+        return self._vault.durable
+
+    def reserve(self) -> Reserve:
+        """The homeowner's reserve; its file is mended if half of it was damaged."""
+        self._reserve.heal()
+        return self._reserve.read()
+
+    def handle(self, event: object, now: Now) -> Iterable[Effect]:
+        """Every event of this part; anything unknown is ignored."""
+        out: list[Effect] = []
+        match event:
+            case mail.CommitRequest():
+                self._commit(event, now, out)
+            case mail.AppendBatch():
+                self._append(event, now, out)
+            case mail.Receipted():
+                self._receipted = max(self._receipted, event.upto)
+                self._also = {seq for seq in (*self._also, *event.also) if seq > self._receipted}
+            case mail.LoadBacklog():
+                self._asked = event
+            case mail.WriteReserve():
+                error = self._reserve.write(event.permille, event.by)
+                out.append(Post("control", mail.ReserveStored(self._reserve.read().permille, error)))
+            case mail.WritePins():
+                error = self._pins.write(event.pins)
+                if error is not None:
+                    out.append(Log("warning", error))
+            case part.Stop():
+                self._stop(now, out)
+            case part.Start() | part.Wake():
+                self._wake(now)
+        if self._asked is not None and self._vault.open:
+            self._try(lambda: self._backlog(out), now)
+        self._tell(now, out)
+        return out
+
+    # --- transactions ------------------------------------------------------------------------------------------------
+    def _commit(self, request: mail.CommitRequest, now: Now, out: list[Effect]) -> None:
+        new = [(record.kind, encode(record.body)) for record in request.records]
+
+        def write() -> None:
+            rows = self._vault.write(request.durable, new, request.clock, request.mono_ms, Change())
+            out.append(Post("control", Committed(request.id)))
+            if rows:
+                out.append(Post("link", mail.Stored(rows)))
+
+        if not self._try(write, now):
+            out.append(Post("control", CommitFailed(request.id, self._bad or "the store is closed")))
+        elif self._floor_ns is None and self._vault.floor_due:
+            self._floor_ns = now.mono_ns + FLOOR_NS
+
+    def _append(self, batch: mail.AppendBatch, now: Now, out: list[Effect]) -> None:
+        def write() -> None:
+            new = [("batch", batch.payload)]
+            evict = 0
+            if self._vault.batches >= self._config.telemetry_rows:
+                evict, gap = self._vault.evict(max(1, self._config.telemetry_rows // 64))
+                new.append(("event", encode(gap)))
+            forget = self._forgotten(now, evict)
+            rows = self._vault.write(None, new, batch.clock, batch.mono_ms, forget)
+            if forget.receipted_to or forget.also:
+                self._forgot_ns = now.mono_ns
+                self._also.clear()
+            out.append(Post("link", mail.Stored(rows)))
+
+        self._try(write, now)
+
+    def _forgotten(self, now: Now, evict: int, at_once: bool = False) -> Change:
+        """What may be deleted with the next telemetry: so that it costs no transaction of its own."""
+        if at_once or now.mono_ns - self._forgot_ns >= self._config.forget_ns:
+            return Change(receipted_to=self._receipted, also=tuple(sorted(self._also)), evict_to=evict)
+        return Change(evict_to=evict)
+
+    def _backlog(self, out: list[Effect]) -> None:
+        """Answer the link's question; one that comes while there is no database waits for it."""
+        ask = self._asked
+        if ask is None:
+            return
+        rows: list[mail.OutboxRow] = []
+        after = max(ask.after, self._receipted)
+        while len(rows) < ask.limit:
+            found = self._vault.after(after, ask.limit)
+            rows += [row for row in found if row.seq not in self._also]
+            if len(found) < ask.limit:
+                break
+            after = found[-1].seq
+        self._asked = None
+        out.append(Post("link", mail.Backlog(tuple(rows[: ask.limit]), self._vault.last)))
+
+    # --- the disk ----------------------------------------------------------------------------------------------------
+    def _try(self, work: Callable[[], None], now: Now) -> bool:
+        """Do it; an error of the disk becomes our state."""
+        if self._closed:
+            return False
+        try:
+            work()
+        except _ERRORS as error:
+            self._lose(error)
+            if self._retry_ns is None:
+                self._retry_ns = now.mono_ns + self._pause_ns
+            return False
+        if self._vault.open:
+            self._bad, self._retry_ns, self._pause_ns = None, None, RETRY_NS
+        return True
+
+    def _lose(self, error: Exception) -> None:
+        self._bad = _sentence(error, self._config.path)
+        code = getattr(error, "sqlite_errorcode", None)
+        if code is None or code & 0xFF not in _KEEPS:
+            self._vault.abandon(damaged=is_corrupt(error))
+
+    def _wake(self, now: Now) -> None:
+        if self._bad is not None and (self._retry_ns is None or now.mono_ns >= self._retry_ns):
+            self._retry_ns = None
+            self._pause_ns = min(self._pause_ns * 2, RETRY_MAX_NS)
+            self._try(self._vault.reopen, now)
+        if self._floor_ns is not None and now.mono_ns >= self._floor_ns:
+            self._floor_ns = None
+            self._try(self._vault.sync_floor, now)
+
+    def _tell(self, now: Now, out: list[Effect]) -> None:
+        out.extend(Log("error", note) for note in self._vault.notes)
+        self._vault.notes.clear()
+        state = mail.DiskState(self._bad is None, self._bad or "the store takes writes")
+        if state != self._told and not self._closed:
+            if self._told is not None or self._bad is not None:
+                out.append(Log("info" if state.ok else "error", f"store: {state.detail}"))
+            self._told = state
+            out.append(Post("control", state))
+        wakes = [at for at in (self._retry_ns, self._floor_ns) if at is not None]
+        if wakes and not self._closed:
+            out.append(WakeAt(min(wakes)))
+
+    def _stop(self, now: Now, out: list[Effect]) -> None:
+        """Delete what was receipted, bring the floor up to date, close."""
+        if not self._closed and self._bad is None:
+            self._try(lambda: self._vault.commit(self._forgotten(now, 0, at_once=True)), now)
+            self._try(self._vault.sync_floor, now)
+        self._vault.close()
+        self._closed = True
+        out.append(Post("runtime", part.Stopped("store")))
+
+
+def _sentence(error: Exception, path: Path) -> str:
+    """What was seen, and what to do."""
+    code = getattr(error, "sqlite_errorcode", None)
+    primary = None if code is None else code & 0xFF
+    if primary == sqlite3.SQLITE_FULL:
+        return f"the disk of {path} is full; new dispatch is refused until there is space"
+    if primary in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):
+        return f"{path} cannot be written ({error}); is the disk mounted read-only, or the directory another user's?"
+    if is_corrupt(error):
+        return f"{path} is damaged ({error}); a new store is begun"
+    return f"{path}: the disk refuses ({error}); new dispatch is refused until it answers again"

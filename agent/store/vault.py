@@ -1,0 +1,212 @@
+"""Database and floor file as one thing: numbering that never goes back, and a new beginning when the file is damaged.
+
+Raises sqlite3.Error, OSError and Corrupt; `store` turns them into events.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sqlite3
+from collections.abc import Mapping
+from pathlib import Path
+
+from agent.core.durable import Durable, from_json, to_json
+from agent.core.inputs import Clock
+from agent.mail import OutboxRow
+from agent.store.database import Change, Corrupt, Database, is_corrupt, quarantine, salvage_last
+from agent.store.floor import BLOCK, Floor, FloorFile, without_commands
+
+
+class Vault:
+    """`durable` is what was last committed, or, before any commit, what the last boot left."""
+
+    def __init__(self, path: Path, floor_path: Path) -> None:
+        self._path = path
+        self._floor = FloorFile(floor_path)
+        self._floor_path = floor_path
+        self._db: Database | None = None
+        self._text: str | None = None  # of the Durable that the database is known to hold
+        self._next = 1
+        self._reserved = 0
+        self._floored: Durable | None = None  # that the floor file holds
+        self._unsure = False  # there was an outbox, and nothing tells how far it had come
+        self._gap: dict[str, object] | None = None  # to be told to the aggregator before the next row
+        self._drop_from: int | None = None
+        self._damaged = False
+        self._known = False  # there was a store before this boot
+        self._loaded = False
+        self.batches = 0
+        self.durable = Durable()
+        self.notes: list[str] = []  # sentences for the log
+
+    @property
+    def open(self) -> bool:
+        """Whether there is a database to write to."""
+        return self._db is not None
+
+    @property
+    def last(self) -> int:
+        """Highest sequence number in use."""
+        return self._next - 1
+
+    @property
+    def floor_due(self) -> bool:
+        """The floor file lags behind the Durable."""
+        return without_commands(self.durable) != self._floored
+
+    # --- opening -----------------------------------------------------------------------------------------------------
+    def load(self) -> None:
+        """Open for the first time of this boot. After an exception `durable` is the floor's, or empty."""
+        self._known = self._path.exists() or self._floor_path.exists()
+        floor = self._floor.read()
+        if floor is not None:
+            self.durable = self._floored = floor.durable
+            self._next = self._reserved = floor.reserved
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._begin()
+
+    def reopen(self) -> None:
+        """After an error: open if need be, and prove with a real write that the disk takes one."""
+        if self._db is None and self._loaded:
+            self._open()
+        elif self._db is None:
+            self._begin()
+        self.commit(Change(to_json(self.durable)))
+
+    def _begin(self) -> None:
+        """Open and take over what the last boot left; a new file begins above every number that was used."""
+        salvaged = self._open()
+        assert self._db is not None
+        text, last = self._db.durable(), self._db.last()
+        if text is not None or last:
+            self._text, self._next = text, last + 1
+            self.durable = self.durable if text is None else from_json(text)
+        elif self._known:
+            self._next = max(self._next, salvaged + BLOCK)
+            self._unsure = self._floored is None and salvaged == 0
+            self._gap = _lost(self._next)
+        self._loaded = True
+
+    def _open(self) -> int:
+        """Open, or quarantine and begin a new file; the highest number that a damaged one still showed."""
+        salvaged = 0
+        try:
+            if self._damaged:
+                raise Corrupt("SQLite found damage while it ran")
+            self._db = _sound(self._path)
+        except (sqlite3.Error, Corrupt) as error:
+            if not is_corrupt(error):
+                raise
+            salvaged = salvage_last(self._path)
+            moved = quarantine(self._path)
+            self._damaged, self._drop_from = False, None
+            self._text, self._gap = None, _lost(self._next)
+            self.notes.append(
+                f"the store {self._path} was damaged ({error}) and is kept as {moved.name}; a new one is begun,"
+                " and rows that the aggregator had not receipted are lost"
+            )
+            self._db = Database(self._path)
+        self.batches = self._db.batches()
+        return salvaged
+
+    # --- writing -----------------------------------------------------------------------------------------------------
+    def write(
+        self, durable: Durable | None, new: list[tuple[str, bytes]], clock: Clock, mono_ms: int, forget: Change
+    ) -> tuple[OutboxRow, ...]:
+        """Number the rows (kind, payload) and commit them, with `durable` if it changed, and what `forget` says."""
+        if self._unsure and new:
+            self._next = max(self._next, clock.wall_ms // 1000)  # fewer rows than seconds, ever
+            self._unsure, self._gap = False, _lost(self._next)
+        if self._gap is not None and new:
+            new = [("event", encode(self._gap)), *new]
+        stamp = (clock.boot, clock.wall_ms, mono_ms, str(clock.trust))
+        rows = tuple(OutboxRow(self._next + i, kind, *stamp, payload) for i, (kind, payload) in enumerate(new))
+        self.commit(dataclasses.replace(forget, durable=self._changed(durable), rows=rows))
+        if new:
+            self._gap = None
+        if durable is not None:
+            self.durable = durable
+        return rows
+
+    def commit(self, change: Change) -> None:
+        """One transaction; numbers are reserved in the floor file before they are used."""
+        if self._db is None:
+            raise OSError("the store is not open")
+        after = self._next + len(change.rows)
+        if after > self._reserved:
+            self._put_floor(after + BLOCK, self.durable)
+        self._db.commit(dataclasses.replace(change, drop_from=self._drop_from))
+        self._drop_from = None
+        self._text = change.durable or self._text
+        self._next = after
+        self.batches += sum(1 for row in change.rows if row.kind == "batch")
+        if change.receipted_to or change.also or change.evict_to:
+            self.batches = self._db.batches()
+
+    def _changed(self, durable: Durable | None) -> str | None:
+        """The JSON to write; None = the database has it."""
+        if durable is None or (durable == self.durable and self._text is not None):
+            return None
+        text = to_json(durable)
+        return None if text == self._text else text
+
+    def evict(self, count: int) -> tuple[int, dict[str, object]]:
+        """Where the oldest `count` telemetry rows end, and the record of the gap that they leave."""
+        assert self._db is not None
+        first, last = self._db.oldest_batches(count)
+        return last, {"event": "gap", "reason": "telemetry_limit", "kind": "batch", "first": first, "last": last}
+
+    def after(self, seq: int, limit: int) -> list[OutboxRow]:
+        """Rows above `seq`, in order."""
+        return [] if self._db is None else self._db.after(seq, limit)
+
+    def sync_floor(self) -> None:
+        """Bring the floor file up to the Durable."""
+        self._put_floor(self._reserved, self.durable)
+
+    def _put_floor(self, reserved: int, durable: Durable) -> None:
+        self._floor.write(Floor(reserved, durable))
+        self._reserved, self._floored = reserved, without_commands(durable)
+
+    # --- closing -----------------------------------------------------------------------------------------------------
+    def abandon(self, damaged: bool) -> None:
+        """After an error: let go of the connection. The failed transaction may lie in the WAL; `reopen` removes it."""
+        if self._db is not None:
+            self._db.abandon()
+            self._db = None
+        self._damaged = self._damaged or damaged
+        if self._loaded:
+            self._drop_from = self._next
+
+    def close(self) -> None:
+        """The clean end."""
+        if self._db is not None:
+            self._db.close()
+            self._db = None
+
+
+def encode(body: Mapping[str, object]) -> bytes:
+    """A record's body as the outbox holds it: compact JSON."""
+    return json.dumps(body, separators=(",", ":"), default=str).encode("utf-8")
+
+
+def _sound(path: Path) -> Database:
+    """The database, if the file is sound and its Durable readable."""
+    db = Database(path)
+    try:
+        text = db.durable()
+        if text is not None:
+            from_json(text)
+    except ValueError as error:
+        db.abandon()
+        raise Corrupt(str(error)) from error
+    except BaseException:
+        db.abandon()
+        raise
+    return db
+
+
+def _lost(following: int) -> dict[str, object]:
+    """Every row below `following` that the aggregator does not have will never come."""
+    return {"event": "gap", "reason": "store_replaced", "first": None, "last": following - 1}

@@ -1,0 +1,150 @@
+"""Values by name -> the Reading of that role: signs, words, alarm ids. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from drivers.binding import Binding, BoundPoint, DeviceSpec
+from drivers.readings import BatteryReading, DeviceRole, GridState, InverterReading, MeterReading, Reading
+
+Values = Sequence[int | None]
+GRID = {"connected": GridState.CONNECTED, "islanded": GridState.ISLANDED}
+
+
+class Assembler:
+    """Knows in which slots each point of a device lies."""
+
+    def __init__(self, spec: DeviceSpec, binding: Binding, slots: Mapping[int, tuple[int, ...]]) -> None:
+        """`slots`: index of a point in the binding -> slots of its parts."""
+        self._name, self._profile, self._ct_sign = spec.name, spec.profile, spec.ct_sign
+        self._slots = {p.name: slots[n] for n, p in enumerate(binding.points) if p.name != "alarms"}
+        self._range = {p.name: p.valid for p in binding.points if p.valid is not None and len(p.parts) > 1}
+        self._alarms = tuple((slots[n][0], p.bits) for n, p in enumerate(binding.points) if p.name == "alarms")
+        self._status = _words(binding.points, "status")
+        self._grid = {value: GRID[word] for value, word in _words(binding.points, "grid").items()}
+        self._active_mode = 0 if binding.control is None else binding.control.active_mode
+        self._tolerance_w = 2 * binding.capability.resolution_w
+        makers: dict[DeviceRole, Callable[[Values, int, int, int], Reading]] = {
+            DeviceRole.BATTERY: self._battery,
+            DeviceRole.INVERTER: self._inverter,
+            DeviceRole.METER: self._meter,
+        }
+        self._make = makers[spec.profile.role]
+
+    def slots_of(self, name: str) -> tuple[int, ...]:
+        """Where the parts of a point are; empty if the device has none."""
+        return self._slots.get(name, ())
+
+    def reading(self, values: Values, at_ns: int, battery_at_ns: int, grid_at_ns: int) -> Reading:
+        """The reading as of now. The last two ages are of an inverter only."""
+        return self._make(values, at_ns, battery_at_ns, grid_at_ns)
+
+    def _get(self, values: Values, name: str) -> int | None:
+        """The point's value: the sum of its parts, None if one of them is not known."""
+        slots = self._slots.get(name)
+        if slots is None:
+            return None
+        if len(slots) == 1:
+            return values[slots[0]]
+        total = 0
+        for slot in slots:
+            value = values[slot]
+            if value is None:
+                return None
+            total += value
+        valid = self._range.get(name)
+        return total if valid is None or valid[0] <= total <= valid[1] else None
+
+    def _alarm_ids(self, values: Values) -> tuple[str, ...]:
+        ids: list[str] = []
+        for slot, bits in self._alarms:
+            raised = values[slot]
+            if raised:
+                ids += [alarm for bit, alarm in bits if raised >> bit & 1]
+        return tuple(sorted(set(ids)))
+
+    def _battery(self, values: Values, at_ns: int, battery_at_ns: int, grid_at_ns: int) -> BatteryReading:
+        get = self._get
+        charge, discharge = get(values, "charge_enabled"), get(values, "discharge_enabled")
+        return BatteryReading(
+            self._name,
+            at_ns,
+            get(values, "soc_permille"),
+            self._profile.soc_quantum_permille,
+            get(values, "soh_permille"),
+            get(values, "pack_mv"),
+            get(values, "pack_ma"),
+            get(values, "cell_max_mv"),
+            get(values, "cell_min_mv"),
+            get(values, "temp_max_dc"),
+            get(values, "temp_min_dc"),
+            get(values, "ccl_ma"),
+            get(values, "dcl_ma"),
+            None if charge is None else charge != 0,
+            None if discharge is None else discharge != 0,
+            self._alarm_ids(values),
+            get(values, "capacity_mah"),
+        )
+
+    def _inverter(self, values: Values, at_ns: int, battery_at_ns: int, grid_at_ns: int) -> InverterReading:
+        get = self._get
+        grid, status = get(values, "grid"), get(values, "status")
+        remote_w, active = self._remote(values)
+        return InverterReading(
+            self._name,
+            at_ns,
+            get(values, "battery_w"),
+            battery_at_ns,
+            get(values, "pv_w"),
+            get(values, "ac_w"),
+            GridState.UNKNOWN if grid is None else self._grid.get(grid, GridState.UNKNOWN),
+            grid_at_ns,
+            get(values, "frequency_mhz"),
+            get(values, "soc_permille"),
+            get(values, "floor_permille"),
+            remote_w,
+            active,
+            get(values, "reversion_s"),
+            "unknown" if status is None else self._status.get(status, "unknown"),
+            self._alarm_ids(values),
+        )
+
+    def _remote(self, values: Values) -> tuple[int | None, bool | None]:
+        """The setpoint that rules, and whether remote control is on. A window that is not one value is no setpoint."""
+        mode = self._get(values, "remote_mode")
+        if mode is None:
+            return None, None
+        if mode == 0:
+            return None, False
+        watts = self._get(values, "remote_w")
+        if mode != self._active_mode or watts is None:
+            return None, True
+        if "remote_mirror_w" in self._slots:
+            mirror = self._get(values, "remote_mirror_w")
+            if mirror is None or abs(mirror - watts) > self._tolerance_w:
+                return None, True
+        return watts, True
+
+    def _meter(self, values: Values, at_ns: int, battery_at_ns: int, grid_at_ns: int) -> MeterReading:
+        get = self._get
+        imported, exported = get(values, "import_wh"), get(values, "export_wh")
+        if self._ct_sign < 0:
+            imported, exported = exported, imported
+        return MeterReading(
+            self._name,
+            at_ns,
+            self._signed(get(values, "grid_w")),
+            tuple(self._signed(get(values, f"l{n}_w")) for n in (1, 2, 3)),
+            tuple(get(values, f"l{n}_mv") for n in (1, 2, 3)),
+            tuple(get(values, f"l{n}_ma") for n in (1, 2, 3)),
+            get(values, "frequency_mhz"),
+            imported,
+            exported,
+        )
+
+    def _signed(self, watts: int | None) -> int | None:
+        return None if watts is None else watts * self._ct_sign
+
+
+def _words(points: Sequence[BoundPoint], name: str) -> dict[int, str]:
+    return next((dict(point.words) for point in points if point.name == name), {})

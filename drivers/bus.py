@@ -1,0 +1,329 @@
+"""All devices of one line, sans-IO: events and the time in, effects out.
+
+Who goes next when the line is free: STOP, other orders, an interrupted retry, then polls by their due time with fast
+blocks ahead. An order waits for the transaction in flight and no other. Each device has one slot an order class, and
+the latest wins; STOP overtakes all, CLEAR and STOP evict a waiting POWER, STOP a waiting CLEAR too: the newer wish.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from drivers.binding import DeviceSpec
+from drivers.device import Ask, Device, Poll
+from drivers.events import (
+    Adopt,
+    BusEffect,
+    BusEvent,
+    BusStats,
+    Emit,
+    Execute,
+    Lost,
+    Opened,
+    Presence,
+    Received,
+    Reopen,
+    Wake,
+    WakeAt,
+    WriteClass,
+    WriteOutcome,
+    WriteResult,
+    WriteSequence,
+)
+from drivers.orders import Order
+from drivers.port import Fate, Outcome, Port, Request, Timing
+
+__all__ = ["Bus", "BusSpec", "DeviceSpec"]
+
+S = 1_000_000_000
+NEVER_NS = 1 << 62
+RETRIES = 2
+STATS_NS = 10 * S
+REOPEN_MIN_NS = S // 2
+REOPEN_MAX_NS = 8 * S
+TCP_MISSES = 3  # timeouts in a row after which a connection is made anew
+SLOW_BUDGET_NS = 85_000_000  # longest transaction at 9600 baud and below: about 30 registers
+BUDGET_NS = 60_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class BusSpec:
+    """One line. `latency_ns`: of the adapter. `echo`: it hears itself. `budget_ns`: of one poll, 0 = by baud."""
+
+    name: str
+    baud: int = 19200
+    bits_per_char: int = 10
+    tcp: bool = False
+    latency_ns: int = 0
+    echo: bool = False
+    budget_ns: int = 0
+
+
+class Bus:
+    """One line and its devices."""
+
+    def __init__(self, spec: BusSpec, devices: Sequence[DeviceSpec]) -> None:
+        self._spec = spec
+        timing = (
+            Timing(0, 0, spec.latency_ns) if spec.tcp else Timing.serial(spec.baud, spec.bits_per_char, spec.latency_ns)
+        )
+        self._port = Port(timing, spec.tcp, spec.echo)
+        budget_ns = spec.budget_ns or (SLOW_BUDGET_NS if spec.baud <= 9600 else BUDGET_NS)
+        cap = timing.registers_within(budget_ns)
+        self._devices = [Device(device, self._port, cap) for device in devices]
+        self._by_name = {device.spec.name: device for device in self._devices}
+        self._open = False
+        self._waiting: dict[tuple[str, WriteClass], Order] = {}
+        self._active: dict[str, Order] = {}
+        self._flight: Poll | Ask | Order | None = None
+        self._again: Poll | Ask | None = None
+        self._retries = 0
+        self._wake_ns = NEVER_NS
+        self._stats_ns = 0
+        self._reopen_ns = REOPEN_MIN_NS
+        self._tcp_misses = 0
+
+    def handle(self, event: BusEvent, now_ns: int) -> list[BusEffect]:
+        """One event. The effects, in order; the last is the next WakeAt."""
+        out: list[BusEffect] = []
+        kind = type(event)
+        if kind is Received:
+            assert isinstance(event, Received)
+            outcome = self._port.feed(event.data, event.at_ns) or self._port.expire(now_ns)
+            if outcome is not None:
+                self._ended(outcome, now_ns, out)
+        elif kind is Wake:
+            outcome = self._port.expire(now_ns)
+            if outcome is not None:
+                self._ended(outcome, now_ns, out)
+        elif isinstance(event, Execute):
+            self._execute(event.sequence, now_ns, out)
+        elif isinstance(event, Opened):
+            self._opened(now_ns, out)
+        elif isinstance(event, Lost):
+            self._lost(event.reason, now_ns, out)
+        elif isinstance(event, Adopt) and event.device in self._by_name:
+            self._by_name[event.device].adopt(now_ns, out)
+        self._advance(now_ns, out)
+        return out
+
+    # --- the line -----------------------------------------------------------------------------------------------------
+    def _opened(self, now_ns: int, out: list[BusEffect]) -> None:
+        self._open = True
+        self._tcp_misses = 0
+        self._flight = self._again = None
+        self._port.reset(now_ns)
+        for device in self._devices:
+            device.opened(now_ns, out)
+
+    def _lost(self, reason: str, now_ns: int, out: list[BusEffect]) -> None:
+        self._open = False
+        self._flight = self._again = None
+        self._port.reset(now_ns)
+        for order in [*self._active.values()]:
+            self._finish(order, WriteOutcome.SILENT, f"the line was lost: {reason}", now_ns, out)
+        for device in self._devices:
+            device.lost(now_ns, reason, out)
+        out.append(Reopen(now_ns + self._reopen_ns))
+        self._reopen_ns = min(2 * self._reopen_ns, REOPEN_MAX_NS)
+
+    # --- orders -------------------------------------------------------------------------------------------------------
+    def _execute(self, sequence: WriteSequence, now_ns: int, out: list[BusEffect]) -> None:
+        device = self._by_name.get(sequence.device)
+        if device is None or not sequence.writes:
+            detail = "there is no such device on this bus" if device is None else "the order writes nothing"
+            out.append(Emit(_result(sequence, WriteOutcome.REJECTED, 0, now_ns, detail)))
+            return
+        order = Order(sequence, device, self._port)
+        if device.presence is Presence.MISMATCH:
+            self._finish(order, WriteOutcome.REJECTED, "the device is not the one that was commissioned", now_ns, out)
+            return
+        evicted = [sequence.write_class]
+        if sequence.write_class is WriteClass.STOP:
+            evicted += [WriteClass.POWER, WriteClass.CLEAR]
+        elif sequence.write_class is WriteClass.CLEAR:
+            evicted += [WriteClass.POWER]
+        for write_class in evicted:
+            older = self._waiting.pop((sequence.device, write_class), None)
+            if older is not None:
+                self._finish(older, WriteOutcome.SUPERSEDED, "a newer order took its place", now_ns, out)
+        self._waiting[sequence.device, sequence.write_class] = order
+
+    def _finish(self, order: Order, outcome: WriteOutcome, detail: str, now_ns: int, out: list[BusEffect]) -> None:
+        name = order.sequence.device
+        if self._active.get(name) is order:
+            del self._active[name]
+        out.append(Emit(_result(order.sequence, outcome, order.sent_ns, now_ns, detail)))
+        if order.sent_ns:
+            order.device.touch(now_ns)
+
+    def _drop_waiting(self, now_ns: int, out: list[BusEffect]) -> None:
+        """Orders that are too late, or whose device turned out to be another."""
+        for key, order in [*self._waiting.items()]:
+            if now_ns > order.sequence.not_after_ns:
+                del self._waiting[key]
+                self._finish(order, WriteOutcome.LATE, "it could not be sent in time", now_ns, out)
+            elif order.device.presence is Presence.MISMATCH:
+                del self._waiting[key]
+                self._finish(order, WriteOutcome.REJECTED, "the device is not the commissioned one", now_ns, out)
+            elif order.device.writable and order.binding != order.device.binding:
+                del self._waiting[key]
+                detail = "the device was identified anew with other registers; compile the order again"
+                self._finish(order, WriteOutcome.SUPERSEDED, detail, now_ns, out)
+
+    def _next_order(self, now_ns: int, out: list[BusEffect]) -> Order | None:
+        """The order whose request goes next. A CLEAR or STOP ends a POWER of its device that is half sent."""
+        if self._waiting:
+            self._drop_waiting(now_ns, out)
+        ready = [
+            (order.sequence.write_class, order.sequence.order_id, key)
+            for key, order in self._waiting.items()
+            if order.device.writable
+        ]
+        for write_class, _, key in sorted(ready):
+            order = self._waiting[key]
+            running = self._active.get(key[0])
+            if running is not None:
+                if write_class >= running.sequence.write_class or write_class > WriteClass.CLEAR:
+                    continue
+                self._finish(running, WriteOutcome.SUPERSEDED, f"{write_class.name} overtook it", now_ns, out)
+            del self._waiting[key]
+            self._active[key[0]] = order
+        best: Order | None = None
+        for order in [*self._active.values()]:
+            if not order.device.writable:
+                self._finish(order, WriteOutcome.SILENT, "the device must be identified anew first", now_ns, out)
+            elif order.not_before_ns > now_ns:
+                self._wake_ns = min(self._wake_ns, order.not_before_ns)
+            elif best is None or order.sequence.write_class < best.sequence.write_class:
+                best = order
+        return best
+
+    # --- what goes next -----------------------------------------------------------------------------------------------
+    def _advance(self, now_ns: int, out: list[BusEffect]) -> None:
+        if not self._stats_ns:
+            self._stats_ns = now_ns + STATS_NS
+        elif now_ns >= self._stats_ns:
+            self._stats_ns += STATS_NS
+            out.append(Emit(self._stats()))
+        self._wake_ns = self._stats_ns
+        if self._port.busy:
+            self._wake_ns = min(self._wake_ns, self._port.deadline_ns)
+        elif not self._open:
+            self._drop_waiting(now_ns, out)
+        else:
+            self._start(now_ns, out)
+        for order in self._waiting.values():
+            self._wake_ns = min(self._wake_ns, order.sequence.not_after_ns + 1)
+        out.append(WakeAt(self._wake_ns))
+
+    def _start(self, now_ns: int, out: list[BusEffect]) -> None:
+        job: Poll | Ask | Order | None = None
+        if self._waiting or self._active:
+            job = self._next_order(now_ns, out)
+        if job is None:
+            job = self._again or self._due(now_ns)
+        if job is None:
+            return
+        if now_ns < self._port.ready_ns:
+            self._wake_ns = min(self._wake_ns, self._port.ready_ns)
+            return
+        if job is self._again:
+            self._again = None
+        else:
+            self._retries = 0
+        if type(job) is Poll:
+            job.due_ns += job.every_ns
+            if job.due_ns <= now_ns:
+                job.due_ns = now_ns + job.every_ns
+            request = job.request
+        else:
+            request = self._begin(job, now_ns)
+        self._flight = job
+        out.append(self._port.send(request, now_ns))
+        self._wake_ns = min(self._wake_ns, self._port.deadline_ns)
+
+    @staticmethod
+    def _begin(job: Poll | Ask | Order, now_ns: int) -> Request:
+        if isinstance(job, Order):
+            job.sent_ns = job.sent_ns or now_ns
+        return job.request
+
+    def _due(self, now_ns: int) -> Poll | Ask | None:
+        best: Poll | Ask | None = None
+        best_key = NEVER_NS
+        port, wake_ns = self._port, self._wake_ns
+        for device in self._devices:
+            ask = device.ask
+            if ask is not None:
+                if ask.due_ns > now_ns:
+                    wake_ns = min(wake_ns, ask.due_ns)
+                elif ask.due_ns < best_key:
+                    best, best_key = ask, ask.due_ns
+            for poll in device.polls:
+                due_ns = poll.due_ns
+                if due_ns > now_ns:
+                    if due_ns < wake_ns:
+                        wake_ns = due_ns
+                else:
+                    key = due_ns if poll.touched else due_ns + poll.handicap_ns
+                    if key < best_key and not poll.dropped:
+                        held_ns = port.held_until(poll.request)
+                        if held_ns > now_ns:
+                            wake_ns = min(wake_ns, held_ns)
+                        else:
+                            best, best_key = poll, key
+        self._wake_ns = wake_ns
+        return best
+
+    # --- how it ended -------------------------------------------------------------------------------------------------
+    def _ended(self, outcome: Outcome, now_ns: int, out: list[BusEffect]) -> None:
+        job, self._flight = self._flight, None
+        if job is None:
+            return
+        if isinstance(job, Order):
+            self._order_ended(job, outcome, now_ns, out)
+        elif outcome.fate is Fate.GARBLED and self._retries < RETRIES:
+            self._retries += 1
+            self._port.counters.retries += 1
+            self._again = job
+        elif outcome.fate is not Fate.GARBLED or isinstance(job, Ask):
+            job.device.ended(job, outcome, out)
+        if outcome.fate is Fate.DATA:
+            self._reopen_ns = REOPEN_MIN_NS
+            self._tcp_misses = 0
+        elif self._spec.tcp and outcome.fate is not Fate.EXCEPTION:
+            self._tcp_misses += 1
+            if self._tcp_misses >= TCP_MISSES or outcome.fate is Fate.GARBLED:
+                self._lost("the other end does not answer; connecting anew", now_ns, out)
+
+    def _order_ended(self, order: Order, outcome: Outcome, now_ns: int, out: list[BusEffect]) -> None:
+        if self._active.get(order.sequence.device) is not order:
+            return  # it was overtaken while its request was on the wire
+        verdict = order.ended(outcome)
+        if outcome.fate in (Fate.GARBLED, Fate.TIMEOUT) and verdict is None:
+            self._port.counters.retries += 1
+        if verdict is not None:
+            self._finish(order, verdict[0], verdict[1], outcome.at_ns, out)
+        if outcome.fate is Fate.TIMEOUT:
+            order.device.missed(outcome.at_ns, out)
+        elif outcome.fate is not Fate.GARBLED:
+            order.device.heard()
+
+    def _stats(self) -> BusStats:
+        c = self._port.counters
+        return BusStats(self._spec.name, c.transactions, c.crc_errors, c.timeouts, c.exceptions, c.foreign, c.retries)
+
+
+def _result(sequence: WriteSequence, outcome: WriteOutcome, sent_ns: int, done_ns: int, detail: str) -> WriteResult:
+    return WriteResult(
+        sequence.order_id,
+        sequence.device,
+        sequence.write_class,
+        sequence.value,
+        outcome,
+        sent_ns,
+        done_ns,
+        detail,
+    )

@@ -1,0 +1,392 @@
+"""One device on its port: find out who it is, poll it, turn replies into readings with their ages.
+
+Sans-IO. The bus asks what is due, sends it, and hands back how it ended. A device that stops answering goes into a
+back-off slot; whatever broke the thread of its answers (silence, a reopened line, a scale factor that changed) is
+followed by a new identification before anything may be written to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from drivers import identify
+from drivers.assemble import Assembler
+from drivers.binding import Binding, BoundPart, DeviceSpec, blocks_of
+from drivers.codec import BIT_TYPES, BlockDecoder, Field, Scale
+from drivers.events import BusEffect, DeviceStatus, Emit, Identity, Presence
+from drivers.plan import Span, plan
+from drivers.port import EXCEPTIONS, Fate, Outcome, Port, Request
+from drivers.profile import Block
+
+__all__ = ["Binding", "Device", "DeviceSpec", "Poll"]
+
+S = 1_000_000_000
+MISSES = 3  # timeouts in a row after which a device counts as silent
+STRIKES = 3  # refusals in a row after which a read is dropped until the next identification
+BACKOFF_MIN_NS = S // 2
+BACKOFF_MAX_NS = 8 * S
+PROBE_MIN_NS = 50_000_000
+WRONG_DEVICE_NS = 10 * S  # how often a device of another kind is asked again
+
+
+@dataclass(slots=True, eq=False)
+class Poll:
+    """One read that repeats. `handicap_ns` puts slow reads behind fast ones until they are overdue by a period."""
+
+    device: Device
+    request: Request
+    decoder: BlockDecoder
+    every_ns: int
+    due_ns: int
+    block: Block
+    handicap_ns: int
+    checks: tuple[tuple[int, int], ...]  # (slot, raw value that must not change)
+    emits: bool
+    at_ns: int = 0
+    strikes: int = 0
+    dropped: bool = False
+    touched: bool = False  # something was just written to what it reads: goes first, and is told at once
+
+
+@dataclass(slots=True, eq=False)
+class Ask:
+    """One request of an identification."""
+
+    device: Device
+    request: Request
+    due_ns: int
+    tries: int = 0
+
+
+class Device:
+    """State of one device."""
+
+    def __init__(self, spec: DeviceSpec, port: Port, cap: int) -> None:
+        self.spec = spec
+        self.binding: Binding | None = None
+        self.polls: list[Poll] = []
+        self.ask: Ask | None = None
+        self.presence = Presence.ABSENT
+        self._port = port
+        self._cap = min(cap, spec.profile.max_registers)
+        self._pinned = spec.pinned
+        self._steps: identify.Steps | None = None
+        self._backoff_ns = BACKOFF_MIN_NS
+        self._misses = 0
+        self._detail = ""
+        self._identity: Identity | None = None
+        self._values: list[int | None] = []
+        self._assembler: Assembler | None = None
+        self._battery_polls: tuple[Poll, ...] = ()
+        self._grid_polls: tuple[Poll, ...] = ()
+
+    @property
+    def writable(self) -> bool:
+        """Identified, and as commissioned."""
+        return self.presence is Presence.OK
+
+    # --- the line -----------------------------------------------------------------------------------------------------
+    def opened(self, now_ns: int, out: list[BusEffect]) -> None:
+        """The line is open: ask who is there."""
+        self._backoff_ns = BACKOFF_MIN_NS
+        self._begin(now_ns, self.spec.profile.response_ns)
+        self._status(Presence.IDENTIFYING, f"asking unit {self.spec.unit} who it is", now_ns, out)
+
+    def lost(self, now_ns: int, reason: str, out: list[BusEffect]) -> None:
+        """The line is gone."""
+        self._forget()
+        self._status(Presence.ABSENT, f"its line is gone: {reason}", now_ns, out)
+
+    def adopt(self, now_ns: int, out: list[BusEffect]) -> None:
+        """Who answers now is who was meant."""
+        if self._identity is None or self.binding is None:
+            return
+        self._pinned = self._identity
+        self._settle(now_ns, out)
+
+    # --- identification -----------------------------------------------------------------------------------------------
+    def _begin(self, at_ns: int, response_ns: int) -> None:
+        self._forget()
+        self._steps = identify.steps(self.spec, self._port, self._cap)
+        request = next(self._steps, None)
+        if request is not None:
+            self.ask = Ask(self, replace(request, response_ns=min(response_ns, request.response_ns)), at_ns)
+
+    def _forget(self) -> None:
+        self.polls = []
+        self.ask = None
+        self._steps = None
+        self._misses = 0
+
+    def _next_step(self, reply: identify.Reply, at_ns: int, out: list[BusEffect]) -> None:
+        if self._steps is None:
+            return
+        try:
+            self.ask = Ask(self, self._steps.send(reply), at_ns)
+        except StopIteration as end:
+            self._identified(end.value, at_ns, out)
+
+    def _identified(self, found: Binding | str, at_ns: int, out: list[BusEffect]) -> None:
+        self._backoff_ns = BACKOFF_MIN_NS
+        if isinstance(found, str):
+            self.binding = None
+            self._begin(at_ns + WRONG_DEVICE_NS, self.spec.profile.response_ns)
+            self._status(Presence.MISMATCH, found, at_ns, out)
+            return
+        self.ask = None
+        self._steps = None
+        self.binding = found
+        self._identity = found.identity
+        self._build(found, at_ns)
+        self._settle(at_ns, out)
+
+    def _settle(self, at_ns: int, out: list[BusEffect]) -> None:
+        """OK or MISMATCH, by who was commissioned. Without a pin, the first that answers in this run is it."""
+        identity = self._identity
+        if identity is None or self.binding is None:
+            return
+        if self._pinned is None:
+            self._pinned = identity
+        wrong = _difference(self._pinned, identity)
+        if wrong is None:
+            notes = "; ".join(self.binding.notes)
+            self._status(Presence.OK, f"{_name(identity)}{': ' + notes if notes else ''}", at_ns, out)
+        else:
+            self._status(
+                Presence.MISMATCH,
+                f"{_name(identity)} answers at unit {self.spec.unit}, commissioned was {_name(self._pinned)} ({wrong} "
+                f"differs); it is read and never written to; adopt it if it was replaced on purpose",
+                at_ns,
+                out,
+            )
+
+    # --- polling ------------------------------------------------------------------------------------------------------
+    def _build(self, binding: Binding, now_ns: int) -> None:
+        layout = _Layout(binding)
+        self._values = [None] * layout.count
+        self._assembler = Assembler(self.spec, binding, layout.slots)
+        has_fast = any(block.fast for block in self.spec.profile.blocks)
+        self.polls = []
+        for block, every_ns in blocks_of(self.spec):
+            items = layout.items(block.name)
+            spans = [span for span, _, _ in items]
+            if block.read is not None:
+                spans.append(Span(block.read[0], 0, block.read[1], block.read[2]))
+            for read in plan(spans, self._cap, self.spec.profile.max_bits):
+                members = [n for n in read.members if n < len(items)]
+                fields = [_field(items[n][1], items[n][0].start - read.start, items[n][2]) for n in members]
+                slots = {field.slot for field in fields}
+                self.polls.append(
+                    Poll(
+                        self,
+                        self._read(read.function, read.start, read.length),
+                        BlockDecoder(fields),
+                        every_ns,
+                        now_ns,
+                        block,
+                        0 if block.fast else every_ns,
+                        tuple((slot, raw) for slot, raw in layout.checks if slot in slots),
+                        block.fast if has_fast else block.ages,
+                    )
+                )
+        self._battery_polls = self._polls_of("battery_w")
+        self._grid_polls = self._polls_of("grid")
+
+    def _read(self, function: int, start: int, length: int) -> Request:
+        profile = self.spec.profile
+        return self._port.read(self.spec.unit, function, start, length, profile.response_ns, profile.gap_ns)
+
+    def _polls_of(self, name: str) -> tuple[Poll, ...]:
+        wanted = set() if self._assembler is None else set(self._assembler.slots_of(name))
+        return tuple(poll for poll in self.polls if wanted & set(poll.decoder.slots))
+
+    def touch(self, now_ns: int) -> None:
+        """Something was written: what it changes is read again at once."""
+        for poll in self.polls:
+            if poll.block.after_write:
+                poll.due_ns = min(poll.due_ns, now_ns)
+                poll.touched = True
+
+    # --- how a transaction ended --------------------------------------------------------------------------------------
+    def ended(self, job: Poll | Ask, outcome: Outcome, out: list[BusEffect]) -> None:
+        """A poll or a question has its answer, or will never have one. Retries after garble are the bus' affair."""
+        if outcome.fate is Fate.DATA or outcome.fate is Fate.EXCEPTION:
+            self.heard()
+        if isinstance(job, Ask):
+            if job is self.ask:
+                self._ask_ended(job, outcome, out)
+        elif job not in self.polls:
+            return  # of before the identification that has begun since
+        elif outcome.fate is Fate.DATA:
+            self._poll_data(job, outcome, out)
+        elif outcome.fate is Fate.EXCEPTION:
+            self._poll_refused(job, outcome, outcome.at_ns, out)
+        else:
+            self.missed(outcome.at_ns, out)
+            if self.polls and job.emits:
+                self._emit(outcome.at_ns, out)
+
+    def heard(self) -> None:
+        """A valid answer came, be it a refusal."""
+        self._misses = 0
+
+    def missed(self, now_ns: int, out: list[BusEffect]) -> None:
+        """No valid answer came; the third in a row makes the device silent."""
+        self._misses += 1
+        if self._misses >= MISSES:
+            self._silent(now_ns, out)
+
+    def _silent(self, now_ns: int, out: list[BusEffect]) -> None:
+        probe_ns = max(PROBE_MIN_NS, self._backoff_ns // 8)  # a dead device takes an eighth of the bus at most
+        self._begin(now_ns + self._backoff_ns, probe_ns)
+        self._backoff_ns = min(2 * self._backoff_ns, BACKOFF_MAX_NS)
+        self._status(
+            Presence.SILENT,
+            f"unit {self.spec.unit} does not answer; check its power, wiring, unit number and baud rate",
+            now_ns,
+            out,
+        )
+
+    def _ask_ended(self, ask: Ask, outcome: Outcome, out: list[BusEffect]) -> None:
+        if outcome.fate is Fate.DATA or outcome.fate is Fate.EXCEPTION:
+            reply: identify.Reply = outcome.data if outcome.fate is Fate.DATA else outcome.code
+            if self.presence is Presence.SILENT:
+                self._status(Presence.IDENTIFYING, f"unit {self.spec.unit} answers again", outcome.at_ns, out)
+            self._next_step(reply, outcome.at_ns, out)
+            return
+        ask.tries += 1
+        if self.presence is Presence.SILENT or ask.tries >= MISSES:
+            self._silent(outcome.at_ns, out)
+        else:
+            ask.due_ns = outcome.at_ns
+
+    def _poll_data(self, poll: Poll, outcome: Outcome, out: list[BusEffect]) -> None:
+        at_ns = outcome.at_ns
+        values = self._values
+        poll.decoder.decode(outcome.data, 2, values)
+        poll.at_ns = at_ns
+        poll.strikes = 0
+        for slot, raw in poll.checks:
+            if values[slot] != raw:
+                self._changed(at_ns, out)
+                return
+        if poll.touched:
+            poll.touched = False
+            self._emit(at_ns, out)
+        elif poll.emits:
+            for other in self.polls:
+                if other.emits and other.due_ns <= at_ns and not other.dropped:
+                    return  # the rest of this round is on its way
+            self._emit(at_ns, out)
+
+    def _poll_refused(self, poll: Poll, outcome: Outcome, now_ns: int, out: list[BusEffect]) -> None:
+        poll.strikes += 1
+        self._clear(poll)
+        if poll.strikes >= STRIKES:
+            poll.dropped = True
+            why = EXCEPTIONS.get(outcome.code, f"exception {outcome.code}")
+            self._status(
+                self.presence, f"{self._detail}; it refuses register {poll.request.address}: {why}", now_ns, out
+            )
+
+    def _changed(self, at_ns: int, out: list[BusEffect]) -> None:
+        """A scale factor or rating is not what it was: nothing is known until the device was identified anew."""
+        self._values = [None] * len(self._values)
+        self._emit(at_ns, out)
+        self._begin(at_ns, self.spec.profile.response_ns)
+        self._status(Presence.IDENTIFYING, "a scale factor or rating changed; reading it all anew", at_ns, out)
+
+    def _clear(self, poll: Poll) -> None:
+        for slot in poll.decoder.slots:
+            self._values[slot] = None
+
+    def _emit(self, now_ns: int, out: list[BusEffect]) -> None:
+        oldest = now_ns
+        for poll in self.polls:
+            if poll.dropped:
+                continue
+            if now_ns - poll.at_ns > poll.block.stale_ns:
+                self._clear(poll)
+            if poll.block.ages:
+                if not poll.at_ns and not poll.strikes:
+                    return  # not all of it was read yet
+                oldest = min(oldest, poll.at_ns or now_ns)
+        if self._assembler is not None:
+            battery, grid = _age(self._battery_polls), _age(self._grid_polls)
+            out.append(Emit(self._assembler.reading(self._values, oldest, battery, grid)))
+
+    def _status(self, presence: Presence, detail: str, at_ns: int, out: list[BusEffect]) -> None:
+        if presence is self.presence and detail == self._detail:
+            return
+        self.presence, self._detail = presence, detail
+        bound = self.binding if presence in (Presence.OK, Presence.MISMATCH) else None
+        out.append(
+            Emit(
+                DeviceStatus(
+                    device=self.spec.name,
+                    role=self.spec.role,
+                    presence=presence,
+                    at_ns=at_ns,
+                    detail=detail,
+                    identity=self._identity,
+                    capability=None if bound is None else bound.capability,
+                    binding=bound if presence is Presence.OK else None,
+                )
+            )
+        )
+
+
+class _Layout:
+    """Slots for every raw value of a binding, and what each block has to read."""
+
+    def __init__(self, binding: Binding) -> None:
+        self.count = 0
+        self.slots: dict[int, tuple[int, ...]] = {}
+        self.checks: list[tuple[int, int]] = []
+        self._items: dict[str, list[tuple[Span, BoundPart, tuple[int, tuple[int, int] | None]]]] = {}
+        for n, point in enumerate(binding.points):
+            self.slots[n] = tuple(range(self.count, self.count + len(point.parts)))
+            valid = point.valid if len(point.parts) == 1 else None
+            for part in point.parts:
+                self._add(point.block, part, valid)
+        regions = {(block, part[0].region) for block, items in self._items.items() for part in items}
+        for check in binding.checks:
+            if (check.block, check.place.region) in regions:  # never a read of its own
+                self.checks.append((self.count, check.raw))
+                self._add(check.block, BoundPart(check.place, Scale(), (), 0), None)
+
+    def _add(self, block: str, part: BoundPart, valid: tuple[int, int] | None) -> None:
+        self._items.setdefault(block, []).append((part.place.span(), part, (self.count, valid)))
+        self.count += 1
+
+    def items(self, block: str) -> list[tuple[Span, BoundPart, tuple[int, tuple[int, int] | None]]]:
+        """What a block reads, with slot and valid range."""
+        return self._items.get(block, [])
+
+
+def _field(part: BoundPart, offset: int, home: tuple[int, tuple[int, int] | None]) -> Field:
+    slot, valid = home
+    place = part.place
+    lo, hi = valid if valid is not None else (None, None)
+    length = place.length if place.kind in BIT_TYPES else max(1, place.length)
+    return Field(slot, offset, place.kind, length, place.order, part.scale, part.sentinels, part.mask, lo, hi)
+
+
+def _age(polls: tuple[Poll, ...]) -> int:
+    return min((poll.at_ns for poll in polls), default=0)
+
+
+def _name(identity: Identity) -> str:
+    words = f"{identity.maker} {identity.model}".strip() or "a device without a name"
+    return f"{words}, serial {identity.serial}" if identity.serial else words
+
+
+def _difference(pinned: Identity, found: Identity) -> str | None:
+    """The first word of the pin that is another one now; empty words and the version are not compared."""
+
+    def pairs() -> Iterator[tuple[str, str, str]]:
+        for word in ("maker", "model", "serial"):
+            yield word, getattr(pinned, word), getattr(found, word)
+
+    return next((word for word, wanted, seen in pairs() if wanted and wanted != seen), None)

@@ -1,0 +1,178 @@
+"""The real lines: a serial port or pty, a TCP connection. Bytes and naps only; what they mean is the port's affair.
+
+Every method raises OSError and nothing else. A read naps once until the reply should be complete, then waits in
+select: waking for every byte would cost a hundred times the CPU at 9600 baud.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import select
+import socket
+import termios
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+import serial
+
+NAP_EARLY_NS = 150_000  # what a sleep oversleeps on a quiet Linux
+CONNECT_S = 3.0
+CHUNK = 4096
+
+Clock = Callable[[], int]
+Sleep = Callable[[float], None]
+
+
+class Line(Protocol):
+    """What a bus thread owns."""
+
+    def open(self) -> None:
+        """Open, exclusively. OSError says why not."""
+
+    def write(self, data: bytes) -> None:
+        """Hand over all of `data`."""
+
+    def read_until(self, length: int, predicted_end_ns: int, deadline_ns: int) -> tuple[bytes, int]:
+        """At least `length` bytes, or what came until the deadline, and when the last of it was read (monotonic ns)."""
+
+    def drain(self) -> None:
+        """Throw away what was received and not read."""
+
+    def close(self) -> None:
+        """Close; harmless when closed."""
+
+
+class SerialLine:
+    """An RS-485 adapter or a pty, owned alone: flock against other agents, TIOCEXCL against everyone else."""
+
+    def __init__(
+        self,
+        port: str,
+        baud: int = 19200,
+        parity: str = "N",
+        stop_bits: int = 1,
+        clock: Clock = time.monotonic_ns,
+        sleep: Sleep = time.sleep,
+    ) -> None:
+        self._port, self._baud, self._parity, self._stop_bits = port, baud, parity, stop_bits
+        self._clock, self._sleep = clock, sleep
+        self._serial: serial.Serial | None = None
+        self._fd = -1
+
+    def open(self) -> None:
+        """Open, exclusively. OSError says why not."""
+        self.close()
+        try:
+            handle = serial.Serial(
+                self._port, self._baud, 8, self._parity, self._stop_bits, timeout=0, write_timeout=1, exclusive=True
+            )
+            fcntl.ioctl(handle.fileno(), termios.TIOCEXCL)
+        except (ValueError, termios.error) as error:
+            raise OSError(f"{self._port} does not take {self._baud} baud, parity {self._parity}: {error}") from error
+        self._serial, self._fd = handle, handle.fileno()
+
+    def write(self, data: bytes) -> None:
+        """Hand over all of `data`."""
+        _write_all(self._fd, data)
+
+    def read_until(self, length: int, predicted_end_ns: int, deadline_ns: int) -> tuple[bytes, int]:
+        """See Line. An exception reply (5 bytes) ends it early, and the echo of a longer request does not."""
+        nap_ns = predicted_end_ns - NAP_EARLY_NS - self._clock()
+        if nap_ns > 0:
+            self._sleep(nap_ns / 1e9)
+        return _collect(self._fd, length, deadline_ns, self._clock, _rtu_refusal)
+
+    def drain(self) -> None:
+        """Throw away what was received and not read."""
+        try:
+            termios.tcflush(self._fd, termios.TCIFLUSH)
+        except termios.error as error:
+            raise OSError(*error.args) from error
+
+    def close(self) -> None:
+        """Close; harmless when closed."""
+        handle, self._serial, self._fd = self._serial, None, -1
+        if handle is not None:
+            handle.close()
+
+
+class TcpLine:
+    """One Modbus TCP connection."""
+
+    def __init__(self, host: str, port: int = 502, clock: Clock = time.monotonic_ns) -> None:
+        self._address = (host, port)
+        self._clock = clock
+        self._socket: socket.socket | None = None
+        self._fd = -1
+
+    def open(self) -> None:
+        """Connect. OSError says why not."""
+        self.close()
+        connection = socket.create_connection(self._address, CONNECT_S)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.setblocking(False)
+        self._socket, self._fd = connection, connection.fileno()
+
+    def write(self, data: bytes) -> None:
+        """Hand over all of `data`."""
+        _write_all(self._fd, data)
+
+    def read_until(self, length: int, predicted_end_ns: int, deadline_ns: int) -> tuple[bytes, int]:
+        """See Line. Nothing is predicted on TCP; a shorter frame (an exception) ends it early."""
+        return _collect(self._fd, length, deadline_ns, self._clock, _tcp_frame)
+
+    def drain(self) -> None:
+        """Throw away what was received and not read."""
+        while select.select([self._fd], [], [], 0)[0]:
+            if not os.read(self._fd, CHUNK):
+                raise ConnectionResetError("the other end closed the connection")
+
+    def close(self) -> None:
+        """Close; harmless when closed."""
+        connection, self._socket, self._fd = self._socket, None, -1
+        if connection is not None:
+            connection.close()
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    if fd < 0:
+        raise OSError("the line is not open")
+    while data:
+        try:
+            data = data[os.write(fd, data) :]
+        except BlockingIOError:
+            if not select.select([], [fd], [], 1.0)[1]:
+                raise TimeoutError("the line takes no bytes") from None
+
+
+def _collect(fd: int, length: int, deadline_ns: int, clock: Clock, short: Callable[[bytes], int]) -> tuple[bytes, int]:
+    """Read until `length` bytes, a shorter whole frame as `short` knows it, or the deadline."""
+    if fd < 0:
+        raise OSError("the line is not open")
+    buffer = b""
+    at_ns = clock()
+    while len(buffer) < (short(buffer) or length):
+        left_ns = deadline_ns - clock()
+        if left_ns <= 0 or not select.select([fd], [], [], left_ns / 1e9)[0]:
+            break
+        try:
+            chunk = os.read(fd, CHUNK)
+        except BlockingIOError:
+            continue
+        if not chunk:
+            raise ConnectionResetError("the other end closed the line")
+        buffer += chunk
+        at_ns = clock()
+    return buffer, at_ns
+
+
+def _rtu_refusal(buffer: bytes) -> int:
+    """5 when the buffer begins like an exception reply."""
+    return 5 if len(buffer) > 1 and buffer[1] & 0x80 else 0
+
+
+def _tcp_frame(buffer: bytes) -> int:
+    """The length of the frame that the buffer begins with, once it is known."""
+    return 6 + int.from_bytes(buffer[4:6], "big") if len(buffer) >= 6 else 0

@@ -1,0 +1,518 @@
+"""Device families as data: the frozen form of profiles/*.toml, and the checks that a file must pass.
+
+Every complaint is a ProfileError that names file, key and reason. Refused are: a setpoint without release, a write
+without bounds, overlapping points, a scale too coarse for the setpoint, unknown names, and anything pydantic refuses.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from drivers import sunspec
+from drivers.codec import BIT_TYPES, RawType, WordOrder, words_of
+from drivers.profile_schema import (
+    ControlEdge,
+    PartEdge,
+    PointEdge,
+    ProfileEdge,
+    TextEdge,
+    WriteEdge,
+    WriteGroupEdge,
+)
+from drivers.readings import DeviceRole
+
+PROFILES = Path(__file__).parent / "profiles"
+MS = 1_000_000
+
+POINTS: dict[DeviceRole, frozenset[str]] = {
+    DeviceRole.BATTERY: frozenset(
+        [
+            "soc_permille",
+            "soh_permille",
+            "pack_mv",
+            "pack_ma",
+            "cell_max_mv",
+            "cell_min_mv",
+            "temp_max_dc",
+            "temp_min_dc",
+            "ccl_ma",
+            "dcl_ma",
+            "charge_enabled",
+            "discharge_enabled",
+            "alarms",
+            "capacity_mah",
+        ]
+    ),
+    DeviceRole.INVERTER: frozenset(
+        ["battery_w", "pv_w", "ac_w", "grid", "frequency_mhz", "soc_permille", "floor_permille", "status", "alarms"]
+    ),
+    DeviceRole.METER: frozenset(
+        [
+            "grid_w",
+            "frequency_mhz",
+            "import_wh",
+            "export_wh",
+            "l1_w",
+            "l2_w",
+            "l3_w",
+            "l1_mv",
+            "l2_mv",
+            "l3_mv",
+            "l1_ma",
+            "l2_ma",
+            "l3_ma",
+        ]
+    ),
+}
+GRID_WORDS = frozenset({"connected", "islanded"})
+
+
+class ProfileError(ValueError):
+    """A profile that must not be used."""
+
+    def __init__(self, file: str, key: str, reason: str) -> None:
+        super().__init__(f"{file}: {key}: {reason}")
+        self.file, self.key, self.reason = file, key, reason
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One register value: raw * scale + offset, times sign; scaled by a rating / 100 where `of` names one."""
+
+    at: int | str  # register, or point of `model`
+    model: int | None
+    instance: int | None
+    match: tuple[str, tuple[int, ...]] | None  # every instance whose point has one of these values
+    kind: RawType | None  # None = as the model table says
+    length: int  # registers, or bits of a coil read
+    function: int
+    order: WordOrder
+    scale: Fraction
+    offset: int
+    mask: int
+    sentinels: tuple[int, ...]
+    of: str
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A named value of the reading: the sum of its parts."""
+
+    name: str
+    block: str
+    parts: tuple[Part, ...]
+    valid: tuple[int, int] | None
+    words: tuple[tuple[int, str], ...]  # value -> word
+    bits: tuple[tuple[int, str], ...]  # bit -> alarm id
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Points that are read together. Only blocks with `ages` count for the age of the reading.
+
+    `read` (function, start, length): a range that the device wants to be asked for as a whole.
+    """
+
+    name: str
+    every_ns: int
+    fast: bool
+    ages: bool
+    after_write: bool
+    stale_ns: int
+    read: tuple[int, int, int] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """One value of a write. `value` is a literal in the register's unit, or a symbol; bounds are in that unit too."""
+
+    at: int | str
+    value: int | str
+    kind: RawType | None
+    order: WordOrder
+    scale: Fraction  # register's unit per raw step
+    of: str
+    low: int | None
+    high: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class PutGroup:
+    """Values of neighbouring registers that go out in one request."""
+
+    model: int | None
+    function: int
+    puts: tuple[Put, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reversion:
+    """What the device does when we fall silent. Seconds."""
+
+    kind: str
+    verified: bool
+    default_s: int
+    min_s: int
+    max_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """One way to command the device; the first whose models are all there is used."""
+
+    id: str
+    models: tuple[int, ...]
+    unit: str
+    control_point: str
+    max_step: int
+    active_mode: int
+    min_refresh_s: int
+    read_back: bool
+    settle_ns: int
+    wearing: tuple[str, ...]
+    pv_curtailment: bool
+    reversion: Reversion
+    rated_charge: tuple[Part, ...]
+    rated_discharge: tuple[Part, ...]
+    state: tuple[tuple[str, Part], ...]
+    power: tuple[PutGroup, ...]
+    clear: tuple[PutGroup, ...]
+    stop: tuple[PutGroup, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """One word of the identity: fixed, or read."""
+
+    fixed: str | None
+    at: int
+    kind: RawType
+    length: int
+    function: int
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """One device family."""
+
+    id: str
+    title: str
+    role: DeviceRole
+    links: tuple[str, ...]
+    baud: int
+    function: int
+    max_registers: int
+    max_bits: int
+    response_ns: int
+    gap_ns: int
+    sunspec: bool
+    bases: tuple[int, ...]
+    texts: tuple[Text, ...]  # maker, model, version, serial
+    expect_maker: str
+    refresh_s: int
+    stale_s: int
+    soc_quantum_permille: int
+    blocks: tuple[Block, ...]
+    points: tuple[Point, ...]
+    floor: PutGroup | None
+    controls: tuple[Control, ...]
+
+
+@cache
+def load(profile_id: str) -> Profile:
+    """A shipped profile by its id. ProfileError if there is none or it is wrong."""
+    path = PROFILES / f"{profile_id}.toml"
+    if not path.is_file():
+        known = ", ".join(sorted(p.stem for p in PROFILES.glob("*.toml")))
+        raise ProfileError(path.name, "profile", f"there is no such profile; known are {known}")
+    return parse(path.read_text("utf-8"), path.name)
+
+
+def parse(text: str, file: str) -> Profile:
+    """A profile from its TOML text; `file` is the name for complaints."""
+    try:
+        edge = ProfileEdge.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise ProfileError(file, "toml", str(error)) from error
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise ProfileError(file, _key(first["loc"]), f"{first['msg']} (found {first['input']!r:.80})") from error
+    return _Reader(edge, file).profile()
+
+
+def _key(loc: tuple[int | str, ...]) -> str:
+    text = ""
+    for step in loc:
+        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else str(step)
+    return text
+
+
+class _Reader:
+    """Turns the edge into the frozen form, complaining by key."""
+
+    def __init__(self, edge: ProfileEdge, file: str) -> None:
+        self._edge, self._file = edge, file
+        self._sunspec = edge.identify.kind == "sunspec"
+
+    def profile(self) -> Profile:
+        edge, line = self._edge, self._edge.line
+        role = DeviceRole(edge.role)
+        controls = tuple(self._control(f"control[{n}]", c) for n, c in enumerate(edge.control))
+        floor = None
+        if edge.floor is not None:
+            floor = self._group("floor", WriteGroupEdge(model=edge.floor.model, write=[edge.floor.write]))
+        points = tuple(self._point(f"point[{n}]", p, role) for n, p in enumerate(edge.point))
+        self._check_twice(points)
+        self._check_overlaps(points)
+        if (controls or floor) and role is not DeviceRole.INVERTER:
+            self._fail("control", f"a {edge.role} is never written to; only an inverter has control or floor")
+        if edge.timing.stale_s < edge.timing.refresh_s:
+            self._fail("timing.stale_s", f"{edge.timing.stale_s} s is shorter than refresh_s {edge.timing.refresh_s} s")
+        return Profile(
+            id=edge.id,
+            title=edge.title,
+            role=role,
+            links=tuple(line.links),
+            baud=line.baud,
+            function=line.function,
+            max_registers=line.max_registers,
+            max_bits=line.max_bits,
+            response_ns=line.response_ms * MS,
+            gap_ns=line.gap_ms * MS,
+            sunspec=self._sunspec,
+            bases=self._bases(),
+            texts=self._texts(),
+            expect_maker=edge.identify.expect_maker,
+            refresh_s=edge.timing.refresh_s,
+            stale_s=edge.timing.stale_s,
+            soc_quantum_permille=edge.battery.soc_quantum_permille,
+            blocks=self._blocks(),
+            points=points,
+            floor=floor,
+            controls=controls,
+        )
+
+    def _fail(self, key: str, reason: str) -> None:
+        raise ProfileError(self._file, key, reason)
+
+    def _bases(self) -> tuple[int, ...]:
+        if self._sunspec and not self._edge.identify.bases:
+            self._fail("identify.bases", "say where the SunSpec marker may be, e.g. [40000, 0, 50000]")
+        return tuple(self._edge.identify.bases)
+
+    def _texts(self) -> tuple[Text, ...]:
+        text = self._edge.identify.text
+        if self._sunspec:
+            if text is not None:
+                self._fail("identify.text", "a SunSpec device says who it is in model 1; leave this out")
+            return ()
+        if text is None:
+            self._fail("identify.text", "say where maker, model, version and serial are read")
+            raise AssertionError
+        return tuple(self._text(n, getattr(text, n)) for n in ("maker", "model", "version", "serial"))
+
+    def _text(self, name: str, edge: TextEdge) -> Text:
+        key = f"identify.text.{name}"
+        if (edge.text is None) == (edge.at is None):
+            self._fail(key, 'needs either text = "..." or at = register')
+        length = edge.count or words_of(edge.type)
+        if edge.at is not None and length == 0:
+            self._fail(key, "a string needs count = registers")
+        return Text(edge.text, edge.at or 0, edge.type, length, edge.function or self._edge.line.function)
+
+    def _blocks(self) -> tuple[Block, ...]:
+        if not any(block.ages for block in self._edge.blocks.values()):
+            self._fail("blocks", "no block has ages = true, so nothing would tell how old a reading is")
+        stale_ms = self._edge.timing.stale_s * 1000
+        return tuple(
+            Block(
+                name,
+                block.every_ms * MS,
+                block.priority == "fast",
+                block.ages,
+                block.after_write,
+                (block.stale_ms or max(stale_ms, 3 * block.every_ms)) * MS,
+                None if block.read is None else (block.read.function, block.read.at, block.read.count),
+            )
+            for name, block in self._edge.blocks.items()
+        )
+
+    def _point(self, key: str, edge: PointEdge, role: DeviceRole) -> Point:
+        key = f"{key} ({edge.name})"
+        if edge.name not in POINTS[role]:
+            self._fail(f"{key}.name", f"a {role} has no {edge.name}; known are {', '.join(sorted(POINTS[role]))}")
+        if edge.block not in self._edge.blocks:
+            self._fail(f"{key}.block", f'there is no block "{edge.block}"; known are {", ".join(self._edge.blocks)}')
+        if (edge.at is None) == (not edge.parts):
+            self._fail(key, "needs either at = ... or parts = [...]")
+        if edge.name == "grid" and (not edge.map or not set(edge.map.values()) <= GRID_WORDS):
+            self._fail(f"{key}.map", "the grid state needs a map to connected and islanded; any other value is unknown")
+        if edge.name == "alarms" and not edge.bits:
+            self._fail(f"{key}.bits", "alarms need a map of bits to alarm ids")
+        parts = edge.parts or [PartEdge.model_validate(edge.model_dump(include=set(PartEdge.model_fields)))]
+        return Point(
+            edge.name,
+            edge.block,
+            tuple(self._part(f"{key}.parts[{n}]" if edge.parts else key, p) for n, p in enumerate(parts)),
+            edge.valid,
+            self._numbers(f"{key}.map", edge.map),
+            self._numbers(f"{key}.bits", edge.bits),
+        )
+
+    def _numbers(self, key: str, table: dict[str, str]) -> tuple[tuple[int, str], ...]:
+        for name in table:
+            if not name.isdecimal():
+                self._fail(key, f'"{name}" is not a number')
+        return tuple(sorted((int(name), word) for name, word in table.items()))
+
+    def _part(self, key: str, edge: PartEdge) -> Part:
+        function = edge.function or self._edge.line.function
+        length = edge.count
+        if self._sunspec:
+            if isinstance(edge.at, int) or edge.model is None:
+                self._fail(key, 'a SunSpec value is model = N and at = "PointName"; addresses come from the chain')
+            self._table_point(key, edge.model, str(edge.at), edge.instance or (1 if edge.match else None))
+            if edge.match is not None:
+                self._table_point(f"{key}.match", edge.model, edge.match.at, 1)
+        else:
+            if isinstance(edge.at, str) or edge.type is None:
+                self._fail(key, "needs at = register and type = ...")
+                raise AssertionError
+            if (edge.type in BIT_TYPES) != (function in (1, 2)):
+                self._fail(f"{key}.type", f"{edge.type.value} cannot be read with function {function}")
+            length = 1 if edge.type is RawType.BIT else edge.count or words_of(edge.type)
+            if length == 0:
+                self._fail(f"{key}.count", f"{edge.type.value} needs a count")
+        return Part(
+            edge.at,
+            edge.model,
+            edge.instance,
+            None if edge.match is None else (edge.match.at, tuple(edge.match.values)),
+            edge.type,
+            length,
+            function,
+            edge.order or self._edge.line.word_order,
+            Fraction(edge.scale) * edge.sign,
+            edge.offset,
+            edge.mask,
+            tuple(edge.sentinels),
+            edge.of,
+        )
+
+    def _table_point(self, key: str, model: int | None, name: str, instance: int | None) -> sunspec.ModelPoint:
+        try:
+            table = sunspec.model(model or 0)
+        except KeyError as error:
+            raise ProfileError(self._file, f"{key}.model", str(error.args[0])) from error
+        point = table.find(name, instance)
+        if point is None:
+            raise ProfileError(self._file, f"{key}.at", f'model {model} has no point "{name}"')
+        return point
+
+    def _check_twice(self, points: tuple[Point, ...]) -> None:
+        """Only a SunSpec profile may name several homes of a point: the chain decides. Alarms may be in many places."""
+        names = [point.name for point in points if point.name != "alarms"]
+        for name in dict.fromkeys(names):
+            if not self._sunspec and names.count(name) > 1:
+                self._fail(f"point {name}", "is there twice")
+
+    def _check_overlaps(self, points: tuple[Point, ...]) -> None:
+        spans: list[tuple[int, int, int, Part, str]] = []
+        for point in points:
+            for part in point.parts:
+                if isinstance(part.at, int):
+                    spans.append((part.function, part.at, part.at + part.length, part, point.name))
+        spans.sort(key=lambda s: s[:3])
+        for a, b in pairwise(spans):
+            shared = a[1:3] == b[1:3] and a[3].kind is b[3].kind and a[3].mask and b[3].mask
+            if a[0] == b[0] and b[1] < a[2] and not shared:
+                self._fail(f"point {b[4]}.at", f"register {b[1]} is already part of point {a[4]} ({a[1]}..{a[2] - 1})")
+
+    def _control(self, key: str, edge: ControlEdge) -> Control:
+        key = f"{key} ({edge.id})"
+        if edge.power and not edge.clear:
+            self._fail(f"{key}.clear", "a setpoint without a release is refused: say how control is handed back")
+        if not edge.power:
+            self._fail(f"{key}.power", "a control without power writes controls nothing")
+        rev = edge.reversion
+        if not rev.min_s <= rev.default_s <= rev.max_s:
+            self._fail(f"{key}.reversion.default_s", f"{rev.default_s} s is outside {rev.min_s}..{rev.max_s} s")
+        if rev.kind == "device_s" and not self._writes_symbol(edge.power, "reversion"):
+            self._fail(f"{key}.power", "the reversion time must be written with every setpoint")
+        power = self._groups(f"{key}.power", edge.power, edge)
+        return Control(
+            edge.id,
+            tuple(edge.models),
+            edge.unit,
+            edge.control_point,
+            edge.max_step,
+            edge.active_mode,
+            edge.min_refresh_s,
+            edge.read_back,
+            edge.settle_ms * MS,
+            tuple(edge.wearing),
+            edge.pv_curtailment,
+            Reversion(rev.kind, rev.verified, rev.default_s, rev.min_s, rev.max_s),
+            tuple(self._part(f"{key}.rated.charge[{n}]", p) for n, p in enumerate(edge.rated.charge)),
+            tuple(self._part(f"{key}.rated.discharge[{n}]", p) for n, p in enumerate(edge.rated.discharge)),
+            tuple((name, self._part(f"{key}.state.{name}", p)) for name, p in edge.state.items()),
+            power,
+            self._groups(f"{key}.clear", edge.clear, edge),
+            self._groups(f"{key}.stop", edge.stop, edge) or power,
+        )
+
+    @staticmethod
+    def _writes_symbol(groups: list[WriteGroupEdge], symbol: str) -> bool:
+        return any(write.value == symbol for group in groups for write in group.write)
+
+    def _groups(self, key: str, groups: list[WriteGroupEdge], control: ControlEdge) -> tuple[PutGroup, ...]:
+        for n, group in enumerate(groups):
+            for m, write in enumerate(group.write):
+                self._check_step(f"{key}[{n}].write[{m}].scale", write, control)
+        return tuple(self._group(f"{key}[{n}]", group) for n, group in enumerate(groups))
+
+    def _check_step(self, key: str, write: WriteEdge, control: ControlEdge) -> None:
+        if write.value not in ("setpoint", "-setpoint") or self._sunspec:
+            return  # SunSpec scale factors are known when the device is read, and checked then
+        if abs(Fraction(write.scale)) > control.max_step:
+            unit = "W" if control.unit == "w" else "%"
+            self._fail(
+                key, f"steps of {write.scale} {unit} lose the setpoint's resolution of {control.max_step} {unit}"
+            )
+
+    def _group(self, key: str, group: WriteGroupEdge) -> PutGroup:
+        end: int | None = None
+        puts = []
+        for n, write in enumerate(group.write):
+            put, begin, size = self._put(f"{key}.write[{n}]", write, group.model)
+            if end is not None and begin != end:
+                self._fail(f"{key}.write[{n}].at", "the values of one write must be neighbours; make two writes of it")
+            end = begin + size
+            puts.append(put)
+        if group.function == 6 and (len(puts) != 1 or size != 1):
+            self._fail(f"{key}.function", "function 6 writes one register only")
+        return PutGroup(group.model, group.function, tuple(puts))
+
+    def _put(self, key: str, edge: WriteEdge, model: int | None) -> tuple[Put, int, int]:
+        if isinstance(edge.value, str) and (edge.min is None or edge.max is None or edge.min > edge.max):
+            self._fail(key, f"{edge.value} is written without bounds; give min and max in the register's unit")
+        if self._sunspec:
+            if isinstance(edge.at, int) or model is None:
+                self._fail(key, 'a SunSpec write is model = N and at = "PointName"; addresses come from the chain')
+            point = self._table_point(key, model, str(edge.at), None)
+            begin, size = point.offset, point.words
+        else:
+            if isinstance(edge.at, str) or edge.type is None:
+                self._fail(key, "needs at = register and type = ...")
+                raise AssertionError
+            begin, size = edge.at, words_of(edge.type)
+        order = edge.order or self._edge.line.word_order
+        put = Put(edge.at, edge.value, edge.type, order, Fraction(edge.scale), edge.of, edge.min, edge.max)
+        return put, begin, size

@@ -1,0 +1,280 @@
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from agent import mail
+from agent.core.durable import Durable
+from agent.core.inputs import CommitFailed, Committed
+from agent.runtime.part import Log, Now, Start, Stop, Stopped, Wake, WakeAt
+from agent.store import vault
+from agent.store.database import Change
+from agent.store.store import Store
+from tests.store.home import CLOCK, S, at, config, durable, posted, request, rows, started
+
+
+def batch(number: int) -> mail.AppendBatch:
+    return mail.AppendBatch(bytes([number % 256]) * 50, CLOCK, number * 1000, 60)
+
+
+def test_a_commit_is_answered_after_it_is_on_disk_and_its_rows_follow(tmp_path: Path) -> None:
+    store = started(tmp_path)
+    effects = list(store.handle(request(7), at(1)))
+    assert posted(effects, Committed) == [Committed(7)]
+    (row,) = rows(effects)
+    assert (row.seq, row.kind, row.boot, row.clock) == (1, "ack", CLOCK.boot, "synced")
+    assert json.loads(row.payload)["command_id"] == f"{7:032x}"
+    shutil.copytree(tmp_path, tmp_path / "image")  # what a crash at this moment leaves
+    assert Store(config(tmp_path / "image")).load() == durable(7)
+
+
+def test_sequence_numbers_go_on_over_a_clean_stop_a_crash_and_receipts(tmp_path: Path) -> None:
+    store = started(tmp_path)
+    seen = [row.seq for n in range(3) for row in rows(store.handle(batch(n), at(n)))]
+    store.handle(mail.Receipted(3, ()), at(4))
+    list(store.handle(Stop(), at(5)))
+    store = started(tmp_path)
+    seen += [row.seq for n in range(3) for row in rows(store.handle(batch(n), at(n)))]
+    store._vault.abandon(damaged=False)  # as kill -9 leaves it: nothing flushed, nothing folded in
+    store = started(tmp_path)
+    seen += [row.seq for n in range(3) for row in rows(store.handle(batch(n), at(n)))]
+    assert seen == list(range(1, 10))
+
+
+def test_an_unchanged_durable_is_not_written_again(tmp_path: Path) -> None:
+    store = started(tmp_path)
+    list(store.handle(request(1), at(1)))
+    changes: list[Change] = []
+    assert store._vault._db is not None
+    original = store._vault._db.commit
+
+    def watched(change: Change) -> None:
+        changes.append(change)
+        original(change)
+
+    store._vault._db.commit = watched  # type: ignore[method-assign]  # counts commits
+    list(store.handle(mail.CommitRequest(2, durable(1), (), CLOCK, 0), at(2)))
+    list(store.handle(request(3), at(3)))
+    assert [change.durable is None for change in changes] == [True, False]
+
+
+def test_backlog_leaves_out_what_was_receipted_and_tells_the_highest(tmp_path: Path) -> None:
+    store = started(tmp_path)
+    for n in range(10):
+        list(store.handle(batch(n), at(n)))
+    list(store.handle(mail.Receipted(3, (5, 8)), at(11)))
+    (backlog,) = posted(store.handle(mail.LoadBacklog(0, 4), at(12)), mail.Backlog)
+    assert ([row.seq for row in backlog.rows], backlog.last) == ([4, 6, 7, 9], 10)
+    (backlog,) = posted(store.handle(mail.LoadBacklog(9, 4), at(12)), mail.Backlog)
+    assert [row.seq for row in backlog.rows] == [10]
+
+
+def test_receipted_rows_are_deleted_in_bulk_with_later_telemetry(tmp_path: Path) -> None:
+    store = started(tmp_path, forget_ns=600 * S)
+    for n in range(5):
+        list(store.handle(batch(n), at(n)))
+    list(store.handle(mail.Receipted(4, ()), at(6)))
+    list(store.handle(batch(6), at(10)))
+    assert store._vault._db is not None
+    assert len(store._vault._db.after(0, 100)) == 6
+    list(store.handle(batch(7), at(601)))
+    assert [row.seq for row in store._vault._db.after(0, 100)] == [5, 6, 7]
+
+
+def test_the_oldest_telemetry_gives_way_and_leaves_a_gap_record_but_acks_stay(tmp_path: Path) -> None:
+    store = started(tmp_path, telemetry_rows=64)
+    list(store.handle(request(1), at(0)))
+    effects = [list(store.handle(batch(n), at(n))) for n in range(65)]
+    events = [row for row in rows(effects[-1]) if row.kind == "event"]
+    assert json.loads(events[0].payload) == {
+        "event": "gap", "reason": "telemetry_limit", "kind": "batch", "first": 2, "last": 2,
+    }  # fmt: skip
+    assert store._vault._db is not None
+    kept = store._vault._db.after(0, 200)
+    assert kept[0].kind == "ack"
+    assert sum(1 for row in kept if row.kind == "batch") == 64
+
+
+def test_a_full_disk_fails_the_commit_says_so_and_recovers(tmp_path: Path) -> None:
+    store = started(tmp_path)
+    list(store.handle(request(1), at(1)))
+    assert store._vault._db is not None
+    pages = store._vault._db._db.execute("PRAGMA page_count").fetchone()[0]
+    store._vault._db._db.execute(f"PRAGMA max_page_count = {pages}")
+    big = mail.AppendBatch(b"x" * 100_000, CLOCK, 0, 60)
+    effects = list(store.handle(big, at(2)))
+    (state,) = posted(effects, mail.DiskState)
+    assert not state.ok
+    assert "full" in state.detail
+    assert rows(effects) == []
+    store._vault._db._db.execute("PRAGMA max_page_count = 1000000")
+    recovered = list(store.handle(Wake(), at(600)))
+    assert store._bad is None
+    assert [s.ok for s in posted(recovered, mail.DiskState)] in ([True], [])
+    assert [row.seq for row in rows(store.handle(batch(3), at(601)))] == [2]
+
+
+class Broken:
+    """A database whose commit fails like a disk does."""
+
+    def __init__(self, real: object, code: int) -> None:
+        self._real, self._code = real, code
+
+    def commit(self, change: object) -> None:
+        error = sqlite3.OperationalError("disk I/O error")
+        error.sqlite_errorcode = self._code
+        raise error
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._real, name)
+
+
+def test_an_io_error_fails_the_commit_and_a_later_write_opens_anew(tmp_path: Path) -> None:
+    store = started(tmp_path)
+    list(store.handle(request(1), at(1)))
+    store._vault._db = Broken(store._vault._db, sqlite3.SQLITE_IOERR)  # type: ignore[assignment]  # a disk that fails
+    effects = list(store.handle(request(2), at(2)))
+    assert posted(effects, CommitFailed)[0].commit_id == 2
+    assert not posted(effects, mail.DiskState)[0].ok
+    assert any(isinstance(e, WakeAt) for e in effects)
+    effects = list(store.handle(Wake(), at(10)))
+    assert posted(effects, mail.DiskState)[0].ok
+    assert [row.seq for row in rows(store.handle(request(3), at(11)))] == [2]
+
+
+def test_what_a_failed_commit_left_in_the_file_is_never_seen(tmp_path: Path) -> None:
+    store = started(tmp_path)
+    list(store.handle(request(1), at(1)))
+    database = store._vault._db
+    assert database is not None
+    real = database.commit
+
+    def late_error(change: object) -> None:
+        real(change)  # type: ignore[arg-type]
+        error = sqlite3.OperationalError("disk I/O error")
+        error.sqlite_errorcode = sqlite3.SQLITE_IOERR_FSYNC
+        raise error
+
+    database.commit = late_error  # type: ignore[method-assign]
+    assert posted(store.handle(request(2), at(2)), CommitFailed)
+    list(store.handle(Wake(), at(10)))
+    (backlog,) = posted(store.handle(mail.LoadBacklog(0, 16), at(11)), mail.Backlog)
+    assert [row.seq for row in backlog.rows] == [1]
+    assert [row.seq for row in rows(store.handle(request(3), at(12)))] == [2]
+
+
+def test_a_read_only_directory_is_a_sentence_and_the_second_copy_serves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = started(tmp_path)
+    list(store.handle(request(1), at(1)))
+    list(store.handle(Wake(), at(2)))  # the floor follows
+    list(store.handle(Stop(), at(3)))
+
+    def refuse(path: Path) -> None:
+        error = sqlite3.OperationalError("attempt to write a readonly database")
+        error.sqlite_errorcode = sqlite3.SQLITE_READONLY
+        raise error
+
+    monkeypatch.setattr(vault, "Database", refuse)
+    store = Store(config(tmp_path))
+    assert store.load().windows == durable(1).windows
+    effects = list(store.handle(Start(), at(0)))
+    assert "read-only" in posted(effects, mail.DiskState)[0].detail
+    asked = list(store.handle(mail.LoadBacklog(0, 16), at(1)))
+    assert posted(asked, mail.Backlog) == []
+    monkeypatch.undo()
+    effects = list(store.handle(Wake(), at(100)))
+    assert posted(effects, mail.DiskState)[0].ok
+    assert [row.seq for row in posted(effects, mail.Backlog)[0].rows] == [1]
+    assert [row.seq for row in rows(store.handle(batch(1), at(101)))] == [2]
+
+
+@pytest.mark.parametrize("damage", ["header", "middle", "text", "empty_page"])
+def test_a_damaged_file_is_kept_aside_and_numbers_are_skipped_never_reused(tmp_path: Path, damage: str) -> None:
+    store = started(tmp_path)
+    for n in range(60):
+        list(store.handle(request(n), at(n)))
+    list(store.handle(Wake(), at(100)))
+    list(store.handle(Stop(), at(101)))
+    path = tmp_path / "state.db"
+    data = bytearray(path.read_bytes())
+    if damage == "header":
+        data[:16] = b"not a database.."
+    elif damage == "middle":
+        data[512:] = bytes(b ^ 0xA5 for b in data[512:])
+    elif damage == "text":
+        data = bytearray(b"hello\n" * 500)
+    else:
+        data[1024:1536] = bytes(512)
+    path.write_bytes(bytes(data))
+    store = Store(config(tmp_path))
+    loaded = store.load()
+    assert loaded.windows == durable(59).windows  # from the second copy
+    effects = list(store.handle(Start(), at(0)))
+    assert any(isinstance(e, Log) and "damaged" in e.text for e in effects)
+    assert posted(effects, mail.DiskState)[0].ok
+    assert (tmp_path / "state.db.damaged-1").exists()
+    first = rows(store.handle(batch(1), at(1)))
+    assert [row.kind for row in first] == ["event", "batch"]
+    assert first[0].seq > 60
+    told = json.loads(first[0].payload)
+    assert (told["event"], told["first"], told["last"]) == ("gap", None, first[0].seq - 1)
+
+
+def test_a_damaged_file_without_a_floor_starts_above_every_second_that_has_passed(tmp_path: Path) -> None:
+    store = started(tmp_path)
+    list(store.handle(request(1), at(1)))
+    list(store.handle(Stop(), at(2)))
+    (tmp_path / "state.db").write_bytes(b"x" * 4096)
+    (tmp_path / "floor").write_bytes(b"y" * 300)
+    store = Store(config(tmp_path))
+    assert store.load() == Durable()
+    assert rows(store.handle(batch(1), at(1)))[0].seq == CLOCK.wall_ms // 1000
+
+
+def test_damage_found_while_running_costs_one_commit_and_no_number_twice(tmp_path: Path) -> None:
+    store = started(tmp_path)
+    list(store.handle(request(1), at(1)))
+    store._vault._db = Broken(store._vault._db, sqlite3.SQLITE_CORRUPT)  # type: ignore[assignment]
+    assert posted(store.handle(request(2), at(2)), CommitFailed)
+    list(store.handle(Wake(), at(10)))
+    after = rows(store.handle(request(3), at(11)))
+    assert [(row.seq, row.kind) for row in after] == [(2, "event"), (3, "ack")]
+    list(store.handle(Stop(), at(12)))
+    assert Store(config(tmp_path)).load() == durable(3)
+
+
+def test_quarantined_files_are_bounded(tmp_path: Path) -> None:
+    for n in range(5):
+        (tmp_path / "state.db").write_bytes(b"junk" * 200)
+        store = started(tmp_path)
+        list(store.handle(Stop(), at(n)))
+    kept = sorted(p.name for p in tmp_path.glob("state.db.damaged-*"))
+    assert kept == ["state.db.damaged-4", "state.db.damaged-5"]
+
+
+def test_after_stop_nothing_is_written_and_commits_fail(tmp_path: Path) -> None:
+    store = started(tmp_path)
+    assert posted(store.handle(Stop(), at(1)), Stopped) == [Stopped("store")]
+    assert posted(store.handle(request(1), at(2)), CommitFailed)
+    assert rows(store.handle(batch(1), at(3))) == []
+
+
+def test_write_reserve_is_answered_with_what_the_file_holds(tmp_path: Path) -> None:
+    store = started(tmp_path)
+    assert store.reserve().permille == 1000
+    (done,) = posted(store.handle(mail.WriteReserve(300, "owner"), at(1)), mail.ReserveStored)
+    assert done == mail.ReserveStored(300, None)
+    (done,) = posted(store.handle(mail.WriteReserve(2000, "owner"), at(2)), mail.ReserveStored)
+    assert done.permille == 300
+    assert done.error is not None
+    assert Store(config(tmp_path)).reserve().permille == 300
+
+
+def test_an_event_that_is_not_ours_moves_nothing(tmp_path: Path) -> None:
+    assert list(started(tmp_path).handle(object(), Now(0, 0))) == []
