@@ -298,10 +298,8 @@ def test_a_verb_needs_at_most_half_more_memory_than_python_alone(serve: Serve) -
 
     def peak_kb(code: str) -> int:
         tell = "print(next(l for l in open('/proc/self/status') if l.startswith('VmHWM')).split()[1], file=sys.stderr)"
-        done = subprocess.run(
-            [sys.executable, "-c", f"import sys\n{code}\n{tell}"], capture_output=True, text=True, cwd=ROOT
-        )
-        return int(done.stderr)
+        command = [sys.executable, "-c", f"import sys\n{code}\n{tell}"]
+        return int(subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True).stderr)
 
     bare = min(peak_kb("pass") for _ in range(3))
     assert min(peak_kb("from agent.cli.main import main; main(['status'])") for _ in range(3)) <= 1.5 * bare
