@@ -36,7 +36,17 @@ from agent.runtime import part
 from agent.runtime.part import Effect, Log, Now, Post, SdNotify, WakeAt
 from agent.telemetry import profile_body, sample_values
 from drivers.device import Binding
-from drivers.events import Adopt, BusStats, DeviceStatus, Execute, Identity, Presence, WriteClass, WriteOutcome, WriteResult
+from drivers.events import (
+    Adopt,
+    BusStats,
+    DeviceStatus,
+    Execute,
+    Identity,
+    Presence,
+    WriteClass,
+    WriteOutcome,
+    WriteResult,
+)
 from drivers.readings import BatteryReading, DeviceRole, InverterReading, MeterReading
 
 SAMPLE_NS = 1_000_000_000
