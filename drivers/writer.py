@@ -1,6 +1,6 @@
 """Orders -> the registers that carry them, and the read-back that proves it. Pure; for `agent.gate` alone.
 
-Setpoints are quantised toward zero, a floor upward; nothing is clamped: what is out of bounds is refused with a sentence.
+Setpoints are quantised toward zero, a floor upward; nothing is clamped: what is out of bounds is refused in words.
 """
 
 from __future__ import annotations

@@ -66,7 +66,7 @@ def step(params: Params, state: State, inputs: Inputs) -> tuple[State, Outputs]:
     """One cycle. Never raises; an error of its own becomes the fault `internal_error`, which moves no power."""
     try:
         return _step(params, state, inputs)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - a bug must end in a fault that moves no power
         return _broken(params, state, inputs, f"{type(error).__name__}: {error}")
 
 

@@ -30,8 +30,10 @@ _PRAGMAS = (
 )
 _SCHEMA = (
     "CREATE TABLE IF NOT EXISTS state (id INTEGER PRIMARY KEY, json TEXT NOT NULL)",
-    "CREATE TABLE IF NOT EXISTS outbox (seq INTEGER PRIMARY KEY, kind TEXT NOT NULL, boot TEXT NOT NULL,"
-    " wall_ms INTEGER NOT NULL, mono_ms INTEGER NOT NULL, clock TEXT NOT NULL, payload BLOB NOT NULL)",
+    (
+        "CREATE TABLE IF NOT EXISTS outbox (seq INTEGER PRIMARY KEY, kind TEXT NOT NULL, boot TEXT NOT NULL,"
+        " wall_ms INTEGER NOT NULL, mono_ms INTEGER NOT NULL, clock TEXT NOT NULL, payload BLOB NOT NULL)"
+    ),
 )
 VERSION = 1
 _DURABLE = 1  # id in `state`
