@@ -1,7 +1,7 @@
 """From a profile and what a device said of itself to the Binding. Pure.
 
-`Resolver` knows where everything lies once the model chain is known; `bind` makes the Binding from the scale factors and
-ratings read there. A scale factor that is not implemented makes its points unknown, never unscaled.
+`Resolver` knows where everything lies once the model chain is known; `bind` makes the Binding from the scale factors
+and ratings read there. A scale factor that is not implemented makes its points unknown, never unscaled.
 """
 
 from __future__ import annotations
