@@ -170,8 +170,12 @@ class Device:
         self.polls = []
         for block, every_ns in blocks_of(self.spec):
             items = layout.items(block.name)
-            for read in plan([span for span, _, _ in items], self._cap, self.spec.profile.max_bits):
-                fields = [_field(items[n][1], items[n][0].start - read.start, items[n][2]) for n in read.members]
+            spans = [span for span, _, _ in items]
+            if block.read is not None:
+                spans.append(Span(block.read[0], 0, block.read[1], block.read[2]))
+            for read in plan(spans, self._cap, self.spec.profile.max_bits):
+                members = [n for n in read.members if n < len(items)]
+                fields = [_field(items[n][1], items[n][0].start - read.start, items[n][2]) for n in members]
                 slots = {field.slot for field in fields}
                 self.polls.append(
                     Poll(
@@ -208,7 +212,7 @@ class Device:
     def ended(self, job: Poll | Ask, outcome: Outcome, out: list[BusEffect]) -> None:
         """A poll or a question has its answer, or will never have one. Retries after garble are the bus' affair."""
         if outcome.fate is Fate.DATA or outcome.fate is Fate.EXCEPTION:
-            self._misses = 0
+            self.heard()
         if isinstance(job, Ask):
             if job is self.ask:
                 self._ask_ended(job, outcome, out)
@@ -222,6 +226,10 @@ class Device:
             self.missed(outcome.at_ns, out)
             if self.polls and job.emits:
                 self._emit(outcome.at_ns, out)
+
+    def heard(self) -> None:
+        """A valid answer came, be it a refusal."""
+        self._misses = 0
 
     def missed(self, now_ns: int, out: list[BusEffect]) -> None:
         """No valid answer came; the third in a row makes the device silent."""

@@ -115,7 +115,10 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Points that are read together. Only blocks with `ages` count for the age of the reading."""
+    """Points that are read together. Only blocks with `ages` count for the age of the reading.
+
+    `read` (function, start, length): a range that the device wants to be asked for as a whole.
+    """
 
     name: str
     every_ns: int
@@ -123,6 +126,7 @@ class Block:
     ages: bool
     after_write: bool
     stale_ns: int
+    read: tuple[int, int, int] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,6 +269,7 @@ class _Reader:
         if edge.floor is not None:
             floor = self._group("floor", WriteGroupEdge(model=edge.floor.model, write=[edge.floor.write]))
         points = tuple(self._point(f"point[{n}]", p, role) for n, p in enumerate(edge.point))
+        self._check_twice(points)
         self._check_overlaps(points)
         if (controls or floor) and role is not DeviceRole.INVERTER:
             self._fail("control", f"a {edge.role} is never written to; only an inverter has control or floor")
@@ -334,6 +339,7 @@ class _Reader:
                 block.ages,
                 block.after_write,
                 (block.stale_ms or max(stale_ms, 3 * block.every_ms)) * MS,
+                None if block.read is None else (block.read.function, block.read.at, block.read.count),
             )
             for name, block in self._edge.blocks.items()
         )
@@ -410,6 +416,13 @@ class _Reader:
             raise ProfileError(self._file, f"{key}.at", f'model {model} has no point "{name}"')
         return point
 
+    def _check_twice(self, points: tuple[Point, ...]) -> None:
+        """Only a SunSpec profile may name several homes of a point: the chain decides. Alarms may be in many places."""
+        names = [point.name for point in points if point.name != "alarms"]
+        for name in dict.fromkeys(names):
+            if not self._sunspec and names.count(name) > 1:
+                self._fail(f"point {name}", "is there twice")
+
     def _check_overlaps(self, points: tuple[Point, ...]) -> None:
         spans: list[tuple[int, int, int, Part, str]] = []
         for point in points:
@@ -476,6 +489,7 @@ class _Reader:
 
     def _group(self, key: str, group: WriteGroupEdge) -> PutGroup:
         end: int | None = None
+        size = 0
         puts = []
         for n, write in enumerate(group.write):
             put, begin, size = self._put(f"{key}.write[{n}]", write, group.model)
@@ -491,6 +505,8 @@ class _Reader:
         if isinstance(edge.value, str) and (edge.min is None or edge.max is None or edge.min > edge.max):
             self._fail(key, f"{edge.value} is written without bounds; give min and max in the register's unit")
         if self._sunspec:
+            if isinstance(edge.at, int) or model is None:
+                self._fail(key, 'a SunSpec write is model = N and at = "PointName"; addresses come from the chain')
             point = self._table_point(key, model, str(edge.at), None)
             begin, size = point.offset, point.words
         else:

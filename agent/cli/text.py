@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from collections.abc import Iterable
 
 _SYMBOLS = {
@@ -65,10 +64,3 @@ def hang(head: str, text: str, head_width: int, columns: int | None = None) -> I
     yield head + lines[0]
     for line in lines[1:]:
         yield " " * head_width + line
-
-
-def local_time(wall_ms: int, form: str = "%Y-%m-%d %H:%M:%S") -> str:
-    """`2026-10-18 14:03:22 +02:00`: local, with its offset."""
-    local = time.localtime(wall_ms / 1000)
-    zone = time.strftime("%z", local)
-    return f"{time.strftime(form, local)} {zone[:3]}:{zone[3:]}"

@@ -64,6 +64,7 @@ class Params:
     hysteresis_dc: int = 20
     hysteresis_permille: int = 20
     recover_w_per_s: int = 250  # slew after a limit lifted and its hold passed
+    restore_w: int = 0  # charge with this much from the grid while below the reserve; 0 = wait for the sun
     ramp_direct_permille_per_s: int = 50
     ramp_scheduled_permille_per_s: int = 10
     ramp_urgent_permille_per_s: int = 100

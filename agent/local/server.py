@@ -199,9 +199,8 @@ class Server:
         note = f"wrong homeowner PIN from {who} for {request.verb}"
         text = "that is not the homeowner's PIN"
         next_ = f"try again in {wait_s} s" if wait_s else "try again"
-        return _error(event.conn, 4, text, retry_after_s=wait_s, **_PIN, present="wrong", next=next_), (
-            Log("warning", note),
-        )
+        reply = _error(event.conn, 4, text, retry_after_s=wait_s, **_PIN, present="wrong", next=next_)
+        return reply, self._say("warning", note, now)
 
     def _is_technician(self, event: LocalRequest) -> bool:
         own = event.uid in (0, self._config.own_uid)
@@ -214,7 +213,7 @@ class Server:
         self._pending[event.conn] = _Pending(verb, now.mono_ns + self._config.verb_timeout_ns)
         asked = f" {words.percent(value)}" if verb == "reserve" else f" {text}" if text else ""
         return (
-            Log("info", f"{by} asks: {verb}{asked}"),
+            *self._say("info", f"{by} asks: {verb}{asked}", now),
             Post("control", Verb(event.conn, verb, by, role, value, text)),
         )
 
@@ -272,6 +271,10 @@ class Server:
         data = _encode(_lines([line]))
         return [LocalReply(conn, data, close=False) for conn in self._followers]
 
+    def _say(self, level: str, text: str, now: Now) -> tuple[Effect, ...]:
+        """One line for the journal, and for those who follow the log here."""
+        return (Log(level, text), *self._on_line(Line(now.wall_ms, level, text)))
+
     def _on_wake(self, now: Now) -> Iterable[Effect]:
         effects: list[Effect] = []
         for conn, pending in list(self._pending.items()):
@@ -308,7 +311,7 @@ def _lines(lines: list[Line]) -> Json:
 
 
 def _encode(body: Json) -> bytes:
-    return json.dumps(body, separators=(",", ":")).encode() + b"\n"
+    return json.dumps(body, separators=(",", ":")).encode()
 
 
 def _last(conn: int, body: Json) -> LocalReply:

@@ -266,8 +266,11 @@ def _command(view: View) -> Json | None:
     text = f"{words.short_id(str(plain.get('command_id', '')))} {state}"
     if plain.get("reason"):
         text += f" by {plain['reason']}"
-    if isinstance(plain.get("energy_wh"), int):
-        text += f", {plain['energy_wh']} Wh so far"
+    energy, ends_in = plain.get("energy_wh"), plain.get("ends_in_s")
+    if isinstance(energy, int | float):
+        text += f", {energy:.0f} Wh so far"
+    if isinstance(ends_in, int):
+        text += f", ends in {words.lasting(ends_in)}"
     if plain.get("sentence"):
         text += f": {plain['sentence']}"
     level = "ok" if state in ("received", "scheduled", "started", "completed") else "warn"
@@ -281,9 +284,7 @@ def _device(device: DeviceStatus, view: View, now: Now) -> Json:
     body: Json = {
         "name": device.device,
         "role": device.role.value,
-        "level": {Presence.OK: "ok", Presence.IDENTIFYING: "none", Presence.SILENT: "fault"}.get(
-            device.presence, "warn"
-        ),
+        "level": {Presence.OK: "ok", Presence.IDENTIFYING: "none"}.get(device.presence, "fault"),
         "presence": device.presence.value,
         "detail": device.detail,
         "age_ms": None if reading is None else _age_ms(reading.at_ns, now),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import grp
-import os
 import pwd
 import selectors
 import socket
@@ -39,7 +38,7 @@ class UnixSocket:
         self._path.unlink(missing_ok=True)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         listener.bind(str(self._path))
-        os.chmod(self._path, 0o666)  # anyone may look; who may change is decided by peer credentials
+        self._path.chmod(0o666)  # anyone may look; who may change is decided by peer credentials
         listener.listen(8)
         listener.setblocking(False)
         self._selector.register(listener, selectors.EVENT_READ, ("accept", listener))

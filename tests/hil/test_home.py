@@ -219,8 +219,8 @@ def test_the_meter_can_die_with_the_grid() -> None:
     home = a_home()
     home.meter.dies_with_grid = True
     seen = []
-    for event in (lambda: None, home.grid.outage, home.grid.restore):
-        event()
+    for on in (True, False, True):
+        home.grid.on = on
         home.step(1.0)
         seen.append(home.meter.dead)
     assert seen == [False, True, False]

@@ -1,0 +1,46 @@
+"""Wishes by precedence: the first that is there wins. All of them live inside the permit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import IntEnum
+
+from agent.core.command import RampClass
+
+
+class Rank(IntEnum):
+    """Smaller wins."""
+
+    CELL_CURE = 0
+    RESTORE = 1
+    STORM = 2
+    TECHNICIAN = 3
+    DISPATCH = 4
+    SCHEDULE = 5
+    PRICE = 6
+    SELF_CONSUMPTION = 7
+    DEFAULT = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """What one strategy wants. `power_w` None = released: the inverter runs in its own mode."""
+
+    rank: Rank
+    source: str
+    power_w: int | None
+    ramp: RampClass = RampClass.DIRECT
+    command_id: str | None = None
+
+
+NOTHING = Proposal(Rank.DEFAULT, "none", None)
+
+
+def choose(proposals: Iterable[Proposal | None]) -> Proposal:
+    """The proposal of the smallest rank; `NOTHING` without any."""
+    best = NOTHING
+    for proposal in proposals:
+        if proposal is not None and proposal.rank < best.rank:
+            best = proposal
+    return best

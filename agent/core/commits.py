@@ -1,0 +1,69 @@
+"""When the disk is asked, and what happens to records that it did not take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from agent.core.decision import Commit, Record
+from agent.core.durable import Durable
+
+RETRY_NS = 5_000_000_000
+MAX_BACKLOG = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Outstanding:
+    """A commit that was asked for and not answered; its records go into the next one if it fails."""
+
+    id: int
+    records: tuple[Record, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What lies before the store."""
+
+    stored: Durable | None  # as last handed over; None = it must be handed over again
+    next_id: int = 1
+    outstanding: tuple[Outstanding, ...] = ()
+    backlog: tuple[Record, ...] = ()
+    failed_ns: int | None = None
+    asked_ns: int = 0
+
+
+def answered(desk: Desk, commit_id: int, ok: bool, now_ns: int) -> Desk:
+    """The store's word on one commit. Records of a failed one wait for the next, the oldest first."""
+    rest = tuple(o for o in desk.outstanding if o.id != commit_id)
+    if ok:
+        return replace(desk, outstanding=rest, failed_ns=None)
+    back = tuple(r for o in desk.outstanding if o.id == commit_id for r in o.records)
+    return replace(desk, outstanding=rest, backlog=keep((*back, *desk.backlog)), stored=None, failed_ns=now_ns)
+
+
+def propose(
+    desk: Desk, durable: Durable, records: tuple[Record, ...], disk_ok: bool, now_ns: int
+) -> tuple[Desk, Commit | None]:
+    """One transaction if there is anything to store and the disk is fit; else what is to be stored waits."""
+    waiting = keep((*desk.backlog, *records)) if records else desk.backlog
+    if not waiting and durable is desk.stored:
+        return desk, None
+    rested = desk.failed_ns is None or now_ns - desk.failed_ns >= RETRY_NS
+    if not disk_ok or not rested or (not waiting and durable == desk.stored):
+        return (desk if waiting is desk.backlog else replace(desk, backlog=waiting)), None
+    commit = Commit(desk.next_id, durable, waiting)
+    outstanding = (*desk.outstanding, Outstanding(commit.id, waiting))
+    return Desk(durable, commit.id + 1, outstanding, (), desk.failed_ns, now_ns), commit
+
+
+def keep(records: tuple[Record, ...]) -> tuple[Record, ...]:
+    """The newest of too many; acks outlive events."""
+    over = len(records) - MAX_BACKLOG
+    if over <= 0:
+        return records
+    kept: list[Record] = []
+    for record in records:
+        if over > 0 and record.kind != "ack":
+            over -= 1
+            continue
+        kept.append(record)
+    return tuple(kept[-MAX_BACKLOG:])

@@ -1,0 +1,35 @@
+"""Everything `step` carries from one cycle to the next, frozen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from agent.core.actuation import Actuation
+from agent.core.commits import Desk
+from agent.core.decision import Mode
+from agent.core.dispatch import Book
+from agent.core.faults import Memory
+from agent.core.hold import Hold
+from agent.core.snapshot import Trace
+from agent.core.writes import Hand
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """One value. `initial` makes the first, `step` every other."""
+
+    boot_ns: int
+    now_ns: int
+    mode: Mode
+    book: Book
+    desk: Desk
+    trace: Trace
+    hand: Hand = field(default_factory=Hand)
+    actuation: Actuation = field(default_factory=Actuation)
+    faults: tuple[Memory, ...] = ()
+    holds: tuple[Hold, ...] = ()
+    fresh: bool = False  # a signed time has echoed this boot's nonce
+    resumed: bool = False  # a technician has resumed since this boot
+    ramped_w: int | None = None  # the setpoint before it was rounded to the device's step; None = released
+    cure: str | None = None
+    internal: str | None = None  # what went wrong inside the last cycle
