@@ -193,7 +193,7 @@ class Session:
         out.append(MqttConnect(self._broker, self._config.device, will.topic, will.payload))
 
     def _went_up(self, now: Now, out: list[Effect]) -> None:
-        if self._phase is not _Phase.CONNECTING:
+        if self._phase not in (_Phase.CONNECTING, _Phase.WAITING):
             return
         self._phase = _Phase.UP
         self._up_ns = now.mono_ns
