@@ -195,8 +195,9 @@ class World:
     def _bias(self, permille: float) -> None:
         self.home.bms.bias = permille / 1000
 
-    def _asleep(self, on: bool) -> None:
+    def _asleep(self, on: bool, wake_s: float | None = None) -> None:
         self.home.bms.asleep = on
+        self.home.bms.wake_after_s = wake_s if on else None
 
     def _limits(self, ccl_ma: float | None = None, dcl_ma: float | None = None) -> None:
         self.home.bms.forced_ccl_a = None if ccl_ma is None else ccl_ma / 1000
