@@ -43,8 +43,7 @@ def test_its_signing_example_makes_a_command_that_the_link_takes(
     pki = make_pki(tmp_path, "demo", ["home-1"])
     monkeypatch.chdir(pki.devices_file.parent)
     scope: dict[str, Any] = {}
-    with pytest.warns(ResourceWarning, match="dispatch.pem"):  # an example may leave closing to the interpreter
-        exec(_blocks("python")[0], scope)  # our own page
+    exec(_blocks("python")[0], scope)  # our own page
 
     trusted = trust.load(pki.devices["home-1"].trust)
     assert isinstance(trusted, trust.Trust)
