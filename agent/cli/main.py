@@ -38,24 +38,28 @@ def _run(argv: list[str]) -> int:
 
 
 def _parser(argv: list[str]) -> argparse.ArgumentParser:
-    common = _Parser(add_help=False, argument_default=argparse.SUPPRESS, formatter_class=_help)
-    common.add_argument("--json", action="store_true", help='one JSON object on stdout, with "v": 1')
-    common.add_argument("--socket", metavar="PATH", help=f"batteryd's socket (default $BATTERYD_SOCKET, else {SOCKET})")
     parser = _Parser(
         prog="batteryctl",
         description="Ask and steer the battery agent on this gateway.",
         epilog=_EXIT_CODES,
         formatter_class=_help,
-        parents=[common],
     )
-    parser.set_defaults(json=False, socket=os.environ.get("BATTERYD_SOCKET") or SOCKET)
+    _common(parser, json=False, socket=os.environ.get("BATTERYD_SOCKET") or SOCKET)
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True, prog="batteryctl")
     for name in [verb for verb in argv if verb in VERBS] or VERBS:  # only what this line can need, to start fast
         verb = VERBS[name]
-        verb.options(
-            verbs.add_parser(name, help=verb.help, description=verb.help, parents=[common], formatter_class=_help)
-        )
+        sub = verbs.add_parser(name, help=verb.help, description=verb.help, formatter_class=_help)
+        _common(sub)
+        verb.options(sub)
     return parser
+
+
+def _common(parser: argparse.ArgumentParser, **defaults: object) -> None:
+    """The options that stand before or after the verb. Verbs get no defaults: they would undo what stood before."""
+    text = f"batteryd's socket (default $BATTERYD_SOCKET, else {SOCKET})"
+    parser.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help='one JSON object, with "v": 1')
+    parser.add_argument("--socket", metavar="PATH", default=argparse.SUPPRESS, help=text)
+    parser.set_defaults(**defaults)
 
 
 def _help(prog: str) -> argparse.HelpFormatter:

@@ -12,13 +12,15 @@ if TYPE_CHECKING:
     Reply = dict[str, Any]
 
 _FOOT = "q or Ctrl-C ends"
+_ROWS_FOR_BARS = 22  # on a smaller screen what is wrong matters more than a picture
 
 
 def draw(reply: Reply, columns: int, rows: int, silent_s: int = 0) -> list[str]:
     """`rows` lines of at most `columns` characters. `silent_s`: how long nothing has come, shown from 3 s on."""
     lines = [_header(reply, columns, silent_s), ""]
     lines += _table(reply)
-    lines += ["", *_flows(reply, columns), "", _soc_bar(reply, columns), *_power_bar(reply, columns)]
+    if rows >= _ROWS_FOR_BARS:
+        lines += ["", *_flows(reply, columns), "", _soc_bar(reply, columns), *_power_bar(reply, columns)]
     lines += text.hang("GIVEN    ", str(reply["control"]["given_text"]), 9, columns)
     lines += text.hang("BECAUSE  ", str(reply["control"]["because"]), 9, columns)
     lines = lines[: rows - 2]
@@ -129,9 +131,10 @@ def _health(items: list[Reply], columns: int, room: int) -> list[str]:
             full += text.hang("      next: ", str(item["next"]), 12, columns)
     if len(full) <= room:
         return full
-    if len(short) > room:
-        hidden = len(short) - room + 1
-        short = [*short[: room - 1], f"  {text.bare_symbol(items[-hidden]['level'])}  and {hidden} more"]
+    hidden = len(short) - max(room, 2) + 1
+    if hidden > 1:
+        first = items[max(0, len(items) - hidden)]
+        short = [*short[:-hidden], f"  {text.bare_symbol(first['level'])}  and {hidden} more"]
     return short
 
 

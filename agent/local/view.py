@@ -284,9 +284,7 @@ def _device(device: DeviceStatus, view: View, now: Now) -> Json:
     body: Json = {
         "name": device.device,
         "role": device.role.value,
-        "level": {Presence.OK: "ok", Presence.IDENTIFYING: "none", Presence.SILENT: "fault"}.get(
-            device.presence, "warn"
-        ),
+        "level": {Presence.OK: "ok", Presence.IDENTIFYING: "none"}.get(device.presence, "fault"),
         "presence": device.presence.value,
         "detail": device.detail,
         "age_ms": None if reading is None else _age_ms(reading.at_ns, now),

@@ -67,7 +67,8 @@ class VirtualBackend:
 
     name = "virtual"
 
-    def __init__(self) -> None:
+    def __init__(self, polls: Mapping[str, Mapping[str, int]] | None = None) -> None:
+        self._polls = polls  # block periods in ms instead of the profiles', by role
         self._directory = tempfile.TemporaryDirectory(prefix="bench-")
         self._hash = hashlib.sha256()
         self._records: list[Happening] = []
@@ -87,7 +88,12 @@ class VirtualBackend:
         directory = Path(self._directory.name)
         device, ring = site.seeded_keys(directory, seed)
         path = site.write_config(
-            directory, line={"port": "virtual"}, brokers=("virtual:8883",), device=device, overrides=scenario.config
+            directory,
+            line={"port": "virtual"},
+            brokers=("virtual:8883",),
+            device=device,
+            overrides=scenario.config,
+            polls=self._polls,
         )
         self.config = configuration.load(path)
         self._rng = random.Random(f"{seed}/agent")
