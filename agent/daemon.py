@@ -97,7 +97,8 @@ def _run(config: configuration.Config, signals: set[signal.Signals]) -> int:
     for name in ("link", "local", "store"):  # the store last: the link's last block goes through it
         if name in agent.parts:
             runtime.post(name, part.Stop())
-            late |= runtime.wait_stopped({name}, max(until_ns, now().mono_ns + LAST_NS) if name == "store" else until_ns)
+            least_ns = now().mono_ns + LAST_NS if name == "store" else 0
+            late |= runtime.wait_stopped({name}, max(until_ns, least_ns))
     for name in sorted(late):
         _log(part.Log("error", f"{name} did not finish its part of the stop in time"))
     sys.stderr.flush()

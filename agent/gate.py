@@ -21,7 +21,7 @@ CLASS_OF = {
     Intent.FLOOR: WriteClass.FLOOR,
 }
 DEAD_PHASE_MV = 50_000  # below half of 120 V: a grid that is not there
-STOP_FAULTS = frozenset({"over_temperature", "over_voltage"})
+STOP_FAULTS = frozenset({"over_temperature", "over_voltage"})  # ids of the fault table
 
 
 @dataclass(frozen=True, slots=True)

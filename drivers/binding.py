@@ -19,6 +19,7 @@ from drivers.readings import Capability, DeviceRole
 
 Chain = tuple[tuple[int, int, int], ...]  # (model id, address of its ID register, L)
 HIGHEST_SCALE = 10
+NOWHERE = -1  # a scale factor behind the end of a model that its maker cut short
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ class DeviceSpec:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where one raw value lies. `region` keeps reads inside one model."""
+    """Where one raw value lies. `region` keeps reads inside one model. `scale_at` None = it is not scaled."""
 
     function: int
     region: int
@@ -203,7 +204,9 @@ class Resolver:
     def _scale_at(self, model: int, point: sunspec.ModelPoint) -> int | None:
         if not point.scale_point:
             return None
-        return self._models[model][0] + sunspec.model(model).points[point.scale_point].offset
+        address, length = self._models[model]
+        offset = sunspec.model(model).points[point.scale_point].offset
+        return address + offset if offset < length + 2 else NOWHERE
 
     def facts(self) -> Iterator[Span]:
         """What must be read before binding: scale factors, ratings, what instances are."""
@@ -238,7 +241,7 @@ class Resolver:
 
     @staticmethod
     def _scale_span(place: Place) -> Iterator[Span]:
-        if place.scale_at is not None:
+        if place.scale_at is not None and place.scale_at != NOWHERE:
             yield Span(place.function, place.region, place.scale_at, 1)
 
 

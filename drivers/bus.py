@@ -174,8 +174,6 @@ class Bus:
 
     def _next_order(self, now_ns: int, out: list[BusEffect]) -> Order | None:
         """The order whose request goes next. A CLEAR or STOP ends a POWER of its device that is half sent."""
-        if self._waiting:
-            self._drop_waiting(now_ns, out)
         ready = [
             (order.sequence.write_class, order.sequence.order_id, key)
             for key, order in self._waiting.items()
@@ -208,11 +206,11 @@ class Bus:
             self._stats_ns += STATS_NS
             out.append(Emit(self._stats()))
         self._wake_ns = self._stats_ns
+        if self._waiting:
+            self._drop_waiting(now_ns, out)
         if self._port.busy:
             self._wake_ns = min(self._wake_ns, self._port.deadline_ns)
-        elif not self._open:
-            self._drop_waiting(now_ns, out)
-        else:
+        elif self._open:
             self._start(now_ns, out)
         for order in self._waiting.values():
             self._wake_ns = min(self._wake_ns, order.sequence.not_after_ns + 1)

@@ -86,6 +86,7 @@ class SerialLine:
 
     def drain(self) -> None:
         """Throw away what was received and not read."""
+        _require(self._fd)
         try:
             termios.tcflush(self._fd, termios.TCIFLUSH)
         except termios.error as error:
@@ -125,6 +126,7 @@ class TcpLine:
 
     def drain(self) -> None:
         """Throw away what was received and not read."""
+        _require(self._fd)
         while select.select([self._fd], [], [], 0)[0]:
             if not os.read(self._fd, CHUNK):
                 raise ConnectionResetError("the other end closed the connection")
@@ -136,9 +138,13 @@ class TcpLine:
             connection.close()
 
 
-def _write_all(fd: int, data: bytes) -> None:
+def _require(fd: int) -> None:
     if fd < 0:
         raise OSError("the line is not open")
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    _require(fd)
     while data:
         try:
             data = data[os.write(fd, data) :]
@@ -149,8 +155,7 @@ def _write_all(fd: int, data: bytes) -> None:
 
 def _collect(fd: int, length: int, deadline_ns: int, clock: Clock, short: Callable[[bytes], int]) -> tuple[bytes, int]:
     """Read until `length` bytes, a shorter whole frame as `short` knows it, or the deadline."""
-    if fd < 0:
-        raise OSError("the line is not open")
+    _require(fd)
     buffer = b""
     at_ns = clock()
     while len(buffer) < (short(buffer) or length):

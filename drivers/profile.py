@@ -489,6 +489,7 @@ class _Reader:
 
     def _group(self, key: str, group: WriteGroupEdge) -> PutGroup:
         end: int | None = None
+        size = 0
         puts = []
         for n, write in enumerate(group.write):
             put, begin, size = self._put(f"{key}.write[{n}]", write, group.model)

@@ -145,8 +145,8 @@ class Broker:
     def _read(self, process: subprocess.Popen[bytes], said: list[str], listening: threading.Event) -> None:
         """Copy its log into the file; its "running" line, or its end, is the event that `start` waits for."""
         assert process.stderr is not None
-        with self.log.open("ab", buffering=0) as log:
-            for line in process.stderr:
+        with process.stderr as stderr, self.log.open("ab", buffering=0) as log:
+            for line in stderr:
                 log.write(line)
                 if not listening.is_set():
                     said.append(line.decode(errors="replace").strip())

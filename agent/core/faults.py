@@ -22,6 +22,7 @@ from agent.core.writes import Hand
 from drivers.readings import GridState
 
 CRITICAL_DC = 600  # 60 °C: five above where the tables leave nothing
+CRITICAL = frozenset({"over_temperature", "over_voltage"})  # the only faults for which STOP is written
 CRITICAL_MV = 3650  # the cells' own maximum
 WRITE_FAILURES = 3
 FLOOR_FAILURES = 3
@@ -130,14 +131,14 @@ def _protection(w: World) -> str | None:
     return "BMS protection: " + ", ".join(a for a in pack.alarms if any(blocked((a,))))
 
 
-def _critical_temperature(w: World) -> str | None:
+def _over_temperature(w: World) -> str | None:
     pack = w.snapshot.pack
     if pack is None or pack.temp_max_dc is None or pack.temp_max_dc < CRITICAL_DC:
         return None
     return f"a cell is at {tenths(pack.temp_max_dc, '°C')}, critical is {tenths(CRITICAL_DC, '°C')}"
 
 
-def _critical_voltage(w: World) -> str | None:
+def _over_voltage(w: World) -> str | None:
     pack = w.snapshot.pack
     if pack is None or pack.cell_max_mv is None or pack.cell_max_mv < CRITICAL_MV:
         return None
@@ -260,17 +261,17 @@ FAULTS: tuple[Fault, ...] = (
         "Compare with the commissioned serial number; connect the right device or run `batteryctl adopt`.",
     ),
     Fault(
-        "critical_temperature",
+        "over_temperature",
         _L,
         _TECH,
-        _critical_temperature,
+        _over_temperature,
         "Keep away from the battery and switch it off at its breaker; then call the installer.",
     ),
     Fault(
-        "critical_voltage",
+        "over_voltage",
         _L,
         _TECH,
-        _critical_voltage,
+        _over_voltage,
         "Switch the battery off at its breaker; then call the installer.",
     ),
     Fault(

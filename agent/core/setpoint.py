@@ -24,14 +24,15 @@ def shape(
     before_w: int | None,
     measured_w: int | None,
     ramp: RampClass,
-    dt_ns: int,
+    ramp_ns: int,
     resolution_w: int,
     params: Params,
 ) -> Setpoint:
-    """`before_w`: the last setpoint before rounding; None = released: the ramp starts from what the battery does."""
+    """`before_w`: the last setpoint before rounding; None = released: the ramp starts from what the battery does.
+    `ramp_ns`: time that it may grow for; 0 = it may only shrink."""
     target = max(lo_w, min(hi_w, asked_w))
     start = before_w if before_w is not None else (measured_w or 0)
-    ramped = relax(start, target, _rate(ramp, params) * dt_ns // (1000 * S))
+    ramped = relax(start, target, _rate(ramp, params) * ramp_ns // (1000 * S))
     given = abs(ramped) // max(1, resolution_w) * max(1, resolution_w)
     return Setpoint(given if ramped >= 0 else -given, ramped, target != asked_w, ramped != target)
 

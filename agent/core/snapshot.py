@@ -8,12 +8,13 @@ permille of SoC = `capacity_wh` milliwatt-hours.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from agent.core.inputs import Device, Inputs
 from agent.core.limits import NEVER_NS
-from agent.core.params import Params, S
+from agent.core.params import Params, S, Timers
 from drivers.readings import BatteryReading, Capability, DeviceRole, GridState, InverterReading, MeterReading
 
 NJ_PER_MWH = 3_600_000_000  # 1 mWh = 3.6 J, and 1 W x 1 ns = 1 nJ
@@ -54,7 +55,7 @@ class Trace:
     drained_nj: int = 0
     charged_nj: int = 0
     nets: tuple[int, ...] = ()  # last house loads without the battery, W
-    net_at_ns: int = -1
+    net_at_ns: int | None = None
     was_connected: bool = False
 
 
@@ -93,63 +94,70 @@ class Snapshot:
 
 def take(params: Params, inputs: Inputs, trace: Trace) -> tuple[Snapshot, Trace]:
     """Freeze one cycle's readings. Total: any reading of the declared types gives a Snapshot."""
-    now = inputs.now_ns
-    batteries, inverters, meters, ok, mismatch = _devices(inputs)
-    pack = _pack([r for r in inputs.batteries if r.device in batteries], len(batteries), params)
-    inverter = next((r for r in inputs.inverters if r.device in inverters), None)
-    meter = next((r for r in inputs.meters if r.device in meters), None)
-    inverter_device = next(iter(inverters.values()), None)
-    capability = inverter_device.capability if inverter_device else None
-    timers = params.timers
-    battery_stale = _stale(timers.stale_battery_ns, batteries)
-    inverter_stale = _stale(timers.stale_inverter_ns, inverters)
-    meter_stale = _stale(timers.stale_meter_ns, meters)
-    battery_age = _age(now, pack.at_ns if pack else None)
-    inverter_age = _age(now, inverter.at_ns if inverter else None)
-    meter_age = _age(now, meter.at_ns if meter else None)
+    now, timers = inputs.now_ns, params.timers
+    home = _devices(inputs)
+    batteries = [r for r in inputs.batteries if r.device in home.batteries]
+    pack = _pack(batteries) if batteries and len(batteries) == len(home.batteries) else None
+    inverter = next((r for r in inputs.inverters if r.device == home.inverter_name), None)
+    meter = next((r for r in inputs.meters if r.device == home.meter_name), None)
+    battery_age = _age(now, pack.at_ns if pack is not None else None)
+    inverter_age = _age(now, inverter.at_ns if inverter is not None else None)
+    meter_age = _age(now, meter.at_ns if meter is not None else None)
+    battery_stale = max(timers.stale_battery_ns, home.battery_stale_ns)
+    inverter_stale = max(timers.stale_inverter_ns, home.inverter_stale_ns)
+    meter_stale = max(timers.stale_meter_ns, home.meter_stale_ns)
 
-    battery_w = _battery_w(now, inverter, inverter_stale, pack, battery_age <= battery_stale)
+    live_pack = pack if battery_age <= battery_stale else None
+    live_inverter = inverter if inverter_age <= inverter_stale else None
     live_meter = meter if meter_age <= meter_stale else None
-    usable = inverter if inverter_device is not None and inverter_device.presence == "ok" else None
-    grid, lost, why = _grid(now, usable, live_meter, params, trace.was_connected)
-    trace, net, load = _house(trace, live_meter, inverter, battery_w)
-    trace, soc = _soc(now, trace, params, pack, battery_age <= battery_stale, inverter, inverter_age <= inverter_stale)
-    if grid is GridState.CONNECTED and not trace.was_connected:
-        trace = Trace(now, trace.soc, trace.drained_nj, trace.charged_nj, trace.nets, trace.net_at_ns, True)
-    reversion_ns = max(timers.reversion_s, capability.reversion_s if capability else 0) * S
-    ends = timers.cycle_ns + timers.write_ns + reversion_ns
-    return (
-        Snapshot(
-            now_ns=now,
-            pack=pack,
-            inverter=inverter,
-            meter=meter,
-            capability=capability,
-            battery_device=next(iter(batteries.values()), None),
-            inverter_device=inverter_device,
-            battery_age_ns=battery_age,
-            inverter_age_ns=inverter_age,
-            meter_age_ns=meter_age,
-            battery_stale_ns=battery_stale,
-            inverter_stale_ns=inverter_stale,
-            meter_stale_ns=meter_stale,
-            devices_ok=ok,
-            mismatch=mismatch,
-            grid=grid,
-            grid_lost=lost,
-            grid_why=why,
-            soc_lo_mwh=soc[0] if soc else None,
-            soc_hi_mwh=soc[1] if soc else None,
-            battery_w=battery_w,
-            load_w=load,
-            net_hi_w=net[1] if net else None,
-            net_lo_w=net[0] if net else None,
-            reserve_permille=reserve_of(params, inputs),
-            horizon_ns=battery_stale + ends,
-            stated_ns=max(battery_stale, inverter_stale, meter_stale) + ends,
-        ),
-        trace,
+    battery_w = _battery_w(now, inverter, inverter_stale, live_pack)
+    speaking = inverter if home.inverter is not None and home.inverter.presence == "ok" else None
+    grid, lost, why = _grid(now, speaking, live_meter, timers, trace.was_connected)
+    net = _net(live_meter, battery_w)
+    nets = _nets(trace, live_meter.at_ns, net) if live_meter is not None and net is not None else ()
+    soc = _Soc(trace, params, now, live_pack, live_inverter)
+    pv_w = inverter.pv_w if inverter is not None else None
+    capability = home.inverter.capability if home.inverter is not None else None
+    ends = timers.cycle_ns + timers.write_ns + S * max(timers.reversion_s, capability.reversion_s if capability else 0)
+    after = Trace(
+        soc.at_ns,
+        soc.reported,
+        soc.drained_nj,
+        soc.charged_nj,
+        nets,
+        live_meter.at_ns if live_meter is not None and net is not None else None,
+        trace.was_connected or grid is GridState.CONNECTED,
     )
+    snapshot = Snapshot(
+        now_ns=now,
+        pack=pack,
+        inverter=inverter,
+        meter=meter,
+        capability=capability,
+        battery_device=home.battery,
+        inverter_device=home.inverter,
+        battery_age_ns=battery_age,
+        inverter_age_ns=inverter_age,
+        meter_age_ns=meter_age,
+        battery_stale_ns=battery_stale,
+        inverter_stale_ns=inverter_stale,
+        meter_stale_ns=meter_stale,
+        devices_ok=home.ok,
+        mismatch=home.mismatch,
+        grid=grid,
+        grid_lost=lost,
+        grid_why=why,
+        soc_lo_mwh=soc.lo_mwh,
+        soc_hi_mwh=soc.hi_mwh,
+        battery_w=battery_w,
+        load_w=net + pv_w if net is not None and pv_w is not None else None,
+        net_hi_w=max(nets) if nets else None,
+        net_lo_w=min(nets) if nets else None,
+        reserve_permille=reserve_of(params, inputs),
+        horizon_ns=battery_stale + ends,
+        stated_ns=max(battery_stale, inverter_stale, meter_stale) + ends,
+    )
+    return snapshot, after
 
 
 def reserve_of(params: Params, inputs: Inputs) -> int:
@@ -159,29 +167,63 @@ def reserve_of(params: Params, inputs: Inputs) -> int:
     return min(1000, max(params.reserve_min_permille, inputs.reserve.permille))
 
 
-def _devices(
-    inputs: Inputs,
-) -> tuple[dict[str, Device], dict[str, Device], dict[str, Device], bool, str | None]:
-    """Devices by role; whether each role is there and every device is what it should be; who is not."""
-    roles: dict[DeviceRole, dict[str, Device]] = {r: {} for r in DeviceRole}
-    ok = True
-    mismatch = None
+class _Devices:
+    """The configured devices by role, and whether each is what it should be. A silent one is judged by its reading."""
+
+    __slots__ = (
+        "batteries",
+        "battery",
+        "battery_stale_ns",
+        "inverter",
+        "inverter_name",
+        "inverter_stale_ns",
+        "meter_name",
+        "meter_stale_ns",
+        "mismatch",
+        "ok",
+    )
+
+    def __init__(self) -> None:
+        self.batteries: set[str] = set()
+        self.battery: Device | None = None
+        self.inverter: Device | None = None
+        self.inverter_name: str | None = None
+        self.meter_name: str | None = None
+        self.mismatch: str | None = None
+        self.ok = True
+        self.battery_stale_ns = self.inverter_stale_ns = self.meter_stale_ns = 0
+
+
+def _devices(inputs: Inputs) -> _Devices:
+    """One inverter and one meter: the first of each. A device that declares itself slower is believed."""
+    home = _Devices()
     for device in inputs.devices:
-        roles[device.role][device.name] = device
-        if device.presence != "ok":
-            ok = False
-            if device.presence == "mismatch":
-                mismatch = device.name
-    batteries, inverters, meters = roles[DeviceRole.BATTERY], roles[DeviceRole.INVERTER], roles[DeviceRole.METER]
-    return batteries, inverters, meters, ok and bool(batteries and inverters and meters), mismatch
+        declared = min(STALE_MAX_NS, device.capability.stale_s * S) if device.capability is not None else 0
+        if device.role is DeviceRole.BATTERY:
+            home.batteries.add(device.name)
+            home.battery = home.battery or device
+            home.battery_stale_ns = max(home.battery_stale_ns, declared)
+        elif device.role is DeviceRole.INVERTER:
+            if home.inverter is not None:
+                continue
+            home.inverter, home.inverter_name, home.inverter_stale_ns = device, device.name, declared
+        else:
+            if home.meter_name is not None:
+                continue
+            home.meter_name, home.meter_stale_ns = device.name, declared
+        if device.presence not in ("ok", "silent"):
+            home.ok = False
+        if device.presence == "mismatch":
+            home.mismatch = device.name
+    home.ok = home.ok and home.battery is not None and home.inverter is not None and home.meter_name is not None
+    return home
 
 
-def _stale(default_ns: int, devices: dict[str, Device]) -> int:
-    """A device that declares itself slower is believed, up to STALE_MAX_NS."""
-    for device in devices.values():
-        if device.capability is not None:
-            default_ns = max(default_ns, min(STALE_MAX_NS, device.capability.stale_s * S))
-    return default_ns
+def _net(meter: MeterReading | None, battery_w: int | None) -> int | None:
+    """What the house takes from the grid without the battery, PV subtracted."""
+    if meter is None or meter.grid_w is None or battery_w is None:
+        return None
+    return meter.grid_w + battery_w
 
 
 def _age(now: int, at_ns: int | None) -> int:
@@ -194,21 +236,19 @@ def _within(value: int | None, least: int, most: int) -> int | None:
     return value if value is not None and least <= value <= most else None
 
 
-def _pack(readings: list[BatteryReading], configured: int, params: Params) -> Pack | None:
-    """The worst of the packs. A configured pack that was never read leaves nothing known."""
-    if not readings or len(readings) != configured:
-        return None
+def _pack(readings: list[BatteryReading]) -> Pack:
+    """The worst of the packs."""
     if len(readings) == 1:
         return _one(readings[0])
     packs = [_one(r) for r in readings]
-    powers = [p.power_w for p in packs]
+    powers = [p.power_w for p in packs if p.power_w is not None]
     return Pack(
         at_ns=min(p.at_ns for p in packs),
         soc_min=_worst(min, [p.soc_min for p in packs]),
         soc_max=_worst(max, [p.soc_max for p in packs]),
         quantum=max(p.quantum for p in packs),
         mv=min(p.mv for p in packs),
-        power_w=None if None in powers else sum(w for w in powers if w is not None),
+        power_w=sum(powers) if len(powers) == len(packs) else None,
         cell_max_mv=_worst(max, [p.cell_max_mv for p in packs]),
         cell_min_mv=_worst(min, [p.cell_min_mv for p in packs]),
         temp_max_dc=_worst(max, [p.temp_max_dc for p in packs]),
@@ -221,11 +261,10 @@ def _pack(readings: list[BatteryReading], configured: int, params: Params) -> Pa
     )
 
 
-def _worst(pick: object, values: list[int | None]) -> int | None:
-    if None in values:
-        return None
+def _worst(pick: Callable[[list[int]], int], values: list[int | None]) -> int | None:
+    """None as soon as one pack does not say."""
     known = [v for v in values if v is not None]
-    return min(known) if pick is min else max(known)
+    return pick(known) if len(known) == len(values) else None
 
 
 def _one(r: BatteryReading) -> Pack:
@@ -251,24 +290,24 @@ def _one(r: BatteryReading) -> Pack:
     )
 
 
-def _battery_w(now: int, inverter: InverterReading | None, stale_ns: int, pack: Pack | None, fresh: bool) -> int | None:
-    """AC watts at the battery; the pack's own V x I where the inverter gives none."""
+def _battery_w(now: int, inverter: InverterReading | None, stale_ns: int, pack: Pack | None) -> int | None:
+    """AC watts at the battery; the pack's own V x I where the inverter gives none. `pack` is fresh or None."""
     if inverter is not None and inverter.battery_w is not None and _age(now, inverter.battery_at_ns) <= stale_ns:
         return inverter.battery_w
-    return pack.power_w if pack is not None and fresh else None
+    return pack.power_w if pack is not None else None
 
 
 def _grid(
-    now: int, inverter: InverterReading | None, meter: MeterReading | None, params: Params, was_connected: bool
+    now: int, inverter: InverterReading | None, meter: MeterReading | None, timers: Timers, was_connected: bool
 ) -> tuple[GridState, bool, str]:
-    """Only fresh positive evidence connects. (state, was the grid away?, why)"""
+    """Only fresh positive evidence connects. (state, was the grid away?, why). `meter` is fresh or None."""
     if inverter is None:
         return GridState.UNKNOWN, False, "the inverter is not there to say"
     age = _age(now, inverter.grid_at_ns)
-    late = age > params.timers.stale_inverter_ns
+    late = age > timers.stale_inverter_ns
     if inverter.grid_state is GridState.ISLANDED and not late:
         return GridState.ISLANDED, True, "the inverter runs the house as an island"
-    if age > params.timers.stale_grid_ns:
+    if age > timers.stale_grid_ns:
         return GridState.UNKNOWN, late and was_connected, "the inverter's word on the grid is too old"
     if inverter.grid_state is not GridState.CONNECTED:
         return GridState.UNKNOWN, was_connected, "the inverter does not say that it is connected"
@@ -278,67 +317,53 @@ def _grid(
 
 
 def _dead(meter: MeterReading) -> bool:
-    """A meter that is fed from elsewhere and sees no voltage, or no mains frequency, on the grid side."""
-    volts = [v for v in meter.phase_mv if v is not None]
-    if volts and max(volts) < DEAD_MV:
+    """A meter that is fed from elsewhere and sees no voltage on its first phase, or no mains frequency."""
+    first = next((v for v in meter.phase_mv if v is not None), None)
+    if first is not None and first < DEAD_MV:
         return True
     return meter.frequency_mhz is not None and not DEAD_BELOW_MHZ <= meter.frequency_mhz <= DEAD_ABOVE_MHZ
 
 
-def _house(
-    trace: Trace, meter: MeterReading | None, inverter: InverterReading | None, battery_w: int | None
-) -> tuple[Trace, tuple[int, int] | None, int | None]:
-    """House load without the battery: (least, most) of the last samples; and the load with PV counted, if known."""
-    if meter is None or meter.grid_w is None or battery_w is None:
-        nets: tuple[int, ...] = ()
-        return (
-            Trace(trace.at_ns, trace.soc, trace.drained_nj, trace.charged_nj, nets, -1, trace.was_connected),
-            None,
-            None,
-        )
-    net = meter.grid_w + battery_w
-    if meter.at_ns != trace.net_at_ns:
-        nets = (*trace.nets[1 - WORST_OF :], net)
-        trace = Trace(
-            trace.at_ns, trace.soc, trace.drained_nj, trace.charged_nj, nets, meter.at_ns, trace.was_connected
-        )
-    pv = inverter.pv_w if inverter is not None else None
-    return trace, (min(trace.nets), max(trace.nets)), net + pv if pv is not None else None
+def _nets(trace: Trace, at_ns: int, net_w: int) -> tuple[int, ...]:
+    """House load without the battery, last samples; a cycle without a new meter sample adds none."""
+    return trace.nets if at_ns == trace.net_at_ns else (*trace.nets[1 - WORST_OF :], net_w)
 
 
-def _soc(
-    now: int,
-    trace: Trace,
-    params: Params,
-    pack: Pack | None,
-    pack_fresh: bool,
-    inverter: InverterReading | None,
-    inverter_fresh: bool,
-) -> tuple[Trace, tuple[int, int] | None]:
-    """The energy interval in mWh, or None; and the integrals it needs next time."""
-    dt = max(0, now - trace.at_ns)
-    powers = []
-    if pack is not None and pack_fresh and pack.power_w is not None:
-        powers.append(pack.power_w)
-    if inverter is not None and inverter_fresh and inverter.battery_w is not None:
-        powers.append(inverter.battery_w)
-    most, least = (max(powers), min(powers)) if powers else (0, 0)
-    drained = max(0, trace.drained_nj + most * dt)
-    charged = max(0, trace.charged_nj - least * dt)
-    known = pack is not None and pack_fresh and pack.soc_min is not None and pack.soc_max is not None
-    if not known or pack is None or pack.soc_min is None or pack.soc_max is None:
-        return Trace(now, trace.soc, drained, charged, trace.nets, trace.net_at_ns, trace.was_connected), None
-    reported = (pack.soc_min, pack.soc_max)
-    if reported != trace.soc:
-        drained = charged = 0
-    capacity = params.site.capacity_wh
-    lo = (reported[0] - pack.quantum) * capacity - -(-drained // NJ_PER_MWH)
-    hi = (reported[1] + pack.quantum) * capacity + -(-charged // NJ_PER_MWH)
-    other = _within(inverter.soc_permille, 0, 1000) if inverter is not None and inverter_fresh else None
-    if other is not None:
-        if (other + INVERTER_SOC_STEP) * capacity < lo:
-            lo = other * capacity
-        if (other - INVERTER_SOC_STEP) * capacity > hi:
-            hi = other * capacity
-    interval = (max(0, lo), min(1000 * capacity, hi))
-    return Trace(now, reported, drained, charged, trace.nets, trace.net_at_ns, trace.was_connected), interval
+class _Soc:
+    """The energy interval in mWh (None = not known), and the integrals that it needs next time."""
+
+    __slots__ = ("at_ns", "charged_nj", "drained_nj", "hi_mwh", "lo_mwh", "reported")
+
+    def __init__(
+        self, trace: Trace, params: Params, now: int, pack: Pack | None, inverter: InverterReading | None
+    ) -> None:
+        """`pack` and `inverter` are fresh or None. Integrates once a cycle: one that was woken early adds nothing."""
+        self.at_ns, self.reported = trace.at_ns, trace.soc
+        self.drained_nj, self.charged_nj = trace.drained_nj, trace.charged_nj
+        self.lo_mwh: int | None = None
+        self.hi_mwh: int | None = None
+        if now - trace.at_ns >= params.timers.cycle_ns // 2 or now < trace.at_ns:
+            self._integrate(max(0, now - trace.at_ns), pack, inverter)
+            self.at_ns = now
+        if pack is None or pack.soc_min is None or pack.soc_max is None:
+            return
+        if self.reported != (pack.soc_min, pack.soc_max):
+            self.reported = (pack.soc_min, pack.soc_max)
+            self.drained_nj = self.charged_nj = 0
+        capacity = params.site.capacity_wh
+        lo = (pack.soc_min - pack.quantum) * capacity + -self.drained_nj // NJ_PER_MWH
+        hi = (pack.soc_max + pack.quantum) * capacity - -self.charged_nj // NJ_PER_MWH
+        other = _within(inverter.soc_permille, 0, 1000) if inverter is not None else None
+        if other is not None:
+            lo = other * capacity if (other + INVERTER_SOC_STEP) * capacity < lo else lo
+            hi = other * capacity if (other - INVERTER_SOC_STEP) * capacity > hi else hi
+        self.lo_mwh, self.hi_mwh = max(0, lo), min(1000 * capacity, hi)
+
+    def _integrate(self, dt: int, pack: Pack | None, inverter: InverterReading | None) -> None:
+        """What is measured to leave counts with the greater of the two powers, what comes in with the lesser."""
+        one = pack.power_w if pack is not None else None
+        two = inverter.battery_w if inverter is not None else None
+        most = max(one if one is not None else two or 0, two if two is not None else one or 0)
+        least = min(one if one is not None else two or 0, two if two is not None else one or 0)
+        self.drained_nj = max(0, self.drained_nj + most * dt)
+        self.charged_nj = max(0, self.charged_nj - least * dt)

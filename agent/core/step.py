@@ -38,7 +38,7 @@ from agent.core.strategies import self_consumption
 from drivers.readings import GridState
 
 INIT_NS = 10 * S  # first readings have this long to come
-MAX_DT_NS = 5 * S  # a longer gap does not make a longer ramp step
+MAX_RAMP_CYCLES = 2  # a longer gap does not make a longer step
 STARTS_KEPT = 16
 CHECKPOINT_NS = 300 * S  # a running command's energy is stored this often at least
 
@@ -66,7 +66,7 @@ def step(params: Params, state: State, inputs: Inputs) -> tuple[State, Outputs]:
     """One cycle. Never raises; an error of its own becomes the fault `internal_error`, which moves no power."""
     try:
         return _step(params, state, inputs)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  # step is total: a bug here must still release the inverter
         return _broken(params, state, inputs, f"{type(error).__name__}: {error}")
 
 
@@ -99,11 +99,12 @@ def _step(p: Params, state: State, i: Inputs) -> tuple[State, Outputs]:
     limits = permit.values(facts, p, caps)
 
     wish = arbiter.choose((cure, dispatching.propose(due), self_consumption.propose()))
-    shaped = _shape(wish, lo, hi, caps, limits, state, s, min(dt, MAX_DT_NS), p)
+    shaped = _shape(wish, lo, hi, caps, limits, state, s, p)
     hand, given = _fit(hand, mode, now, shaped.given_w, p)
-    critical = any(m.active and m.gone_ns is None and m.id.startswith("critical_") for m in checked.memory)
+    critical = any(m.active and m.gone_ns is None and m.id in faults.CRITICAL for m in checked.memory)
     waiting = resuming and mode in (Mode.INIT, Mode.SELF_TEST)
     planned = writes.plan(hand, s, mode, given, wish.command_id, critical, waiting, p)
+    given = given if planned.hand.setpoint_w == given else None
     if planned.rearmed:
         actuation = rearm(actuation, now)
     if due is not None and wish.command_id is not None:
@@ -317,13 +318,14 @@ def _shape(
     limits: tuple[LimitValue, ...],
     state: State,
     s: Snapshot,
-    dt: int,
     p: Params,
 ) -> Shaped:
     if wish.power_w is None:
         return Shaped(None, None, False, None)
     step_w = s.capability.resolution_w if s.capability is not None else 1
-    made = shape(wish.power_w, lo, hi, state.ramped_w, s.battery_w, wish.ramp, dt, step_w, p)
+    since = s.now_ns - state.hand.asked_ns if state.ramped_w is not None else p.timers.cycle_ns
+    ramp_ns = min(since, MAX_RAMP_CYCLES * p.timers.cycle_ns) if writes.may_relax(state.hand, s.now_ns, p) else 0
+    made = shape(wish.power_w, lo, hi, state.ramped_w, s.battery_w, wish.ramp, ramp_ns, step_w, p)
     side = Side.CHARGE if wish.power_w < 0 else Side.DISCHARGE
     if made.clamped or not all(caps[k] for k in permit.BOTH):
         return Shaped(made.given_w, made.ramped_w, True, limits[permit.binding(caps, side is Side.CHARGE)])

@@ -22,6 +22,7 @@ FLOOR_RETRY_NS = 10 * S
 FLOOR_RETRY_MAX_NS = 600 * S
 FLOOR_STEP = 10  # permille: a floor may read back rounded up by less than this
 STOP_FLOW_W = 200
+PACE_SLACK_NS = S // 10  # a cycle may come this much early
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +97,7 @@ def plan(
     """One cycle's writes. `given_w` None = no setpoint of ours may be active. `critical`: a cell is beyond its own
     limits. `waiting`: a setpoint from before a crash is about to be taken up, and is not released in between."""
     device = s.inverter_device
-    if device is None or device.capability is None or device.presence not in ("ok", "silent"):
+    if device is None or device.capability is None or device.presence != "ok":
         return Planned(hand, (), False, None, ())
     now = s.now_ns
     writes: list[Write] = []
@@ -120,6 +121,13 @@ def plan(
     if write is not None:
         writes.append(write)
     return Planned(hand, tuple(writes), rearmed, found, tuple(notices))
+
+
+def may_relax(hand: Hand, now_ns: int, params: Params) -> bool:
+    """A setpoint grows once a cycle, and only from one that was read back; results that wake cycles do not hurry it."""
+    if hand.setpoint_w is None:
+        return True
+    return hand.confirmed and now_ns - hand.asked_ns >= params.timers.cycle_ns - PACE_SLACK_NS
 
 
 def _power(

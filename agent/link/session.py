@@ -99,24 +99,13 @@ class Session:
                 self._sampled(event, now, out)
             case mail.Stored():
                 self._stored(event)
-            case part.MqttAcked():
-                self._acked(event, now)
             case mail.Backlog():
                 self._outbox.backlog(event.rows, event.last)
             case mail.Profile():
                 self._profile = event
                 self._birth_wanted = True
-            case part.MqttUp():
-                self._went_up(now, out)
-            case part.MqttDown():
-                self._went_down(event.reason, now, out)
-            case part.Start():
-                self._phase = _Phase.WAITING
-                self._due_ns = now.mono_ns
-            case part.Stop():
-                self._stopping(now, out)
-            case part.Wake():
-                self._wake_ns = None
+            case _:
+                self._connection(event, now, out)
         if out or not self._telling_later(event, now):
             self._pump(now, out)
         return out
@@ -181,6 +170,22 @@ class Session:
         out.append(Post("control", self._told))
 
     # --- the connection ----------------------------------------------------------------------------------------------
+    def _connection(self, event: object, now: Now, out: list[Effect]) -> None:
+        match event:
+            case part.MqttAcked():
+                self._acked(event, now)
+            case part.MqttUp():
+                self._went_up(now, out)
+            case part.MqttDown():
+                self._went_down(event.reason, now, out)
+            case part.Start():
+                self._phase = _Phase.WAITING
+                self._due_ns = now.mono_ns
+            case part.Stop():
+                self._stopping(now, out)
+            case part.Wake():
+                self._wake_ns = None
+
     def _connect(self, now: Now, out: list[Effect]) -> None:
         self._phase = _Phase.CONNECTING
         self._due_ns = now.mono_ns + CONNECT_NS
@@ -272,9 +277,9 @@ class Session:
             self._live(sample, now, out)
 
     def _close_block(self, out: list[Effect]) -> bool:
-        closed = self._block.close()
+        closed = self._block.close(self._counters)
         if closed is not None:
-            out.append(Post("store", mail.AppendBatch(*closed)))
+            out.append(Post("store", closed))
         return closed is not None
 
     def _stored(self, stored: mail.Stored) -> None:

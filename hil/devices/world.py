@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from hil.devices.demo import demo_devices
+from hil.devices.demo import VARIANTS, demo_devices
 from hil.plant.home import Home, HomeParams
 from hil.plant.inverter import InverterParams
 
@@ -38,18 +38,9 @@ class WireControl(Protocol):
 
 def params_of(settings: Mapping[str, Value]) -> HomeParams:
     """A home from a scenario's words: `soc_permille load_w pv_w floor_permille temperature_dc revert_s reconnect_s
-    s_of_day`. An unknown word is a ValueError.
+    s_of_day variant`. An unknown word is a ValueError.
     """
-    known = {
-        "soc_permille",
-        "load_w",
-        "pv_w",
-        "floor_permille",
-        "temperature_dc",
-        "revert_s",
-        "reconnect_s",
-        "s_of_day",
-    }
+    known = set("soc_permille load_w pv_w floor_permille temperature_dc revert_s reconnect_s s_of_day variant".split())
     unknown = settings.keys() - known
     if unknown:
         raise ValueError(f"a home has no {min(unknown)!r}; it has {', '.join(sorted(known))}")
@@ -81,7 +72,10 @@ class World:
 
     def __init__(self, seed: int, settings: Mapping[str, Value] | None = None, start_ns: int = 0) -> None:
         self.home = Home(seed, params_of(settings or {}), start_ns)
-        self.slaves = demo_devices(self.home)
+        variant = str((settings or {}).get("variant", "124"))
+        if variant not in VARIANTS:
+            raise ValueError(f"there is no inverter variant {variant!r}; there are {', '.join(VARIANTS)}")
+        self.slaves = demo_devices(self.home, variant)
         self.wire: WireControl | None = None
         self._ops: Mapping[str, Callable[..., None]] = {
             "mute": self._mute,

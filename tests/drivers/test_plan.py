@@ -41,7 +41,8 @@ def test_every_value_is_inside_its_read(spans: list[Span], cap: int) -> None:
         for n in read.members:
             span = spans[n]
             assert read.function == span.function
-            assert read.start <= span.start and span.start + span.length <= read.start + read.length
+            assert read.start <= span.start
+            assert span.start + span.length <= read.start + read.length
 
 
 @given(st.sets(st.integers(0, 60), max_size=8), st.integers(1, 20))

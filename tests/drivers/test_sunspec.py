@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -43,13 +44,14 @@ def _rows(points: list[dict[str, object]], offset: int) -> list[tuple[object, ..
     return rows
 
 
-def _ours(points: object) -> list[tuple[object, ...]]:
-    return [(p.name, p.offset, p.kind.value, p.words, p.scale_point) for p in points]  # type: ignore[attr-defined]
+def _ours(points: Iterable[sunspec.ModelPoint]) -> list[tuple[object, ...]]:
+    return [(p.name, p.offset, p.kind.value, p.words, p.scale_point) for p in points]
 
 
 def test_an_instance_lies_behind_the_ones_before_it() -> None:
     dcw = sunspec.model(160).find("DCW", 4)
-    assert dcw is not None and dcw.offset == 10 + 3 * 20 + 11
+    assert dcw is not None
+    assert dcw.offset == 10 + 3 * 20 + 11
 
 
 def test_a_model_without_table_is_named() -> None:

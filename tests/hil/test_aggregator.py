@@ -45,6 +45,11 @@ def _changed(**changes: Any) -> Callable[[], MqttMessage]:
     return lambda: MqttMessage(DEVICE.topic("ack"), DEVICE.token(DEVICE.header("ack"), body), 1, False)
 
 
+def _passing(kind: str, **changes: Any) -> MqttMessage:
+    token = DEVICE.token(DEVICE.header(kind), DEVICE.claims(kind, 1) | changes)
+    return MqttMessage(DEVICE.topic(kind), token, 1, False)
+
+
 def _with_header(kind: str = "ack", **changes: Any) -> Callable[[], MqttMessage]:
     header = DEVICE.header(kind) | changes
     return lambda: MqttMessage(DEVICE.topic(kind), DEVICE.token(header, DEVICE.claims(kind, 1)), 1, False)
@@ -103,6 +108,13 @@ REFUSED: dict[str, tuple[str, Callable[[], MqttMessage]]] = {
     "unknown state": ("bad_body", _changed(state="done")),
     "command id": ("bad_body", _changed(command_id="7")),
     "short row": ("bad_body", lambda: DEVICE.message("batch", 1, rows=[[1, 2]])),
+    "no row": ("bad_body", lambda: DEVICE.message("batch", 1, rows=[])),
+    "rows out of order": ("bad_body", lambda: DEVICE.message("batch", 1, rows=[[5, 0, 0, 0], [5, 0, 0, 0]])),
+    "a column twice": ("bad_body", lambda: DEVICE.message("batch", 1, cols=["dt_ms", "pv_w", "pv_w", "grid_w"])),
+    "an unknown column": ("bad_body", lambda: DEVICE.message("batch", 1, cols=["dt_ms", "a", "pv_w", "grid_w"])),
+    "no exp": ("bad_body", _changed(exp=None)),
+    "an old live": ("expired", lambda: _passing("live", exp=at(-1).wall_ms)),
+    "an old birth": ("expired", lambda: _passing("birth", exp=at(-1).wall_ms)),
     "no nonce": ("bad_body", lambda: DEVICE.message("birth", 1, nonce=None)),
     "live says true": ("bad_body", lambda: DEVICE.message("live", 1, soc_permille=True)),
 }  # fmt: skip
@@ -214,10 +226,27 @@ def test_counters_of_the_device_only_rise(aggregator: Aggregator) -> None:
 
 
 def test_samples_of_batches_in_order_of_time(aggregator: Aggregator) -> None:
-    aggregator.receive(DEVICE.message("batch", 2, t0_ms=2000, rows=[[1, 2, 3]]), at())
-    aggregator.receive(DEVICE.message("batch", 1, t0_ms=0, rows=[[4, 5, 6], [7, 8, 9]]), at())
+    aggregator.receive(DEVICE.message("batch", 2, t0_ms=2000, rows=[[0, 1, 2, 3]]), at())
+    aggregator.receive(DEVICE.message("batch", 1, t0_ms=0, rows=[[0, 4, 5, 6], [999, 7, 8, 9]]), at())
     rows = aggregator.books["home-1"].samples()
-    assert [(row["wall_ms"], row["soc_permille"]) for row in rows] == [(0, 4), (1000, 7), (2000, 1)]
+    assert [(row["wall_ms"], row["soc_permille"]) for row in rows] == [(0, 4), (999, 7), (2000, 1)]
+
+
+def test_what_a_device_without_a_clock_says_is_not_too_old(aggregator: Aggregator) -> None:
+    live = _passing("live", iat=0, exp=60_000, clock="untrusted")
+    assert aggregator.receive(live, at())[0].fate is Fate.NEW
+
+
+def test_a_durable_row_is_never_too_old(aggregator: Aggregator) -> None:
+    row = _passing("settlement", exp=at(-1).wall_ms)
+    assert aggregator.receive(row, at())[0].fate is Fate.NEW
+
+
+def test_faults_stay_until_they_are_cleared(aggregator: Aggregator) -> None:
+    words = [(1, "fault_raised", "bms_silent"), (2, "fault_raised", "meter_stale"), (4, "fault_raised", "bms_silent")]
+    for seq, event, fault in [*words, (3, "fault_cleared", "bms_silent"), (5, "fault_cleared", "meter_stale")]:
+        aggregator.receive(DEVICE.message("event", seq, event=event, fault=fault), at())
+    assert {name: m.seq for name, m in aggregator.books["home-1"].faults().items()} == {"bms_silent": 4}
 
 
 @pytest.mark.parametrize("payload", [b"", b"\xff", b"[]", b"[" * 100_000, b"nothing"])
@@ -257,13 +286,54 @@ def test_a_role_key_that_is_not_there_is_not_used() -> None:
         looker.dispatch("home-1", 1, 1, at())
 
 
-def test_ledger_never_bodywhat_it_has_not_seen() -> None:
+def test_ledger_never_claims_what_it_has_not_seen() -> None:
     ledger = Ledger()
     for seq in (57, 58, 60):
         ledger.count(seq, b"x")
-    assert (ledger.upto, ledger.also(10), ledger.highest) == (0, (57, 58, 60), 60)
-    assert ledger.also(2) == (57, 58)
-    assert len(ledger.missing()) == 57
+    assert (ledger.upto, ledger.highest, len(ledger.missing())) == (0, 60, 57)
+
+
+def test_ledger_gives_up_what_the_device_no_longer_has() -> None:
+    ledger = Ledger()
+    for seq in (1, 57, 58, 60):
+        ledger.count(seq, b"x")
+    ledger.begin(57)
+    assert (ledger.upto, ledger.gone, ledger.missing()) == (58, 55, (59,))
+    ledger.begin(3)  # an older birth changes nothing
+    assert ledger.upto == 58
+    assert ledger.count(30, b"x") is Fate.NEW  # and if one of them comes after all, it counts
+    assert (ledger.gone, ledger.upto, len(ledger)) == (54, 58, 5)
+
+
+def test_a_seq_of_any_size_costs_nothing() -> None:
+    ledger = Ledger()
+    ledger.count(2**62, b"x")
+    assert len(ledger.missing(5)) == 5
+    ledger.begin(2**61)
+    assert (ledger.upto, ledger.gone) == (2**61 - 1, 2**61 - 1)
+
+
+def test_an_aggregator_that_lost_its_ledger_begins_where_the_device_does(aggregator: Aggregator) -> None:
+    """Else its receipts could only name rows one by one, and the device would wait for the rest for ever."""
+    aggregator.receive(DEVICE.message("birth", 1, outbox={"first": 501, "last": 900}), at())
+    for seq in range(501, 901):
+        aggregator.receive(DEVICE.message("event", seq), at())
+    receipt = aggregator.receipt("home-1", at())
+    assert (receipt.claims["upto"], receipt.claims["also"]) == (900, [])
+
+
+@pytest.mark.parametrize("outbox", [None, 7, {}, {"first": None}, {"first": True}, {"first": "9"}])
+def test_a_birth_that_does_not_say_where_it_begins(aggregator: Aggregator, outbox: object) -> None:
+    aggregator.receive(DEVICE.message("birth", 1, outbox=outbox), at())
+    assert aggregator.books["home-1"].ledger.upto == 0
+
+
+def test_more_rows_beyond_a_gap_than_a_receipt_can_name_come_with_the_next(aggregator: Aggregator) -> None:
+    for seq in range(2, 402):
+        aggregator.receive(DEVICE.message("event", seq), at(10))
+    named = [aggregator.receipt("home-1", at(10)).claims["also"] for _ in range(3)]
+    assert [len(also) for also in named] == [256, 144, 0]
+    assert named[0] + named[1] == list(range(2, 402))
 
 
 def verify_by_hand(aggregator: Aggregator, role: str, token: bytes) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -84,8 +84,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "live": dict.fromkeys(COLUMNS.split(), 0) | {"grid": "connected", "limit": "", "mode": "local", "command_id": None},
     "batch": {
         "t0_ms": 1_700_000_000_000,
-        "cols": ["soc_permille", "battery_w", "grid_w"],
-        "rows": [[500, 100, -50], [499, 100, None]],
+        "cols": ["dt_ms", "soc_permille", "battery_w", "grid_w"],
+        "rows": [[0, 500, 100, -50], [1000, 499, 100, None]],
     },
     "ack": {"command_id": "c0" * 16, "state": "received", "reason": None, "asked_w": 5000, "given_w": None},
     "event": {"event": "boot"},
