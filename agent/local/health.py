@@ -23,8 +23,7 @@ def health_items(view: View, now: Now) -> list[Item]:
     """
     items = _stalled(view, now) + [_fault(fault, view, now) for fault in view.decision.faults]
     told = {fault.id for fault in view.decision.faults}
-    items += [_device(device) for device in view.devices if not _is_told(device, told)]
-    items += _stopped(view) + _of_link(view)
+    items += _devices(view, told) + _stopped(view) + _of_link(view)
     items.sort(key=lambda item: _ORDER[str(item["level"])])  # stable: equals keep their order
     return list({str(item["text"]): item for item in reversed(items)}.values())[::-1]
 
@@ -52,7 +51,18 @@ def _is_told(device: DeviceStatus, told: set[str]) -> bool:
     return device.presence is not Presence.MISMATCH and f"{device.role.value}_stale" in told
 
 
-def _device(device: DeviceStatus) -> Item:
+def _devices(view: View, told: set[str]) -> list[Item]:
+    """One item for each thing that is seen, with every device it is seen of: a dead line is one fault, not three."""
+    names: dict[tuple[str, str, str, str], list[str]] = {}
+    for device in view.devices:
+        if not _is_told(device, told):
+            name = device.device if device.device == device.role.value else f"{device.role.value} {device.device}"
+            names.setdefault(_seen(device), []).append(name)
+    return [_item(id_, level, f"{', '.join(who)}: {text}", next_) for (id_, level, text, next_), who in names.items()]
+
+
+def _seen(device: DeviceStatus) -> tuple[str, str, str, str]:
+    level = "note" if device.presence is Presence.IDENTIFYING else "fault"
     text, _, advice = (device.detail or f"it is {device.presence.value}").partition("; ")
     next_ = {
         Presence.ABSENT: "check the USB adapter or the network, then the port in the configuration",
@@ -61,9 +71,7 @@ def _device(device: DeviceStatus) -> Item:
     }.get(device.presence, "")
     if device.presence is not Presence.MISMATCH:
         next_ = advice or next_
-    name = device.device if device.device == device.role.value else f"{device.role.value} {device.device}"
-    level = "note" if device.presence is Presence.IDENTIFYING else "fault"
-    return _item(f"device_{device.presence.value}", level, f"{name}: {text}", next_)
+    return f"device_{device.presence.value}", level, text, next_
 
 
 def _stalled(view: View, now: Now) -> list[Item]:

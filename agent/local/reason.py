@@ -1,4 +1,4 @@
-"""Why the battery is told what it is told: asked, given, and every limit. The words that `why`, status and watch share."""
+"""Why the battery is told what it is told: asked, given, and every limit. `why`, status and watch share these words."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def given_text(decision: Decision) -> str:
     asked, given = decision.asked_w, decision.given_w
     source = words.short_id(decision.source)
     if given is None:
-        alone = "released, the inverter runs in its own mode"
+        alone = "released, the inverter is left to its own mode"
         return alone if asked is None else f"{alone}, while {source} asks {words.battery_flow(asked)}"
     if asked is None:
         return f"held at {words.battery_flow(given)}"

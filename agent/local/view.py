@@ -101,7 +101,7 @@ def reserve_json(view: View, now: Now) -> Json:
 # --- rows -------------------------------------------------------------------------------------------------------------
 def _link(link: LinkState | None) -> Json:
     if link is None:
-        return {"level": "none", "text": "no word from the link yet", "state": "unknown"}
+        return {"level": "none", "text": "not set up, or no word from it yet", "state": "unknown"}
     waiting = f"{link.unsent} records wait for a receipt" if link.unsent != 1 else "1 record waits for a receipt"
     if not link.up:
         level, text = "warn", f"down: {link.detail}; {waiting}"

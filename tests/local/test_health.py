@@ -110,6 +110,16 @@ def test_what_the_table_cannot_know_is_added(view: View, expected: list[tuple[st
     assert ids(view) == expected
 
 
+def test_a_dead_line_is_one_fault_of_three_devices() -> None:
+    gone = [dataclasses.replace(d, presence=Presence.ABSENT, detail="its line is gone: no such port") for d in DEVICES]
+
+    items = health_items(home(devices=tuple(gone)), NOW)
+
+    assert [item["text"] for item in items] == [
+        "battery pack, meter grid, inverter hybrid: its line is gone: no such port"
+    ]
+
+
 def test_identifying_is_a_note() -> None:
     device = dataclasses.replace(DEVICES[0], presence=Presence.IDENTIFYING)
 

@@ -56,12 +56,12 @@ def test_status_is_plain_json_with_a_version() -> None:
 @pytest.mark.parametrize(
     ("asked", "given", "bound", "text"),
     [
-        (None, None, False, "released, the inverter runs in its own mode"),
+        (None, None, False, "released, the inverter is left to its own mode"),
         (
             5000,
             None,
             False,
-            "released, the inverter runs in its own mode, while dispatch 3f2a91c0 asks discharge 5000 W",
+            "released, the inverter is left to its own mode, while dispatch 3f2a91c0 asks discharge 5000 W",
         ),
         (None, 0, False, "held at 0 W"),
         (5000, 5000, False, "discharge 5000 W, as asked by dispatch 3f2a91c0"),
@@ -109,7 +109,7 @@ def test_unknown_stays_unknown() -> None:
     assert battery["text"] == (
         "SoC is not certain, so no power either way; SoC unknown, power unknown, cells unknown, 18.1..21.4 C"
     )
-    assert status["link"] == {"level": "none", "text": "no word from the link yet", "state": "unknown"}
+    assert status["link"] == {"level": "none", "text": "not set up, or no word from it yet", "state": "unknown"}
 
 
 def test_an_old_value_never_looks_like_a_new_one() -> None:
