@@ -58,12 +58,12 @@ def test_the_window_is_committed_with_the_command() -> None:
 def test_a_direct_setpoint_ends_after_its_duration_and_is_released() -> None:
     home = running(duration_s=30)
     home.run(17)
-    assert home.decision.given_w == 5000
+    assert home.given() == 5000
     home.run(2)
-    assert home.decision.given_w is None
+    assert home.given() is None
     assert home.states() == ["received", "started", "completed"]
     assert home.remote_w is None
-    assert home.decision.mode is Mode.LOCAL
+    assert home.mode() is Mode.LOCAL
 
 
 def test_energy_is_in_the_last_ack() -> None:
@@ -77,7 +77,7 @@ def test_energy_is_in_the_last_ack() -> None:
 
 def test_charging_energy_is_negative() -> None:
     home = running(duration_s=300, power_w=-3000)
-    assert home.decision.given_w == -3000
+    assert home.given() == -3000
     home.run(300)
     assert -252 <= home.acks[-1]["energy_wh"] <= -235
 
@@ -142,7 +142,7 @@ def test_refused(changes: dict[str, Any], state: str, reason: str) -> None:
 
 def test_a_request_beyond_the_home_is_run_and_limited() -> None:
     home = running(power_w=50_000, ramp=RampClass.REGULATION)
-    assert home.decision.given_w == 11_400
+    assert home.given() == 11_400
     assert home.states() == ["received", "limited", "started"]
     assert home.acks[1]["reason"] == "nameplate_discharge"
     assert home.acks[1]["limit_w"] == 11_400
@@ -178,7 +178,7 @@ def test_no_new_dispatch_without_a_disk_while_the_running_one_goes_on() -> None:
     home.disk_ok = False
     home.tick(arriving(command(2, power_w=3000)))
     home.run(5)
-    assert home.decision.given_w == 5000
+    assert home.given() == 5000
     assert home.states(2) == []  # the word itself needs the disk
 
     home.disk_ok = True
@@ -212,7 +212,7 @@ def test_another_command_under_a_known_id_is_met_with_silence() -> None:
     home.tick(arriving(command(digest="f" * 64, power_w=-9000)))
     home.run(5)
     assert home.states() == ["received", "started"]
-    assert home.decision.given_w == 5000
+    assert home.given() == 5000
 
 
 def test_a_finished_command_is_remembered() -> None:
@@ -221,7 +221,7 @@ def test_a_finished_command_is_remembered() -> None:
     home.tick(arriving(command(duration_s=20)))
     assert home.states()[-2:] == ["completed", "completed"]
     home.run(3)
-    assert home.decision.given_w is None
+    assert home.given() is None
 
 
 # --- cancel and stop --------------------------------------------------------------------------------------------------
@@ -236,7 +236,7 @@ def test_cancel_releases_at_once() -> None:
 def test_cancel_needs_neither_clock_nor_disk_nor_fresh_time() -> None:
     home = running().crash()
     home.run(4)
-    assert home.decision.given_w == 5000
+    assert home.given() == 5000
     home.trust = ClockTrust.UNTRUSTED
     home.disk_ok = False
     home.tick(arriving(command(2, target=command().id, exp_ms=0, **CANCEL)))
@@ -299,7 +299,7 @@ def test_dispatch_is_possible_again_after_a_signed_stop() -> None:
     home.tick(arriving(command(2, **STOP)))
     home.tick(arriving(command(3)))
     home.run(12)
-    assert home.decision.given_w == 5000
+    assert home.given() == 5000
 
 
 # --- people at home ---------------------------------------------------------------------------------------------------
@@ -310,7 +310,7 @@ def test_local_stop_ends_dispatch_until_resume() -> None:
     assert home.states()[-1] == "opted_out"
     assert home.acks[-1]["reason"] == "local_stop"
     assert home.disk.stopped_by == "technician ada"
-    assert home.decision.mode is Mode.STANDBY
+    assert home.mode() is Mode.STANDBY
 
     home.tick(arriving(command(2)))
     assert home.acks[-1]["state"] == "rejected_not_applicable"
@@ -320,7 +320,7 @@ def test_local_stop_ends_dispatch_until_resume() -> None:
     assert not home.disk.stopped_by
     home.tick(arriving(command(3)))
     home.run(12)
-    assert home.decision.given_w == 5000
+    assert home.given() == 5000
     assert [e["event"] for e in home.events_seen if "local" in e["event"]] == ["local_stop", "local_resume"]
 
 
@@ -330,7 +330,7 @@ def test_a_local_stop_survives_a_restart() -> None:
     later = home.crash().ready()
     later.tick(arriving(command(2)))
     assert later.acks[-1]["reason"] == "local_stop"
-    assert later.decision.mode is Mode.STANDBY
+    assert later.mode() is Mode.STANDBY
 
 
 def test_stop_and_a_command_in_one_cycle() -> None:
@@ -345,7 +345,7 @@ def test_the_newest_of_equal_primacy_supersedes() -> None:
     home.tick(arriving(command(2, power_w=3000)))
     home.run(2)
     assert home.states() == ["received", "started", "superseded"]
-    assert home.decision.given_w == 3000
+    assert home.given() == 3000
     assert home.decision.command_id == command(2).id
     assert "clear" not in home.intents()  # the setpoint goes over without a gap
 
@@ -354,11 +354,11 @@ def test_lower_primacy_number_wins_whenever_it_comes() -> None:
     home = running(primacy=0)
     home.tick(arriving(command(2, power_w=3000, primacy=1, duration_s=900)))
     home.run(5)
-    assert home.decision.given_w == 5000
+    assert home.given() == 5000
     assert home.states(2) == ["received"]
     home.run(590)  # the first is over; the second runs for what is left
     assert home.states()[-1] == "completed"
-    assert home.decision.given_w == 3000
+    assert home.given() == 3000
     assert home.states(2) == ["received", "started"]
 
 
@@ -375,7 +375,7 @@ def test_a_direct_setpoint_is_refreshed_by_its_successor() -> None:
         home.run(300)
         home.tick(arriving(command(number, duration_s=900)))
     home.run(3)
-    assert home.decision.given_w == 5000
+    assert home.given() == 5000
     assert home.states(5) == ["received", "started"]
     assert "clear" not in home.intents()
 
@@ -385,7 +385,7 @@ def test_limited_once_per_reason_and_not_more_often_than_every_ten_seconds() -> 
     home = running()
     home.battery["dcl_ma"] = 50_000  # 2640 W
     home.tick()
-    assert home.decision.given_w == 2640
+    assert home.given() == 2640
     assert (home.acks[-1]["state"], home.acks[-1]["reason"]) == ("limited", "dcl")
     before = len(home.acks)
     home.battery["discharge_enabled"] = False
@@ -420,7 +420,7 @@ def test_a_command_that_could_never_begin_has_failed() -> None:
 
 def test_zero_watts_is_a_setpoint() -> None:
     home = running(power_w=0)
-    assert home.decision.given_w == 0
+    assert home.given() == 0
     assert home.powers()[0] == 0
     assert home.states() == ["received", "started"]
 
@@ -430,7 +430,7 @@ def test_after_a_crash_it_resumes_without_a_gap_or_a_second_start() -> None:
     home = running()
     later = home.crash()
     later.run(5)
-    assert later.decision.given_w == 5000
+    assert later.given() == 5000
     assert "clear" not in later.intents()
     assert later.acks == []  # started was committed before
     later.run(600)
@@ -467,7 +467,7 @@ def test_a_lost_link_stops_nothing() -> None:
         home.state, home.out = step(home.params, home.state, inputs)
         for write in home.out.writes:
             home.answer(write)
-    assert home.decision.given_w == 5000
+    assert home.given() == 5000
 
 
 def test_a_direct_setpoint_fails_over_a_reboot_and_is_released() -> None:
@@ -483,7 +483,7 @@ def test_an_event_resumes_after_a_reboot_on_trusted_time_only() -> None:
     home = Home().ready()
     home.tick(arriving(command(start_ms=wall(home) + 5_000, duration_s=3600)))
     home.run(60)
-    assert home.decision.given_w == 5000
+    assert home.given() == 5000
 
     later = home.crash(kernel_boot="kernel-2")
     later.now_ns = 10 * S  # the monotonic clock begins anew
@@ -494,7 +494,7 @@ def test_an_event_resumes_after_a_reboot_on_trusted_time_only() -> None:
     assert later.powers() == []
     later.trust = ClockTrust.SYNCED
     later.run(60)
-    assert later.decision.given_w == 5000
+    assert later.given() == 5000
     assert "started" not in later.states()  # it was told before the reboot
     later.run(3600)
     assert later.states()[-1] == "completed"
