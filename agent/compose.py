@@ -110,6 +110,10 @@ def _device(config: Config, device: DeviceSection) -> DeviceSpec:
     pinned = _pins(config).read().get(device.name)
     if device.serial is not None:
         pinned = Identity("", "", "", device.serial)
+    unknown = sorted(set(device.poll_ms) - {block.name for block in found.blocks})
+    if unknown:
+        blocks = ", ".join(block.name for block in found.blocks)
+        raise ConfigError(f"{config.path}: device {device.name}: poll_ms: no block {unknown[0]!r}; there are: {blocks}")
     return DeviceSpec(
         name=device.name,
         role=DeviceRole(device.role),
@@ -117,6 +121,7 @@ def _device(config: Config, device: DeviceSection) -> DeviceSpec:
         profile=found,
         pinned=pinned,
         wdischamax_w=device.wdischamax_w,
+        periods_ms=device.poll_ms,
         reversion_s=config.params.timers.reversion_s if device.role == "inverter" else None,
     )
 

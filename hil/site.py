@@ -45,11 +45,13 @@ def write_config(
     brokers: tuple[str, ...] = (),
     device: Path | None = None,
     overrides: Mapping[str, Mapping[str, Value]] | None = None,
+    polls: Mapping[str, Mapping[str, int]] | None = None,
 ) -> Path:
     """Write `batteryd.toml` into `directory` and return its path.
 
     `line`: keys of [[bus]], such as {"port": "/dev/pts/3"}. `brokers` "host:port" and the `device` directory of hil.pki
     make the link; without them the agent runs alone. `overrides`: keys of any section of the agent's configuration.
+    `polls`: block periods in ms instead of the profile's, by role.
     """
     sections: dict[str, dict[str, Value]] = {name: dict(body) for name, body in _DEFAULTS.items()}
     for name, body in (overrides or {}).items():
@@ -59,6 +61,8 @@ def write_config(
     for role, unit, profile in _DEVICES:
         row: dict[str, Value] = {"name": role, "role": role, "bus": BUS, "unit": unit, "profile": profile}
         text += _section("[[device]]", row)
+        if polls and role in polls:
+            text += f"poll_ms = {{ {', '.join(f'{block} = {ms}' for block, ms in polls[role].items())} }}\n"
     if brokers and device is not None:
         files = {name: str(device / file) for name, file in _FILES.items()}
         text += _section("[link]", files) + f"brokers = {json.dumps(list(brokers))}\n"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import collections
 import hashlib
 import heapq
-from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -59,14 +59,14 @@ class DeviceBook:
     presence: Mapping[str, Any] | None = None  # unsigned: a hint for the eye
     birth: Message | None = None
     boots: list[str] = field(default_factory=list)  # in the order in which they were first heard
-    lives: deque[Message] = field(default_factory=lambda: deque(maxlen=_LIVES_KEPT))
+    lives: collections.deque[Message] = field(default_factory=lambda: collections.deque(maxlen=_LIVES_KEPT))
     acks: dict[str, list[Ack]] = field(default_factory=dict)  # by command id, in order of seq
     events: list[Message] = field(default_factory=list)
     settlements: list[Message] = field(default_factory=list)
     batches: list[Message] = field(default_factory=list)
     verified: dict[str, int] = field(default_factory=dict)  # by kind, duplicates included
     stale: int = 0  # births and lives whose seq did not rise within their boot
-    counters: dict[str, int] = field(default_factory=dict)  # refused by the device, by reason, as its events say
+    boot_counters: dict[str, dict[str, int]] = field(default_factory=dict)  # refused by the device: boot -> reason
     unreceipted: set[int] = field(default_factory=set)  # heard since a receipt last named them
     receipt_sent_ns: int = 0
     _last_seq: dict[tuple[str, str], int] = field(default_factory=dict)
@@ -98,6 +98,14 @@ class DeviceBook:
         """The latest state that was acknowledged for a command."""
         acks = self.acks.get(command_id)
         return acks[-1].state if acks else None
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """Messages that the device refused, by reason, over all its boots: what its counted rows say."""
+        total: collections.Counter[str] = collections.Counter()
+        for counted in self.boot_counters.values():
+            total.update(counted)
+        return dict(total)
 
     def samples(self) -> list[dict[str, Any]]:
         """Every second of the counted batches, with `wall_ms`, in order of time."""
@@ -137,23 +145,27 @@ class DeviceBook:
 
     def _enter_row(self, message: Message) -> None:
         claims = message.claims
+        self._take_counters(claims["boot"], claims.get("counters"))
         if message.kind == "ack":
             acks = self.acks.setdefault(claims["command_id"], [])
             acks.append(Ack(claims["state"], claims["reason"], message.seq, message.heard, claims))
             acks.sort(key=lambda ack: ack.seq)
         elif message.kind == "event":
             self.events.append(message)
-            self._take_counters(claims.get("counters"))
+            if claims.get("event") == "gap" and claims.get("reason") == "store_replaced":
+                last = claims.get("last")
+                self.ledger.begin(last + 1 if type(last) is int else 1)
         elif message.kind == "settlement":
             self.settlements.append(message)
         else:
             self.batches.append(message)
 
-    def _take_counters(self, counters: object) -> None:
+    def _take_counters(self, boot: str, counters: object) -> None:
         if isinstance(counters, Mapping):
+            known = self.boot_counters.setdefault(boot, {})
             for reason, count in counters.items():
                 if type(count) is int:
-                    self.counters[str(reason)] = max(count, self.counters.get(str(reason), 0))
+                    known[str(reason)] = max(count, known.get(str(reason), 0))
 
 
 def first_row(birth: Mapping[str, Any]) -> int:

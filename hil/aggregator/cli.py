@@ -22,6 +22,8 @@ from hil.aggregator.book import Ack
 from hil.aggregator.forge import FORGERIES, forge
 from hil.aggregator.keys import Keyring, load_keyring
 from hil.aggregator.live import LiveAggregator, now
+from hil.broker import Broker, BrokerError
+from hil.pki import make_pki
 
 OK, BROKEN, USAGE, REJECTED, TIMED_OUT, INTERRUPTED = 0, 1, 2, 4, 6, 130
 _CONNECT_S = 10.0
@@ -36,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(args.run(args))
     except KeyboardInterrupt:
         return INTERRUPTED
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, BrokerError) as error:
         print(f"hil aggregator: {error}", file=sys.stderr)
         return USAGE
 
@@ -113,7 +115,7 @@ def _attack(live: LiveAggregator, args: argparse.Namespace) -> int:
     if forged.retain:
         return OK  # it waits for the agent; `forge --clear` takes it away
     # A replay may have its stored ack repeated; it is the same row, which the ledger does not count again.
-    answered = live.wait_for(lambda a: len(_acks_of(a, valid.id)) > before, args.wait_s)
+    answered = live.wait_for(_more_acks(valid.id, before), args.wait_s)
     if answered and not replay:
         _print({"answered": [_ack_line(ack) for ack in _acks(live, valid.id)]})
         return BROKEN
@@ -125,6 +127,16 @@ def _clear(args: argparse.Namespace) -> int:
     with _connect(args, _aggregator(args, receipts=False)) as live:
         topic = f"battery/v1/{live.aggregator.keyring.fleet}/{args.device}/down/command"
         return OK if live.publish(Publish(topic, b"", True), _CONNECT_S) else TIMED_OUT
+
+
+def _lab(args: argparse.Namespace) -> int:
+    """A PKI and a broker to try things with, until Ctrl-C; every file in one directory."""
+    pki = make_pki(args.directory, args.fleet, args.device or ["home-1"], args.group)
+    with Broker(args.directory / "broker", pki, port=args.port) as broker:
+        devices = {name: str(files.tls.ca.parent) for name, files in pki.devices.items()}
+        _print({"broker": f"localhost:{broker.port}", "pki": str(pki.devices_file.parent), "devices": devices})
+        threading.Event().wait()
+    return OK
 
 
 # --- pieces -----------------------------------------------------------------------------------------------------------
@@ -141,7 +153,7 @@ def _follow(live: LiveAggregator, signed: Signed, until: str, wait_s: float) -> 
     shown = 0
     while True:
         left = max(0.0, deadline - time.monotonic())
-        if not live.wait_for(lambda a, seen=shown: len(_acks_of(a, signed.id)) > seen, left):  # type: ignore[misc]
+        if not live.wait_for(_more_acks(signed.id, shown), left):
             print(f"hil aggregator: no {until!r} within {wait_s:g} s", file=sys.stderr)
             return TIMED_OUT
         for ack in _acks(live, signed.id)[shown:]:
@@ -155,6 +167,10 @@ def _follow(live: LiveAggregator, signed: Signed, until: str, wait_s: float) -> 
 
 def _acks_of(aggregator: Aggregator, command_id: str) -> list[Ack]:
     return [ack for book in aggregator.books.values() for ack in book.acks.get(command_id, ())]
+
+
+def _more_acks(command_id: str, than: int) -> Callable[[Aggregator], bool]:
+    return lambda aggregator: len(_acks_of(aggregator, command_id)) > than
 
 
 def _acks(live: LiveAggregator, command_id: str) -> list[Ack]:
@@ -251,6 +267,13 @@ def _parser() -> argparse.ArgumentParser:
     attack.add_argument("--wait-s", type=float, default=3.0, help="how long to listen for an answer")
     clear = _verb(verbs, "clear", _clear, "take away a retained command", broker=True)
     clear.add_argument("device")
+    lab = verbs.add_parser("lab", help="a PKI and a broker to try things with, until Ctrl-C")
+    lab.set_defaults(run=_lab)
+    lab.add_argument("directory", type=Path)
+    lab.add_argument("--fleet", default="demo")
+    lab.add_argument("--device", action="append", help="its id; may be given more than once (default home-1)")
+    lab.add_argument("--group", action="append", default=[])
+    lab.add_argument("--port", type=int, help="of the broker (default: a free one)")
     return parser
 
 

@@ -219,10 +219,14 @@ def test_acks_are_kept_by_command_in_order_with_times(aggregator: Aggregator) ->
     assert aggregator.books["home-1"].last_state("c0" * 16) == "limited"
 
 
-def test_counters_of_the_device_only_rise(aggregator: Aggregator) -> None:
-    aggregator.receive(DEVICE.message("event", 2, counters={"replay": 5, "expired": 1}), at())
-    aggregator.receive(DEVICE.message("event", 1, counters={"replay": 3}), at())
-    assert aggregator.books["home-1"].counters == {"replay": 5, "expired": 1}
+def test_counters_of_the_device_rise_within_a_boot_and_add_up_over_boots(aggregator: Aggregator) -> None:
+    for seq, boot, counters in (
+        (2, "b0" * 16, {"replay": 5, "expired": 1}),
+        (1, "b0" * 16, {"replay": 3}),
+        (3, "b1" * 16, {"replay": 2, "expired": "many"}),
+    ):
+        aggregator.receive(DEVICE.message("batch", seq, boot=boot, counters=counters), at())
+    assert aggregator.books["home-1"].counters == {"replay": 7, "expired": 1}
 
 
 def test_samples_of_batches_in_order_of_time(aggregator: Aggregator) -> None:
@@ -320,6 +324,15 @@ def test_an_aggregator_that_lost_its_ledger_begins_where_the_device_does(aggrega
         aggregator.receive(DEVICE.message("event", seq), at())
     receipt = aggregator.receipt("home-1", at())
     assert (receipt.claims["upto"], receipt.claims["also"]) == (900, [])
+
+
+def test_what_a_replaced_store_has_lost_is_gone_and_not_waited_for(aggregator: Aggregator) -> None:
+    for seq in (1, 2):
+        aggregator.receive(DEVICE.message("event", seq), at())
+    gap = DEVICE.message("event", 10, event="gap", reason="store_replaced", first=None, last=9)
+    aggregator.receive(gap, at())
+    ledger = aggregator.books["home-1"].ledger
+    assert (ledger.upto, ledger.gone, ledger.missing()) == (10, 7, ())
 
 
 @pytest.mark.parametrize("outbox", [None, 7, {}, {"first": None}, {"first": True}, {"first": "9"}])

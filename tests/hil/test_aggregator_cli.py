@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from hil.aggregator.cli import main
 from hil.aggregator.forge import FORGERIES
 from hil.broker import Broker
-from hil.pki import Pki, make_pki
+from hil.pki import Pki, Tls, make_pki
 from tests.hil.clients import RealClient
 from tests.hil.tokens import HandDevice, unb64
 
@@ -199,3 +202,19 @@ def test_usage_is_one_sentence_and_exit_2(
 def test_an_unknown_device_is_named_with_those_that_are_known(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
     assert bench.run("stop", "home-7") == 2
     assert "it knows home-1" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_lab_runs_until_it_is_interrupted(tmp_path: Path) -> None:
+    argv = [sys.executable, "-m", "hil.aggregator", "lab", str(tmp_path / "lab"), "--device", "home-9"]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE) as lab:
+        assert lab.stdout is not None
+        told = json.loads(lab.stdout.readline())
+        own = Path(told["devices"]["home-9"])
+        tls = Tls(own / "ca.crt", own / "tls.crt", own / "tls.key")
+        client = RealClient("home-9", tls, int(told["broker"].rpartition(":")[2]))
+        client.connect()
+        client.disconnect()
+        lab.send_signal(signal.SIGINT)
+        assert lab.wait(20) == 130
+    assert (Path(told["pki"]) / "devices.json").exists()

@@ -131,13 +131,14 @@ def test_a_block_of_the_link_is_believed_second_by_second() -> None:
     for index in range(3):
         clock = Clock(at().wall_ms + 1000 * index, ClockTrust.SYNCED, "k", BOOT)
         block.add(Sample(clock, 1000 * index, BODIES["live"] | {"battery_w": index}, dispatched=False))
-    closed = block.close()
+    closed = block.close({"replay": 4})
     assert closed is not None
-    row = OutboxRow(1, "batch", BOOT, at().wall_ms, 0, "synced", closed[0])
+    row = OutboxRow(1, "batch", BOOT, at().wall_ms, 0, "synced", closed.payload)
     token = upward.row_token(upward.Sender("home-1", "demo", signer(SEED)), row)
     verdict, _ = aggregator.receive(MqttMessage(device.topic("batch"), token, 1, False), at())
     assert verdict.fate is Fate.NEW, verdict.refused
     samples = aggregator.books["home-1"].samples()
+    assert aggregator.books["home-1"].counters == {"replay": 4}
     assert [(s["wall_ms"] - at().wall_ms, s["battery_w"]) for s in samples] == [(0, 0), (1000, 1), (2000, 2)]
 
 
