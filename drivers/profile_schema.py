@@ -51,9 +51,9 @@ class MatchEdge(Edge):
 
 
 class PartEdge(Edge):
-    """One register value. Value = (raw & mask) * scale + offset, then sign; `scale` leads to the core's unit (mV, mA, W,
-    permille, 0.1 C, mHz, Wh). `of`: the register holds percent of that rating. `match`: every instance of the model's
-    group whose point has one of the values."""
+    """One register value: (raw & mask) * scale * sign + offset, where `scale` leads to the core's unit (mV, mA, W,
+    permille, 0.1 C, mHz, Wh). `of`: the register holds percent of that rating. `match`: every instance of the group
+    whose point has one of the values."""
 
     at: Word | str
     model: StrictInt | None = None
@@ -109,8 +109,8 @@ class RangeEdge(Edge):
 
 
 class BlockEdge(Edge):
-    """Points that are read together. `ages`: the reading is as old as this block. `after_write`: read again at once when
-    something was written. `stale_ms`: older values are not known any more. `read`: the device wants this range whole."""
+    """Points that are read together. `ages`: the reading is as old as this block. `after_write`: read again at once
+    when something was written. `stale_ms`: older values are not known any more. `read`: the device wants it whole."""
 
     every_ms: Millis
     priority: Literal["fast", "slow"] = "slow"
@@ -132,7 +132,7 @@ class PointEdge(PartEdge):
 
 class WriteEdge(Edge):
     """One register to write. `value`: a number in the register's unit, or a symbol with bounds `min` and `max` in that
-    unit. `of`: the register takes percent of that rating. `scale`: register's unit per raw step, beside SunSpec's own."""
+    unit. `of`: the register takes percent of that rating. `scale`: register's unit per raw step."""
 
     at: Word | str
     value: StrictInt | Literal["setpoint", "-setpoint", "reversion", "floor"]
