@@ -266,7 +266,7 @@ class Bus:
                         wake_ns = due_ns
                 else:
                     key = due_ns if poll.touched else due_ns + poll.handicap_ns
-                    if key < best_key and not poll.dropped:
+                    if key < best_key:
                         held_ns = port.held_until(poll.request)
                         if held_ns > now_ns:
                             wake_ns = min(wake_ns, held_ns)

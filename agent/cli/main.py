@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 
@@ -17,6 +18,9 @@ exit codes: 0 ok, 1 unhealthy, 2 usage, 3 daemon not running, 4 refused by a lim
 
 def main(argv: list[str] | None = None) -> int:
     """Runs one verb; returns its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a degree sign on an ASCII terminal is no reason to fail
     try:
         return _run(sys.argv[1:] if argv is None else argv)
     except KeyboardInterrupt:

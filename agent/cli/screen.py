@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     Reply = dict[str, Any]
 
 _FOOT = "q or Ctrl-C ends"
+_PLAIN = {ord("°"): "", ord("−"): "-", ord("×"): "x", ord("–"): "-"}  # for a serial console that is not UTF-8
 _ROWS_FOR_BARS = 22  # on a smaller screen what is wrong matters more than a picture
 
 
@@ -113,7 +114,8 @@ def _power_bar(reply: Reply, columns: int) -> list[str]:
     for mark, watts in (("A", asked), ("G", given)):
         if watts is not None:
             cells[at(watts)] = mark
-    names = ", ".join(f"{mark} {name}" for mark, name in (("A", "asked"), ("G", "given")) if mark in cells)
+    names = "G asked and given" if asked is not None and "A" not in cells else ""
+    names = names or ", ".join(f"{mark} {name}" for mark, name in (("A", "asked"), ("G", "given")) if mark in cells)
     permitted = f". permitted: charge {-lo_w} W to discharge {hi_w} W"
     return [f"POWER    [{''.join(cells)}]", f"         {names + ', ' if names else ''}{permitted}"]
 
@@ -139,4 +141,5 @@ def _health(items: list[Reply], columns: int, room: int) -> list[str]:
 
 
 def _clip(line: str, columns: int) -> str:
+    line = line.translate(_PLAIN)
     return line if len(line) <= columns else line[: columns - 2] + ".."

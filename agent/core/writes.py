@@ -138,7 +138,7 @@ def _power(
     if hand.pending and not pending:
         hand = replace(hand, pending=False, confirmed=False, failures=hand.failures + 1, outcome="no answer")
     lost = False
-    if given_w != hand.setpoint_w:
+    if given_w != hand.setpoint_w or command_id != hand.command_id:
         why = "setpoint"
     elif pending:
         return hand, None, False

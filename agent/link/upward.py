@@ -47,9 +47,18 @@ def compact(body: Body) -> bytes:
 
 def row_token(sender: Sender, row: OutboxRow) -> bytes:
     """The token of a row. All of it comes from the row: a repeated publication is the same, byte for byte."""
-    plain = jws.inflate(row.payload) if row.kind == "batch" else row.payload
     stamp = Stamp(row.boot, row.wall_ms, row.mono_ms, row.clock)
-    return _token(sender, row.kind, row.seq, stamp, KEPT_MS, json.loads(plain or b"{}"))
+    return _token(sender, row.kind, row.seq, stamp, KEPT_MS, _body(row))
+
+
+def _body(row: OutboxRow) -> Body:
+    """What a row says; one that the disk has spoilt goes out as unreadable, so that its number is accounted for."""
+    plain = jws.inflate(row.payload) if row.kind == "batch" else row.payload
+    try:
+        body = json.loads(plain or b"")
+    except (ValueError, RecursionError):
+        body = None
+    return body if isinstance(body, dict) else {"unreadable": True}
 
 
 def token(sender: Sender, kind: str, seq: int, stamp: Stamp, body: Body) -> bytes:

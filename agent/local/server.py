@@ -14,8 +14,9 @@ from dataclasses import dataclass
 
 from agent.local import words
 from agent.local.pin import PinGuard, PinHash, PinVerdict
+from agent.local.reason import Json, why_json
 from agent.local.request import MAX_LINES, Request, parse_request
-from agent.local.view import Json, reserve_json, status_json, why_json
+from agent.local.view import reserve_json, status_json
 from agent.mail import Line, Verb, VerbDone, View
 from agent.runtime.part import (
     Effect,
@@ -120,7 +121,7 @@ class Server:
             case "why":
                 return (_last(conn, why_json(view, request.side, now)),)
             case "reserve":
-                return (_last(conn, {"v": 1, "ok": True, "code": 0, "reserve": reserve_json(view)}),)
+                return (_last(conn, {"v": 1, "ok": True, "code": 0, "reserve": reserve_json(view, now)}),)
             case "watch":
                 return self._watch(event, view, now)
             case _:
@@ -239,7 +240,7 @@ class Server:
         return _error(
             event.conn,
             4,
-            f"the reserve is {value}; only the homeowner lowers it, to {words.percent(permille)} or anything else",
+            f"the reserve is {value} and only the homeowner lowers it",
             limit="reserve",
             value=value,
             present=f"{words.percent(permille)} asked",

@@ -10,6 +10,7 @@ import dataclasses
 import hashlib
 import json
 import random
+import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -167,9 +168,17 @@ class VirtualBackend:
         self._exit = status
         self._view = None
         self.runtime.kill()
+        self._bury()
         self._record("process", what="exit", status=status)
         if not self._held:
             self.runtime.at(self.runtime.mono_ns + RESTART_NS, lambda: self._boot() if self._life == life else None)
+
+    def _bury(self) -> None:
+        """A dead process holds no locks: its successor gets the files as they stand, not the open connection."""
+        state = self.config.state_dir
+        dead = state.with_name(f"dead-{self._life}")
+        state.rename(dead)
+        shutil.copytree(dead, state)
 
     # --- what the agent does -----------------------------------------------------------------------------------------
     def _told(self, event: object, now: Now) -> None:

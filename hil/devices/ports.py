@@ -41,7 +41,10 @@ class Line:
                 return True
             del self._buffer[:length]
             if reply is not None:
-                os.write(self.fd, reply)
+                try:
+                    os.write(self.fd, reply)
+                except OSError:
+                    return False
             length = request_length(self._buffer)
         return True
 

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import json
 import os
 import selectors
@@ -65,6 +66,7 @@ class WireProcess:
         self.ready = json.loads(self.process.stdout.readline())
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._socket.connect(str(control))
+        self._socket.settimeout(5.0)
         self._file = self._socket.makefile("r")
 
     def tell(self, command: Mapping[str, object]) -> dict[str, object]:
@@ -154,6 +156,7 @@ class HomeProcess:
         control.bind(str(self.control_path))
         control.listen(8)
         self._watch(control, lambda: self._accept_control(control))
+        gc.freeze()  # what is there now stays: the collector need not look at it between two replies
         self._wake = os.pipe()
         os.set_blocking(self._wake[1], False)
         self._watch(self._wake[0], lambda: os.read(self._wake[0], 64))

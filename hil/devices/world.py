@@ -77,6 +77,8 @@ class World:
             raise ValueError(f"there is no inverter variant {variant!r}; there are {', '.join(VARIANTS)}")
         self.slaves = demo_devices(self.home, variant)
         self.wire: WireControl | None = None
+        self._kinds = {"power": 0, "clear": 0, "floor": 0, "other": 0}
+        self._counted = 0
         self._ops: Mapping[str, Callable[..., None]] = {
             "mute": self._mute,
             "freeze": self._freeze,
@@ -118,28 +120,30 @@ class World:
 
     def signals(self, now_ns: int) -> dict[str, bool | int | float | None]:
         """Plant truth and wire counters."""
-        self.home.advance_to(now_ns)
-        truth = self.home.truth()
-        kinds = [write.kind for write in self.slaves.trace if not write.exception]
+        home = self.home
+        home.advance_to(now_ns)
+        inverter, window = home.inverter, home.inverter.in_force
+        trace = self.slaves.trace
+        for write in trace[self._counted :]:
+            if not write.exception:
+                self._kinds[write.kind] += 1
+        self._counted = len(trace)
         wire = self.wire.counters() if self.wire is not None else {}
         return {
-            "truth.soc_permille": truth.soc_true * 1000,
-            "truth.battery_w": truth.battery_w,
-            "truth.grid_w": truth.grid_w,
-            "truth.load_w": truth.load_w,
-            "truth.pv_w": truth.pv_w,
-            "truth.grid_on": truth.grid_on,
-            "truth.islanded": truth.islanded,
-            "truth.fed": truth.house_fed,
-            "truth.floor_permille": truth.floor_pct * 10,
-            "truth.blackouts": truth.blackouts,
-            "truth.remote": truth.remote,
-            "truth.setpoint_w": truth.setpoint_w,
+            "truth.soc_permille": home.battery.soc * 1000,
+            "truth.battery_w": inverter.battery_w,
+            "truth.grid_w": home.grid_w,
+            "truth.load_w": home.load_w,
+            "truth.pv_w": home.pv_w,
+            "truth.grid_on": home.grid.on,
+            "truth.islanded": inverter.islanded,
+            "truth.fed": home.house_fed,
+            "truth.floor_permille": inverter.floor_pct * 10,
+            "truth.blackouts": home.blackouts,
+            "truth.remote": window is not None,
+            "truth.setpoint_w": None if window is None else window[1],
             "wire.transactions": wire.get("replies", 0),
-            "wire.power": kinds.count("power"),
-            "wire.clear": kinds.count("clear"),
-            "wire.floor": kinds.count("floor"),
-            "wire.other": kinds.count("other"),
+            **{f"wire.{kind}": count for kind, count in self._kinds.items()},
             "wire.violations": wire.get("violations", 0),
         }
 
@@ -191,8 +195,9 @@ class World:
     def _bias(self, permille: float) -> None:
         self.home.bms.bias = permille / 1000
 
-    def _asleep(self, on: bool) -> None:
+    def _asleep(self, on: bool, wake_s: float | None = None) -> None:
         self.home.bms.asleep = on
+        self.home.bms.wake_after_s = wake_s if on else None
 
     def _limits(self, ccl_ma: float | None = None, dcl_ma: float | None = None) -> None:
         self.home.bms.forced_ccl_a = None if ccl_ma is None else ccl_ma / 1000

@@ -19,6 +19,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import ctypes
+import fcntl
 import gc
 import json
 import os
@@ -27,6 +28,7 @@ import select
 import signal
 import socket
 import sys
+import termios
 import time
 import tty
 from collections import deque
@@ -37,7 +39,11 @@ LOG_WITHIN_NS = 50_000_000
 
 
 class Pty:
-    """One end of the line, reachable by a stable name. Both sides are held open so that a reader may come and go."""
+    """One end of the line, reachable by a stable name. Both sides are held open so that a reader may come and go.
+
+    A pty stays exclusive (TIOCEXCL) when its owner is killed, a real adapter does not: `released`, readable when
+    somebody closed it, is answered by `release`.
+    """
 
     def __init__(self, link: Path) -> None:
         self.link = link
@@ -46,7 +52,17 @@ class Pty:
         tty.setraw(self._held)
         os.set_blocking(self.fd, False)
         link.unlink(missing_ok=True)
-        link.symlink_to(os.ttyname(self._held))
+        name = os.ttyname(self._held)
+        link.symlink_to(name)
+        libc = ctypes.CDLL(None)
+        self.released = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+        libc.inotify_add_watch(self.released, name.encode(), 0x18)  # IN_CLOSE_WRITE | IN_CLOSE_NOWRITE
+
+    def release(self) -> None:
+        """The next one may open it."""
+        with contextlib.suppress(OSError):
+            os.read(self.released, 4096)
+            fcntl.ioctl(self._held, termios.TIOCNXCL)
 
     def read(self) -> bytes:
         """What the other side wrote; b"" if nothing."""
@@ -63,6 +79,7 @@ class Pty:
     def close(self) -> None:
         """Unplug: whoever has it open sees a hang-up."""
         self.link.unlink(missing_ok=True)
+        os.close(self.released)
         os.close(self.fd)
         os.close(self._held)
 
@@ -370,13 +387,15 @@ def main(argv: list[str] | None = None) -> int:
         timeout = wire.turn()
         sources: list[int | socket.socket] = [wire.slaves.fd, wake_read]
         if wire.plugged:
-            sources.append(wire.master.fd)
+            sources += [wire.master.fd, wire.master.released]
         if control is not None:
             sources += [control.listener, *control.peers]
         ready, _, _ = select.select(sources, [], [], timeout)
         now = now_ns()
         if wire.plugged and wire.master.fd in ready and (data := wire.master.read()):
             wire.from_master(data, now)
+        if wire.plugged and wire.master.released in ready:
+            wire.master.release()
         if wire.slaves.fd in ready and (data := wire.slaves.read()):
             wire.from_slaves(data, now)
         if control is not None and ready:

@@ -196,7 +196,7 @@ def test_the_live_screen(serve: Serve, terminal: Any) -> None:
         "GRID     ok  connected, import 1240 W, 59.98 Hz",
         "BATTERY  ok  SoC 31.2 %, discharge 3200 W, cells 3.249..3.261 V, 18.1..21.4 C",
         "RESERVE  ok  30.0 %, set by the homeowner; the inverter's own floor is 30.0 %",
-        "COMMAND  !!  3f2a91c0 limited by reserve, 412 Wh so far, ends in 9 min 50 s",
+        "COMMAND  !!  3f2a91c0 limited by reserve, ends in 9 min 50 s",
     ]
     harness.post(troubled())
     window.until("CONTROL  !!  stopped by anna (technician)")

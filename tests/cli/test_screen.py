@@ -14,7 +14,7 @@ from agent.cli.screen import draw, one_line
 from agent.local.view import status_json
 from agent.mail import View
 from agent.runtime.part import Now
-from tests.local.home import DECISION, HOME, INVERTER, METER, NOW, S, decided, home, idle, troubled
+from tests.local.home import DECISION, HOME, INVERTER, METER, NOW, RESERVE, S, decided, home, idle, troubled
 
 BAUD_BYTES = 960  # a second of 9600 8N1
 
@@ -39,7 +39,7 @@ CONTROL  ok  dispatched
 GRID     ok  connected, import 1240 W, 59.98 Hz
 BATTERY  ok  SoC 31.2 %, discharge 3200 W, cells 3.249..3.261 V, 18.1..21.4 C
 RESERVE  ok  30.0 %, set by the homeowner; the inverter's own floor is 30.0 %
-COMMAND  !!  3f2a91c0 limited by reserve, 412 Wh so far, ends in 9 min 50 s
+COMMAND  !!  3f2a91c0 limited by reserve, ends in 9 min 50 s
 
            GRID                     HOUSE                    BATTERY
       import 1240 W         -->  load 6240 W  <--        discharge 3200 W
@@ -64,10 +64,21 @@ def test_the_picture_of_trouble_keeps_every_fault_in_sight() -> None:
 
     assert lines[-6:] == [
         "# Health check: next steps with batteryctl status",
-        "  xx  no BMS reading for 12 s, 5 s allowed",
-        "  xx  battery pack: no answer at unit 1, 19200 8N1, for 12 s",
+        "  xx  no good reading of the battery for more than 5.0 s: unit 1 does not ans..",
         "  xx  inverter hybrid: serial H-78 answers, H-77 was commissioned: reads only",
-        "  !!  and 2 more",
+        "  !!  stopped by anna (technician): dispatch is refused and the inverter runs..",
+        "  !!  the aggregator cannot be reached: connection refused by localhost:8883",
+        "q or Ctrl-C ends",
+    ]
+
+
+def test_on_a_small_screen_the_picture_gives_way_and_what_is_hidden_is_counted() -> None:
+    lines = picture(troubled(), rows=14)
+
+    assert lines[-4:] == [
+        "# Health check: next steps with batteryctl status",
+        "  xx  no good reading of the battery for more than 5.0 s: unit 1 does not ans..",
+        "  xx  and 3 more",
         "q or Ctrl-C ends",
     ]
 
@@ -105,6 +116,18 @@ def test_nothing_known_is_drawn_too() -> None:
     assert len(lines) == 24
 
 
+def test_asked_and_given_in_one_place() -> None:
+    lines = picture(decided(asked_w=3200, given_w=3200, binding=None))
+
+    assert any(shown.startswith("         G asked and given, . permitted: ") for shown in lines)
+
+
+def test_degrees_are_left_out_for_consoles_that_are_not_utf_8() -> None:
+    hot = dataclasses.replace(RESERVE, sentence="cells are at 46.0 °C")
+
+    assert "BECAUSE  reserve, set by homeowner: cells are at 46.0 C" in picture(decided(binding=hot))
+
+
 def test_power_bars_ends_are_the_rating() -> None:
     def bar(**changes: object) -> str:
         return next(shown for shown in picture(decided(**changes)) if shown.startswith("POWER"))
@@ -125,7 +148,7 @@ def test_one_line_fits_80_columns() -> None:
         "14:03:22 ok 31.2 % discharge 3200 W, import 1240 W, load 6240 W, reserve holds"
     )
     assert one_line(status_json(troubled(), "0.1.0", NOW)) == (
-        "14:03:22 xx 31.2 % discharge 3200 W, import 1240 W, load 6240 W, degraded"
+        "14:03:22 xx unknown discharge 3200 W, import 1240 W, load 6240 W, degraded"
     )
 
 

@@ -9,8 +9,8 @@ from tests.core.home import Home, arriving, command
 def test_start_reads_tests_and_leaves_a_released_inverter_alone() -> None:
     home = Home().ready()
 
-    assert home.decision.mode is Mode.LOCAL
-    assert home.decision.given_w is None
+    assert home.mode() is Mode.LOCAL
+    assert home.given() is None
     assert home.writes == []
 
 
@@ -21,7 +21,7 @@ def test_dispatch_is_committed_ramped_started_once_and_released_at_its_end() -> 
     assert home.powers() == []  # the disk has not got it yet
     home.run(12)
     assert home.powers()[:3] == [570, 1140, 1710]  # 5 % of 11.4 kW a second
-    assert home.decision.given_w == 5000
+    assert home.given() == 5000
     home.run(30)
 
     assert home.states() == ["received", "started", "completed"]
@@ -37,7 +37,7 @@ def test_reserve_reached_in_dispatch_gives_zero_and_says_so() -> None:
     home.battery["soc_permille"] = 201  # less one quantum: the reserve
     home.tick()
 
-    assert home.decision.given_w == 0
+    assert home.given() == 0
     assert home.decision.binding is not None
     assert home.decision.binding.id == "reserve"
     assert home.acks[-1]["state"] == "limited"

@@ -255,7 +255,7 @@ def test_a_device_that_was_never_there_is_silent() -> None:
     assert wire.inverters()
 
 
-def test_a_refused_block_is_dropped_after_three_refusals_and_the_rest_lives() -> None:
+def test_a_refused_block_is_dropped_after_three_refusals_and_tried_rarely() -> None:
     slave = meter()
     slave.refuse[4, 0] = 2
     wire = alone(METER, slave, 6)
@@ -265,6 +265,33 @@ def test_a_refused_block_is_dropped_after_three_refusals_and_the_rest_lives() ->
     wire.sent.clear()
     wire.run(5 * S)
     assert not any(data[1:4] == bytes((4, 0, 0)) for _, data in wire.sent)
+    del slave.refuse[4, 0]
+    wire.run(60 * S)
+    assert wire.meters()[-1].phase_mv == (230_100, 0, 0)
+
+
+def test_a_device_that_is_busy_for_long_loses_nothing_for_good() -> None:
+    slave = inverter()
+    wire = alone(INVERTER, slave)
+    slave.refuse.update({(3, address): 4 for address in range(40000, 40313)})
+    wire.run(20 * S)
+    assert wire.inverters()[-1].battery_w is None
+    slave.refuse.clear()
+    wire.run(2 * S)
+    assert wire.inverters()[-1].battery_w == -800
+    assert wire.statuses("inverter")[-1].presence is Presence.OK
+
+
+def test_a_device_that_boots_is_identified_when_it_is_ready_and_not_half() -> None:
+    slave = inverter()
+    slave.refuse.update({(3, address): 4 for address in range(MPPT, MPPT + 92)})
+    wire = alone(INVERTER, slave, 5)
+    status = wire.statuses("inverter")[-1]
+    assert status.presence is Presence.IDENTIFYING
+    assert "not ready: device failure" in status.detail
+    slave.refuse.clear()
+    wire.run(5 * S)
+    assert wire.inverters()[-1].battery_w == -800
 
 
 def test_an_old_slow_block_expires_by_itself() -> None:
@@ -296,6 +323,18 @@ def test_a_lost_line_makes_everybody_absent_and_is_reopened_with_growing_pauses(
 def test_a_unit_0_battery_is_a_battery() -> None:
     spec = replace(specs()[0], unit=0)
     assert alone(spec, bms(0)).batteries()[-1].soc_permille == 700
+
+
+def test_a_line_that_is_too_slow_for_it_all_still_tells_everything() -> None:
+    wire = Wire(TheBus(BusSpec("slow", baud=4800), specs()), [bms(), meter(), inverter()], baud=4800)
+    wire.open()
+    wire.run(20 * S)
+    wire.emitted.clear()
+    wire.run(20 * S)
+    assert len(wire.inverters()) >= 20
+    assert len(wire.meters()) >= 20
+    assert len(wire.batteries()) >= 8
+    assert max(r.battery_at_ns - r.at_ns for r in wire.inverters()) < 5 * S
 
 
 def test_slow_lines_get_short_reads() -> None:

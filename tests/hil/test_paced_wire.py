@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import select
@@ -179,6 +180,28 @@ def test_echo_and_latency_timer(wire: Open) -> None:
     os.write(ends.far, REPLY)
     assert ends.heard(ends.near, 15) == REQUEST + REPLY
     assert time.monotonic() - begun > 0.016
+
+
+def test_an_owner_that_was_killed_leaves_the_line_free(wire: Open) -> None:
+    """A pty would stay exclusive for ever; TIOCEXCL does not bind root, so the flag itself is looked at."""
+    ends = wire()
+    os.close(ends.near)
+    name = str(ends.folder / "near")
+    script = (
+        "import fcntl, os, sys, termios; fd = os.open(sys.argv[1], 2 | os.O_NOCTTY); fcntl.ioctl(fd, termios.TIOCEXCL)"
+    )
+    subprocess.run([sys.executable, "-c", f"{script}; os.kill(os.getpid(), 9)", name], check=False)
+    ends.near = ends.open(ends.folder / "near")
+    deadline = time.monotonic() + 5
+    while exclusive(ends.near) and time.monotonic() < deadline:
+        time.sleep(0.005)
+    assert not exclusive(ends.near)
+    assert ends.exchange() == (REQUEST, REPLY)
+
+
+def exclusive(fd: int) -> bool:
+    """TIOCGEXCL."""
+    return fcntl.ioctl(fd, 0x80045440, b"\0\0\0\0") != b"\0\0\0\0"
 
 
 def test_unplug_hangs_up_and_plug_brings_the_name_back(wire: Open) -> None:

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from agent.local import request
-from agent.local.view import status_json, why_json
+from agent.local.reason import why_json
+from agent.local.view import status_json
 from tests.local.home import HOME, NOW, troubled
 
 PAGE = (Path(__file__).parents[2] / "docs" / "local-api.md").read_text("utf-8")

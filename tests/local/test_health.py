@@ -7,13 +7,12 @@ import dataclasses
 import pytest
 
 from agent.core.decision import FaultValue
-from agent.core.inputs import Clock, ClockTrust
 from agent.local.health import STALLED_NS, health_items
 from agent.local.view import status_json
-from agent.mail import DiskState, View
+from agent.mail import View
 from agent.runtime.part import Now
 from drivers.events import Presence
-from tests.local.home import DEVICES, HOME, LINK, NOW, S, decided, home, troubled
+from tests.local.home import DECISION, DEVICES, HOME, LINK, NOW, S, decided, home, troubled
 
 
 def ids(view: View, now: Now = NOW) -> list[tuple[object, object]]:
@@ -24,14 +23,45 @@ def test_a_healthy_home_has_nothing_to_say() -> None:
     assert ids(HOME) == []
 
 
-def test_worst_comes_first() -> None:
+def test_worst_comes_first_and_what_two_say_is_said_once() -> None:
     assert ids(troubled()) == [
-        ("bms_stale", "fault"),
-        ("device_silent", "fault"),
+        ("battery_stale", "fault"),
         ("device_mismatch", "fault"),
         ("stopped", "warn"),
         ("link_down", "warn"),
     ]
+
+
+def test_a_stale_device_tells_what_its_bus_saw() -> None:
+    assert health_items(troubled(), NOW)[0] == {
+        "id": "battery_stale",
+        "level": "fault",
+        "text": "no good reading of the battery for more than 5.0 s: unit 1 does not answer",
+        "next": "check its power, wiring, unit number and baud rate",
+        "since_s": 7,
+    }
+
+
+def test_a_device_that_has_just_fallen_silent_is_told_before_the_table_has_it() -> None:
+    early = dataclasses.replace(troubled(), decision=DECISION)
+
+    assert health_items(early, NOW)[0] == {
+        "id": "device_silent",
+        "level": "fault",
+        "text": "battery pack: unit 1 does not answer",
+        "next": "check its power, wiring, unit number and baud rate",
+    }
+
+
+def test_one_sentence_of_two_faults_is_said_once() -> None:
+    island = FaultValue("grid_lost", "backup", "the inverter runs the house as an island", "None: wait.", NOW.mono_ns)
+    unknown = dataclasses.replace(island, id="grid_unknown")
+
+    view = decided(faults=(island, unknown))
+
+    assert ids(view) == [("grid_lost", "note")]
+    assert health_items(view, NOW)[0]["next"] == "nothing to do: wait."
+    assert status_json(view, "0.1.0", NOW)["code"] == 0, "a note is not unhealthy"
 
 
 def test_a_mismatch_says_how_to_adopt() -> None:
@@ -70,21 +100,24 @@ def test_control_that_stands_still_is_a_fault_from_three_cycles_on() -> None:
 @pytest.mark.parametrize(
     ("view", "expected"),
     [
-        (home(disk=DiskState(False, "read-only file system")), ("disk", "fault")),
-        (home(reserve_source="unreadable"), ("reserve_unconfirmed", "warn")),
-        (home(clock=Clock(NOW.wall_ms, ClockTrust.UNTRUSTED, "k", "b")), ("clock", "warn")),
-        (home(link=dataclasses.replace(LINK, fresh=False)), ("link_not_fresh", "warn")),
-        (home(devices=()), None),
-        (home(link=None, disk=None), None),
-        (decided(grid="islanded"), ("islanded", "note")),
+        (home(link=dataclasses.replace(LINK, fresh=False)), [("link_not_fresh", "warn")]),
+        (home(link=dataclasses.replace(LINK, up=False)), [("link_down", "warn")]),
+        (home(stopped_by="anna"), [("stopped", "warn")]),
+        (home(devices=(), link=None, disk=None), []),
     ],
 )
-def test_each_trouble_has_its_item(view: View, expected: tuple[str, str] | None) -> None:
-    assert ids(view) == ([] if expected is None else [expected])
+def test_what_the_table_cannot_know_is_added(view: View, expected: list[tuple[str, str]]) -> None:
+    assert ids(view) == expected
 
 
-def test_a_note_is_not_unhealthy() -> None:
-    assert status_json(decided(grid="islanded"), "0.1.0", NOW)["code"] == 0
+def test_a_dead_line_is_one_fault_of_three_devices() -> None:
+    gone = [dataclasses.replace(d, presence=Presence.ABSENT, detail="its line is gone: no such port") for d in DEVICES]
+
+    items = health_items(home(devices=tuple(gone)), NOW)
+
+    assert [item["text"] for item in items] == [
+        "battery pack, meter grid, inverter hybrid: its line is gone: no such port"
+    ]
 
 
 def test_identifying_is_a_note() -> None:

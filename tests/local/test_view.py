@@ -8,8 +8,25 @@ import json
 import pytest
 
 from agent.core.decision import LimitValue, Mode, Side
-from agent.local.view import reserve_json, status_json, why_json
-from tests.local.home import COMMAND, DECISION, HOME, INVERTER, LINK, NOW, PACK, decided, home, idle, troubled
+from agent.local.reason import why_json
+from agent.local.view import reserve_json, status_json
+from agent.runtime.part import Now
+from tests.local.home import (
+    CAPABILITY,
+    COMMAND,
+    DECISION,
+    DEVICES,
+    HOME,
+    INVERTER,
+    LINK,
+    NOW,
+    PACK,
+    S,
+    decided,
+    home,
+    idle,
+    troubled,
+)
 
 
 def test_status_of_a_healthy_home() -> None:
@@ -23,7 +40,7 @@ def test_status_of_a_healthy_home() -> None:
         "grid": "connected, import 1240 W, 59.98 Hz",
         "battery": "SoC 31.2 %, discharge 3200 W, cells 3.249..3.261 V, 18.1..21.4 C",
         "reserve": "30.0 %, set by the homeowner; the inverter's own floor is 30.0 %",
-        "command": "3f2a91c0 limited by reserve, 412 Wh so far, ends in 9 min 50 s",
+        "command": "3f2a91c0 limited by reserve, ends in 9 min 50 s",
     }
 
 
@@ -39,12 +56,12 @@ def test_status_is_plain_json_with_a_version() -> None:
 @pytest.mark.parametrize(
     ("asked", "given", "bound", "text"),
     [
-        (None, None, False, "released, the inverter runs in its own mode"),
+        (None, None, False, "released, the inverter is left to its own mode"),
         (
             5000,
             None,
             False,
-            "released, the inverter runs in its own mode, while dispatch 3f2a91c0 asks discharge 5000 W",
+            "released, the inverter is left to its own mode, while dispatch 3f2a91c0 asks discharge 5000 W",
         ),
         (None, 0, False, "held at 0 W"),
         (5000, 5000, False, "discharge 5000 W, as asked by dispatch 3f2a91c0"),
@@ -92,7 +109,34 @@ def test_unknown_stays_unknown() -> None:
     assert battery["text"] == (
         "SoC is not certain, so no power either way; SoC unknown, power unknown, cells unknown, 18.1..21.4 C"
     )
-    assert status["link"] == {"level": "none", "text": "no word from the link yet", "state": "unknown"}
+    assert status["link"] == {"level": "none", "text": "not set up, or no word from it yet", "state": "unknown"}
+
+
+def test_an_old_value_never_looks_like_a_new_one() -> None:
+    late = Now(NOW.mono_ns + 6 * S, NOW.wall_ms)
+
+    status = status_json(HOME, "0.1.0", late)
+    battery, grid, reserve = status["battery"], status["grid"], status["reserve"]
+
+    assert isinstance(battery, dict)
+    assert (battery["level"], battery["text"]) == ("fault", "no reading for 6 s (SoC was 31.2 %); power unknown")
+    assert {battery[key] for key in ("soc_permille", "battery_w", "cell_min_mv", "temp_max_dc", "dcl_ma")} == {None}
+    assert isinstance(grid, dict)
+    assert grid["text"] == "connected, power unknown for 6 s (it was import 1240 W)"
+    assert {grid[key] for key in ("grid_w", "pv_w", "frequency_mhz", "import_wh")} == {None}
+    assert isinstance(reserve, dict)
+    assert reserve["floor_permille"] is None
+
+
+def test_a_slow_device_may_be_as_old_as_it_declared() -> None:
+    slow = dataclasses.replace(CAPABILITY, stale_s=15)
+    view = home(devices=(*DEVICES[:2], dataclasses.replace(DEVICES[2], capability=slow)))
+    late = Now(NOW.mono_ns + 6 * S, NOW.wall_ms)
+
+    grid = status_json(view, "0.1.0", late)["grid"]
+
+    assert isinstance(grid, dict)
+    assert grid["pv_w"] == 1800
 
 
 def test_one_silent_pack_of_two_makes_the_sum_unknown() -> None:
@@ -121,6 +165,24 @@ def test_why_shows_each_side_tightest_first_and_marks_the_binding_limit() -> Non
     }
 
 
+def test_a_limit_narrows_if_it_leaves_less_than_the_nameplate() -> None:
+    sides = why_json(HOME, None, NOW)["sides"]
+
+    assert isinstance(sides, list)
+    assert {s["side"]: (s["full_w"], [limit["id"] for limit in s["limits"] if limit["narrows"]]) for s in sides} == {
+        "discharge": (11400, ["reserve", "dcl"]),
+        "charge": (11400, ["ccl", "import_limit"]),
+    }
+
+
+def test_where_the_nameplate_itself_is_not_known_nothing_is_called_free() -> None:
+    unknown = [LimitValue(id_, Side.CHARGE, 0, "not known", "site") for id_ in ("nameplate_charge", "ccl")]
+    sides = why_json(decided(limits=tuple(unknown), binding=None, lo_w=0, hi_w=0), "charge", NOW)["sides"]
+
+    assert isinstance(sides, list)
+    assert [limit["narrows"] for limit in sides[0]["limits"]] == [True, True]
+
+
 def test_a_limit_on_both_sides_binds_on_both() -> None:
     heat = LimitValue("temperature", Side.BOTH, 0, "cells 56.0 C, 0 W from 55 C", "agent")
     sides = why_json(decided(binding=heat, limits=(heat,)), None, NOW)["sides"]
@@ -137,14 +199,17 @@ def test_why_of_one_side() -> None:
 
 
 def test_why_without_a_wish_names_the_fault_that_holds() -> None:
-    assert why_json(troubled(), None, NOW)["because"] == "bms_stale: no BMS reading for 12 s, 5 s allowed"
+    assert (
+        why_json(troubled(), None, NOW)["because"]
+        == "battery_stale: no good reading of the battery for more than 5.0 s"
+    )
     assert why_json(idle(), None, NOW)["because"] == "nobody asks for power"
 
 
 def test_reserve_that_is_not_the_homeowners_says_so() -> None:
     view = dataclasses.replace(decided(reserve_permille=1000), reserve_permille=1000, reserve_source="new")
 
-    row = reserve_json(view)
+    row = reserve_json(view, NOW)
 
     assert row["level"] == "warn"
     assert row["text"] == (
@@ -153,7 +218,7 @@ def test_reserve_that_is_not_the_homeowners_says_so() -> None:
 
 
 def test_reserve_raised_by_an_overlay_shows_both() -> None:
-    row = reserve_json(decided(reserve_permille=310))
+    row = reserve_json(decided(reserve_permille=310), NOW)
 
     assert row["text"] == "31.0 % now, 30.0 % set by the homeowner; the inverter's own floor is 30.0 %"
     assert (row["permille"], row["effective_permille"]) == (300, 310)

@@ -1,0 +1,181 @@
+"""Every row of LIMITS with numbers worked by hand, beside the laws and proofs, so that both are not the same mistake.
+
+Base: 25 kWh, 11.4 kW both ways, SoC 60 %, reserve 20 %, 52.8 V, 240 A, 3.300-3.305 V, 20-21 °C, house 500 W,
+20 kW import and export. Look-ahead 5 + 1 + 1 + 60 = 67 s: one permille (25 Wh) in 67 s is 25 * 3600 / 67 = 1343.28 W.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from agent.core.decision import Side
+from agent.core.limits import LIMITS, NEVER_NS, PLAIN, Facts, table
+from agent.core.params import S
+from agent.core.permit import binding, caps, gather, permit, values
+from agent.core.snapshot import Trace, take
+from tests.core.home import PARAMS, Home
+
+MWH = 25_000  # one permille
+
+
+def base_facts() -> Facts:
+    """The good home's facts, as the shipped code gathers them, in a mode that acts."""
+    home = Home()
+    home.tick()
+    home.battery["soc_permille"] = 600
+    snapshot, _ = take(PARAMS, home.inputs(()), Trace(home.now_ns))
+    return gather(snapshot, acting=True, returning=False)
+
+
+BASE = base_facts()
+CAP = {row.id: row.cap for row in LIMITS}
+
+# (row, changed facts, cap)
+ROWS = [
+    ("islanded", {"grid": 1}, 11_400),
+    ("islanded", {"grid": 0}, 11_400),  # its own row says so
+    ("islanded", {"grid": 2}, 0),
+    ("grid_unknown", {"grid": 0}, 0),
+    ("grid_unknown", {"grid": 1}, 11_400),
+    ("grid_return", {"returning": 1}, 0),
+    ("grid_return", {"returning": 0}, 11_400),
+    ("stale_battery", {"battery_age_ns": 5 * S}, 11_400),
+    ("stale_battery", {"battery_age_ns": 5 * S + 1}, 0),
+    ("stale_battery", {"battery_age_ns": NEVER_NS}, 0),
+    ("stale_battery", {"battery_age_ns": 9 * S, "battery_stale_ns": 10 * S}, 11_400),
+    ("stale_inverter", {"inverter_age_ns": 5 * S}, 11_400),
+    ("stale_inverter", {"inverter_age_ns": 5 * S + 1}, 0),
+    ("stale_meter", {"meter_age_ns": 3 * S}, 11_400),
+    ("stale_meter", {"meter_age_ns": 3 * S + 1}, 0),
+    ("device", {"devices_ok": 0}, 0),
+    ("device", {"devices_ok": 1}, 11_400),
+    ("reversion", {"controllable": 0}, 0),
+    ("reversion", {"controllable": 1}, 11_400),
+    ("state", {"acting": 0}, 0),
+    ("state", {"acting": 1}, 11_400),
+    ("alarm_charge", {"charge_alarm": 1}, 0),
+    ("alarm_charge", {"discharge_alarm": 1}, 11_400),
+    ("alarm_discharge", {"discharge_alarm": 1}, 0),
+    ("alarm_discharge", {"charge_alarm": 1}, 11_400),
+    ("charge_enable", {"charge_on": 0}, 0),
+    ("charge_enable", {"charge_on": 1}, 11_400),
+    ("discharge_enable", {"discharge_on": 0}, 0),
+    ("discharge_enable", {"discharge_on": 1}, 11_400),
+    ("ccl", {}, 12_672),  # 52.8 V * 240 A
+    ("ccl", {"ccl_ma": 0}, 0),
+    ("ccl", {"ccl_ma": 100_000, "pack_mv": 50_001}, 5_000),  # 5000.1 W rounded down
+    ("ccl", {"pack_mv": 0}, 0),
+    ("dcl", {"dcl_ma": 50_000}, 2_640),
+    ("dcl", {"dcl_ma": 0}, 0),
+    ("cell_high", {"cell_max_mv": 3399}, 11_400),
+    ("cell_high", {"cell_max_mv": 3400}, 11_400),
+    ("cell_high", {"cell_max_mv": 3425}, 8_550),  # half way from 1000 to 500 permille: 750
+    ("cell_high", {"cell_max_mv": 3450}, 5_700),
+    ("cell_high", {"cell_max_mv": 3475}, 3_420),  # 300 permille
+    ("cell_high", {"cell_max_mv": 3500}, 1_140),
+    ("cell_high", {"cell_max_mv": 3549}, 22),  # 100 - ceil(49 * 2) = 2 permille -> 22.8 W
+    ("cell_high", {"cell_max_mv": 3550}, 0),
+    ("cell_high", {"cell_max_mv": 4000}, 0),
+    ("cell_high", {"cells_known": 0}, 0),
+    ("cell_low", {"cell_min_mv": 3150}, 11_400),
+    ("cell_low", {"cell_min_mv": 3125}, 8_550),
+    ("cell_low", {"cell_min_mv": 3100}, 5_700),
+    ("cell_low", {"cell_min_mv": 3000}, 1_140),
+    ("cell_low", {"cell_min_mv": 2901}, 11),  # 1 permille
+    ("cell_low", {"cell_min_mv": 2900}, 0),
+    ("cell_low", {"cells_known": 0}, 0),
+    ("temperature_charge", {"temp_min_dc": 0}, 0),
+    ("temperature_charge", {"temp_min_dc": -300}, 0),
+    ("temperature_charge", {"temp_min_dc": 10}, 1_425),  # 125 permille
+    ("temperature_charge", {"temp_min_dc": 20}, 2_850),
+    ("temperature_charge", {"temp_min_dc": 50}, 5_700),
+    ("temperature_charge", {"temp_min_dc": 75}, 8_550),
+    ("temperature_charge", {"temp_min_dc": 100, "temp_max_dc": 400}, 11_400),
+    ("temperature_charge", {"temp_max_dc": 450}, 5_700),
+    ("temperature_charge", {"temp_max_dc": 525}, 1_425),
+    ("temperature_charge", {"temp_max_dc": 550}, 0),
+    ("temperature_charge", {"temp_min_dc": 20, "temp_max_dc": 500}, 2_850),  # the worse end binds
+    ("temperature_charge", {"temps_known": 0}, 0),
+    ("temperature_discharge", {"temp_min_dc": -100}, 0),
+    ("temperature_discharge", {"temp_min_dc": -50}, 1_425),
+    ("temperature_discharge", {"temp_min_dc": 0}, 2_850),
+    ("temperature_discharge", {"temp_min_dc": 25}, 4_275),
+    ("temperature_discharge", {"temp_max_dc": 550}, 0),
+    ("temperature_discharge", {"temps_known": 0}, 0),
+    ("soc_ceiling", {"soc_hi_mwh": 1000 * MWH}, 0),
+    ("soc_ceiling", {"soc_hi_mwh": 999 * MWH}, 1_343),
+    ("soc_ceiling", {"soc_hi_mwh": 990 * MWH}, 13_432),
+    ("soc_ceiling", {"soc_known": 0, "soc_hi_mwh": 0}, 0),
+    ("reserve", {"soc_lo_mwh": 200 * MWH}, 0),
+    ("reserve", {"soc_lo_mwh": 150 * MWH}, 0),
+    ("reserve", {"soc_lo_mwh": 201 * MWH}, 1_343),
+    ("reserve", {"soc_lo_mwh": 205 * MWH}, 6_716),
+    ("reserve", {"soc_lo_mwh": 200 * MWH + 18}, 0),  # 18 mWh in 67 s is less than a watt
+    ("reserve", {"soc_lo_mwh": 200 * MWH + 19}, 1),
+    ("reserve", {"soc_lo_mwh": 201 * MWH, "horizon_ms": 13_000}, 6_923),  # a reversion of 6 s
+    ("reserve", {"soc_known": 0, "soc_lo_mwh": 900 * MWH}, 0),
+    ("reserve", {"reserve_permille": 1000, "soc_lo_mwh": 1000 * MWH}, 0),
+    ("soc_floor", {"soc_lo_mwh": 50 * MWH}, 0),
+    ("soc_floor", {"soc_lo_mwh": 51 * MWH}, 1_343),
+    ("soc_floor", {"soc_known": 0}, 0),
+    ("site_import", {}, 19_500),  # 20 kW less the house's 500 W
+    ("site_import", {"net_hi_w": 18_000}, 2_000),
+    ("site_import", {"net_hi_w": 25_000}, 0),
+    ("site_import", {"net_hi_w": -4_000}, 24_000),  # PV to spare
+    ("site_import", {"net_known": 0}, 0),
+    ("site_export", {}, 20_500),
+    ("site_export", {"net_lo_w": -18_000}, 2_000),
+    ("site_export", {"net_lo_w": -25_000}, 0),
+    ("site_export", {"net_known": 0}, 0),
+    ("nameplate_charge", {"rated_charge_w": 5_000}, 5_000),
+    ("nameplate_charge", {"rated_charge_w": 20_000}, 11_400),
+    ("nameplate_charge", {"rated_charge_w": 0}, 0),
+    ("nameplate_discharge", {"rated_discharge_w": 5_000}, 5_000),
+    ("nameplate_discharge", {"rated_discharge_w": 20_000}, 11_400),
+]
+
+
+@pytest.mark.parametrize(("row", "changes", "cap"), ROWS)
+def test_row(row: str, changes: dict[str, int], cap: int) -> None:
+    assert CAP[row](PLAIN, BASE._replace(**changes), PARAMS) == cap
+
+
+def test_every_row_has_an_example() -> None:
+    assert {row for row, _, _ in ROWS} == set(CAP)
+
+
+def test_ids_are_unique_and_sentences_say_something() -> None:
+    assert len(CAP) == len(LIMITS)
+    for value in values(BASE, PARAMS, caps(PLAIN, BASE, PARAMS)):
+        assert len(value.sentence) > 15
+        assert value.owner in {"homeowner", "site", "bms", "inverter", "agent", "utility"}
+
+
+def test_the_good_home_may_use_its_nameplate() -> None:
+    assert permit(PLAIN, BASE, PARAMS) == (-11_400, 11_400)
+
+
+def test_binding_is_the_tightest_and_among_equals_the_first_of_the_table() -> None:
+    facts = BASE._replace(soc_lo_mwh=201 * MWH, dcl_ma=50_000)
+    left = caps(PLAIN, facts, PARAMS)
+    assert LIMITS[binding(left, PARAMS, charge=False)].id == "reserve"  # 1343 W < 2640 W
+
+    dead = caps(PLAIN, BASE._replace(grid=2, battery_age_ns=NEVER_NS, soc_known=0), PARAMS)
+    assert LIMITS[binding(dead, PARAMS, charge=False)].id == "islanded"
+    assert LIMITS[binding(dead, PARAMS, charge=True)].id == "islanded"
+
+    free = caps(PLAIN, BASE, PARAMS)
+    assert LIMITS[binding(free, PARAMS, charge=False)].id == "nameplate_discharge"
+    assert LIMITS[binding(free, PARAMS, charge=True)].id == "nameplate_charge"
+
+
+def test_table_is_flat_outside_its_knots_and_never_rounds_up() -> None:
+    knots = ((0, 0), (30, 10), (60, 0))
+    assert [table(PLAIN, knots, x) for x in (-5, 0, 1, 2, 3, 30, 31, 60, 61)] == [0, 0, 0, 0, 1, 10, 9, 0, 0]
+
+
+def test_sides_of_rows() -> None:
+    sides = {row.id: row.side for row in LIMITS}
+    assert sides["reserve"] is Side.DISCHARGE
+    assert sides["cell_high"] is Side.CHARGE
+    assert sides["islanded"] is Side.BOTH
