@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from hil.aggregator.forge import FORGERIES
 from hil.expr import Value
 from hil.faults.catalog import VERBS
 from hil.judge import Verdict
@@ -49,6 +50,8 @@ def event_line(event: Event, ended: bool) -> str:
     """What the story does now."""
     if ended:
         return f"{event.id}: over"
+    if "way" in event.args:
+        return f"attack: {FORGERIES[str(event.args['way'])].sentence}"
     args = ", ".join(f"{key} {value}" for key, value in event.args.items())
     return f"{event.id}: {VERBS[event.verb].sentence}" + (f" ({args})" if args else "")
 
