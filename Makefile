@@ -9,10 +9,11 @@ PYTEST_ARGS ?=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 # Stamps carry the hash of what they were made from, so a re-run, a checkout or a deleted file needs no clock.
-digest = $(shell cat /dev/null $(1) | sha256sum | cut -c 1-16)
+BASE := $(shell $(PYTHON) -c 'import sys; print(sys.executable, *sys.version_info[:2])' 2>&1)
 PRODUCT := pyproject.toml $(sort $(shell find agent drivers -type f ! -path '*/__pycache__/*'))
-DEPENDENCIES := $(VENV)/dependencies-$(call digest,requirements/dev.txt)
-INSTALLED := $(VENV)/installed-$(shell sha256sum $(PRODUCT) requirements/dev.txt | sha256sum | cut -c 1-16)
+LOCKED := $(shell echo '$(BASE)' | cat - requirements/dev.txt | sha256sum | cut -c 1-16)
+DEPENDENCIES := $(VENV)/dependencies-$(LOCKED)
+INSTALLED := $(VENV)/installed-$(shell { echo $(LOCKED); sha256sum $(PRODUCT); } | sha256sum | cut -c 1-16)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
@@ -40,7 +41,8 @@ lint: env ## ruff, mypy --strict, import rules
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/ruff format --quiet --check || { echo 'hint: make format' >&2; exit 1; }
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports --no-logo --cache-dir .import_linter_cache
+	@$(BIN)/lint-imports --no-logo --cache-dir .import_linter_cache >$(VENV)/imports.log || { cat $(VENV)/imports.log; exit 1; }
+	@tail -n 1 $(VENV)/imports.log
 
 format: env ## sort imports and format the source
 	@$(BIN)/ruff check --quiet --fix-only

@@ -29,7 +29,6 @@ from drivers.events import Identity
 from drivers.line import Line, SerialLine, TcpLine
 from drivers.readings import DeviceRole
 
-
 T = TypeVar("T")
 
 
@@ -55,7 +54,7 @@ def compose(
     `dry` checks everything and touches no disk.
     """
     buses = {section.name: make_bus(config, section.name) for section in config.file.bus}
-    store = Store(_store(config))
+    store = Store(StoreConfig(config.state_dir / "store.db", config.state_dir / "reserve"))
     durable, reserve = Durable(), Reserve(1000, "new")
     if not dry:
         config.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -111,6 +110,10 @@ def _device(config: Config, device: DeviceSection) -> DeviceSpec:
     pinned = _pins(config).read().get(device.name)
     if device.serial is not None:
         pinned = Identity("", "", "", device.serial)
+    unknown = sorted(set(device.poll_ms) - {block.name for block in found.blocks})
+    if unknown:
+        blocks = ", ".join(block.name for block in found.blocks)
+        raise ConfigError(f"{config.path}: device {device.name}: poll_ms: no block {unknown[0]!r}; there are: {blocks}")
     return DeviceSpec(
         name=device.name,
         role=DeviceRole(device.role),
@@ -118,16 +121,13 @@ def _device(config: Config, device: DeviceSection) -> DeviceSpec:
         profile=found,
         pinned=pinned,
         wdischamax_w=device.wdischamax_w,
+        periods_ms=device.poll_ms,
         reversion_s=config.params.timers.reversion_s if device.role == "inverter" else None,
     )
 
 
-def _store(config: Config) -> StoreConfig:
-    return StoreConfig(config.state_dir / "store.db", config.state_dir / "reserve")
-
-
 def _pins(config: Config) -> Pins:
-    return Pins(_store(config).pins_path)
+    return Pins(config.state_dir / "pins.json")
 
 
 def _local(config: Config) -> LocalConfig:
@@ -184,4 +184,3 @@ def _or_refuse(config: Config, key: str, found: T | str) -> T:
     if isinstance(found, str):
         raise ConfigError(f"{config.path}: {key}: {found}")
     return found
-

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from agent.core.params import S, Params, Site, Timers
+from agent.core.params import Params, S, Site, Timers
 from drivers.readings import DeviceRole
 
 EXAMPLE = """\
@@ -119,6 +119,9 @@ class DeviceSection(_Strict):
     profile: str
     serial: str | None = None
     wdischamax_w: Annotated[int, Field(gt=0, le=100_000)] | None = None
+    poll_ms: dict[
+        Name, Annotated[int, Field(ge=50, le=60_000)]
+    ] = {}  # block of the profile -> period instead of its own
 
 
 class LinkSection(_Strict):
@@ -191,7 +194,12 @@ class File(_Strict):
 
     def _not_looser(self) -> None:
         pairs = (
-            ("battery.max_charge_w", self.battery.max_charge_w, "site.nameplate_charge_w", self.site.nameplate_charge_w),
+            (
+                "battery.max_charge_w",
+                self.battery.max_charge_w,
+                "site.nameplate_charge_w",
+                self.site.nameplate_charge_w,
+            ),
             (
                 "battery.max_discharge_w",
                 self.battery.max_discharge_w,
@@ -312,15 +320,21 @@ def _timers(file: File) -> Timers:
         name = key if key in known else key.removesuffix("_s") + "_ns"
         new = int(value) if name == "reversion_s" else round(value * S)
         old = getattr(base, name)
-        if not file.agent.demo and new < old and name not in ("cycle_ns", "reversion_s", "refresh_ns", "release_delay_ns"):
+        if (
+            not file.agent.demo
+            and new < old
+            and name not in ("cycle_ns", "reversion_s", "refresh_ns", "release_delay_ns")
+        ):
             raise ValueError(
-                f"timers.{key} = {value} is shorter than its default {old / S:g}; only a file with agent.demo = true may"
+                f"timers.{key} = {value} is shorter than its default {old / S:g}; "
+                "only a file with agent.demo = true may"
             )
         changes[name] = new
     timers = replace(base, **changes)
     if timers.refresh_ns * 4 > timers.reversion_s * S:
         raise ValueError(
-            f"timers.refresh_s = {timers.refresh_ns / S:g} must be at most a quarter of reversion_s = {timers.reversion_s}"
+            f"timers.refresh_s = {timers.refresh_ns / S:g} must be at most a quarter of "
+            f"reversion_s = {timers.reversion_s}"
         )
     return timers
 

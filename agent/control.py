@@ -36,7 +36,17 @@ from agent.runtime import part
 from agent.runtime.part import Effect, Log, Now, Post, SdNotify, WakeAt
 from agent.telemetry import profile_body, sample_values
 from drivers.device import Binding
-from drivers.events import Adopt, BusStats, DeviceStatus, Execute, Identity, Presence, WriteClass, WriteResult
+from drivers.events import (
+    Adopt,
+    BusStats,
+    DeviceStatus,
+    Execute,
+    Identity,
+    Presence,
+    WriteClass,
+    WriteOutcome,
+    WriteResult,
+)
 from drivers.readings import BatteryReading, DeviceRole, InverterReading, MeterReading
 
 SAMPLE_NS = 1_000_000_000
@@ -153,19 +163,13 @@ class Control:
         return ()
 
     def _meter(self, reading: MeterReading, now: Now) -> Iterable[Effect]:
-        before = self._meters.get(reading.device)
         self._meters[reading.device] = reading
-        if (
-            before is not None
-            and before.grid_w is not None
-            and reading.grid_w is not None
-            and self._decision is not None
-            and self._decision.given_w is not None
-            and abs(reading.grid_w - before.grid_w) > self._params.dead_band_w
-            and now.mono_ns - self._last_ns >= MIN_GAP_NS
-        ):
-            return self._cycle(now)
-        return ()
+        if self._release is not None or reading.grid_w is None or now.mono_ns - self._last_ns < MIN_GAP_NS:
+            return ()
+        site, dead_band_w = self._params.site, self._params.dead_band_w
+        ours = self._decision is not None and self._decision.given_w is not None
+        near = reading.grid_w > site.import_limit_w - dead_band_w or -reading.grid_w > site.export_limit_w - dead_band_w
+        return self._cycle(now) if ours and near else ()
 
     def _device(self, status: DeviceStatus, now: Now) -> Iterable[Effect]:
         self._devices[status.device] = status
@@ -188,7 +192,8 @@ class Control:
         if self._release is not None:
             self._release.result(result)
             return self._release_step(now)
-        return self._cycle(now)
+        routine = result.write_class is WriteClass.POWER and result.outcome is WriteOutcome.CONFIRMED
+        return () if routine else self._cycle(now)  # a ramp must not run at the speed of the bus
 
     # --- the cycle ---------------------------------------------------------------------------------------------------
     def _tick(self, now: Now) -> Iterable[Effect]:
@@ -235,7 +240,7 @@ class Control:
             devices=self._device_cache,
             reserve=self._reserve,
             events=events,
-            disk_ok=self._disk is not None and self._disk.ok,
+            disk_ok=self._disk is None or self._disk.ok,
             link_up=self._link is not None and self._link.up,
             draw=self._draw(),
         )
@@ -397,7 +402,9 @@ class Control:
         """Marks the stop as clean, so that the next start is not counted as one after a crash."""
         if self._state is None:
             return []
-        request = mail.CommitRequest(LAST_COMMIT, final(self._state), (), self._clock.read(now), now.mono_ns // 1_000_000)
+        request = mail.CommitRequest(
+            LAST_COMMIT, final(self._state), (), self._clock.read(now), now.mono_ns // 1_000_000
+        )
         return [Post("store", request)]
 
 

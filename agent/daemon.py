@@ -15,10 +15,11 @@ from pathlib import Path
 from agent import config as configuration
 from agent.compose import Agent, compose, open_line
 from agent.runtime import part
-from agent.runtime.real import RealRuntime, kernel_boot_id, now, ntp_synced
+from agent.runtime.real import RealRuntime, kernel_boot_id, now, ntp_synced, random_bytes
 from agent.runtime.sd_notify import SdNotifier
 
 STOP_NS = 14_000_000_000  # systemd's TimeoutStopSec is 15 s
+LAST_NS = 2_000_000_000
 KERNEL_S = 16.0
 OK, USAGE, DEVICE, BUG = 0, 2, 5, 70
 
@@ -49,7 +50,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _check(config: configuration.Config) -> int:
     try:
-        agent = compose(config, boot="0" * 32, kernel_boot="check", draw=lambda: 0, random=lambda n: bytes(n), dry=True)
+        agent = compose(config, boot="0" * 32, kernel_boot="check", draw=lambda: 0, random=bytes, dry=True)
     except (configuration.ConfigError, OSError) as error:
         print(error, file=sys.stderr)
         return USAGE
@@ -70,10 +71,10 @@ def _run(config: configuration.Config, signals: set[signal.Signals]) -> int:
     try:
         agent = compose(
             config,
-            boot=os.urandom(16).hex(),
+            boot=random_bytes(16).hex(),
             kernel_boot=kernel_boot_id(),
-            draw=lambda: int.from_bytes(os.urandom(4), "big"),
-            random=os.urandom,
+            draw=lambda: int.from_bytes(random_bytes(4), "big"),
+            random=random_bytes,
         )
     except (configuration.ConfigError, OSError) as error:
         print(error, file=sys.stderr)
@@ -93,10 +94,11 @@ def _run(config: configuration.Config, signals: set[signal.Signals]) -> int:
     until_ns = now().mono_ns + STOP_NS
     runtime.post("control", part.Stop())  # first the inverter, then what tells of it
     late = runtime.wait_stopped({"control"}, until_ns)
-    for name in ("link", "store", "local"):
+    for name in ("link", "local", "store"):  # the store last: the link's last block goes through it
         if name in agent.parts:
             runtime.post(name, part.Stop())
-            late |= runtime.wait_stopped({name}, until_ns)
+            least_ns = now().mono_ns + LAST_NS if name == "store" else 0
+            late |= runtime.wait_stopped({name}, max(until_ns, least_ns))
     for name in sorted(late):
         _log(part.Log("error", f"{name} did not finish its part of the stop in time"))
     sys.stderr.flush()

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from agent.core.decision import Decision, Intent, Write
-from agent.core.params import S, Params
+from agent.core.params import Params, S
 from drivers.device import Binding
 from drivers.events import WriteClass, WriteSequence
 from drivers.readings import BatteryReading, GridState, InverterReading, MeterReading
@@ -21,7 +21,7 @@ CLASS_OF = {
     Intent.FLOOR: WriteClass.FLOOR,
 }
 DEAD_PHASE_MV = 50_000  # below half of 120 V: a grid that is not there
-STOP_FAULTS = frozenset({"over_temperature", "over_voltage"})
+STOP_FAULTS = frozenset({"over_temperature", "over_voltage"})  # ids of the fault table
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What the aggregator is told each second, and what birth says of this home: wire names with units, from the Decision."""
+"""What the aggregator is told each second, and what birth says of this home: wire names, units, from the Decision."""
 
 from __future__ import annotations
 

@@ -174,8 +174,6 @@ class Bus:
 
     def _next_order(self, now_ns: int, out: list[BusEffect]) -> Order | None:
         """The order whose request goes next. A CLEAR or STOP ends a POWER of its device that is half sent."""
-        if self._waiting:
-            self._drop_waiting(now_ns, out)
         ready = [
             (order.sequence.write_class, order.sequence.order_id, key)
             for key, order in self._waiting.items()
@@ -191,8 +189,10 @@ class Bus:
             del self._waiting[key]
             self._active[key[0]] = order
         best: Order | None = None
-        for order in self._active.values():
-            if order.not_before_ns > now_ns:
+        for order in [*self._active.values()]:
+            if not order.device.writable:
+                self._finish(order, WriteOutcome.SILENT, "the device must be identified anew first", now_ns, out)
+            elif order.not_before_ns > now_ns:
                 self._wake_ns = min(self._wake_ns, order.not_before_ns)
             elif best is None or order.sequence.write_class < best.sequence.write_class:
                 best = order
@@ -206,11 +206,11 @@ class Bus:
             self._stats_ns += STATS_NS
             out.append(Emit(self._stats()))
         self._wake_ns = self._stats_ns
+        if self._waiting:
+            self._drop_waiting(now_ns, out)
         if self._port.busy:
             self._wake_ns = min(self._wake_ns, self._port.deadline_ns)
-        elif not self._open:
-            self._drop_waiting(now_ns, out)
-        else:
+        elif self._open:
             self._start(now_ns, out)
         for order in self._waiting.values():
             self._wake_ns = min(self._wake_ns, order.sequence.not_after_ns + 1)
@@ -266,7 +266,7 @@ class Bus:
                         wake_ns = due_ns
                 else:
                     key = due_ns if poll.touched else due_ns + poll.handicap_ns
-                    if key < best_key and not poll.dropped:
+                    if key < best_key:
                         held_ns = port.held_until(poll.request)
                         if held_ns > now_ns:
                             wake_ns = min(wake_ns, held_ns)
@@ -306,6 +306,8 @@ class Bus:
             self._finish(order, verdict[0], verdict[1], outcome.at_ns, out)
         if outcome.fate is Fate.TIMEOUT:
             order.device.missed(outcome.at_ns, out)
+        elif outcome.fate is not Fate.GARBLED:
+            order.device.heard()
 
     def _stats(self) -> BusStats:
         c = self._port.counters

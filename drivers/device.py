@@ -12,18 +12,24 @@ from dataclasses import dataclass, replace
 
 from drivers import identify
 from drivers.assemble import Assembler
-from drivers.binding import Binding, BoundPart, DeviceSpec, blocks_of
-from drivers.codec import BIT_TYPES, BlockDecoder, Field, Scale
+from drivers.binding import Binding, DeviceSpec, blocks_of
+from drivers.codec import BlockDecoder
 from drivers.events import BusEffect, DeviceStatus, Emit, Identity, Presence
+from drivers.family import Block
+from drivers.layout import Layout
 from drivers.plan import Span, plan
 from drivers.port import EXCEPTIONS, Fate, Outcome, Port, Request
-from drivers.profile import Block
 
 __all__ = ["Binding", "Device", "DeviceSpec", "Poll"]
 
 S = 1_000_000_000
 MISSES = 3  # timeouts in a row after which a device counts as silent
-STRIKES = 3  # refusals in a row after which a read is dropped until the next identification
+STRIKES = 3  # refusals in a row after which a read is only tried now and then
+REPROBE_NS = 60 * S
+REPROBE_AGES_NS = 10 * S  # the same for what the age of the reading hangs on
+NOT_HERE = (1, 2, 3)  # exceptions that say "never"; the others say "not now"
+BOOTING_NS = 2 * S
+BOOTING_TRIES = 15  # identifications that a "not now" may put off
 BACKOFF_MIN_NS = S // 2
 BACKOFF_MAX_NS = 8 * S
 PROBE_MIN_NS = 50_000_000
@@ -45,7 +51,7 @@ class Poll:
     emits: bool
     at_ns: int = 0
     strikes: int = 0
-    dropped: bool = False
+    dropped: bool = False  # refused STRIKES times: does not count any more, and is tried rarely
     touched: bool = False  # something was just written to what it reads: goes first, and is told at once
 
 
@@ -74,9 +80,11 @@ class Device:
         self._steps: identify.Steps | None = None
         self._backoff_ns = BACKOFF_MIN_NS
         self._misses = 0
+        self._put_off = 0
         self._detail = ""
         self._identity: Identity | None = None
         self._values: list[int | None] = []
+        self._told_ns = 0  # when the last reading went out
         self._assembler: Assembler | None = None
         self._battery_polls: tuple[Poll, ...] = ()
         self._grid_polls: tuple[Poll, ...] = ()
@@ -129,6 +137,7 @@ class Device:
 
     def _identified(self, found: Binding | str, at_ns: int, out: list[BusEffect]) -> None:
         self._backoff_ns = BACKOFF_MIN_NS
+        self._put_off = 0
         if isinstance(found, str):
             self.binding = None
             self._begin(at_ns + WRONG_DEVICE_NS, self.spec.profile.response_ns)
@@ -163,15 +172,19 @@ class Device:
 
     # --- polling ------------------------------------------------------------------------------------------------------
     def _build(self, binding: Binding, now_ns: int) -> None:
-        layout = _Layout(binding)
+        layout = Layout(binding)
         self._values = [None] * layout.count
         self._assembler = Assembler(self.spec, binding, layout.slots)
         has_fast = any(block.fast for block in self.spec.profile.blocks)
         self.polls = []
         for block, every_ns in blocks_of(self.spec):
             items = layout.items(block.name)
-            for read in plan([span for span, _, _ in items], self._cap, self.spec.profile.max_bits):
-                fields = [_field(items[n][1], items[n][0].start - read.start, items[n][2]) for n in read.members]
+            spans = [item.span() for item in items]
+            if block.read is not None:
+                spans.append(Span(block.read[0], 0, block.read[1], block.read[2]))
+            for read in plan(spans, self._cap, self.spec.profile.max_bits):
+                members = [n for n in read.members if n < len(items)]
+                fields = [items[n].field(read.start) for n in members]
                 slots = {field.slot for field in fields}
                 self.polls.append(
                     Poll(
@@ -208,20 +221,27 @@ class Device:
     def ended(self, job: Poll | Ask, outcome: Outcome, out: list[BusEffect]) -> None:
         """A poll or a question has its answer, or will never have one. Retries after garble are the bus' affair."""
         if outcome.fate is Fate.DATA or outcome.fate is Fate.EXCEPTION:
-            self._misses = 0
+            self.heard()
         if isinstance(job, Ask):
             if job is self.ask:
                 self._ask_ended(job, outcome, out)
-        elif job not in self.polls:
-            return  # of before the identification that has begun since
-        elif outcome.fate is Fate.DATA:
-            self._poll_data(job, outcome, out)
-        elif outcome.fate is Fate.EXCEPTION:
-            self._poll_refused(job, outcome, outcome.at_ns, out)
+        elif job in self.polls:  # else it is of before the identification that has begun since
+            self._poll_ended(job, outcome, out)
+
+    def _poll_ended(self, poll: Poll, outcome: Outcome, out: list[BusEffect]) -> None:
+        if outcome.fate is Fate.DATA:
+            self._poll_data(poll, outcome, out)
+            return
+        if outcome.fate is Fate.EXCEPTION:
+            self._poll_refused(poll, outcome, outcome.at_ns, out)
         else:
             self.missed(outcome.at_ns, out)
-            if self.polls and job.emits:
-                self._emit(outcome.at_ns, out)
+        if poll.emits and self.polls:
+            self._emit(outcome.at_ns, out)
+
+    def heard(self) -> None:
+        """A valid answer came, be it a refusal."""
+        self._misses = 0
 
     def missed(self, now_ns: int, out: list[BusEffect]) -> None:
         """No valid answer came; the third in a row makes the device silent."""
@@ -241,6 +261,12 @@ class Device:
         )
 
     def _ask_ended(self, ask: Ask, outcome: Outcome, out: list[BusEffect]) -> None:
+        if outcome.fate is Fate.EXCEPTION and outcome.code not in NOT_HERE and self._put_off < BOOTING_TRIES:
+            self._put_off += 1
+            why = EXCEPTIONS.get(outcome.code, f"exception {outcome.code}")
+            self._begin(outcome.at_ns + BOOTING_NS, self.spec.profile.response_ns)
+            self._status(Presence.IDENTIFYING, f"unit {self.spec.unit} is not ready: {why}", outcome.at_ns, out)
+            return
         if outcome.fate is Fate.DATA or outcome.fate is Fate.EXCEPTION:
             reply: identify.Reply = outcome.data if outcome.fate is Fate.DATA else outcome.code
             if self.presence is Presence.SILENT:
@@ -258,7 +284,8 @@ class Device:
         values = self._values
         poll.decoder.decode(outcome.data, 2, values)
         poll.at_ns = at_ns
-        poll.strikes = 0
+        if poll.strikes:
+            poll.strikes, poll.dropped = 0, False
         for slot, raw in poll.checks:
             if values[slot] != raw:
                 self._changed(at_ns, out)
@@ -267,15 +294,20 @@ class Device:
             poll.touched = False
             self._emit(at_ns, out)
         elif poll.emits:
+            told_ns = self._told_ns
             for other in self.polls:
-                if other.emits and other.due_ns <= at_ns and not other.dropped:
+                if other.emits and other.due_ns <= at_ns and other.at_ns <= told_ns and not other.dropped:
                     return  # the rest of this round is on its way
             self._emit(at_ns, out)
 
     def _poll_refused(self, poll: Poll, outcome: Outcome, now_ns: int, out: list[BusEffect]) -> None:
-        poll.strikes += 1
         self._clear(poll)
+        if outcome.code not in NOT_HERE:
+            return
+        poll.strikes += 1
         if poll.strikes >= STRIKES:
+            poll.due_ns = now_ns + (REPROBE_AGES_NS if poll.block.ages else REPROBE_NS)
+        if poll.strikes == STRIKES:
             poll.dropped = True
             why = EXCEPTIONS.get(outcome.code, f"exception {outcome.code}")
             self._status(
@@ -304,6 +336,7 @@ class Device:
                 if not poll.at_ns and not poll.strikes:
                     return  # not all of it was read yet
                 oldest = min(oldest, poll.at_ns or now_ns)
+        self._told_ns = now_ns
         if self._assembler is not None:
             battery, grid = _age(self._battery_polls), _age(self._grid_polls)
             out.append(Emit(self._assembler.reading(self._values, oldest, battery, grid)))
@@ -329,49 +362,14 @@ class Device:
         )
 
 
-class _Layout:
-    """Slots for every raw value of a binding, and what each block has to read."""
-
-    def __init__(self, binding: Binding) -> None:
-        self.count = 0
-        self.slots: dict[int, tuple[int, ...]] = {}
-        self.checks: list[tuple[int, int]] = []
-        self._items: dict[str, list[tuple[Span, BoundPart, tuple[int, tuple[int, int] | None]]]] = {}
-        for n, point in enumerate(binding.points):
-            self.slots[n] = tuple(range(self.count, self.count + len(point.parts)))
-            valid = point.valid if len(point.parts) == 1 else None
-            for part in point.parts:
-                self._add(point.block, part, valid)
-        regions = {(block, part[0].region) for block, items in self._items.items() for part in items}
-        for check in binding.checks:
-            if (check.block, check.place.region) in regions:  # never a read of its own
-                self.checks.append((self.count, check.raw))
-                self._add(check.block, BoundPart(check.place, Scale(), (), 0), None)
-
-    def _add(self, block: str, part: BoundPart, valid: tuple[int, int] | None) -> None:
-        self._items.setdefault(block, []).append((part.place.span(), part, (self.count, valid)))
-        self.count += 1
-
-    def items(self, block: str) -> list[tuple[Span, BoundPart, tuple[int, tuple[int, int] | None]]]:
-        """What a block reads, with slot and valid range."""
-        return self._items.get(block, [])
-
-
-def _field(part: BoundPart, offset: int, home: tuple[int, tuple[int, int] | None]) -> Field:
-    slot, valid = home
-    place = part.place
-    lo, hi = valid if valid is not None else (None, None)
-    length = place.length if place.kind in BIT_TYPES else max(1, place.length)
-    return Field(slot, offset, place.kind, length, place.order, part.scale, part.sentinels, part.mask, lo, hi)
-
-
 def _age(polls: tuple[Poll, ...]) -> int:
     return min((poll.at_ns for poll in polls), default=0)
 
 
 def _name(identity: Identity) -> str:
-    words = f"{identity.maker} {identity.model}".strip() or "a device without a name"
-    return f"{words}, serial {identity.serial}" if identity.serial else words
+    words = f"{identity.maker} {identity.model}".strip()
+    serial = f"serial {identity.serial}" if identity.serial else ""
+    return ", ".join(word for word in (words, serial) if word) or "a device without a name"
 
 
 def _difference(pinned: Identity, found: Identity) -> str | None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable
 
 from drivers import sunspec
-from drivers.binding import Binding, Chain, DeviceSpec, Resolver, bind
+from drivers.bind import Resolver, bind
+from drivers.binding import Binding, Chain, DeviceSpec
 from drivers.codec import RawType, text_of
 from drivers.events import Identity
 from drivers.plan import Span, plan

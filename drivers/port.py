@@ -222,10 +222,11 @@ class Port:
         self.counters.timeouts += 1
         if self._buffer and not self._tcp:
             if self._buffer.startswith(request.frame):
-                self._echo = True  # the adapter hears itself: from now on its echo is expected
+                self._echo = True
             elif self._rtu.decode(self._buffer)[3]:
                 self.counters.foreign += 1
-        self._doubt = (request.head, request.address, now_ns + request.response_ns)
+        if not self._tcp:  # there, the transaction id tells replies apart
+            self._doubt = (request.head, request.address, now_ns + request.response_ns)
         self.ready_ns = now_ns
         return self._end(Outcome(Fate.TIMEOUT, now_ns))
 
@@ -281,6 +282,10 @@ class Port:
     def _dig(self, request: Request, denied: bytes, at_ns: int) -> Outcome | None:
         """Enough bytes came, and ours is not at their front: noise before it, somebody else's frame, or garble."""
         buffer = self._buffer
+        if buffer.startswith(request.frame):
+            self._echo = True  # the adapter hears itself: from now on its echo is expected
+            self._buffer = buffer[len(request.frame) :]
+            return self._scan_rtu(request, at_ns)
         for head, length in ((request.head, request.reply_len), (denied, 5)):
             begin = buffer.find(head, 1)
             if begin < 0:

@@ -7,7 +7,6 @@ without bounds, overlapping points, a scale too coarse for the setpoint, unknown
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
 from itertools import pairwise
@@ -16,7 +15,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from drivers import sunspec
-from drivers.codec import BIT_TYPES, RawType, WordOrder, words_of
+from drivers.codec import BIT_TYPES, RawType, words_of
+from drivers.family import Block, Control, Part, Point, Profile, Put, PutGroup, Reversion, Text
 from drivers.profile_schema import (
     ControlEdge,
     PartEdge,
@@ -82,145 +82,6 @@ class ProfileError(ValueError):
         self.file, self.key, self.reason = file, key, reason
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """One register value: raw * scale + offset, times sign; scaled by a rating / 100 where `of` names one."""
-
-    at: int | str  # register, or point of `model`
-    model: int | None
-    instance: int | None
-    match: tuple[str, tuple[int, ...]] | None  # every instance whose point has one of these values
-    kind: RawType | None  # None = as the model table says
-    length: int  # registers, or bits of a coil read
-    function: int
-    order: WordOrder
-    scale: Fraction
-    offset: int
-    mask: int
-    sentinels: tuple[int, ...]
-    of: str
-
-
-@dataclass(frozen=True, slots=True)
-class Point:
-    """A named value of the reading: the sum of its parts."""
-
-    name: str
-    block: str
-    parts: tuple[Part, ...]
-    valid: tuple[int, int] | None
-    words: tuple[tuple[int, str], ...]  # value -> word
-    bits: tuple[tuple[int, str], ...]  # bit -> alarm id
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """Points that are read together. Only blocks with `ages` count for the age of the reading."""
-
-    name: str
-    every_ns: int
-    fast: bool
-    ages: bool
-    after_write: bool
-    stale_ns: int
-
-
-@dataclass(frozen=True, slots=True)
-class Put:
-    """One value of a write. `value` is a literal in the register's unit, or a symbol; bounds are in that unit too."""
-
-    at: int | str
-    value: int | str
-    kind: RawType | None
-    order: WordOrder
-    scale: Fraction  # register's unit per raw step
-    of: str
-    low: int | None
-    high: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class PutGroup:
-    """Values of neighbouring registers that go out in one request."""
-
-    model: int | None
-    function: int
-    puts: tuple[Put, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Reversion:
-    """What the device does when we fall silent. Seconds."""
-
-    kind: str
-    verified: bool
-    default_s: int
-    min_s: int
-    max_s: int
-
-
-@dataclass(frozen=True, slots=True)
-class Control:
-    """One way to command the device; the first whose models are all there is used."""
-
-    id: str
-    models: tuple[int, ...]
-    unit: str
-    control_point: str
-    max_step: int
-    active_mode: int
-    min_refresh_s: int
-    read_back: bool
-    settle_ns: int
-    wearing: tuple[str, ...]
-    pv_curtailment: bool
-    reversion: Reversion
-    rated_charge: tuple[Part, ...]
-    rated_discharge: tuple[Part, ...]
-    state: tuple[tuple[str, Part], ...]
-    power: tuple[PutGroup, ...]
-    clear: tuple[PutGroup, ...]
-    stop: tuple[PutGroup, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Text:
-    """One word of the identity: fixed, or read."""
-
-    fixed: str | None
-    at: int
-    kind: RawType
-    length: int
-    function: int
-
-
-@dataclass(frozen=True, slots=True)
-class Profile:
-    """One device family."""
-
-    id: str
-    title: str
-    role: DeviceRole
-    links: tuple[str, ...]
-    baud: int
-    function: int
-    max_registers: int
-    max_bits: int
-    response_ns: int
-    gap_ns: int
-    sunspec: bool
-    bases: tuple[int, ...]
-    texts: tuple[Text, ...]  # maker, model, version, serial
-    expect_maker: str
-    refresh_s: int
-    stale_s: int
-    soc_quantum_permille: int
-    blocks: tuple[Block, ...]
-    points: tuple[Point, ...]
-    floor: PutGroup | None
-    controls: tuple[Control, ...]
-
-
 @cache
 def load(profile_id: str) -> Profile:
     """A shipped profile by its id. ProfileError if there is none or it is wrong."""
@@ -265,6 +126,7 @@ class _Reader:
         if edge.floor is not None:
             floor = self._group("floor", WriteGroupEdge(model=edge.floor.model, write=[edge.floor.write]))
         points = tuple(self._point(f"point[{n}]", p, role) for n, p in enumerate(edge.point))
+        self._check_twice(points)
         self._check_overlaps(points)
         if (controls or floor) and role is not DeviceRole.INVERTER:
             self._fail("control", f"a {edge.role} is never written to; only an inverter has control or floor")
@@ -334,6 +196,7 @@ class _Reader:
                 block.ages,
                 block.after_write,
                 (block.stale_ms or max(stale_ms, 3 * block.every_ms)) * MS,
+                None if block.read is None else (block.read.function, block.read.at, block.read.count),
             )
             for name, block in self._edge.blocks.items()
         )
@@ -410,6 +273,13 @@ class _Reader:
             raise ProfileError(self._file, f"{key}.at", f'model {model} has no point "{name}"')
         return point
 
+    def _check_twice(self, points: tuple[Point, ...]) -> None:
+        """Only a SunSpec profile may name several homes of a point: the chain decides. Alarms may be in many places."""
+        names = [point.name for point in points if point.name != "alarms"]
+        for name in dict.fromkeys(names):
+            if not self._sunspec and names.count(name) > 1:
+                self._fail(f"point {name}", "is there twice")
+
     def _check_overlaps(self, points: tuple[Point, ...]) -> None:
         spans: list[tuple[int, int, int, Part, str]] = []
         for point in points:
@@ -476,6 +346,7 @@ class _Reader:
 
     def _group(self, key: str, group: WriteGroupEdge) -> PutGroup:
         end: int | None = None
+        size = 0
         puts = []
         for n, write in enumerate(group.write):
             put, begin, size = self._put(f"{key}.write[{n}]", write, group.model)
@@ -491,6 +362,8 @@ class _Reader:
         if isinstance(edge.value, str) and (edge.min is None or edge.max is None or edge.min > edge.max):
             self._fail(key, f"{edge.value} is written without bounds; give min and max in the register's unit")
         if self._sunspec:
+            if isinstance(edge.at, int) or model is None:
+                self._fail(key, 'a SunSpec write is model = N and at = "PointName"; addresses come from the chain')
             point = self._table_point(key, model, str(edge.at), None)
             begin, size = point.offset, point.words
         else:

@@ -95,12 +95,19 @@ class BatteryEdge(Edge):
     soc_quantum_permille: StrictInt = Field(ge=1, le=100)
 
 
+class RangeEdge(Edge):
+    function: Literal[1, 2, 3, 4]
+    at: Word
+    count: StrictInt = Field(ge=1, le=2000)
+
+
 class BlockEdge(Edge):
     every_ms: Millis
     priority: Literal["fast", "slow"] = "slow"
     ages: StrictBool = False
     after_write: StrictBool = False
     stale_ms: Millis | None = None
+    read: RangeEdge | None = None
 
 
 class PointEdge(PartEdge):

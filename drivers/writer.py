@@ -1,6 +1,7 @@
-"""Orders -> the registers that carry them, with the read-back that proves it. Pure; for `agent.gate` alone.
+"""Orders -> the registers that carry them, and the read-back that proves it. Pure; for `agent.gate` alone.
 
-Setpoints are quantised toward zero, a floor upward; nothing is clamped: what is out of bounds is refused with a sentence.
+Setpoints are quantised toward zero, a floor upward. Nothing is clamped: what is out of bounds is refused, with a
+sentence.
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ from types import TracebackType
 from hil.pki import AGGREGATOR, Pki, Tls
 
 MISSING = "mosquitto is not installed: install it with `apt-get install --no-install-recommends mosquitto`"
+SYSTEM_PATHS = ("/usr/sbin", "/usr/local/sbin")  # Debian's place for it, which is not on every user's path
 _PORTS = range(20000, 29999)  # below net.ipv4.ip_local_port_range (32768 by default), above what services use
 _START_TIMEOUT_S = 15.0
 _STOP_TIMEOUT_S = 10.0
@@ -31,10 +32,8 @@ class BrokerError(Exception):
 
 def find_mosquitto() -> str:
     """Path of the mosquitto program. One sentence and exit 2 if there is none."""
-    # Debian puts it into /usr/sbin, which is not on every user's path.
-    found = shutil.which(
-        "mosquitto", path=os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"))
-    )
+    places = os.pathsep.join((os.environ.get("PATH", ""), *SYSTEM_PATHS))
+    found = shutil.which("mosquitto", path=places)
     if found is None:
         print(MISSING, file=sys.stderr)
         raise SystemExit(2)
@@ -146,8 +145,8 @@ class Broker:
     def _read(self, process: subprocess.Popen[bytes], said: list[str], listening: threading.Event) -> None:
         """Copy its log into the file; its "running" line, or its end, is the event that `start` waits for."""
         assert process.stderr is not None
-        with self.log.open("ab", buffering=0) as log:
-            for line in process.stderr:
+        with process.stderr as stderr, self.log.open("ab", buffering=0) as log:
+            for line in stderr:
                 log.write(line)
                 if not listening.is_set():
                     said.append(line.decode(errors="replace").strip())

@@ -69,7 +69,7 @@ class Expr:
 
 def compile_expr(text: str, names: Collection[str], functions: Collection[str] = ()) -> Expr:
     """Compile, or raise ValueError that names the offending word and what is allowed."""
-    if not isinstance(text, str) or not text.strip():
+    if not text.strip():
         raise ValueError(f"{text!r} is not an expression")
     if len(text) > _MAX_LENGTH:
         raise ValueError(f"an expression of {len(text)} characters; at most {_MAX_LENGTH}")

@@ -20,7 +20,7 @@ Scalar = float | int | str | bool | None
 
 _OPS: Mapping[str, Callable[[object, object], bool]] = {
     "<=": operator.le,  # type: ignore[dict-item]  # values are compared after a check that both are numbers
-    ">=": operator.ge,  # type: ignore[dict-item]
+    ">=": operator.ge,  # type: ignore[dict-item]  # as above
     "==": operator.eq,
 }
 

@@ -19,14 +19,18 @@ from hil.strict import FileError, Table
 
 DIRECTORY = Path(__file__).with_name("scenarios")
 BACKENDS = ("virtual", "process")
-HOME_KEYS: Mapping[str, str] = {
-    "soc_permille": "int",
-    "load_w": "int",
-    "pv_w": "int",
-    "floor_permille": "int",
-    "temperature_dc": "int",
-    "variant": "str",
-}
+RESERVE = "reserve_permille"
+HOME_KEYS = (  # of hil.devices.world, and the reserve that commissioning leaves in the agent's file
+    RESERVE,
+    "soc_permille",
+    "load_w",
+    "pv_w",
+    "floor_permille",
+    "temperature_dc",
+    "revert_s",
+    "reconnect_s",
+    "s_of_day",
+)
 
 
 class Kind(StrEnum):
@@ -158,10 +162,9 @@ def parse(text: str, file: str) -> Scenario:
 
 def _home(table: Table) -> Mapping[str, Value]:
     out: dict[str, Value] = {}
-    for key, kind in HOME_KEYS.items():
-        if table.has(key):
-            out[key] = table.integer(key) if kind == "int" else table.text(key)
     for key in HOME_KEYS:
+        if table.has(key):
+            out[key] = table.integer(key)
         table.raw(key)
     table.done()
     return out

@@ -91,6 +91,6 @@ class _Both(Quiet):
 def _fan(first: object, second: object) -> object:
     def both(*args: object) -> None:
         first(*args)  # type: ignore[operator]  # methods of a Watcher
-        second(*args)  # type: ignore[operator]
+        second(*args)  # type: ignore[operator]  # as above
 
     return both

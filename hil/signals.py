@@ -47,12 +47,13 @@ SIGNALS: Mapping[str, Signal] = _table(
     ("truth.fed", "", "the house has power"),
     ("truth.floor_permille", "permille", "the inverter's own on-grid floor"),
     ("truth.remote", "", "the inverter follows a remote setpoint"),
-    ("truth.setpoint_w", "W", "that setpoint; None = its own mode"),
+    ("truth.setpoint_w", "W", "that setpoint; None = its own mode, or a band"),
+    ("truth.blackouts", "", "times that the house lost power"),
     ("wire.transactions", "", "requests that a device answered"),
-    ("wire.power", "", "register writes that set or hold a power"),
+    ("wire.power", "", "register writes that set or hold a power, 0 W included"),
     ("wire.clear", "", "register writes that end remote control"),
     ("wire.floor", "", "register writes of the inverter's floor"),
-    ("wire.other", "", "any other register write"),
+    ("wire.other", "", "register writes of any other kind"),
     ("wire.violations", "", "requests that began inside t3.5"),
     ("agg.verified", "", "messages whose signature, typ and body held"),
     ("agg.bad", "", "messages from the device that did not verify"),
@@ -61,6 +62,7 @@ SIGNALS: Mapping[str, Signal] = _table(
     ("agg.batches", "", "batches counted in the ledger"),
     ("agg.counted", "", "distinct durable seq in the ledger"),
     ("agg.duplicates", "", "durable messages that came again on the wire"),
+    ("agg.conflicts", "", "seq that came with two contents"),
     ("agg.missing", "", "seq below the highest that never came"),
     ("agg.highest", "", "highest durable seq"),
     ("agg.session", "", "the device's presence says ready"),
@@ -95,7 +97,7 @@ FUNCTIONS: Mapping[str, str] = {
 }
 
 STREAMS: Mapping[str, tuple[str, ...]] = {
-    "write": ("device", "kind", "value", "address", "source"),
+    "write": ("device", "kind", "value", "address", "words"),
     "ack": ("command", "state", "reason", "asked_w", "given_w", "limit_w"),
     "uplink": ("kind", "seq", "duplicate"),
     "decision": ("mode", "source", "asked_w", "given_w", "binding", "grid"),

@@ -67,13 +67,16 @@ class StallMeter:
 
 def unstalled(run: Callable[[], T], *, say: Callable[[str], None]) -> tuple[T, int]:
     """`run()` beside a meter, repeated at most twice while the machine stalls: the last result, the void runs."""
-    for void in range(MAX_REPEATS + 1):
+    void = 0
+    while True:
         with StallMeter() as meter:
             result = run()
             seen = meter.read()
         if not seen.void:
             return result, void
         worst = max(ms for _, ms in seen.stalls)
-        again = "once more" if void < MAX_REPEATS else "no further repeat; read it with that in mind"
+        void += 1
+        again = "once more" if void <= MAX_REPEATS else "no further repeat; read it with that in mind"
         say(f"-- void: the machine itself stalled {len(seen.stalls)} time(s), up to {worst:.0f} ms; {again}")
-    return result, MAX_REPEATS + 1
+        if void > MAX_REPEATS:
+            return result, void

@@ -1,4 +1,4 @@
-"""Runs a program as systemd would: Type=notify, Restart=always, WatchdogSec, ExecStopPost; and does to it what homes do.
+"""Runs a program as systemd would: Type=notify, Restart=always, WatchdogSec, ExecStopPost. Ill-treats it on request.
 
 The command lines are given, so that tests can run any program. `withhold` keeps the restart and the clean-up back: then
 nobody but the inverter's own timer ends what a killed daemon was doing.
@@ -27,7 +27,7 @@ _PATH_MAX = 100  # sun_path has 108 bytes
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """One run of the program: `code` as Popen tells it (negative = signal), `clean_up` the exit code of ExecStopPost."""
+    """One run: `code` as Popen tells it (negative = signal), `clean_up` = exit code of ExecStopPost, if it ran."""
 
     pid: int
     code: int
@@ -61,7 +61,7 @@ class Supervisor:
         restart_s: float = 0.2,
         watchdog_s: float | None = None,
     ) -> None:
-        """`stop_post` is ExecStopPost; `watchdog_s` ends (SIGABRT, then SIGKILL) a program that was ready and fell silent."""
+        """`stop_post`: ExecStopPost. `watchdog_s`: who was ready and falls silent gets SIGABRT, then SIGKILL."""
         self.argv = list(argv)
         self.stderr = directory / "stderr.log"
         self.stdout = directory / "stdout.log"
@@ -195,15 +195,19 @@ class Supervisor:
 
     # --- threads ------------------------------------------------------------------------------------------------------
     def _run(self) -> None:
-        while self._await_start():
-            began = time.monotonic()
+        while True:
             with self.stdout.open("ab") as out, self.stderr.open("ab") as err:
-                process = self._spawn(out, err)
+                with self._changed:  # held from the look to the start, so that a stop cannot fall between
+                    if not self._await_start():
+                        return
+                    process = self._spawn(out, err)
+                began = time.monotonic()
                 code = process.wait() if process is not None else 127
                 with self._changed:
                     ready, self._process = self.notified.ready, None
+                    withheld = self._withheld
                     self._changed.notify_all()
-                clean_up = None if self._withheld else self._clean_up(code, out, err)
+                clean_up = None if withheld else self._clean_up(code, out, err)
             pid = process.pid if process is not None else 0
             with self._changed:
                 self.ended.append(Ended(pid, code, ready, time.monotonic() - began, clean_up))
@@ -212,30 +216,29 @@ class Supervisor:
                 self._changed.wait_for(lambda: self._closed or not self._wanted, self._restart_s)
 
     def _await_start(self) -> bool:
-        """Wait until a start is wanted and allowed; False when closed."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._closed or (self._wanted and not (self._withheld and self.ended)))
-            return not self._closed
+        """Wait (under the lock) until a start is wanted and allowed; False when closed."""
+        self._changed.wait_for(lambda: self._closed or (self._wanted and not (self._withheld and self.ended)))
+        return not self._closed
 
     def _spawn(self, out: BinaryIO, err: BinaryIO) -> subprocess.Popen[bytes] | None:
         env = self._env | {"NOTIFY_SOCKET": str(self._socket_path)}
         if self._watchdog_s is not None:
             env["WATCHDOG_USEC"] = str(round(self._watchdog_s * 1e6))
-        with self._changed:
-            self.notified = Notified()
-            self.starts += 1
-            try:
-                # Its own session: a Ctrl-C at the terminal is for the bench, which then stops everything in order.
-                process = subprocess.Popen(
-                    self.argv, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=env, cwd=self._cwd,
-                    start_new_session=True,
-                )  # fmt: skip
-            except OSError as error:
-                err.write(f"supervisor: cannot start {self.argv[0]}: {error}\n".encode())
-                return None
-            self._process, self._last_sign_s = process, time.monotonic()
-            self._changed.notify_all()
-            return process
+        self.notified = Notified()
+        self.starts += 1
+        try:
+            # Its own session: a Ctrl-C at the terminal is for the bench, which then stops everything in order.
+            process = subprocess.Popen(
+                self.argv, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=env, cwd=self._cwd,
+                start_new_session=True,
+            )  # fmt: skip
+        except OSError as error:
+            err.write(f"supervisor: cannot start {self.argv[0]}: {error}\n".encode())
+            err.flush()
+            return None
+        self._process, self._last_sign_s = process, time.monotonic()
+        self._changed.notify_all()
+        return process
 
     def _clean_up(self, code: int, out: BinaryIO, err: BinaryIO) -> int | None:
         if self._stop_post is None:
@@ -289,11 +292,13 @@ class Supervisor:
                 if not armed or left > 0:
                     self._changed.wait(left if armed else None)
                     continue
-                silent, runs = self.pid, len(self.ended)
-                self.signal(signal.SIGABRT)
-                if not self._changed.wait_for(lambda run=runs, pid=silent: self.pid != pid, self._watchdog_s):
-                    self.signal(signal.SIGKILL)  # a frozen process does not see SIGABRT
-                self._changed.wait_for(lambda pid=silent: self.pid != pid or self._closed)
+                self._end_silent(self._process)
+
+    def _end_silent(self, silent: subprocess.Popen[bytes] | None) -> None:
+        self.signal(signal.SIGABRT)
+        if not self._changed.wait_for(lambda: self._process is not silent, self._watchdog_s):
+            self.signal(signal.SIGKILL)  # a frozen process does not see SIGABRT
+        self._changed.wait_for(lambda: self._process is not silent or self._closed)
 
     def _open_socket(self) -> None:
         path = (self._directory / "notify").resolve()

@@ -102,7 +102,7 @@ class VirtualBroker:
         """The client's process is gone: its socket closes, its will is published, it hears nothing any more."""
         link = self._links.pop(client_id, None)
         if link is not None and not link.mute:
-            link.on_event = lambda event: None
+            link.mute = True
             self._later(self._latency(), lambda: self._end(link))
 
     def set_up(self, up: bool) -> None:

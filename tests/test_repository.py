@@ -72,7 +72,8 @@ def test_machine_words_are_seen(text: str) -> None:
 
 
 def test_every_suppression_has_a_reason() -> None:
-    python = [path for path in tracked() if path.suffix == ".py" and path != Path(__file__)]
+    # Tests reach into what they mirror, and say by the code alone that they do.
+    python = [path for path in tracked() if path.suffix == ".py" and "tests" not in path.relative_to(ROOT).parts]
     found = {str(path.relative_to(ROOT)): bare for path in python if (bare := bare_suppressions(text_of(path)))}
 
     assert found == {}

@@ -59,7 +59,7 @@ def _sentence(device: talk.Reply) -> str:
         parts.append(f"read {words.scaled(device['age_ms'], 1000, 1, 's')} ago")
     if device["presence"] != "ok":
         parts.append(f"{device['presence']}: {device['detail']}" if device["detail"] else str(device["presence"]))
-    if "reversion" in device:
+    if device["role"] == "inverter" and "reversion" in device:
         proven = "read back" if device["reversion_verified"] else "not proven"
         parts.append(
             f"returns by itself after {device['reversion_s']} s ({proven})"

@@ -7,7 +7,7 @@ import sys
 from argparse import Namespace
 from collections.abc import Iterator
 
-from agent.cli import talk, text
+from agent.cli import clock, talk, text
 
 
 def run(args: Namespace) -> int:
@@ -33,5 +33,5 @@ def run(args: Namespace) -> int:
 
 def lines(reply: talk.Reply) -> Iterator[str]:
     for line in reply["lines"]:
-        head = f"{text.local_time(int(line['wall_ms']))}  {text.symbol(line['level'])}  "
+        head = f"{clock.local_time(int(line['wall_ms']))}  {text.symbol(line['level'])}  "
         yield from text.hang(head, str(line["text"]), 32)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 
+from agent.cli import text
 from agent.cli.verbs import VERBS
 
 SOCKET = "/run/batteryd/batteryd.sock"
@@ -16,6 +18,9 @@ exit codes: 0 ok, 1 unhealthy, 2 usage, 3 daemon not running, 4 refused by a lim
 
 def main(argv: list[str] | None = None) -> int:
     """Runs one verb; returns its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a degree sign on an ASCII terminal is no reason to fail
     try:
         return _run(sys.argv[1:] if argv is None else argv)
     except KeyboardInterrupt:
@@ -24,7 +29,7 @@ def main(argv: list[str] | None = None) -> int:
         # the reader went away (`| head`): not our error; keep the interpreter from flushing into it
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 0
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  # whatever it is, it is our bug: say so, exit 70
         return _bug(error)
 
 
@@ -37,23 +42,33 @@ def _run(argv: list[str]) -> int:
 
 
 def _parser(argv: list[str]) -> argparse.ArgumentParser:
-    common = _Parser(add_help=False, argument_default=argparse.SUPPRESS)
-    common.add_argument("--json", action="store_true", help='one JSON object on stdout, with "v": 1')
-    common.add_argument("--socket", metavar="PATH", help=f"batteryd's socket (default $BATTERYD_SOCKET, else {SOCKET})")
     parser = _Parser(
         prog="batteryctl",
         description="Ask and steer the battery agent on this gateway.",
         epilog=_EXIT_CODES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        parents=[common],
+        formatter_class=_help,
     )
-    parser.set_defaults(json=False, socket=os.environ.get("BATTERYD_SOCKET") or SOCKET)
-    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
-    for name, verb in VERBS.items():
-        sub = verbs.add_parser(name, help=verb.help, description=verb.help, parents=[common])
-        if name in argv:  # the other verbs' options are not needed to parse this line
-            verb.options(sub)
+    _common(parser, json=False, socket=os.environ.get("BATTERYD_SOCKET") or SOCKET)
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True, prog="batteryctl")
+    for name in [verb for verb in argv if verb in VERBS] or VERBS:  # only what this line can need, to start fast
+        verb = VERBS[name]
+        sub = verbs.add_parser(name, help=verb.help, description=verb.help, formatter_class=_help)
+        _common(sub)
+        verb.options(sub)
     return parser
+
+
+def _common(parser: argparse.ArgumentParser, **defaults: object) -> None:
+    """The options that stand before or after the verb. Verbs get no defaults: they would undo what stood before."""
+    text = f"batteryd's socket (default $BATTERYD_SOCKET, else {SOCKET})"
+    parser.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help='one JSON object, with "v": 1')
+    parser.add_argument("--socket", metavar="PATH", default=argparse.SUPPRESS, help=text)
+    parser.set_defaults(**defaults)
+
+
+def _help(prog: str) -> argparse.HelpFormatter:
+    # argparse makes one for every option that is added, and without a width it imports shutil, with three compressors
+    return argparse.RawDescriptionHelpFormatter(prog, width=text.width() - 2)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -69,7 +84,7 @@ def _suggest(message: str) -> str | None:
         return None
     import difflib
 
-    typed = message.split("invalid choice: '")[1].split("'")[0]
+    typed = message.partition("invalid choice: '")[2].partition("'")[0]
     near = difflib.get_close_matches(typed, VERBS, n=1)
     return f"batteryctl {near[0]}" if near else None
 

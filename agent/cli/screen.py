@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agent.cli import text
+from agent.cli import clock, text
 from agent.local import words
 
 TYPE_CHECKING = False
@@ -12,13 +12,16 @@ if TYPE_CHECKING:
     Reply = dict[str, Any]
 
 _FOOT = "q or Ctrl-C ends"
+_PLAIN = {ord("°"): "", ord("−"): "-", ord("×"): "x", ord("–"): "-"}  # for a serial console that is not UTF-8
+_ROWS_FOR_BARS = 22  # on a smaller screen what is wrong matters more than a picture
 
 
 def draw(reply: Reply, columns: int, rows: int, silent_s: int = 0) -> list[str]:
     """`rows` lines of at most `columns` characters. `silent_s`: how long nothing has come, shown from 3 s on."""
     lines = [_header(reply, columns, silent_s), ""]
     lines += _table(reply)
-    lines += ["", *_flows(reply, columns), "", _soc_bar(reply, columns), *_power_bar(reply, columns)]
+    if rows >= _ROWS_FOR_BARS:
+        lines += ["", *_flows(reply, columns), "", _soc_bar(reply, columns), *_power_bar(reply, columns)]
     lines += text.hang("GIVEN    ", str(reply["control"]["given_text"]), 9, columns)
     lines += text.hang("BECAUSE  ", str(reply["control"]["because"]), 9, columns)
     lines = lines[: rows - 2]
@@ -34,7 +37,7 @@ def one_line(reply: Reply) -> str:
     mark = "ok" if reply["ok"] else _worst(reply)
     held = f"{control['binding']} holds" if control["binding"] else control["mode"]
     return (
-        f"{text.local_time(int(reply['wall_ms']), '%H:%M:%S')[:8]} {mark} {words.percent(battery['soc_permille'])}"
+        f"{clock.local_time(int(reply['wall_ms']), '%H:%M:%S')[:8]} {mark} {words.percent(battery['soc_permille'])}"
         f" {words.battery_flow(battery['battery_w'])}, {words.grid_flow(grid['grid_w'])},"
         f" load {words.watts(grid['load_w'])}, {held}"
     )
@@ -47,7 +50,7 @@ def _worst(reply: Reply) -> str:
 def _header(reply: Reply, columns: int, silent_s: int) -> str:
     left = f"batteryd {reply['version']}   up {words.lasting(int(reply['uptime_s']))}"
     middle = f"!! no news for {silent_s} s" if silent_s >= 3 else ""
-    right = text.local_time(int(reply["wall_ms"]))
+    right = clock.local_time(int(reply["wall_ms"]))
     if reply["clock"] != "synced":
         right += f" ({reply['clock']})"
     return f"{left}   {middle}".ljust(columns - len(right) - 1)[: columns - len(right) - 1] + " " + right
@@ -111,7 +114,8 @@ def _power_bar(reply: Reply, columns: int) -> list[str]:
     for mark, watts in (("A", asked), ("G", given)):
         if watts is not None:
             cells[at(watts)] = mark
-    names = ", ".join(f"{mark} {name}" for mark, name in (("A", "asked"), ("G", "given")) if mark in cells)
+    names = "G asked and given" if asked is not None and "A" not in cells else ""
+    names = names or ", ".join(f"{mark} {name}" for mark, name in (("A", "asked"), ("G", "given")) if mark in cells)
     permitted = f". permitted: charge {-lo_w} W to discharge {hi_w} W"
     return [f"POWER    [{''.join(cells)}]", f"         {names + ', ' if names else ''}{permitted}"]
 
@@ -129,11 +133,13 @@ def _health(items: list[Reply], columns: int, room: int) -> list[str]:
             full += text.hang("      next: ", str(item["next"]), 12, columns)
     if len(full) <= room:
         return full
-    if len(short) > room:
-        hidden = len(short) - room + 1
-        short = [*short[: room - 1], f"  {text.bare_symbol(items[-hidden]['level'])}  and {hidden} more"]
+    hidden = len(short) - max(room, 2) + 1
+    if hidden > 1:
+        first = items[max(0, len(items) - hidden)]
+        short = [*short[:-hidden], f"  {text.bare_symbol(first['level'])}  and {hidden} more"]
     return short
 
 
 def _clip(line: str, columns: int) -> str:
+    line = line.translate(_PLAIN)
     return line if len(line) <= columns else line[: columns - 2] + ".."

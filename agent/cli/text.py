@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from collections.abc import Iterable
 
 _SYMBOLS = {
@@ -17,6 +16,9 @@ _SYMBOLS = {
     "note": "--",
     "info": "--",
 }
+_UNITS = frozenset(
+    ["%", "W", "Wh", "kWh", "V", "mV", "A", "mA", "Hz", "C", "°C", "s", "min", "h", "d", "ms", "permille"]
+)
 _COLOURS = {"ok": "32", "!!": "33", "xx": "31;1", "--": "2"}
 
 
@@ -46,7 +48,7 @@ def width() -> int:
 def wrap(text: str, room: int) -> list[str]:
     """Words into lines of at most `room` characters; a longer word is cut. At least one line."""
     lines = [""]
-    for word in text.split():
+    for word in _words(text):
         while len(word) > room:
             head, word = word[:room], word[room:]
             lines += [head] if lines[-1] else []
@@ -59,16 +61,20 @@ def wrap(text: str, room: int) -> list[str]:
     return lines if lines[-1] or len(lines) == 1 else lines[:-1]
 
 
+def _words(text: str) -> list[str]:
+    """A number and its unit are one word: `20.0 %` is not torn apart."""
+    words: list[str] = []
+    for word in text.split():
+        if words and word.rstrip(",.;:)") in _UNITS and words[-1][-1:].isdigit():
+            words[-1] += f" {word}"
+        else:
+            words.append(word)
+    return words
+
+
 def hang(head: str, text: str, head_width: int, columns: int | None = None) -> Iterable[str]:
     """`head` (which takes `head_width` columns), then `text`, wrapped under itself."""
     lines = wrap(text, (columns or width()) - head_width)
     yield head + lines[0]
     for line in lines[1:]:
         yield " " * head_width + line
-
-
-def local_time(wall_ms: int, form: str = "%Y-%m-%d %H:%M:%S") -> str:
-    """`2026-10-18 14:03:22 +02:00`: local, with its offset."""
-    local = time.localtime(wall_ms / 1000)
-    zone = time.strftime("%z", local)
-    return f"{time.strftime(form, local)} {zone[:3]}:{zone[3:]}"

@@ -12,7 +12,7 @@ def run(args: Namespace) -> int:
     reply = talk.ask(args.socket, "status")
     daemon = reply.get("version")
     shown = {"v": 1, "ok": True, "code": 0, "batteryctl": own, "batteryd": daemon}
-    running = daemon if daemon else "not running" if reply["code"] == 3 else "no answer"
+    running = daemon or ("not running" if reply["code"] == 3 else "no answer")
     return talk.show(args, shown, [f"batteryctl  {own}", f"batteryd    {running}"])
 
 

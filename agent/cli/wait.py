@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import time
 from argparse import Namespace
 
-from agent.cli import talk, text
+from agent.cli import clock, talk, text
 
 _AGAIN_S = 0.2
 
 
 def run(args: Namespace) -> int:
-    deadline = time.monotonic() + args.timeout
+    deadline = clock.monotonic_s() + args.timeout
     while True:
         reply = talk.ask(args.socket, "status")
         reached, seen = _reached(reply, args.goal)
         if reached:
             shown = {"v": 1, "ok": True, "code": 0, "goal": args.goal, "text": seen}
             return talk.show(args, shown, [f"{text.symbol('ok')}  {seen}"])
-        left = deadline - time.monotonic()
+        left = deadline - clock.monotonic_s()
         if left <= 0:
             late = talk.failure(6, f"not {args.goal} within {args.timeout:g} s: {seen}", "batteryctl status")
             return talk.show(args, late)
-        time.sleep(min(_AGAIN_S, left))
+        clock.nap(min(_AGAIN_S, left))
 
 
 def _reached(reply: talk.Reply, goal: str) -> tuple[bool, str]:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import os
 import sys
-import time
 from argparse import Namespace
 
-from agent.cli import screen, talk
+from agent.cli import clock, screen, talk
 from agent.cli.painter import Painter
 from agent.local.client import Client
 
@@ -53,7 +52,7 @@ def _live(client: Client) -> int | talk.Reply:
 
 def _loop(client: Client, keys: _Keys) -> int | talk.Reply:
     latest: talk.Reply | None = None
-    came = time.monotonic()
+    came = clock.monotonic_s()
     size, painter = None, None
     while True:
         news, typed = client.poll(1.0, *keys.files)
@@ -61,7 +60,7 @@ def _loop(client: Client, keys: _Keys) -> int | talk.Reply:
         if b"q" in pressed:
             return 0
         if news:
-            latest, came = news[-1], time.monotonic()  # a slow terminal skips pictures, it does not lag behind
+            latest, came = news[-1], clock.monotonic_s()  # a slow terminal skips pictures, it does not lag behind
         if latest is not None and "error" in latest:
             return latest
         if client.ended:
@@ -71,7 +70,7 @@ def _loop(client: Client, keys: _Keys) -> int | talk.Reply:
         if painter is None or size != os.get_terminal_size(1) or b"\x0c" in pressed:
             size = os.get_terminal_size(1)
             painter = Painter(*size)
-        silent_s = int(time.monotonic() - came)
+        silent_s = int(clock.monotonic_s() - came)
         sys.stdout.write(painter.paint(screen.draw(latest, size[0] - 1, size[1], silent_s)))
         sys.stdout.flush()
 

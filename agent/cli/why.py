@@ -19,20 +19,23 @@ def lines(reply: talk.Reply) -> Iterator[str]:
     yield from text.hang("BECAUSE  ", str(reply["because"]), 9)
     for side in reply["sides"]:
         yield ""
-        yield f"{str(side['side']).upper()}  at most {side['cap_w']} W"
-        yield from _table(side["limits"], int(side["cap_w"]))
+        rated = f" of {side['full_w']} W" if side["full_w"] else ""
+        yield f"{str(side['side']).upper()}  at most {side['cap_w']} W{rated}"
+        yield from _table(side["limits"])
 
 
-def _table(limits: list[talk.Reply], cap_w: int) -> Iterator[str]:
+def _table(limits: list[talk.Reply]) -> Iterator[str]:
+    """First what narrows, tightest on top; then what leaves everything, without a figure that would mean nothing."""
     if not limits:
         yield "  --  no limit was evaluated, so nothing is given"
         return
     name_width = max(len(str(limit["id"])) for limit in limits)
     owner_width = max(len(str(limit["owner"])) for limit in limits)
-    indent = 6 + name_width + 2 + 7 + 2 + owner_width + 2
     for limit in limits:
-        cap, binds = int(limit["cap_w"]), bool(limit["binds"])
-        level = "fault" if cap == 0 else "warn" if binds or cap == cap_w else "ok"
-        who = f"{limit['id']:{name_width}}  {cap:5d} W  {limit['owner']:{owner_width}}"
-        head = f"{'>' if binds else ' '} {text.symbol(level)}  {who}  "
-        yield from text.hang(head, f"{limit['sentence']}{' (binds)' if binds else ''}", indent)
+        cap = int(limit["cap_w"])
+        level = ("fault" if cap == 0 else "warn") if limit["narrows"] or limit["binds"] else "ok"
+        shown = f"{cap:5d} W" if limit["narrows"] or str(limit["id"]).startswith("nameplate") else "    all"
+        who = f"{limit['id']:{name_width}}  {shown}  {limit['owner']:{owner_width}}"
+        head = f"{'>' if limit['binds'] else ' '} {text.symbol(level)}  {who}  "
+        sentence = f"{limit['sentence']}{' (binds)' if limit['binds'] else ''}"
+        yield from text.hang(head, sentence, 6 + name_width + 2 + 7 + 2 + owner_width + 2)

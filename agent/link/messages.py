@@ -31,7 +31,7 @@ class Down(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
 
-    v: Literal[1]
+    v: Annotated[int, Field(ge=1, le=1)]
     id: Id
     iss: Name
     aud: Name  # "dev:ID" or "grp:ID"

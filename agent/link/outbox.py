@@ -47,8 +47,10 @@ class Outbox:
 
     # --- what happens ------------------------------------------------------------------------------------------------
     def connected(self) -> None:
-        """A new connection: what was on its way goes out again."""
+        """A new connection: what was on its way goes out again, and what the old broker had may have died with it."""
         self._up = True
+        if self._pause_ns == self._resend_ns:  # not on every connection of a line that flaps without receipts
+            self._again(list(self._sent))
 
     def disconnected(self) -> None:
         """The connection is gone, and with it every PUBACK that was still to come."""
@@ -166,7 +168,11 @@ class Outbox:
     def _expire(self, now_ns: int) -> None:
         if not self._sent or min(self._sent.values()) + self._pause_ns > now_ns:
             return
-        late = [seq for seq, at in self._sent.items() if at + self._pause_ns <= now_ns]
+        self._again([seq for seq, at in self._sent.items() if at + self._pause_ns <= now_ns])
+
+    def _again(self, late: list[int]) -> None:
+        if not late:
+            return
         for seq in late:
             del self._sent[seq]
         self._pause_ns = min(self._pause_ns * 2, self._resend_cap_ns)

@@ -73,7 +73,7 @@ class Session:
         self._birth_ns: int | None = None  # of the latest birth
         self._birth_wanted = self._live_wanted = False
         self._live_ns = 0
-        self._asked_until_ns = 0
+        self._asked_until_ns = -1
         self._fresh = False
         self._acks: OrderedDict[str, mail.OutboxRow] = OrderedDict()
         self._repeated_ns: dict[str, int] = {}
@@ -99,24 +99,13 @@ class Session:
                 self._sampled(event, now, out)
             case mail.Stored():
                 self._stored(event)
-            case part.MqttAcked():
-                self._acked(event, now)
             case mail.Backlog():
                 self._outbox.backlog(event.rows, event.last)
             case mail.Profile():
                 self._profile = event
                 self._birth_wanted = True
-            case part.MqttUp():
-                self._went_up(now, out)
-            case part.MqttDown():
-                self._went_down(event.reason, now, out)
-            case part.Start():
-                self._phase = _Phase.WAITING
-                self._due_ns = now.mono_ns
-            case part.Stop():
-                self._stopping(now, out)
-            case part.Wake():
-                self._wake_ns = None
+            case _:
+                self._connection(event, now, out)
         if out or not self._telling_later(event, now):
             self._pump(now, out)
         return out
@@ -181,6 +170,22 @@ class Session:
         out.append(Post("control", self._told))
 
     # --- the connection ----------------------------------------------------------------------------------------------
+    def _connection(self, event: object, now: Now, out: list[Effect]) -> None:
+        match event:
+            case part.MqttAcked():
+                self._acked(event, now)
+            case part.MqttUp():
+                self._went_up(now, out)
+            case part.MqttDown():
+                self._went_down(event.reason, now, out)
+            case part.Start():
+                self._phase = _Phase.WAITING
+                self._due_ns = now.mono_ns
+            case part.Stop():
+                self._stopping(now, out)
+            case part.Wake():
+                self._wake_ns = None
+
     def _connect(self, now: Now, out: list[Effect]) -> None:
         self._phase = _Phase.CONNECTING
         self._due_ns = now.mono_ns + CONNECT_NS
@@ -188,7 +193,7 @@ class Session:
         out.append(MqttConnect(self._broker, self._config.device, will.topic, will.payload))
 
     def _went_up(self, now: Now, out: list[Effect]) -> None:
-        if self._phase is not _Phase.CONNECTING:
+        if self._phase not in (_Phase.CONNECTING, _Phase.WAITING):
             return
         self._phase = _Phase.UP
         self._up_ns = now.mono_ns
@@ -267,14 +272,14 @@ class Session:
             self._close_block(out)
         if self._block.add(sample):
             self._close_block(out)
-        asked = sample.dispatched or now.mono_ns < self._asked_until_ns
+        asked = sample.dispatched or now.mono_ns <= self._asked_until_ns
         if asked and self._phase is _Phase.UP and now.mono_ns - self._live_ns >= self._config.live_ns * 9 // 10:
             self._live(sample, now, out)
 
     def _close_block(self, out: list[Effect]) -> bool:
-        closed = self._block.close()
+        closed = self._block.close(self._counters)
         if closed is not None:
-            out.append(Post("store", mail.AppendBatch(*closed)))
+            out.append(Post("store", closed))
         return closed is not None
 
     def _stored(self, stored: mail.Stored) -> None:
@@ -320,7 +325,7 @@ class Session:
     def _timed(self, time: Time, now: Now, out: list[Effect]) -> None:
         first_ns = now.mono_ns if self._first_birth_ns is None else self._first_birth_ns
         self._clock.signed(time.wall_ms, first_ns, now.mono_ns)
-        self._asked_until_ns = now.mono_ns + time.live_s * S
+        self._asked_until_ns = now.mono_ns + time.live_s * S if time.live_s else -1
         if not self._fresh:
             self._fresh = True
             self._tell(now, out)  # the clock goes ahead of the permission that rests on it

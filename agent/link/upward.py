@@ -7,9 +7,8 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from agent.core.inputs import Clock
 from agent.link import jws
-from agent.mail import OutboxRow, Sample
+from agent.mail import AppendBatch, OutboxRow, Sample
 
 Body = Mapping[str, object]
 KEPT_MS = 90 * 86_400_000  # durable kinds and birth may be judged for this long
@@ -48,9 +47,18 @@ def compact(body: Body) -> bytes:
 
 def row_token(sender: Sender, row: OutboxRow) -> bytes:
     """The token of a row. All of it comes from the row: a repeated publication is the same, byte for byte."""
-    plain = jws.inflate(row.payload) if row.kind == "batch" else row.payload
     stamp = Stamp(row.boot, row.wall_ms, row.mono_ms, row.clock)
-    return _token(sender, row.kind, row.seq, stamp, KEPT_MS, json.loads(plain or b"{}"))
+    return _token(sender, row.kind, row.seq, stamp, KEPT_MS, _body(row))
+
+
+def _body(row: OutboxRow) -> Body:
+    """What a row says; one that the disk has spoilt goes out as unreadable, so that its number is accounted for."""
+    plain = jws.inflate(row.payload) if row.kind == "batch" else row.payload
+    try:
+        body = json.loads(plain or b"")
+    except (ValueError, RecursionError):
+        body = None
+    return body if isinstance(body, dict) else {"unreadable": True}
 
 
 def token(sender: Sender, kind: str, seq: int, stamp: Stamp, body: Body) -> bytes:
@@ -83,11 +91,6 @@ class Block:
         self._samples = samples
         self._held: list[Sample] = []
 
-    @property
-    def first(self) -> Sample | None:
-        """The sample that gives the block its time."""
-        return self._held[0] if self._held else None
-
     def breaks(self, sample: Sample) -> bool:
         """Whether `sample` does not fit behind the held ones."""
         if not self._held:
@@ -101,12 +104,13 @@ class Block:
         self._held.append(sample)
         return len(self._held) >= self._samples
 
-    def close(self) -> tuple[bytes, Clock, int, int] | None:
-        """Body raw-deflated, clock and monotonic ms of the first sample, number of samples; the block is empty then."""
+    def close(self, counters: Mapping[str, int]) -> AppendBatch | None:
+        """The block as the store takes it, with the security counters of now; it is empty then."""
         held, self._held = self._held, []
         if not held:
             return None
-        return jws.deflate(compact(batch_body(held))), held[0].clock, held[0].mono_ms, len(held)
+        body = jws.deflate(compact(batch_body(held) | {"counters": dict(counters)}))
+        return AppendBatch(body, held[0].clock, held[0].mono_ms, len(held))
 
 
 def batch_body(samples: Sequence[Sample]) -> dict[str, object]:

@@ -72,13 +72,13 @@ class Client:
         self._ended = not data
         self._rest += data
         if len(self._rest) > MAX_REPLY and b"\n" not in self._rest:
-            raise ConnectionError(f"a reply is longer than {MAX_REPLY} bytes: this is not batteryd's socket")
+            raise ConnectionError(f"a reply is longer than {MAX_REPLY} bytes: another program's socket?")
 
     def _split(self) -> Iterator[dict[str, Any]]:
         *lines, self._rest = self._rest.split(b"\n")
         for line in lines:
             if line.strip():
                 reply = json.loads(line)
-                if not isinstance(reply, dict):
-                    raise ConnectionError("a reply is not a JSON object: this is not batteryd's socket")
+                if not (isinstance(reply, dict) and reply.get("v") == 1 and isinstance(reply.get("code"), int)):
+                    raise ConnectionError("that is no reply of batteryd, API version 1: another program's socket?")
                 yield reply

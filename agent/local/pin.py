@@ -12,55 +12,53 @@ FREE_TRIES = 3  # a slip of the finger costs nothing
 FIRST_WAIT_NS = 5 * S  # doubled with each further wrong PIN
 LONGEST_WAIT_NS = 900 * S
 MAX_USERS = 64  # remembered at once; the one that waits least is forgotten first
-MIN_LENGTH, MAX_LENGTH = 4, 64
-_COST = (1 << 14, 8, 1)  # n, r, p: 16 MiB, about 50 ms on a desktop core
-_MAX_MEMORY = 64 * 1024 * 1024
+MIN_LENGTH, MAX_LENGTH = 4, 64  # characters
+_N = 1 << 14  # 16 MiB, about 50 ms on a desktop core
+_MOST_N = 1 << 16
+_R, _P = 8, 1
 
 
 @dataclass(frozen=True, slots=True)
 class PinHash:
-    """`scrypt:n:r:p:salt:hash`, salt and hash in hex."""
+    """`scrypt$n$salt$hash`, with r = 8, p = 1; salt and hash in lower-case hex."""
 
     n: int
-    r: int
-    p: int
     salt: bytes
     digest: bytes
 
     @staticmethod
     def parse(text: str) -> PinHash:
         """ValueError with a sentence for a person if `text` is no such hash, or one too weak or too costly."""
-        parts = text.split(":")
-        if len(parts) != 6 or parts[0] != "scrypt":
+        parts = text.split("$")
+        if len(parts) != 4 or parts[0] != "scrypt":
             raise ValueError(
-                "homeowner_pin_hash: expected scrypt:n:r:p:salt:hash, as `python -m agent.tools.pin` prints it"
+                "homeowner_pin_hash: expected scrypt$n$salt$hash, as `python -m agent.tools.pin` prints it"
             )
         try:
-            n, r, p = (int(part) for part in parts[1:4])
-            salt, digest = bytes.fromhex(parts[4]), bytes.fromhex(parts[5])
+            n, salt, digest = int(parts[1]), bytes.fromhex(parts[2]), bytes.fromhex(parts[3])
         except ValueError:
-            raise ValueError("homeowner_pin_hash: n, r, p must be numbers, salt and hash must be hex") from None
-        if n < _COST[0] or n & (n - 1) or r < 1 or p < 1 or p > 16 or 128 * n * r > _MAX_MEMORY // 2:
-            raise ValueError(f"homeowner_pin_hash: cost {n}:{r}:{p} is out of range, expected 16384:8:1")
+            raise ValueError("homeowner_pin_hash: n must be a number, salt and hash must be hex") from None
+        if not _N <= n <= _MOST_N or n & (n - 1):
+            raise ValueError(f"homeowner_pin_hash: n = {n}, expected a power of two from {_N} to {_MOST_N}")
         if len(salt) < 16 or len(digest) != 32:
             raise ValueError("homeowner_pin_hash: expected a salt of 16 bytes or more and a hash of 32")
-        return PinHash(n, r, p, salt, digest)
+        return PinHash(n, salt, digest)
 
     @staticmethod
     def of(pin: str, salt: bytes) -> PinHash:
         """The hash to put into a configuration. `salt`: 16 random bytes."""
-        n, r, p = _COST
-        return PinHash(n, r, p, salt, _scrypt(pin, salt, n, r, p))
+        return PinHash(_N, salt, _scrypt(pin, salt, _N))
 
     def text(self) -> str:
-        return f"scrypt:{self.n}:{self.r}:{self.p}:{self.salt.hex()}:{self.digest.hex()}"
+        return f"scrypt${self.n}${self.salt.hex()}${self.digest.hex()}"
 
     def matches(self, pin: str) -> bool:
-        return hmac.compare_digest(_scrypt(pin, self.salt, self.n, self.r, self.p), self.digest)
+        return hmac.compare_digest(_scrypt(pin, self.salt, self.n), self.digest)
 
 
-def _scrypt(pin: str, salt: bytes, n: int, r: int, p: int) -> bytes:
-    return hashlib.scrypt(pin.encode(), salt=salt, n=n, r=r, p=p, maxmem=_MAX_MEMORY, dklen=32)
+def _scrypt(pin: str, salt: bytes, n: int) -> bytes:
+    memory = 128 * n * _R + (1 << 20)
+    return hashlib.scrypt(pin.encode(), salt=salt, n=n, r=_R, p=_P, maxmem=memory, dklen=32)
 
 
 class PinVerdict(StrEnum):

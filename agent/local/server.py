@@ -14,8 +14,9 @@ from dataclasses import dataclass
 
 from agent.local import words
 from agent.local.pin import PinGuard, PinHash, PinVerdict
+from agent.local.reason import Json, why_json
 from agent.local.request import MAX_LINES, Request, parse_request
-from agent.local.view import Json, reserve_json, status_json, why_json
+from agent.local.view import reserve_json, status_json
 from agent.mail import Line, Verb, VerbDone, View
 from agent.runtime.part import (
     Effect,
@@ -120,7 +121,7 @@ class Server:
             case "why":
                 return (_last(conn, why_json(view, request.side, now)),)
             case "reserve":
-                return (_last(conn, {"v": 1, "ok": True, "code": 0, "reserve": reserve_json(view)}),)
+                return (_last(conn, {"v": 1, "ok": True, "code": 0, "reserve": reserve_json(view, now)}),)
             case "watch":
                 return self._watch(event, view, now)
             case _:
@@ -199,9 +200,8 @@ class Server:
         note = f"wrong homeowner PIN from {who} for {request.verb}"
         text = "that is not the homeowner's PIN"
         next_ = f"try again in {wait_s} s" if wait_s else "try again"
-        return _error(event.conn, 4, text, retry_after_s=wait_s, **_PIN, present="wrong", next=next_), (
-            Log("warning", note),
-        )
+        reply = _error(event.conn, 4, text, retry_after_s=wait_s, **_PIN, present="wrong", next=next_)
+        return reply, self._say("warning", note, now)
 
     def _is_technician(self, event: LocalRequest) -> bool:
         own = event.uid in (0, self._config.own_uid)
@@ -214,7 +214,7 @@ class Server:
         self._pending[event.conn] = _Pending(verb, now.mono_ns + self._config.verb_timeout_ns)
         asked = f" {words.percent(value)}" if verb == "reserve" else f" {text}" if text else ""
         return (
-            Log("info", f"{by} asks: {verb}{asked}"),
+            *self._say("info", f"{by} asks: {verb}{asked}", now),
             Post("control", Verb(event.conn, verb, by, role, value, text)),
         )
 
@@ -240,7 +240,7 @@ class Server:
         return _error(
             event.conn,
             4,
-            f"the reserve is {value}; only the homeowner lowers it, to {words.percent(permille)} or anything else",
+            f"the reserve is {value} and only the homeowner lowers it",
             limit="reserve",
             value=value,
             present=f"{words.percent(permille)} asked",
@@ -271,6 +271,10 @@ class Server:
             return ()
         data = _encode(_lines([line]))
         return [LocalReply(conn, data, close=False) for conn in self._followers]
+
+    def _say(self, level: str, text: str, now: Now) -> tuple[Effect, ...]:
+        """One line for the journal, and for those who follow the log here."""
+        return (Log(level, text), *self._on_line(Line(now.wall_ms, level, text)))
 
     def _on_wake(self, now: Now) -> Iterable[Effect]:
         effects: list[Effect] = []
@@ -308,7 +312,7 @@ def _lines(lines: list[Line]) -> Json:
 
 
 def _encode(body: Json) -> bytes:
-    return json.dumps(body, separators=(",", ":")).encode() + b"\n"
+    return json.dumps(body, separators=(",", ":")).encode()
 
 
 def _last(conn: int, body: Json) -> LocalReply:

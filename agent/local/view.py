@@ -1,4 +1,4 @@
-"""A View as JSON: the single wording that status, watch and why show. Keys are documented in docs/local-api.md.
+"""A View as JSON: the single wording that status and watch show. Keys are documented in docs/local-api.md.
 
 Every row of `status` has a `level` ("ok", "warn", "fault" or "none" = does not apply) and a `text`; the values that the
 text was made of stand beside it with their unit in the key.
@@ -6,15 +6,18 @@ text was made of stand beside it with their unit in the key.
 
 from __future__ import annotations
 
-from agent.core.decision import Decision, LimitValue, Mode, Side
+from typing import TypeVar
+
+from agent.core.decision import Mode
 from agent.local import words
 from agent.local.health import health_items
+from agent.local.reason import Json, because_text, given_text
 from agent.mail import LinkState, View
 from agent.runtime.part import Now
 from drivers.events import DeviceStatus, Presence
 from drivers.readings import BatteryReading, InverterReading, MeterReading
 
-Json = dict[str, object]
+STALE_S = 5  # of a device that has not said otherwise
 
 _MODE_TEXT = {
     Mode.INIT: "starting, reads only",
@@ -56,7 +59,7 @@ def status_json(view: View, version: str, now: Now) -> Json:
         "control": _control(view),
         "grid": _grid(view, now),
         "battery": _battery(view, now),
-        "reserve": reserve_json(view),
+        "reserve": reserve_json(view, now),
         "command": _command(view),
         "devices": [_device(device, view, now) for device in view.devices],
         "buses": [_bus(view, index) for index in range(len(view.buses))],
@@ -65,32 +68,10 @@ def status_json(view: View, version: str, now: Now) -> Json:
     }
 
 
-def why_json(view: View, side: str | None, now: Now) -> Json:
-    """Every limit as it stands, per side, tightest first; `binds` marks the one that made given differ from asked."""
-    decision = view.decision
-    sides = [s for s in (Side.DISCHARGE, Side.CHARGE) if side is None or s.value == side]
-    return {
-        "v": 1,
-        "ok": True,
-        "code": 0,
-        "age_ms": _age_ms(view.at_ns, now),
-        "mode": decision.mode.value,
-        "source": decision.source,
-        "asked_w": decision.asked_w,
-        "given_w": decision.given_w,
-        "lo_w": decision.lo_w,
-        "hi_w": decision.hi_w,
-        "binding": None if decision.binding is None else decision.binding.id,
-        "text": given_text(decision),
-        "because": because_text(decision),
-        "sides": [_side(decision, s) for s in sides],
-    }
-
-
-def reserve_json(view: View) -> Json:
+def reserve_json(view: View, now: Now) -> Json:
     """The homeowner's reserve, where it comes from, and what the inverter itself holds."""
     effective = view.decision.reserve_permille
-    floors = [i.floor_permille for i in view.inverters if i.floor_permille is not None]
+    floors = [i.floor_permille for i in _fresh(view.inverters, view, now) if i.floor_permille is not None]
     floor = min(floors) if floors else None
     text = words.percent(view.reserve_permille)
     level = "ok"
@@ -117,39 +98,10 @@ def reserve_json(view: View) -> Json:
     }
 
 
-def given_text(decision: Decision) -> str:
-    """What the battery is told, of what was asked, in one clause."""
-    asked, given = decision.asked_w, decision.given_w
-    source = words.short_id(decision.source)
-    if given is None:
-        alone = "released, the inverter runs in its own mode"
-        return alone if asked is None else f"{alone}, while {source} asks {words.battery_flow(asked)}"
-    if asked is None:
-        return f"held at {words.battery_flow(given)}"
-    if given == asked:
-        return f"{words.battery_flow(given)}, as asked by {source}"
-    held = "on the ramp" if decision.binding is None else f"held by {decision.binding.id}"
-    # both in one direction: "discharge 3200 W of 5000 W" reads better than the word twice
-    wish = words.watts(abs(asked)) if asked * given > 0 else words.battery_flow(asked)
-    return f"{words.battery_flow(given)} of {wish} asked by {source}, {held}"
-
-
-def because_text(decision: Decision) -> str:
-    """The binding limit's own sentence, or why there is none."""
-    if decision.binding is not None:
-        return f"{decision.binding.id}, set by {decision.binding.owner}: {decision.binding.sentence}"
-    if decision.asked_w is None:
-        fault = decision.faults[0] if decision.faults and decision.given_w is not None else None
-        return "nobody asks for power" if fault is None else f"{fault.id}: {fault.sentence}"
-    if decision.given_w == decision.asked_w:
-        return "no limit stands in the way"
-    return "power moves to what was asked at the permitted rate"
-
-
 # --- rows -------------------------------------------------------------------------------------------------------------
 def _link(link: LinkState | None) -> Json:
     if link is None:
-        return {"level": "none", "text": "no word from the link yet", "state": "unknown"}
+        return {"level": "none", "text": "not set up, or no word from it yet", "state": "unknown"}
     waiting = f"{link.unsent} records wait for a receipt" if link.unsent != 1 else "1 record waits for a receipt"
     if not link.up:
         level, text = "warn", f"down: {link.detail}; {waiting}"
@@ -198,11 +150,15 @@ def _control(view: View) -> Json:
 
 def _grid(view: View, now: Now) -> Json:
     state = view.decision.grid
-    grid_w = _total([m.grid_w for m in view.meters])
-    frequency = next((m.frequency_mhz for m in view.meters if m.frequency_mhz is not None), None)
-    if frequency is None:
-        frequency = next((i.frequency_mhz for i in view.inverters if i.frequency_mhz is not None), None)
+    meters, inverters = _fresh(view.meters, view, now), _fresh(view.inverters, view, now)
+    grid_w = _total([m.grid_w for m in meters])
+    heard = [*(m.frequency_mhz for m in meters), *(i.frequency_mhz for i in inverters)]
+    frequency = next((f for f in heard if f is not None), None)
+    age_ms = _oldest([m.at_ns for m in view.meters], now)
     parts = [state, words.grid_flow(grid_w) if grid_w is not None else "power unknown"]
+    if view.meters and not meters and age_ms is not None:
+        last = words.grid_flow(_total([m.grid_w for m in view.meters]))
+        parts[1] = f"power unknown for {words.lasting(age_ms // 1000)} (it was {last})"
     if frequency is not None:
         parts.append(words.scaled(frequency, 1000, 2, "Hz"))
     return {
@@ -211,18 +167,22 @@ def _grid(view: View, now: Now) -> Json:
         "state": state,
         "grid_w": grid_w,
         "load_w": view.decision.load_w,
-        "pv_w": _total([i.pv_w for i in view.inverters]),
+        "pv_w": _total([i.pv_w for i in inverters]),
         "frequency_mhz": frequency,
-        "import_wh": _total([m.import_wh for m in view.meters]),
-        "export_wh": _total([m.export_wh for m in view.meters]),
-        "age_ms": _oldest([m.at_ns for m in view.meters], now),
+        "import_wh": _total([m.import_wh for m in meters]),
+        "export_wh": _total([m.export_wh for m in meters]),
+        "age_ms": age_ms,
     }
 
 
 def _battery(view: View, now: Now) -> Json:
-    packs = view.batteries
-    battery_w = _total([i.battery_w for i in view.inverters])
-    body: Json = {
+    packs, inverters = _fresh(view.batteries, view, now), _fresh(view.inverters, view, now)
+    battery_w = _total([i.battery_w for i in inverters])
+    age_ms = _oldest([p.at_ns for p in view.batteries], now)
+    level, text = _battery_text(view, packs, battery_w, age_ms)
+    return {
+        "level": level,
+        "text": text,
         "soc_permille": _least([p.soc_permille for p in packs]),
         "soc_lo_permille": view.decision.soc_lo_permille,
         "soc_hi_permille": view.decision.soc_hi_permille,
@@ -236,19 +196,22 @@ def _battery(view: View, now: Now) -> Json:
         "ccl_ma": _total([p.ccl_ma for p in packs]),
         "dcl_ma": _total([p.dcl_ma for p in packs]),
         "alarms": sorted({alarm for p in packs for alarm in p.alarms}),
-        "age_ms": _oldest([p.at_ns for p in packs], now),
+        "age_ms": age_ms,
     }
-    level, text = _battery_text(view, packs, battery_w)
-    return {"level": level, "text": text, **body}
 
 
-def _battery_text(view: View, packs: tuple[BatteryReading, ...], battery_w: int | None) -> tuple[str, str]:
-    if not packs:
+def _battery_text(
+    view: View, packs: tuple[BatteryReading, ...], battery_w: int | None, age_ms: int | None
+) -> tuple[str, str]:
+    if age_ms is None:
         return "fault", "no reading yet; the battery is held at 0 W until its BMS answers"
+    flow = words.battery_flow(battery_w) if battery_w is not None else "power unknown"
+    if not packs:
+        last = words.percent(_least([p.soc_permille for p in view.batteries]))
+        return "fault", f"no reading for {words.lasting(age_ms // 1000)} (SoC was {last}); {flow}"
     soc = _least([p.soc_permille for p in packs])
     cells = words.span(_least([p.cell_min_mv for p in packs]), _most([p.cell_max_mv for p in packs]), 1000, 3, "V")
     heat = words.span(_least([p.temp_min_dc for p in packs]), _most([p.temp_max_dc for p in packs]), 10, 1, "C")
-    flow = words.battery_flow(battery_w) if battery_w is not None else "power unknown"
     text = f"SoC {words.percent(soc)}, {flow}, cells {cells}, {heat}"
     if view.decision.soc_lo_permille is None:
         return "fault", f"SoC is not certain, so no power either way; {text}"
@@ -266,8 +229,9 @@ def _command(view: View) -> Json | None:
     text = f"{words.short_id(str(plain.get('command_id', '')))} {state}"
     if plain.get("reason"):
         text += f" by {plain['reason']}"
-    if isinstance(plain.get("energy_wh"), int):
-        text += f", {plain['energy_wh']} Wh so far"
+    ends_in = plain.get("ends_in_s")  # `energy_wh` is as of the last commit: not shown as if it were now
+    if isinstance(ends_in, int):
+        text += f", ends in {words.lasting(ends_in)}"
     if plain.get("sentence"):
         text += f": {plain['sentence']}"
     level = "ok" if state in ("received", "scheduled", "started", "completed") else "warn"
@@ -281,9 +245,7 @@ def _device(device: DeviceStatus, view: View, now: Now) -> Json:
     body: Json = {
         "name": device.device,
         "role": device.role.value,
-        "level": {Presence.OK: "ok", Presence.IDENTIFYING: "none", Presence.SILENT: "fault"}.get(
-            device.presence, "warn"
-        ),
+        "level": {Presence.OK: "ok", Presence.IDENTIFYING: "none"}.get(device.presence, "fault"),
         "presence": device.presence.value,
         "detail": device.detail,
         "age_ms": None if reading is None else _age_ms(reading.at_ns, now),
@@ -329,25 +291,6 @@ def _bus(view: View, index: int) -> Json:
     }
 
 
-def _side(decision: Decision, side: Side) -> Json:
-    cap_w = decision.hi_w if side is Side.DISCHARGE else -decision.lo_w
-    limits = [limit for limit in decision.limits if limit.side in (side, Side.BOTH)]
-    limits.sort(key=lambda limit: (limit.cap_w, limit.id))
-    return {"side": side.value, "cap_w": cap_w, "limits": [_limit(limit, decision, side) for limit in limits]}
-
-
-def _limit(limit: LimitValue, decision: Decision, side: Side) -> Json:
-    binding = decision.binding
-    return {
-        "id": limit.id,
-        "side": limit.side.value,
-        "cap_w": limit.cap_w,
-        "owner": limit.owner,
-        "sentence": limit.sentence,
-        "binds": binding is not None and binding.id == limit.id and binding.side in (side, Side.BOTH),
-    }
-
-
 # --- arithmetic over what may be unknown: unknown stays unknown -------------------------------------------------------
 def _total(values: list[int | None]) -> int | None:
     known = [v for v in values if v is not None]
@@ -362,6 +305,16 @@ def _least(values: list[int | None]) -> int | None:
 def _most(values: list[int | None]) -> int | None:
     known = [v for v in values if v is not None]
     return max(known) if known and len(known) == len(values) else None
+
+
+R = TypeVar("R", BatteryReading, InverterReading, MeterReading)
+
+
+def _fresh(readings: tuple[R, ...], view: View, now: Now) -> tuple[R, ...]:
+    """The readings if all are young enough to be called present, else none: an old value must not look new."""
+    stale_s = {d.device: d.capability.stale_s for d in view.devices if d.capability is not None}
+    young = all(_age_ms(r.at_ns, now) <= 1000 * stale_s.get(r.device, STALE_S) for r in readings)
+    return readings if young else ()
 
 
 def _age_ms(at_ns: int, now: Now) -> int:

@@ -43,7 +43,7 @@ class MqttAdapter:
         self._context: ssl.SSLContext | None = None
         self._client: paho.Client | None = None
         self._tokens: dict[int, int] = {}
-        self._lock = threading.Lock()
+        self._early: set[int] = set()
 
     def handle(self, effect: part.Effect) -> None:
         """Never raises; a failure comes back as MqttDown."""
@@ -54,10 +54,11 @@ class MqttAdapter:
         if client is None:
             return
         if isinstance(effect, part.MqttPublish):
-            with self._lock:  # the PUBACK must not be looked up before its token is stored
-                info = client.publish(effect.topic, effect.payload, effect.qos, effect.retain)
-                if effect.qos:
-                    self._tokens[info.mid] = effect.token
+            info = client.publish(effect.topic, effect.payload, effect.qos, effect.retain)
+            if effect.qos:
+                self._tokens[info.mid] = effect.token
+                if info.mid in self._early:
+                    self._settle(info.mid)
         elif isinstance(effect, part.MqttSubscribe):
             client.subscribe(list(effect.topics))
         elif isinstance(effect, part.MqttDisconnect):
@@ -86,7 +87,7 @@ class MqttAdapter:
             client.tls_set_context(self._context)
             client.connect_timeout = CONNECT_S
             client.connect(host, port, keepalive=KEEPALIVE_S)
-            self._tokens = {}
+            self._tokens, self._early = {}, set()
             self._client = client
             client.loop_forever()
         except (OSError, ValueError) as error:
@@ -118,7 +119,12 @@ class MqttAdapter:
         self._post(part.MqttMessage(topic, payload, message.qos, bool(message.retain)))
 
     def _published(self, client: Any, userdata: Any, mid: int, code: Any, properties: Any) -> None:
-        with self._lock:
-            token = self._tokens.pop(mid, None)
+        self._early.add(mid)  # the PUBACK may come before `publish` has returned
+        self._settle(mid)
+
+    def _settle(self, mid: int) -> None:
+        """Dict and set steps are atomic; a lock here would meet paho's own, which it holds around callbacks."""
+        token = self._tokens.pop(mid, None)
         if token is not None:
+            self._early.discard(mid)
             self._post(part.MqttAcked(token))

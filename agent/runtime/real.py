@@ -6,6 +6,7 @@ Control and the buses start first; nothing they do waits for MQTT, TLS or the di
 from __future__ import annotations
 
 import gc
+import os
 import queue
 import sys
 import threading
@@ -25,6 +26,11 @@ NEVER_NS = 1 << 62
 def now() -> Now:
     """Both clocks of this machine."""
     return Now(time.monotonic_ns(), time.time_ns() // 1_000_000)
+
+
+def random_bytes(count: int) -> bytes:
+    """The kernel's randomness, for nonces, ids and jitter; parts get it by injection."""
+    return os.urandom(count)
 
 
 def ntp_synced() -> bool:
@@ -116,7 +122,7 @@ class RealRuntime:
         def run() -> None:
             try:
                 target()
-            except BaseException as error:  # a part that raises is a bug: say so and let the watchdog end the process
+            except BaseException as error:  # noqa: BLE001 - a part that raises is a bug: say so, the watchdog ends us
                 self._log(part.Log("error", f"part {name} died: {error!r}; this is a bug, please report it"))
                 sys.excepthook(type(error), error, error.__traceback__)
 

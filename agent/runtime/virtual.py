@@ -1,6 +1,7 @@
-"""All parts on one heap of events, in virtual time: the same objects as `runtime.real`, and the same seed gives the same trace.
+"""All parts on one heap of events, in virtual time: the same objects as `runtime.real`; same seed, same trace.
 
-The world around the agent (wire, broker, home) schedules itself with `at`; it lives on when the agent's parts are killed.
+The world around the agent (wire, broker, home) schedules itself with `at`; it lives on when the agent's parts are
+killed.
 """
 
 from __future__ import annotations
@@ -199,9 +200,7 @@ class VirtualRuntime:
             self._broker.subscribe(self._client_id, effect.topics)
         elif isinstance(effect, part.MqttPublish):
             self.on_publish(self.now(), effect)
-            self._broker.publish(
-                self._client_id, effect.token, effect.topic, effect.payload, effect.qos, effect.retain
-            )
+            self._broker.publish(self._client_id, effect.token, effect.topic, effect.payload, effect.qos, effect.retain)
         elif isinstance(effect, part.MqttDisconnect):
             self._broker.disconnect(self._client_id)
 

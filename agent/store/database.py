@@ -30,22 +30,22 @@ _PRAGMAS = (
 )
 _SCHEMA = (
     "CREATE TABLE IF NOT EXISTS state (id INTEGER PRIMARY KEY, json TEXT NOT NULL)",
-    "CREATE TABLE IF NOT EXISTS outbox (seq INTEGER PRIMARY KEY, kind TEXT NOT NULL, boot TEXT NOT NULL,"
-    " wall_ms INTEGER NOT NULL, mono_ms INTEGER NOT NULL, clock TEXT NOT NULL, payload BLOB NOT NULL)",
+    """CREATE TABLE IF NOT EXISTS outbox (seq INTEGER PRIMARY KEY, kind TEXT NOT NULL, boot TEXT NOT NULL,
+    wall_ms INTEGER NOT NULL, mono_ms INTEGER NOT NULL, clock TEXT NOT NULL, payload BLOB NOT NULL)""",
 )
 VERSION = 1
 _DURABLE = 1  # id in `state`
 _CORRUPT = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 
-class Corrupt(Exception):
+class CorruptError(Exception):
     """The file is not a sound database of ours."""
 
 
 def is_corrupt(error: Exception) -> bool:
     """Whether the file itself is damaged, rather than the disk full, read-only or failing."""
     code = getattr(error, "sqlite_errorcode", None)
-    return isinstance(error, Corrupt) or (code is not None and code & 0xFF in _CORRUPT)
+    return isinstance(error, CorruptError) or (code is not None and code & 0xFF in _CORRUPT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +76,11 @@ class Database:
             self._db.execute(pragma)
         version = self._db.execute("PRAGMA user_version").fetchone()[0]
         if version not in (0, VERSION):
-            raise Corrupt(f"the file is of version {version}, this program writes version {VERSION}")
+            raise CorruptError(f"the file is of version {version}, this program writes version {VERSION}")
         if check:
             found = self._db.execute("PRAGMA quick_check(1)").fetchone()[0]
             if found != "ok":
-                raise Corrupt(str(found))
+                raise CorruptError(str(found))
         if version == 0:
             with self._db:
                 self._db.execute("BEGIN IMMEDIATE")

@@ -24,7 +24,9 @@ class Pins:
         try:
             payload = self._slots.read().payload
             raw = json.loads(payload) if payload is not None else {}
-            return {str(name): Identity(**{key: str(value) for key, value in words.items()}) for name, words in raw.items()}
+            return {
+                str(name): Identity(**{key: str(value) for key, value in words.items()}) for name, words in raw.items()
+            }
         except (OSError, ValueError, TypeError, AttributeError):
             return {}
 

@@ -16,7 +16,7 @@ from agent.core.durable import Durable
 from agent.core.inputs import CommitFailed, Committed, Reserve
 from agent.runtime import part
 from agent.runtime.part import Effect, Log, Now, Post, WakeAt
-from agent.store.database import Change, Corrupt, is_corrupt
+from agent.store.database import Change, CorruptError, is_corrupt
 from agent.store.pins import Pins
 from agent.store.reserve import ReserveFile
 from agent.store.vault import Vault, encode
@@ -25,7 +25,7 @@ S = 1_000_000_000
 FLOOR_NS = S // 5  # the floor file follows after this pause, off the way of commands
 RETRY_NS, RETRY_MAX_NS = 2 * S, 60 * S
 _KEEPS = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY})  # errors that leave the connection sound
-_ERRORS = (sqlite3.Error, OSError, Corrupt)
+_ERRORS = (sqlite3.Error, OSError, CorruptError)
 
 
 @dataclass(frozen=True, slots=True)

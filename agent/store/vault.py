@@ -1,6 +1,6 @@
 """Database and floor file as one thing: numbering that never goes back, and a new beginning when the file is damaged.
 
-Raises sqlite3.Error, OSError and Corrupt; `store` turns them into events.
+Raises sqlite3.Error, OSError and CorruptError; `store` turns them into events.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from agent.core.durable import Durable, from_json, to_json
 from agent.core.inputs import Clock
 from agent.mail import OutboxRow
-from agent.store.database import Change, Corrupt, Database, is_corrupt, quarantine, salvage_last
+from agent.store.database import Change, CorruptError, Database, is_corrupt, quarantine, salvage_last
 from agent.store.floor import BLOCK, Floor, FloorFile, without_commands
 
 
@@ -93,9 +93,9 @@ class Vault:
         salvaged = 0
         try:
             if self._damaged:
-                raise Corrupt("SQLite found damage while it ran")
+                raise CorruptError("SQLite found damage while it ran")
             self._db = _sound(self._path)
-        except (sqlite3.Error, Corrupt) as error:
+        except (sqlite3.Error, CorruptError) as error:
             if not is_corrupt(error):
                 raise
             salvaged = salvage_last(self._path)
@@ -200,7 +200,7 @@ def _sound(path: Path) -> Database:
             from_json(text)
     except ValueError as error:
         db.abandon()
-        raise Corrupt(str(error)) from error
+        raise CorruptError(str(error)) from error
     except BaseException:
         db.abandon()
         raise

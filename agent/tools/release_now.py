@@ -1,7 +1,7 @@
 """`batteryd --release`: open the inverter's bus, hand the inverter back to itself, say so, exit.
 
-systemd runs it after every end of the daemon (ExecStopPost), a technician whenever in doubt. If a daemon still holds the
-port it says so and touches nothing.
+systemd runs it after every end of the daemon (ExecStopPost), a technician whenever in doubt. If a daemon still holds
+the port it says so and touches nothing.
 """
 
 from __future__ import annotations

@@ -115,7 +115,7 @@ class Aggregator:
         due = [
             book
             for book in self.books.values()
-            if self._receipts and book.receipt_due and now.mono_ns - book.receipt_sent_ns >= self._receipt_every_ns
+            if self._receipts and book.unreceipted and now.mono_ns - book.receipt_sent_ns >= self._receipt_every_ns
         ]
         return tuple(self.receipt(book.device, now).publish for book in due)
 
@@ -165,10 +165,11 @@ class Aggregator:
         return self._service("time", device, body, now, TIME_LIFE_MS)
 
     def receipt(self, device: str, now: Now) -> Signed:
-        """What of this device's rows is counted: all up to `upto`, and those in `also`."""
+        """What of this device's rows is counted: all up to `upto`, and of those beyond a gap the ones heard lately."""
         book = self.books[device]
-        book.receipt_due, book.receipt_sent_ns = False, now.mono_ns
-        body = {"upto": book.ledger.upto, "also": list(book.ledger.also(RECEIPT_ALSO))}
+        book.receipt_sent_ns = now.mono_ns
+        upto, also = book.next_receipt(RECEIPT_ALSO)
+        body = {"upto": upto, "also": list(also)}
         return self._service("receipt", device, body, now, RECEIPT_LIFE_MS)
 
     def build(
@@ -216,7 +217,7 @@ class Aggregator:
         opened = open_token(message.payload, typ_of(kind), self.keyring.devices[device], limit)
         if isinstance(opened, Refused):
             return opened
-        problem = problem_of(kind, opened.claims, device, self.keyring.fleet)
+        problem = problem_of(kind, opened.claims, device, self.keyring.fleet, now.wall_ms)
         if problem is not None:
             return Refused(*problem)
         return Message(device, kind, opened.claims, now, len(message.payload))
@@ -235,6 +236,7 @@ class Aggregator:
             "rows": sum(len(book.ledger) for book in books),
             "duplicates": sum(book.ledger.duplicates for book in books),
             "conflicts": sum(len(book.ledger.conflicts) for book in books),
+            "gone": sum(book.ledger.gone for book in books),
             "missing": sum(len(book.ledger.missing()) for book in books),
             "refused": self.refused_count,
             "verified": {kind: sum(book.verified.get(kind, 0) for book in books) for kind in KINDS},

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import collections
 import hashlib
-from collections import deque
+import heapq
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -58,15 +59,15 @@ class DeviceBook:
     presence: Mapping[str, Any] | None = None  # unsigned: a hint for the eye
     birth: Message | None = None
     boots: list[str] = field(default_factory=list)  # in the order in which they were first heard
-    lives: deque[Message] = field(default_factory=lambda: deque(maxlen=_LIVES_KEPT))
+    lives: collections.deque[Message] = field(default_factory=lambda: collections.deque(maxlen=_LIVES_KEPT))
     acks: dict[str, list[Ack]] = field(default_factory=dict)  # by command id, in order of seq
     events: list[Message] = field(default_factory=list)
     settlements: list[Message] = field(default_factory=list)
     batches: list[Message] = field(default_factory=list)
     verified: dict[str, int] = field(default_factory=dict)  # by kind, duplicates included
     stale: int = 0  # births and lives whose seq did not rise within their boot
-    counters: dict[str, int] = field(default_factory=dict)  # refused by the device, by reason, as its events say
-    receipt_due: bool = False
+    boot_counters: dict[str, dict[str, int]] = field(default_factory=dict)  # refused by the device: boot -> reason
+    unreceipted: set[int] = field(default_factory=set)  # heard since a receipt last named them
     receipt_sent_ns: int = 0
     _last_seq: dict[tuple[str, str], int] = field(default_factory=dict)
 
@@ -78,27 +79,55 @@ class DeviceBook:
             self.boots.append(claims["boot"])
         if kind not in DURABLE:
             return self._enter_passing(message)
-        self.receipt_due = True  # also for a duplicate: our last receipt did not arrive
         content = {name: value for name, value in claims.items() if name not in _PER_SENDING}
         fate = self.ledger.count(message.seq, hashlib.sha256(encode([kind, content])).digest())
         if fate is Fate.NEW:
             self._enter_row(message)
+        if fate is not Fate.CONFLICT:  # a duplicate too: our last receipt did not arrive
+            self.unreceipted.add(message.seq)
         return fate
+
+    def next_receipt(self, limit: int) -> tuple[int, tuple[int, ...]]:
+        """(upto, also) to send now; `also` names at most `limit` rows, those left over come with the next one."""
+        upto = self.ledger.upto
+        also = tuple(heapq.nsmallest(limit, (seq for seq in self.unreceipted if seq > upto)))
+        self.unreceipted = {seq for seq in self.unreceipted if seq > upto}.difference(also)
+        return upto, also
 
     def last_state(self, command_id: str) -> str | None:
         """The latest state that was acknowledged for a command."""
         acks = self.acks.get(command_id)
         return acks[-1].state if acks else None
 
+    @property
+    def counters(self) -> dict[str, int]:
+        """Messages that the device refused, by reason, over all its boots: what its counted rows say."""
+        total: collections.Counter[str] = collections.Counter()
+        for counted in self.boot_counters.values():
+            total.update(counted)
+        return dict(total)
+
     def samples(self) -> list[dict[str, Any]]:
         """Every second of the counted batches, with `wall_ms`, in order of time."""
         rows: dict[int, dict[str, Any]] = {}
         for message in self.batches:
             body = message.claims
-            for index, row in enumerate(body["rows"]):
-                wall_ms = body["t0_ms"] + 1000 * index
-                rows[wall_ms] = {"wall_ms": wall_ms, **dict(zip(body["cols"], row, strict=True))}
+            for values in body["rows"]:
+                row = dict(zip(body["cols"], values, strict=True))
+                wall_ms = body["t0_ms"] + row.pop("dt_ms")
+                rows[wall_ms] = {"wall_ms": wall_ms, **row}
         return [rows[wall_ms] for wall_ms in sorted(rows)]
+
+    def faults(self) -> dict[str, Message]:
+        """Faults that were raised and not cleared since, by id, as the device's events say."""
+        active: dict[str, Message] = {}
+        for message in sorted(self.events, key=lambda event: event.seq):
+            fault = str(message.claims.get("fault"))
+            if message.claims.get("event") == "fault_raised":
+                active[fault] = message
+            elif message.claims.get("event") == "fault_cleared":
+                active.pop(fault, None)
+        return active
 
     def _enter_passing(self, message: Message) -> Fate:
         key = (message.claims["boot"], message.kind)
@@ -109,26 +138,38 @@ class DeviceBook:
         self._last_seq[key] = message.seq
         if message.kind == "birth":
             self.birth = message
+            self.ledger.begin(first_row(message.claims))
         else:
             self.lives.append(message)
         return Fate.NEW
 
     def _enter_row(self, message: Message) -> None:
         claims = message.claims
+        self._take_counters(claims["boot"], claims.get("counters"))
         if message.kind == "ack":
             acks = self.acks.setdefault(claims["command_id"], [])
             acks.append(Ack(claims["state"], claims["reason"], message.seq, message.heard, claims))
             acks.sort(key=lambda ack: ack.seq)
         elif message.kind == "event":
             self.events.append(message)
-            self._take_counters(claims.get("counters"))
+            if claims.get("event") == "gap" and claims.get("reason") == "store_replaced":
+                last = claims.get("last")
+                self.ledger.begin(last + 1 if type(last) is int else 1)
         elif message.kind == "settlement":
             self.settlements.append(message)
         else:
             self.batches.append(message)
 
-    def _take_counters(self, counters: object) -> None:
+    def _take_counters(self, boot: str, counters: object) -> None:
         if isinstance(counters, Mapping):
+            known = self.boot_counters.setdefault(boot, {})
             for reason, count in counters.items():
                 if type(count) is int:
-                    self.counters[str(reason)] = max(count, self.counters.get(str(reason), 0))
+                    known[str(reason)] = max(count, known.get(str(reason), 0))
+
+
+def first_row(birth: Mapping[str, Any]) -> int:
+    """The lowest seq that the device still keeps, by its birth; 1 if it does not say."""
+    outbox = birth.get("outbox")
+    first = outbox.get("first") if isinstance(outbox, Mapping) else None
+    return first if type(first) is int else 1

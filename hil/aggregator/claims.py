@@ -14,8 +14,8 @@ partial_opt_in no_participation user_ack aborted_server aborted_program rejected
 rejected_late failed"""
 _GOES_ON = "received scheduled started limited opted_in partial_opt_in user_ack"
 _COLUMNS = """soc_permille soh_permille battery_w pv_w grid_w load_w grid frequency_mhz cell_min_mv cell_max_mv
-temp_min_dc temp_max_dc ccl_ma dcl_ma lo_w hi_w asked_w given_w limit mode reserve_permille import_wh export_wh command_id
-age_battery_ms age_inverter_ms age_meter_ms"""
+temp_min_dc temp_max_dc ccl_ma dcl_ma lo_w hi_w asked_w given_w limit mode reserve_permille import_wh export_wh
+command_id age_battery_ms age_inverter_ms age_meter_ms"""
 STATES = frozenset(_STATES.split())
 TERMINAL = STATES - frozenset(_GOES_ON.split())
 COLUMNS = frozenset(_COLUMNS.split())  # of a live record; a batch may carry fewer
@@ -29,8 +29,11 @@ def typ_of(kind: str) -> str:
     return f"battery-{kind}+jws"
 
 
-def problem_of(kind: str, claims: Mapping[str, Any], device: str, fleet: str) -> tuple[str, str] | None:
-    """(reason, sentence) of the first thing that is wrong, or None."""
+def problem_of(kind: str, claims: Mapping[str, Any], device: str, fleet: str, wall_ms: int) -> tuple[str, str] | None:
+    """(reason, sentence) of the first thing that is wrong, or None.
+
+    Only birth and live can be too old: a durable row is a fact, and a device that was offline for long sends it late.
+    """
     if claims.get("aud") != f"agg:{fleet}":
         return "bad_audience", f"aud {claims.get('aud')!r}, this is 'agg:{fleet}'"
     if claims.get("iss") != f"dev:{device}":
@@ -38,6 +41,8 @@ def problem_of(kind: str, claims: Mapping[str, Any], device: str, fleet: str) ->
     for name, (good, expected) in _COMMON.items():
         if not good(claims.get(name)):
             return "bad_body", f"{name} is {claims.get(name)!r}, expected {expected}"
+    if kind not in DURABLE and claims["clock"] != "untrusted" and wall_ms > claims["exp"]:
+        return "expired", f"{kind} was good until {claims['exp']} ms, it is {wall_ms} ms"
     sentence = _BODIES[kind](claims)
     return None if sentence is None else ("bad_body", sentence)
 
@@ -56,6 +61,7 @@ _COMMON: dict[str, tuple[Callable[[object], bool], str]] = {
     "id": (is_hex32, "32 hex digits"),
     "seq": (lambda v: _uint(v) and v != 0, "an integer from 1"),
     "iat": (_uint, "milliseconds since 1970"),
+    "exp": (_uint, "milliseconds since 1970"),
     "boot": (lambda v: isinstance(v, str) and bool(v), "the id of this boot"),
     "mono_ms": (_uint, "milliseconds"),
     "clock": (lambda v: v in _CLOCKS, " or ".join(_CLOCKS)),
@@ -75,11 +81,16 @@ def _batch(body: Mapping[str, Any]) -> str | None:
     cols, rows = body.get("cols"), body.get("rows")
     if not _uint(body.get("t0_ms")) or not isinstance(cols, list) or not isinstance(rows, list):
         return "a batch needs t0_ms, cols and rows"
-    if len(set(map(str, cols))) != len(cols) or not set(map(str, cols)) >= {"soc_permille", "battery_w", "grid_w"}:
-        return f"cols {cols} are doubled, or lack soc_permille, battery_w or grid_w"
-    bad = [i for i, row in enumerate(rows) if not isinstance(row, list) or len(row) != len(cols)]
-    if bad or not rows:
-        return f"row {bad[0]} has not {len(cols)} values" if bad else "a batch without rows"
+    names = [str(col) for col in cols]
+    if len(set(names)) != len(names) or names[:1] != ["dt_ms"] or not COLUMNS.issuperset(names[1:]):
+        return f"cols {names}, expected dt_ms and then names of a live record, each once"
+    if not rows:
+        return "a batch without rows"
+    for index, row in enumerate(rows):
+        if not isinstance(row, list) or len(row) != len(names) or not _uint(row[0]):
+            return f"row {index} does not have {len(names)} values that begin with milliseconds"
+        if index and row[0] <= rows[index - 1][0]:
+            return f"row {index} is not later than the one before it"
     return None
 
 

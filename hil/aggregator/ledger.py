@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import itertools
 from enum import StrEnum
 
 
@@ -15,12 +16,13 @@ class Fate(StrEnum):
 
 
 class Ledger:
-    """Rows by seq, counted from 1. It never claims to have a row that it has not seen."""
+    """Rows by seq, counted from 1. It never claims a row that it has not seen and that the device may still have."""
 
     def __init__(self) -> None:
         self._content: dict[int, bytes] = {}
         self._above: list[int] = []  # heap of seqs beyond `upto`
-        self.upto = 0  # every seq from 1 to here is counted
+        self.upto = 0  # every seq from 1 to here is counted, or gone
+        self.gone = 0  # of those, rows that came never and will not
         self.duplicates = 0
         self.conflicts: list[int] = []
 
@@ -40,20 +42,29 @@ class Ledger:
             self.conflicts.append(seq)
             return Fate.CONFLICT
         self._content[seq] = content
+        if seq <= self.upto:  # it was given up, and came all the same
+            self.gone -= 1
+            return Fate.NEW
         heapq.heappush(self._above, seq)
         while self._above and self._above[0] == self.upto + 1:
             self.upto = heapq.heappop(self._above)
         return Fate.NEW
 
-    def also(self, limit: int) -> tuple[int, ...]:
-        """The lowest seqs that are counted beyond a gap, at most `limit`."""
-        return tuple(heapq.nsmallest(limit, self._above))
+    def begin(self, first: int) -> None:
+        """The device has nothing before `first` any more (its signed birth says so): what is missing there is gone."""
+        if first - 1 > self.upto:
+            self.gone += first - 1 - self.upto - sum(seq < first for seq in self._above)
+            self.upto = first - 1
+        while self._above and self._above[0] <= self.upto + 1:
+            self.upto = max(self.upto, heapq.heappop(self._above))
 
     @property
     def highest(self) -> int:
         """Highest seq counted; 0 if none."""
         return max(self._above, default=self.upto)
 
-    def missing(self) -> tuple[int, ...]:
-        """Every gap below the highest seq."""
-        return tuple(seq for seq in range(self.upto + 1, self.highest) if seq not in self._content)
+    def missing(self, limit: int = 100_000) -> tuple[int, ...]:
+        """Gaps below the highest seq, the lowest `limit` of them: a device may name any number up to 2^63."""
+        ends = [self.upto, *sorted(self._above)]
+        gaps = itertools.chain.from_iterable(range(low + 1, high) for low, high in itertools.pairwise(ends))
+        return tuple(itertools.islice(gaps, limit))

@@ -55,7 +55,6 @@ class LiveAggregator:
         self._on_raw = on_raw
         self._address = (host, port)
         self._stopping = threading.Event()
-        self._acked: set[int] = set()
         self._ticker = threading.Thread(target=self._tick, name="aggregator-tick", daemon=True)
         self._client = self._make_client(directory, client_id or f"aggregator-{os.urandom(4).hex()}")
 
@@ -116,23 +115,26 @@ class LiveAggregator:
 
     # --- sending ------------------------------------------------------------------------------------------------------
     def send(self, build: Callable[[Aggregator, Now], Signed]) -> Signed:
-        """Build a message under the lock and publish it: `live.send(lambda a, now: a.dispatch("home-1", 5000, 60, now))`."""
+        """Build and publish a message: `live.send(lambda a, now: a.dispatch("home-1", 5000, 60, now))`."""
         signed = self.build(build)
         self.publish(signed.publish)
         return signed
 
-    def build(self, build: Callable[[Aggregator, Now], Signed]) -> Signed:
-        """Build a message without sending it, for an attack."""
+    def build(self, build: Callable[[Aggregator, Now], T]) -> T:
+        """Build a message without sending it, or look, while nobody else does."""
         with self._changed:
             return build(self.aggregator, now())
 
     def publish(self, message: Publish, timeout_s: float | None = None) -> bool:
-        """Send, QoS 1; with a timeout, wait for the broker's PUBACK and tell whether it came."""
+        """Send, QoS 1; while disconnected it is kept, and goes out at the next connection.
+
+        With a timeout, wait for the broker's PUBACK and tell whether it came.
+        """
         info = self._client.publish(message.topic, message.payload, qos=1, retain=message.retain)
-        if timeout_s is None:
-            return info.rc == mqtt.MQTT_ERR_SUCCESS
-        with self._changed:
-            return self._changed.wait_for(lambda: info.mid in self._acked, timeout_s)
+        if timeout_s is not None and info.rc == mqtt.MQTT_ERR_SUCCESS:
+            info.wait_for_publish(timeout_s)
+            return info.is_published()
+        return info.rc == mqtt.MQTT_ERR_SUCCESS
 
     # --- paho's thread ------------------------------------------------------------------------------------------------
     def _make_client(self, directory: Path, client_id: str) -> mqtt.Client:
@@ -147,7 +149,6 @@ class LiveAggregator:
         client.on_disconnect = self._disconnected
         client.on_subscribe = self._subscribed
         client.on_message = self._message
-        client.on_publish = self._published
         return client
 
     def _connected(self, client: mqtt.Client, userdata: Any, flags: Any, code: Any, properties: Any) -> None:
@@ -169,11 +170,6 @@ class LiveAggregator:
         with self._changed:
             self.connections += connected and not self.connected
             self.connected, self.last_error = connected, error
-            self._changed.notify_all()
-
-    def _published(self, client: mqtt.Client, userdata: Any, mid: int, code: Any, properties: Any) -> None:
-        with self._changed:
-            self._acked.add(mid)
             self._changed.notify_all()
 
     def _message(self, client: mqtt.Client, userdata: Any, message: mqtt.MQTTMessage) -> None:

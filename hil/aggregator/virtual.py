@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeVar
 
 from agent.runtime.part import MqttDown, MqttMessage, MqttUp, Now
 from hil.aggregator.aggregator import Aggregator, Publish, Verdict
 from hil.virtual_broker import VirtualBroker
 
+T = TypeVar("T")
 CLIENT = "aggregator"
 _SECOND_NS = 1_000_000_000
 
@@ -32,6 +34,10 @@ class VirtualAggregator:
         self._token = 0
         self._connect()
         self._at(self._now().mono_ns + _SECOND_NS, self._tick)
+
+    def build(self, build: Callable[[Aggregator, Now], T]) -> T:
+        """Build a message without sending it, or look."""
+        return build(self.aggregator, self._now())
 
     def publish(self, message: Publish) -> None:
         """Send, QoS 1; lost if not connected, as a caller of the real one would see an error."""

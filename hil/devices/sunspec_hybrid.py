@@ -129,10 +129,10 @@ class Hybrid:
         struct.pack_into(">HH 4h I HH", data, offset, 160, 88, -2, -1, 0, 0, 0, 4, NOT_U16)
         volts = home.battery.pack_v
         rows = (
-            ("String 1", pv * 0.55, 380.0, home.pv_wh * 0.55),
-            ("String 2", pv * 0.45, 360.0, home.pv_wh * 0.45),
-            ("StCha 3", max(-watts, 0.0), volts, home.charged_wh),
-            ("StDisCha 4", max(watts, 0.0), volts, home.discharged_wh),
+            (b"String 1", pv * 0.55, 380.0, home.pv_wh * 0.55),
+            (b"String 2", pv * 0.45, 360.0, home.pv_wh * 0.45),
+            (b"StCha 3", -watts if watts < 0.0 else 0.0, volts, home.charged_wh),
+            (b"StDisCha 4", watts if watts > 0.0 else 0.0, volts, home.discharged_wh),
         )
         for i, (name, dc_w, dc_v, energy_wh) in enumerate(rows):
             amps = dc_w / dc_v
@@ -140,7 +140,7 @@ class Hybrid:
                 ">H16sHHHIIhHI",
                 data,
                 offset + 20 + 40 * i,
-                i + 1, name.encode("ascii"), _u16(amps * 100), _u16(dc_v * 10), _u16(dc_w),
+                i + 1, name, _u16(amps * 100), _u16(dc_v * 10), _u16(dc_w),
                 int(energy_wh) & 0x7FFF_FFFF, clock, 35, 4 if dc_w > 1.0 else 8, 0,
             )  # fmt: skip
 

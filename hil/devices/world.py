@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from hil.devices.demo import demo_devices
+from hil.devices.demo import VARIANTS, demo_devices
 from hil.plant.home import Home, HomeParams
 from hil.plant.inverter import InverterParams
 
@@ -38,18 +38,9 @@ class WireControl(Protocol):
 
 def params_of(settings: Mapping[str, Value]) -> HomeParams:
     """A home from a scenario's words: `soc_permille load_w pv_w floor_permille temperature_dc revert_s reconnect_s
-    s_of_day`. An unknown word is a ValueError.
+    s_of_day variant`. An unknown word is a ValueError.
     """
-    known = {
-        "soc_permille",
-        "load_w",
-        "pv_w",
-        "floor_permille",
-        "temperature_dc",
-        "revert_s",
-        "reconnect_s",
-        "s_of_day",
-    }
+    known = set("soc_permille load_w pv_w floor_permille temperature_dc revert_s reconnect_s s_of_day variant".split())
     unknown = settings.keys() - known
     if unknown:
         raise ValueError(f"a home has no {min(unknown)!r}; it has {', '.join(sorted(known))}")
@@ -81,8 +72,13 @@ class World:
 
     def __init__(self, seed: int, settings: Mapping[str, Value] | None = None, start_ns: int = 0) -> None:
         self.home = Home(seed, params_of(settings or {}), start_ns)
-        self.slaves = demo_devices(self.home)
+        variant = str((settings or {}).get("variant", "124"))
+        if variant not in VARIANTS:
+            raise ValueError(f"there is no inverter variant {variant!r}; there are {', '.join(VARIANTS)}")
+        self.slaves = demo_devices(self.home, variant)
         self.wire: WireControl | None = None
+        self._kinds = {"power": 0, "clear": 0, "floor": 0, "other": 0}
+        self._counted = 0
         self._ops: Mapping[str, Callable[..., None]] = {
             "mute": self._mute,
             "freeze": self._freeze,
@@ -124,27 +120,30 @@ class World:
 
     def signals(self, now_ns: int) -> dict[str, bool | int | float | None]:
         """Plant truth and wire counters."""
-        self.home.advance_to(now_ns)
-        truth = self.home.truth()
-        kinds = [write.kind for write in self.slaves.trace if not write.exception]
+        home = self.home
+        home.advance_to(now_ns)
+        inverter, window = home.inverter, home.inverter.in_force
+        trace = self.slaves.trace
+        for write in trace[self._counted :]:
+            if not write.exception:
+                self._kinds[write.kind] += 1
+        self._counted = len(trace)
         wire = self.wire.counters() if self.wire is not None else {}
         return {
-            "truth.soc_permille": truth.soc_true * 1000,
-            "truth.battery_w": truth.battery_w,
-            "truth.grid_w": truth.grid_w,
-            "truth.load_w": truth.load_w,
-            "truth.pv_w": truth.pv_w,
-            "truth.grid_on": truth.grid_on,
-            "truth.islanded": truth.islanded,
-            "truth.fed": truth.house_fed,
-            "truth.floor_permille": truth.floor_pct * 10,
-            "truth.remote": truth.remote,
-            "truth.setpoint_w": truth.setpoint_w,
+            "truth.soc_permille": home.battery.soc * 1000,
+            "truth.battery_w": inverter.battery_w,
+            "truth.grid_w": home.grid_w,
+            "truth.load_w": home.load_w,
+            "truth.pv_w": home.pv_w,
+            "truth.grid_on": home.grid.on,
+            "truth.islanded": inverter.islanded,
+            "truth.fed": home.house_fed,
+            "truth.floor_permille": inverter.floor_pct * 10,
+            "truth.blackouts": home.blackouts,
+            "truth.remote": window is not None,
+            "truth.setpoint_w": None if window is None else window[1],
             "wire.transactions": wire.get("replies", 0),
-            "wire.power": kinds.count("power"),
-            "wire.clear": kinds.count("clear"),
-            "wire.floor": kinds.count("floor"),
-            "wire.other": kinds.count("other"),
+            **{f"wire.{kind}": count for kind, count in self._kinds.items()},
             "wire.violations": wire.get("violations", 0),
         }
 
@@ -196,8 +195,9 @@ class World:
     def _bias(self, permille: float) -> None:
         self.home.bms.bias = permille / 1000
 
-    def _asleep(self, on: bool) -> None:
+    def _asleep(self, on: bool, wake_s: float | None = None) -> None:
         self.home.bms.asleep = on
+        self.home.bms.wake_after_s = wake_s if on else None
 
     def _limits(self, ccl_ma: float | None = None, dcl_ma: float | None = None) -> None:
         self.home.bms.forced_ccl_a = None if ccl_ma is None else ccl_ma / 1000

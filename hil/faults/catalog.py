@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from hil.aggregator.forge import FORGERIES
 from hil.expr import Value
 from hil.faults.rig import Rig
 
@@ -16,15 +17,7 @@ Args = Mapping[str, Value]
 Act = Callable[[Rig, str, Args], None]  # rig, label, args
 
 REQUIRED = object()
-ATTACKS = (
-    "unsigned",
-    "forged",
-    "replayed",
-    "expired",
-    "wrong_audience",
-    "retained",
-    "oversized",
-)
+ATTACKS = tuple(FORGERIES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +81,7 @@ _ROWS = (
     Verb("aggregator.stop", "a signed stop", _aggregator("stop")),
     Verb(
         "aggregator.attack",
-        "a command shown to work, mutated one way: " + ", ".join(ATTACKS),
+        "a command shown to work, mutated in one way of hil.aggregator.forge",
         _aggregator("attack"),
         {"way": ("str", REQUIRED), "power_w": ("int", 5000)},
         hazards=(37, 38, 39, 40),
@@ -121,6 +114,7 @@ _ROWS = (
         _home("floor"),
         {"permille": ("int", REQUIRED)},
     ),
+    Verb("meter.dies_with_grid", "from now on the meter has no power in an outage", _home("meter_dies", on=True)),
     Verb("home.load", "what the house draws from now on", _home("load"), {"w": ("int", REQUIRED)}),
     Verb("home.pv", "what the roof gives from now on", _home("pv"), {"w": ("int", REQUIRED)}),
     Verb("home.soc", "energy in the cells is put there", _home("soc"), {"permille": ("int", REQUIRED)}),

@@ -73,6 +73,9 @@ class Bms:
     def __init__(self, params: BmsParams, battery: Battery) -> None:
         self.params = params
         self.asleep = False  # silent, and its FETs are open
+        self.wake_after_s: float | None = (
+            None  # what the inverter needs to wake it, where there is power; None = cannot
+        )
         self.bias = 0.0  # added to the SoC that it believes
         self.forced_ccl_a: float | None = None
         self.forced_dcl_a: float | None = None
@@ -130,6 +133,13 @@ class Bms:
         """Whether the discharge path is closed."""
         low, high = self.params.discharge_temp_c
         return not self.asleep and not self._under_v and low <= self._battery.temp_c <= high
+
+    def nudge(self, dt_s: float) -> None:
+        """An inverter with power works on a sleeping BMS for `dt_s`."""
+        if self.asleep and self.wake_after_s is not None:
+            self.wake_after_s -= dt_s
+            if self.wake_after_s <= 0.0:
+                self.asleep, self.wake_after_s = False, None
 
     def follow(self, soc: float) -> None:
         """Forget the lag: the pack's SoC was set by hand."""

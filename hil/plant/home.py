@@ -172,6 +172,8 @@ class Home:
         self.pv.step(second, dt_s)
         self.grid.step(dt_s)
         self.battery.settle(dt_s)
+        if (self.grid.on or self.pv.available_w) and not self.inverter.booting:
+            self.bms.nudge(dt_s)
         self.bms.step(dt_s)
 
     def _settle_now(self) -> None:

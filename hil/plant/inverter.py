@@ -44,6 +44,7 @@ class Inverter:
     def __init__(self, params: InverterParams) -> None:
         self.params = params
         self.battery_w = 0.0
+        self.point = "battery"  # where a remote window counts: "battery", or "ac" = PV and battery together
         self.mode = 0
         self.out_share = 1.0
         self.in_share = 1.0
@@ -159,6 +160,10 @@ class Inverter:
             return None
         return (low, high)
 
+    def _at_battery(self, window: Window, pv_w: float) -> Window:
+        """A window as it binds the battery."""
+        return window if self.point == "battery" else (window[0] - pv_w, window[1] - pv_w)
+
     def limits(self, bms: Bms) -> Window:
         """What hardware and BMS allow, as AC watts."""
         rated, eta = self.params.rated_w, self.params.eta
@@ -179,7 +184,7 @@ class Inverter:
             if params.floor_recharge_w and soc_pct < self.floor_pct:
                 target = min(target, -params.floor_recharge_w)
         if window is not None:
-            low, high = window
+            low, high = self._at_battery(window, pv_w)
             if self._resting and params.floor_binds_remote:
                 low, high = min(low, 0.0), min(high, 0.0)
             target = low if target < low else target
@@ -194,8 +199,8 @@ class Inverter:
         low, high = self.limits(bms)
         if bms.soc * 100.0 <= self.params.offgrid_floor_pct:
             high = 0.0
-        window = self.in_force if self.islanded else None
-        if window is not None:
+        if self.islanded and self.in_force is not None:
+            window = self._at_battery(self.in_force, pv_w)
             low, high = max(low, window[0] - 50.0), min(high, window[1] + 50.0)
         need = load_w - pv_w
         if self.booting or low > high or need > high + 1.0 or load_w < low:

@@ -6,7 +6,6 @@ import itertools
 import os
 import select
 import socket
-import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -25,11 +24,11 @@ class Harness:
     """`with Harness(path, config, view, ...)`: serves until the end. Time starts at the home's NOW and runs on.
 
     `events` are handled before the socket opens; `post` hands over more while it runs. `answer` plays control.
-    `uid` overrides the peer's, to play a viewer while the tests run as root.
+    `uid` is who the peer is taken for, whoever runs the tests.
     """
 
     def __init__(
-        self, path: Path, config: LocalConfig, *events: object, answer: Answer | None = None, uid: int | None = None
+        self, path: Path, config: LocalConfig, *events: object, answer: Answer | None = None, uid: int = 0
     ) -> None:
         self.path = path
         self.verbs: list[Verb] = []
@@ -43,6 +42,7 @@ class Harness:
         self._inbox: list[object] = []
         self._wake_read, self._wake_write = os.pipe()
         self._ended = threading.Event()
+        self._turned = threading.Condition()  # notified after each turn of the serving thread
         for event in events:
             self._handle(event)
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -54,9 +54,16 @@ class Harness:
         self._thread.start()
         return self
 
+    def until(self, reached: Callable[[], bool], seconds: float = 20.0) -> None:
+        """Waits for what the serving thread will bring about; AssertionError if it does not."""
+        with self._turned:
+            assert self._turned.wait_for(reached, seconds), "never reached"
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._ended.is_set():
+            return
         self._ended.set()
         os.write(self._wake_write, b"x")
         self._thread.join(5)
@@ -92,6 +99,8 @@ class Harness:
             for conn, peer in list(self._conns.items()):
                 if peer.fileno() in ready:
                     self._read(conn, peer)
+            with self._turned:
+                self._turned.notify_all()
 
     def _read(self, conn: int, peer: socket.socket) -> None:
         try:
@@ -104,10 +113,8 @@ class Harness:
             return
         *lines, rest = (self._buffers.get(conn, b"") + data).split(b"\n")
         self._buffers[conn] = rest
-        credentials = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-        _, uid, gid = struct.unpack("3i", credentials)
         for line in lines:
-            self._handle(LocalRequest(conn, uid if self._uid is None else self._uid, (gid,), line))
+            self._handle(LocalRequest(conn, self._uid, (), line))
 
     def _handle(self, event: object) -> None:
         for effect in self._server.handle(event, self.now()):
@@ -131,7 +138,7 @@ class Harness:
         if peer is None:
             return
         try:
-            peer.sendall(data)
+            peer.sendall(data + b"\n")
         except ConnectionError:
             close = True
         if close:

@@ -15,6 +15,7 @@ from hil.devices.demo import demo_devices
 from hil.devices.sdm630 import encode_first
 from hil.devices.seplos_v3 import encode_pia, encode_pib, encode_pic, encode_via
 from hil.devices.slave import Slaves, crc16, request_length, seal
+from hil.devices.sunspec_der import M704
 from hil.plant.bms import BmsSample
 from hil.plant.home import Home, HomeParams
 
@@ -229,8 +230,8 @@ class SunSpecOver(sunspec.SunSpecModbusClientDevice):  # type: ignore[misc]  # p
     def is_connected(self) -> bool:
         return True
 
-    def read(self, addr: int, count: int) -> bytes:
-        out = b""
+    def read(self, addr: float, count: float) -> bytes:
+        addr, count, out = int(addr), int(count), b""  # for repeated groups pysunspec2 divides with /
         while count:
             step = min(count, 120)
             reply = self.slaves.rtu(seal(struct.pack(">BBHH", 3, 3, addr, step)), 0)
@@ -270,3 +271,50 @@ def test_pysunspec2_walks_reads_and_writes_the_inverter(home: Home, slaves: Slav
     storage.OutWRte.cvalue = -25.0
     storage.write()
     assert home.inverter.out_share == -0.25
+
+
+# --- the second variant -----------------------------------------------------------------------------------------------
+@pytest.fixture
+def der_home() -> Home:
+    return Home(1, HomeParams(soc=0.5, load_w=1500.0, pv_w=500.0))
+
+
+def test_pysunspec2_walks_and_commands_the_704_variant(der_home: Home) -> None:
+    slaves = demo_devices(der_home, "704")
+    device: Any = SunSpecOver(slaves)
+    device.scan(connect=False)
+    models = (1, 701, 702, 704, 714)
+    assert sorted(key for key in device.models if isinstance(key, int)) == list(models)
+    for model_id in models:
+        assert not device.models[model_id][0].error_info
+    ac, ratings = device.models[701][0], device.models[702][0]
+    assert (ac.W.cvalue, ac.ConnSt.value, ac.InvSt.value) == (1500, 1, 3)
+    assert ac.Hz.cvalue == pytest.approx(der_home.grid.frequency_hz, abs=0.001)
+    assert (ratings.WMaxRtg.cvalue, ratings.WChaRteMaxRtg.cvalue, ratings.WMax.cvalue) == (11_400, 11_400, 11_400)
+    assert [(p.PrtTyp.value, p.DCW.cvalue) for p in device.models[714][0].Prt] == [(0, 275), (0, 225), (1, 1000)]
+    control = device.models[704][0]
+    assert (control.WSetEna.value, control.WSetMod.value, control.WSetRvrtRem.value) == (0, 1, 0)
+    control.WSet.cvalue, control.WSetRvrtTms.cvalue, control.WSetEna.value = 4000, 60, 1
+    control.write()
+    control.read()
+    assert (control.WSetEna.value, control.WSet.cvalue, control.WSetRvrtRem.value) == (1, 4000, 60)
+    der_home.step(5.0)
+    assert der_home.inverter.battery_w == pytest.approx(3500.0, abs=1.0)  # 4 kW at the AC terminals, 500 W of it PV
+    der_home.step(56.0)
+    assert der_home.inverter.mode == 0
+
+
+def test_the_704_setpoint_group_by_hand(der_home: Home) -> None:
+    """-3000 W = fffff448h; 90 s = 5ah."""
+    slaves = demo_devices(der_home, "704")
+    group = "0001 fffff448 00000000 0000 0000 0000 0000005a"
+    ask(slaves, f"03 10 {M704 + 23:04x} 000a 14 {group}")
+    assert [(w.exception, w.kind, w.value) for w in slaves.trace] == [(0, "other", None)]
+    ask(slaves, f"03 10 {M704 + 22:04x} 0001 02 0001")
+    assert der_home.inverter.mode == 3
+    assert [(w.exception, w.kind, w.value) for w in slaves.trace] == [(0, "other", None), (0, "power", -3000)]
+    assert ask(slaves, f"03 03 {M704 + 31:04x} 0004") == "03 03 08 00 00 00 5a 00 00 00 5a"
+    assert ask(slaves, f"03 10 {M704 + 30:04x} 0001 02 0001").endswith("90 03")  # it reverts to off and nothing else
+    assert ask(slaves, f"03 10 {M704 + 21:04x} 0001 02 0001").endswith("90 02")
+    ask(slaves, f"03 10 {M704 + 22:04x} 0001 02 0000")
+    assert slaves.trace[-1].kind == "clear"

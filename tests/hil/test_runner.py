@@ -57,7 +57,7 @@ def verdict(text: str) -> Verdict:
         ('count = "write"\nwhere = "kind == \'power\'"\nexactly = 2', True, 2),
         ('count = "write"\nwhere = "kind == \'power\'"\nafter = "bms.mute"\nfrom = "3s"\nat_most = 0', False, 1),
         ('count = "write"\nafter = "bms.mute.end"\nat_most = 0', True, 0),
-        ('count = "write"\nwhere = "source == \'x\' or value > 1"\nat_least = 3', False, 1),
+        ('count = "write"\nwhere = "words == \'x\' or value > 1"\nat_least = 3', False, 1),
         ('count = "write"\nwhere = "address > kind"\nat_most = 9', False, 0),  # cannot be judged
     ],
 )

@@ -96,3 +96,16 @@ def test_the_wire_counts(world: World) -> None:
     assert world.wire.noise == 0.005
     assert world.signals(12 * S)["wire.transactions"] == 1
     assert world.signals(12 * S)["wire.violations"] == 0
+
+
+def test_a_sleeping_bms_is_woken_by_an_inverter_that_has_power(world: World) -> None:
+    request = seal(bytes.fromhex("01 04 10 05 00 01"))
+    world.do("asleep", S, on=True, wake_s=30)
+    assert world.slaves.rtu(request, 20 * S) is None
+    assert world.signals(20 * S)["truth.battery_w"] == 0.0
+    assert world.slaves.rtu(request, 40 * S) is not None
+    assert world.signals(45 * S)["truth.battery_w"] == pytest.approx(2000.0)
+    world.do("outage", 50 * S, on=True)
+    world.do("asleep", 51 * S, on=True, wake_s=30)
+    assert world.slaves.rtu(request, 200 * S) is None  # a dark inverter wakes nobody
+    assert world.signals(200 * S)["truth.fed"] is False

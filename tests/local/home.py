@@ -150,10 +150,8 @@ HOME = View(
         "reason": "reserve",
         "asked_w": 5000,
         "given_w": 3200,
-        "limit_w": 3200,
-        "energy_wh": 412,
-        "effective_start": NOW.wall_ms - 300_000,
-        "sentence": "",
+        "ends_in_s": 590,
+        "energy_wh": 411.6,
     },
     stopped_by=None,
     started_ns=NOW.mono_ns - 7_384 * S,
@@ -188,13 +186,10 @@ def idle() -> View:
 
 def troubled() -> View:
     """A BMS that fell silent, an inverter that was swapped, no link, a stop, no certain SoC."""
-    fault = FaultValue(
-        "bms_stale",
-        "degraded",
-        "no BMS reading for 12 s, 5 s allowed",
-        "check the BMS cable on rs485",
-        NOW.mono_ns - 7 * S,
-    )
+    sentence = "no good reading of the battery for more than 5.0 s"
+    fault = FaultValue("battery_stale", "degraded", sentence, "Check the BMS' cable.", NOW.mono_ns - 7 * S)
+    silent = "unit 1 does not answer; check its power, wiring, unit number and baud rate"
+    swapped = "serial H-78 answers, H-77 was commissioned: reads only"
     return home(
         decision=dataclasses.replace(
             DECISION,
@@ -203,7 +198,7 @@ def troubled() -> View:
             given_w=0,
             source="none",
             binding=None,
-            limits=(LimitValue("bms_stale", Side.BOTH, 0, "no BMS reading for 12 s, 5 s allowed", "agent"), *LIMITS),
+            limits=(LimitValue("stale_battery", Side.BOTH, 0, "the battery's reading is 12.0 s old", "bms"), *LIMITS),
             lo_w=0,
             hi_w=0,
             soc_lo_permille=None,
@@ -211,16 +206,11 @@ def troubled() -> View:
             faults=(fault,),
             command_id=None,
         ),
+        batteries=(dataclasses.replace(PACK, at_ns=NOW.mono_ns - 12 * S),),
         devices=(
-            dataclasses.replace(
-                DEVICES[0], presence=Presence.SILENT, detail="no answer at unit 1, 19200 8N1, for 12 s"
-            ),
+            dataclasses.replace(DEVICES[0], presence=Presence.SILENT, detail=silent),
             DEVICES[1],
-            dataclasses.replace(
-                DEVICES[2],
-                presence=Presence.MISMATCH,
-                detail="serial H-78 answers, H-77 was commissioned: reads only",
-            ),
+            dataclasses.replace(DEVICES[2], presence=Presence.MISMATCH, detail=swapped),
         ),
         link=LinkState(False, "connection refused by localhost:8883", False, None, 3, {}),
         stopped_by="anna (technician)",

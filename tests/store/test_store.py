@@ -56,7 +56,7 @@ def test_an_unchanged_durable_is_not_written_again(tmp_path: Path) -> None:
         changes.append(change)
         original(change)
 
-    store._vault._db.commit = watched  # type: ignore[method-assign]
+    store._vault._db.commit = watched  # type: ignore[method-assign]  # counts commits
     list(store.handle(mail.CommitRequest(2, durable(1), (), CLOCK, 0), at(2)))
     list(store.handle(request(3), at(3)))
     assert [change.durable is None for change in changes] == [True, False]
@@ -136,7 +136,7 @@ class Broken:
 def test_an_io_error_fails_the_commit_and_a_later_write_opens_anew(tmp_path: Path) -> None:
     store = started(tmp_path)
     list(store.handle(request(1), at(1)))
-    store._vault._db = Broken(store._vault._db, sqlite3.SQLITE_IOERR)  # type: ignore[assignment]
+    store._vault._db = Broken(store._vault._db, sqlite3.SQLITE_IOERR)  # type: ignore[assignment]  # a disk that fails
     effects = list(store.handle(request(2), at(2)))
     assert posted(effects, CommitFailed)[0].commit_id == 2
     assert not posted(effects, mail.DiskState)[0].ok

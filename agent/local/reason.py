@@ -1,0 +1,88 @@
+"""Why the battery is told what it is told: asked, given, and every limit. `why`, status and watch share these words."""
+
+from __future__ import annotations
+
+from agent.core.decision import Decision, LimitValue, Side
+from agent.local import words
+from agent.mail import View
+from agent.runtime.part import Now
+
+Json = dict[str, object]
+
+
+def why_json(view: View, side: str | None, now: Now) -> Json:
+    """Every limit as it stands, per side, tightest first; `binds` marks the one that made given differ from asked."""
+    decision = view.decision
+    sides = [s for s in (Side.DISCHARGE, Side.CHARGE) if side is None or s.value == side]
+    return {
+        "v": 1,
+        "ok": True,
+        "code": 0,
+        "age_ms": max(0, now.mono_ns - view.at_ns) // 1_000_000,
+        "mode": decision.mode.value,
+        "source": decision.source,
+        "asked_w": decision.asked_w,
+        "given_w": decision.given_w,
+        "lo_w": decision.lo_w,
+        "hi_w": decision.hi_w,
+        "binding": None if decision.binding is None else decision.binding.id,
+        "text": given_text(decision),
+        "because": because_text(decision),
+        "sides": [_side(decision, s) for s in sides],
+    }
+
+
+def given_text(decision: Decision) -> str:
+    """What the battery is told, of what was asked, in one clause."""
+    asked, given = decision.asked_w, decision.given_w
+    source = words.short_id(decision.source)
+    if given is None:
+        alone = "released, the inverter is left to its own mode"
+        return alone if asked is None else f"{alone}, while {source} asks {words.battery_flow(asked)}"
+    if asked is None:
+        return f"held at {words.battery_flow(given)}"
+    if given == asked:
+        return f"{words.battery_flow(given)}, as asked by {source}"
+    held = "on the ramp" if decision.binding is None else f"held by {decision.binding.id}"
+    # both in one direction: "discharge 3200 W of 5000 W" reads better than the word twice
+    wish = words.watts(abs(asked)) if asked * given > 0 else words.battery_flow(asked)
+    return f"{words.battery_flow(given)} of {wish} asked by {source}, {held}"
+
+
+def because_text(decision: Decision) -> str:
+    """The binding limit's own sentence, or why there is none."""
+    if decision.binding is not None:
+        return f"{decision.binding.id}, set by {decision.binding.owner}: {decision.binding.sentence}"
+    if decision.asked_w is None:
+        fault = decision.faults[0] if decision.faults and decision.given_w is not None else None
+        return "nobody asks for power" if fault is None else f"{fault.id}: {fault.sentence}"
+    if decision.given_w == decision.asked_w:
+        return "no limit stands in the way"
+    return "power moves to what was asked at the permitted rate"
+
+
+def _side(decision: Decision, side: Side) -> Json:
+    cap_w = decision.hi_w if side is Side.DISCHARGE else -decision.lo_w
+    limits = [limit for limit in decision.limits if limit.side in (side, Side.BOTH)]
+    limits.sort(key=lambda limit: (limit.cap_w, limit.id))
+    rated = [limit.cap_w for limit in limits if limit.id.startswith("nameplate")]
+    full_w = min(rated or [limit.cap_w for limit in limits[-1:]] or [0])
+    return {
+        "side": side.value,
+        "cap_w": cap_w,
+        "full_w": full_w,
+        "limits": [_limit(limit, decision, side, full_w) for limit in limits],
+    }
+
+
+def _limit(limit: LimitValue, decision: Decision, side: Side, full_w: int) -> Json:
+    binding = decision.binding
+    return {
+        "id": limit.id,
+        "side": limit.side.value,
+        "cap_w": limit.cap_w,
+        "owner": limit.owner,
+        "sentence": limit.sentence,
+        "narrows": limit.cap_w < full_w or limit.cap_w == 0,
+        "binds": binding is not None and binding.id == limit.id and binding.side in (side, Side.BOTH),
+    }

@@ -1,0 +1,152 @@
+"""The frozen form of a device profile: what a file of profiles/ means once `drivers.profile` has checked it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+from drivers.codec import RawType, WordOrder
+from drivers.readings import DeviceRole
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One register value: raw * scale + offset, times sign; scaled by a rating / 100 where `of` names one."""
+
+    at: int | str  # register, or point of `model`
+    model: int | None
+    instance: int | None
+    match: tuple[str, tuple[int, ...]] | None  # every instance whose point has one of these values
+    kind: RawType | None  # None = as the model table says
+    length: int  # registers, or bits of a coil read
+    function: int
+    order: WordOrder
+    scale: Fraction
+    offset: int
+    mask: int
+    sentinels: tuple[int, ...]
+    of: str
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A named value of the reading: the sum of its parts."""
+
+    name: str
+    block: str
+    parts: tuple[Part, ...]
+    valid: tuple[int, int] | None
+    words: tuple[tuple[int, str], ...]  # value -> word
+    bits: tuple[tuple[int, str], ...]  # bit -> alarm id
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Points that are read together. Only blocks with `ages` count for the age of the reading.
+
+    `read` (function, start, length): a range that the device wants to be asked for as a whole.
+    """
+
+    name: str
+    every_ns: int
+    fast: bool
+    ages: bool
+    after_write: bool
+    stale_ns: int
+    read: tuple[int, int, int] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """One value of a write. `value` is a literal in the register's unit, or a symbol; bounds are in that unit too."""
+
+    at: int | str
+    value: int | str
+    kind: RawType | None
+    order: WordOrder
+    scale: Fraction  # register's unit per raw step
+    of: str
+    low: int | None
+    high: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class PutGroup:
+    """Values of neighbouring registers that go out in one request."""
+
+    model: int | None
+    function: int
+    puts: tuple[Put, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reversion:
+    """What the device does when we fall silent. Seconds."""
+
+    kind: str
+    verified: bool
+    default_s: int
+    min_s: int
+    max_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """One way to command the device; the first whose models are all there is used."""
+
+    id: str
+    models: tuple[int, ...]
+    unit: str
+    control_point: str
+    max_step: int
+    active_mode: int
+    min_refresh_s: int
+    read_back: bool
+    settle_ns: int
+    wearing: tuple[str, ...]
+    pv_curtailment: bool
+    reversion: Reversion
+    rated_charge: tuple[Part, ...]
+    rated_discharge: tuple[Part, ...]
+    state: tuple[tuple[str, Part], ...]
+    power: tuple[PutGroup, ...]
+    clear: tuple[PutGroup, ...]
+    stop: tuple[PutGroup, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """One word of the identity: fixed, or read."""
+
+    fixed: str | None
+    at: int
+    kind: RawType
+    length: int
+    function: int
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """One device family."""
+
+    id: str
+    title: str
+    role: DeviceRole
+    links: tuple[str, ...]
+    baud: int
+    function: int
+    max_registers: int
+    max_bits: int
+    response_ns: int
+    gap_ns: int
+    sunspec: bool
+    bases: tuple[int, ...]
+    texts: tuple[Text, ...]  # maker, model, version, serial
+    expect_maker: str
+    refresh_s: int
+    stale_s: int
+    soc_quantum_permille: int
+    blocks: tuple[Block, ...]
+    points: tuple[Point, ...]
+    floor: PutGroup | None
+    controls: tuple[Control, ...]

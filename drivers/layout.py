@@ -1,0 +1,57 @@
+"""Where the raw values of a bound device go: a slot each, and what every block has to read. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from drivers.binding import Binding, BoundPart
+from drivers.codec import Field, Scale
+from drivers.plan import Span
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One raw value that a block reads, and the slot that its value goes to."""
+
+    slot: int
+    part: BoundPart
+    valid: tuple[int, int] | None
+
+    def span(self) -> Span:
+        """For the plan."""
+        return self.part.place.span()
+
+    def field(self, start: int) -> Field:
+        """For the decoder of a read that begins at register or coil `start`."""
+        place, (lo, hi) = self.part.place, self.valid or (None, None)
+        offset = place.address - start
+        sentinels, mask = self.part.sentinels, self.part.mask
+        return Field(self.slot, offset, place.kind, place.length, place.order, self.part.scale, sentinels, mask, lo, hi)
+
+
+class Layout:
+    """Slots for every raw value of a binding: `slots` by index of the point, `checks` as (slot, value it must keep)."""
+
+    def __init__(self, binding: Binding) -> None:
+        self.count = 0
+        self.slots: dict[int, tuple[int, ...]] = {}
+        self.checks: list[tuple[int, int]] = []
+        self._items: dict[str, list[Item]] = {}
+        for n, point in enumerate(binding.points):
+            self.slots[n] = tuple(range(self.count, self.count + len(point.parts)))
+            valid = point.valid if len(point.parts) == 1 else None
+            for part in point.parts:
+                self._add(point.block, part, valid)
+        regions = {(block, item.part.place.region) for block, items in self._items.items() for item in items}
+        for check in binding.checks:
+            if (check.block, check.place.region) in regions:  # a model that nobody reads is not read to be checked
+                self.checks.append((self.count, check.raw))
+                self._add(check.block, BoundPart(check.place, Scale(), (), 0), None)
+
+    def _add(self, block: str, part: BoundPart, valid: tuple[int, int] | None) -> None:
+        self._items.setdefault(block, []).append(Item(self.count, part, valid))
+        self.count += 1
+
+    def items(self, block: str) -> list[Item]:
+        """What a block reads."""
+        return self._items.get(block, [])

@@ -1,0 +1,53 @@
+"""`python -m hil bench NAME`: performance figures, each beside its peer or its limit, measured in the same run."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+
+from hil.figures import Report
+
+BENCHES = {
+    "dispatch": ("hil.bench.dispatch", "publish -> first register byte on the polled demo bus"),
+    "virtual": ("hil.bench.virtual", "how much faster than the clock the whole agent runs in virtual time"),
+    "step": ("hil.bench.step", "one cycle of the core"),
+    "start": ("hil.bench.start", "daemon start -> birth and a live record verified"),
+    "footprint": ("hil.bench.footprint", "memory of the live daemon; start and memory of batteryctl"),
+    "wire": ("hil.bench.wire", "how exactly the paced wire keeps its baud rate"),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """0 when every figure with a reach holds."""
+    parser = argparse.ArgumentParser(
+        prog="python -m hil bench",
+        description="\n".join(f"{name:<10} {text}" for name, (_, text) in BENCHES.items()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("name", choices=[*BENCHES, "all"])
+    parser.add_argument("--rounds", type=int, default=3, help="at least 3; medians are taken")
+    parser.add_argument("--seconds", type=int, default=600, help="virtual: length of one round")
+    parser.add_argument("--count", type=int, default=200, help="dispatch: commands in all")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    args = parser.parse_args(argv)
+    names = list(BENCHES) if args.name == "all" else [args.name]
+    reports = [importlib.import_module(BENCHES[name][0]).run(args) for name in names]
+    return _join(reports).print(as_json=args.json)
+
+
+def _join(reports: Sequence[Report]) -> Report:
+    """One report of several."""
+    if len(reports) == 1:
+        return reports[0]
+    figures = [
+        replace(figure, name=f"{report.title}: {figure.name}") for report in reports for figure in report.figures
+    ]
+    return Report("all benches", figures, seed=reports[0].seed, void=sum(report.void for report in reports))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,127 @@
+"""Any device of drivers/profiles as a still picture: plausible values, encoded from the raw TOML by code of its own.
+
+Nothing of drivers' codec, profile or plan is used. A value is (raw x scale x sign + offset) in the profile's words;
+here the other way round. Registers between points read 0, what lies outside answers exception 2, writes are kept.
+"""
+
+from __future__ import annotations
+
+import struct
+import tomllib
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from hil.devices.slave import ILLEGAL_ADDRESS, Image, Slave, Written
+
+PROFILES = Path(__file__).parents[2] / "drivers" / "profiles"
+
+# Point -> value in the units of the readings; names not listed are 0.
+VALUES: Mapping[str, int] = {
+    "soc_permille": 550, "soh_permille": 990, "pack_mv": 52_800, "pack_ma": 1_000, "cell_max_mv": 3_310,
+    "cell_min_mv": 3_290, "temp_max_dc": 250, "temp_min_dc": 230, "ccl_ma": 100_000, "dcl_ma": 100_000,
+    "capacity_mah": 100_000, "charge_enabled": 1, "discharge_enabled": 1, "battery_w": 500, "pv_w": 1_500,
+    "ac_w": 2_000, "frequency_mhz": 60_000, "floor_permille": 100, "grid_w": 250,
+    "l1_mv": 230_000, "l2_mv": 230_000, "l3_mv": 230_000,
+    "l1_w": 250, "import_wh": 1_000_000, "export_wh": 500_000,
+}  # fmt: skip
+WORDS = {"u16": 1, "i16": 1, "u32": 2, "i32": 2, "u64": 4, "i64": 4, "f32": 2, "enum16": 1, "bits16": 1, "bits32": 2}
+
+
+def profile_names() -> tuple[str, ...]:
+    """Profiles that there are files for."""
+    return tuple(sorted(path.stem for path in PROFILES.glob("*.toml")))
+
+
+def still_device(profile: str, unit: int) -> Slave:
+    """The device of drivers/profiles/`profile`.toml at `unit`. ValueError if it cannot be one."""
+    path = PROFILES / f"{profile}.toml"
+    if not path.is_file():
+        raise ValueError(f"there is no profile {profile!r}; there are {', '.join(profile_names())}")
+    data = tomllib.loads(path.read_text(encoding="utf-8"))
+    if data["identify"]["kind"] == "sunspec":
+        raise ValueError(f"{profile!r} is found by a SunSpec chain; a still picture has none: serve sunspec_hybrid")
+    line = data["line"]
+    registers: dict[int, dict[int, int]] = {}
+    for function, address, words in _registers(data, line):
+        table = registers.setdefault(function, {})
+        table.update((address + i, word) for i, word in enumerate(words))
+    world = StillWorld()
+    tables = {function: _images(words) for function, words in registers.items()}
+
+    def write(address: int, words: tuple[int, ...], now_ns: int) -> Written:
+        for image in tables.get(3, []):
+            offset = address - image.first
+            if offset >= 0 and offset + len(words) <= image.count:
+                struct.pack_into(f">{len(words)}H", image.data, 2 * offset, *words)
+                return Written(0)
+        return Written(ILLEGAL_ADDRESS)
+
+    return Slave(unit, world, tables, line.get("max_registers", 125), write)
+
+
+class StillWorld:
+    """Time does not pass."""
+
+    revision = 0
+
+    def advance_to(self, now_ns: int) -> None:
+        """Nothing moves."""
+
+    def sync(self, now_ns: int) -> None:
+        """Nothing moves."""
+
+
+def _registers(data: Mapping[str, Any], line: Mapping[str, Any]) -> Iterator[tuple[int, int, list[int]]]:
+    """(function, address, words) of everything that has a place; bits by FC1 and FC2 count as 16 to a register."""
+    usual, low_first = line.get("function", 3), line.get("word_order", "big") != "big"
+    for text in (data["identify"].get("text") or {}).values():
+        if "at" in text:
+            body = str(data["title"]).encode("ascii", "replace")
+            raw = _string(body, text.get("count", 1)) if text.get("type", "string") == "string" else [0x1234] * 2
+            yield text.get("function", usual), text["at"], raw[: text.get("count") or WORDS.get(text.get("type"), 1)]
+    for point in data["point"]:
+        parts = point.get("parts") or [point]
+        for i, part in enumerate(parts):
+            if not isinstance(part.get("at"), int):
+                continue
+            function = part.get("function", usual)
+            if function in (1, 2):
+                yield function, part["at"] & ~15, [0]
+                continue
+            value = VALUES.get(point["name"], 0) if i == 0 else 0
+            yield function, part["at"], _encode(part, value, low_first)
+
+
+def _encode(part: Mapping[str, Any], value: int, low_first: bool) -> list[int]:
+    kind = part.get("type", "u16")
+    exact = (Fraction(value) - part.get("offset", 0)) / (Fraction(part.get("scale", "1")) * part.get("sign", 1))
+    if kind == "f32":
+        words = list(struct.unpack(">2H", struct.pack(">f", float(exact))))
+    elif kind == "string":
+        return _string(b"SIM", part.get("count", 1))
+    else:
+        count = WORDS.get(kind, 1)
+        raw = round(exact) & ((1 << 16 * count) - 1)
+        words = [raw >> 16 * (count - 1 - i) & 0xFFFF for i in range(count)]
+    return words[::-1] if low_first else words
+
+
+def _string(text: bytes, count: int) -> list[int]:
+    return list(struct.unpack(f">{count}H", text.ljust(2 * count, b"\0")[: 2 * count]))
+
+
+def _images(words: Mapping[int, int]) -> list[Image]:
+    """Runs of registers; a gap of up to 64 is filled with zeros, as most devices do."""
+    images: list[Image] = []
+    run: list[int] = []
+    for address in [*sorted(words), 1 << 20]:
+        if run and address - run[-1] > 64:
+            image = Image(run[0], run[-1] - run[0] + 1)
+            for place in run:
+                struct.pack_into(">H", image.data, 2 * (place - run[0]), words[place])
+            images.append(image)
+            run = []
+        run.append(address)
+    return images

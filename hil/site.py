@@ -1,0 +1,106 @@
+"""The demo home as the agent is configured for it: keys, certificates and `batteryd.toml`, in one directory."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from hil.expr import Value
+from hil.pki import AGGREGATOR, ROLES, public_key
+
+FLEET = "bench"
+DEVICE = "home-0001"
+BUS = "rs485"
+BAUD = 19_200
+RATED_W = 11_400
+CAPACITY_WH = 25_000
+
+_DEFAULTS: Mapping[str, Mapping[str, Value]] = {
+    "agent": {"id": DEVICE, "fleet": FLEET, "state_dir": "state", "socket": "batteryd.sock"},
+    "site": {
+        "nameplate_charge_w": RATED_W,
+        "nameplate_discharge_w": RATED_W,
+        "capacity_wh": CAPACITY_WH,
+        "import_limit_w": 24_000,
+        "export_limit_w": RATED_W,
+    },
+}
+_DEVICES = (
+    ("battery", 1, "seplos_v3"),
+    ("meter", 2, "eastron_sdm630"),
+    ("inverter", 3, "sunspec_hybrid"),
+)
+
+
+def write_config(
+    directory: Path,
+    *,
+    line: Mapping[str, Value],
+    brokers: tuple[str, ...] = (),
+    device: Path | None = None,
+    overrides: Mapping[str, Mapping[str, Value]] | None = None,
+    polls: Mapping[str, Mapping[str, int]] | None = None,
+) -> Path:
+    """Write `batteryd.toml` into `directory` and return its path.
+
+    `line`: keys of [[bus]], such as {"port": "/dev/pts/3"}. `brokers` "host:port" and the `device` directory of hil.pki
+    make the link; without them the agent runs alone. `overrides`: keys of any section of the agent's configuration.
+    `polls`: block periods in ms instead of the profile's, by role.
+    """
+    sections: dict[str, dict[str, Value]] = {name: dict(body) for name, body in _DEFAULTS.items()}
+    for name, body in (overrides or {}).items():
+        sections.setdefault(name, {}).update(body)
+    text = "".join(_section(f"[{name}]", body) for name, body in sections.items())
+    text += _section("[[bus]]", {"name": BUS, "baud": BAUD, **line} if "port" in line else {"name": BUS, **line})
+    for role, unit, profile in _DEVICES:
+        row: dict[str, Value] = {"name": role, "role": role, "bus": BUS, "unit": unit, "profile": profile}
+        text += _section("[[device]]", row)
+        if polls and role in polls:
+            text += f"poll_ms = {{ {', '.join(f'{block} = {ms}' for block, ms in polls[role].items())} }}\n"
+    if brokers and device is not None:
+        files = {name: str(device / file) for name, file in _FILES.items()}
+        text += _section("[link]", files) + f"brokers = {json.dumps(list(brokers))}\n"
+    path = directory / "batteryd.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+_FILES = {"ca": "ca.crt", "cert": "tls.crt", "key": "tls.key", "sign_key": "sign.pem", "trust": "trust.json"}
+
+
+def _section(head: str, body: Mapping[str, Value]) -> str:
+    return "\n" + head + "\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in body.items())
+
+
+def seeded_keys(directory: Path, seed: int) -> tuple[Path, Path]:
+    """(device directory, aggregator directory) as hil.pki lays them out, with signing keys made of `seed` and no TLS:
+    in virtual time the same seed must give the same signatures."""
+    device, aggregator = directory / "device" / DEVICE, directory / AGGREGATOR
+    for path in (device, aggregator):
+        path.mkdir(parents=True, exist_ok=True)
+    roles = {role: [_seeded(aggregator / f"{role}.pem", f"{seed}/{role}")] for role in ROLES}
+    public = {DEVICE: [_seeded(device / "sign.pem", f"{seed}/device")]}
+    _write(device / "trust.json", {"version": 1, "fleet": FLEET, "roles": roles, "groups": []})
+    _write(aggregator / "devices.json", {"version": 1, "fleet": FLEET, "groups": [], "devices": public})
+    for name in ("ca.crt", "tls.crt", "tls.key"):
+        (device / name).write_text("not used in virtual time\n", encoding="ascii")
+    return device, aggregator
+
+
+def _seeded(path: Path, text: str) -> dict[str, str]:
+    key = Ed25519PrivateKey.from_private_bytes(hashlib.sha256(f"bench key {text}".encode()).digest())
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    path.unlink(missing_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(pem)
+    return public_key(key.public_key())
+
+
+def _write(path: Path, value: object) -> None:
+    path.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")

@@ -1,0 +1,414 @@
+"""A real RS-485 line between two ptys: every byte takes its time, one sender at a time, absolute deadlines.
+
+    python -m hil.wire.paced --link /tmp/bus0 --slave-link /tmp/bus0.slaves --baud 19200
+
+The master opens `--link`, the slaves (one process that answers for all units) open `--slave-link`. Standard library
+only, no imports from this project: it must not share a mistake with what it measures. SCHED_FIFO and 1 ns timer slack
+where the kernel permits. Times are CLOCK_MONOTONIC nanoseconds, the same in every process of the machine.
+
+`--log FILE` gets one JSON object a frame: {"from": "master"|"slave", "t0": first byte begins, "t1": last byte complete,
+"hex": as sent, "note": what befell it}. Lines are written while the line is quiet, at the latest 50 ms after the frame.
+`--control SOCKET` takes JSON lines and answers each with one: {"do": "noise", "share": 0.001}, {"do": "drop",
+"share": 0}, {"do": "cut", "unit": 1, "on": true}, {"do": "break", "on": true}, {"do": "plug", "on": false},
+{"do": "stats"}.
+SIGTERM ends it; `--stats FILE` then holds its counters and what pacing error it saw of itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import ctypes
+import fcntl
+import gc
+import json
+import os
+import random
+import select
+import signal
+import socket
+import sys
+import termios
+import time
+import tty
+from collections import deque
+from pathlib import Path
+
+now_ns = time.monotonic_ns
+LOG_WITHIN_NS = 50_000_000
+
+
+class Pty:
+    """One end of the line, reachable by a stable name. Both sides are held open so that a reader may come and go.
+
+    A pty stays exclusive (TIOCEXCL) when its owner is killed, a real adapter does not: `released`, readable when
+    somebody closed it, is answered by `release`.
+    """
+
+    def __init__(self, link: Path) -> None:
+        self.link = link
+        self.fd, self._held = os.openpty()
+        tty.setraw(self.fd)
+        tty.setraw(self._held)
+        os.set_blocking(self.fd, False)
+        link.unlink(missing_ok=True)
+        name = os.ttyname(self._held)
+        link.symlink_to(name)
+        libc = ctypes.CDLL(None)
+        self.released = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+        libc.inotify_add_watch(self.released, name.encode(), 0x18)  # IN_CLOSE_WRITE | IN_CLOSE_NOWRITE
+
+    def release(self) -> None:
+        """The next one may open it."""
+        with contextlib.suppress(OSError):
+            os.read(self.released, 4096)
+            fcntl.ioctl(self._held, termios.TIOCNXCL)
+
+    def read(self) -> bytes:
+        """What the other side wrote; b"" if nothing."""
+        try:
+            return os.read(self.fd, 4096)
+        except OSError:
+            return b""
+
+    def write(self, data: bytes) -> None:
+        """Lost if nobody reads for 4 kB."""
+        with contextlib.suppress(OSError):
+            os.write(self.fd, data)
+
+    def close(self) -> None:
+        """Unplug: whoever has it open sees a hang-up."""
+        self.link.unlink(missing_ok=True)
+        os.close(self.released)
+        os.close(self.fd)
+        os.close(self._held)
+
+
+class Wire:
+    """The line. `turn` does all that is due and returns the seconds until there is more."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options = options
+        self.master, self.slaves = Pty(Path(options.link)), Pty(Path(options.slave_link))
+        self.plugged = True
+        self.noise, self.drop = float(options.noise), float(options.drop)
+        self.cut: set[int] = set()
+        self.broken = False
+        self.byte_ns = options.bits * 1_000_000_000 // options.baud
+        self.t35_ns = 1_750_000 if options.baud > 19_200 else 3_500_000_000 * options.bits // options.baud
+        self.turnaround_ns = round(options.turnaround * 1e6)
+        self.counters = dict.fromkeys(
+            ("requests", "replies", "violations", "collisions", "flips", "drops", "request_bytes", "reply_bytes"), 0
+        )
+        self.errors: deque[float] = deque(maxlen=20_000)  # of a delivered frame's last byte, share of the frame's time
+        self.gaps_ns: deque[int] = deque(maxlen=20_000)  # reply end -> next request begins
+        self._rng = random.Random(options.seed)
+        self._queue: deque[tuple[int, Pty, bytes, int]] = deque()  # (due, to, bytes, frame's length in ns at its end)
+        self._usb = bytearray()  # what the adapter holds back
+        self._usb_due = 0
+        self._free_ns = 0  # the line is idle from here
+        self._sender = ""
+        self._heard = True  # whether the slaves get the frame that the master is sending
+        self._log_fd = os.open(options.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644) if options.log else -1
+        self._unlogged: list[str] = []
+        self._logged_ns = 0
+
+    # --- time --------------------------------------------------------------------------------------------------------
+    def turn(self) -> float:
+        """Deliver what is due; seconds until the next thing is."""
+        queue = self._queue
+        now = now_ns()
+        while queue and queue[0][0] <= now:
+            due, end, data, frame_ns = queue.popleft()
+            if end is self.master and self.options.latency:
+                self._hold(data, now)
+            else:
+                end.write(data)
+            now = now_ns()
+            if frame_ns:
+                self.errors.append((now - due) / frame_ns)
+        if self._usb and now >= self._usb_due:
+            self._flush_usb()
+        if self._unlogged and (not queue or now - self._logged_ns > LOG_WITHIN_NS):
+            self.write_log(now)
+            now = now_ns()
+        wait = queue[0][0] - now if queue else 250_000_000
+        if self._usb:
+            wait = min(wait, self._usb_due - now)
+        return max(wait, 0) / 1e9
+
+    def _hold(self, data: bytes, now: int) -> None:
+        """An FTDI-like adapter hands over 62 bytes, or what it has when its latency timer ends."""
+        if not self._usb:
+            self._usb_due = now + round(self.options.latency * 1e6)
+        self._usb += data
+        while len(self._usb) >= 62:
+            self.master.write(bytes(self._usb[:62]))
+            del self._usb[:62]
+
+    def _flush_usb(self) -> None:
+        self.master.write(bytes(self._usb))
+        self._usb.clear()
+
+    # --- the line ----------------------------------------------------------------------------------------------------
+    def from_master(self, data: bytes, now: int) -> None:
+        """The master began to send at `now`."""
+        notes = []
+        idle_ns = now - self._free_ns
+        if self._sender != "master" or idle_ns > self.t35_ns:
+            self.counters["requests"] += 1
+            if self._sender == "slave" and idle_ns >= 0:
+                self.gaps_ns.append(idle_ns)
+            self._heard = data[0] not in self.cut and not self.broken
+            if self._sender == "slave" and idle_ns < 0:
+                self.counters["collisions"] += 1
+                self._spoil()
+                self._heard = False
+                notes.append("collision")
+            elif self._sender == "slave" and idle_ns < self.t35_ns:
+                self.counters["violations"] += 1
+                self._heard = self._heard and not self.options.strict
+                notes.append("inside t3.5")
+        if data[0] in self.cut:
+            notes.append("cut")
+        self.counters["request_bytes"] += len(data)
+        start = max(now, self._free_ns)
+        self._sender = "master"
+        self._send(data, start, [self.slaves] if self._heard else [], self.options.slave_fifo, notes)
+        if self.options.echo:
+            self._schedule(data, start, self.master, self.options.fifo)
+            self._queue = deque(sorted(self._queue, key=lambda item: item[0]))
+
+    def from_slaves(self, data: bytes, now: int) -> None:
+        """A slave answers; not before t3.5 and its own turnaround after the request."""
+        notes: list[str] = []
+        ends = [self.master]
+        if self._sender == "master":
+            if now < self._free_ns:  # it speaks into the request
+                self.counters["collisions"] += 1
+                ends, notes = [], ["collision"]
+            start = max(now, self._free_ns + self.t35_ns + self.turnaround_ns)
+            self.counters["replies"] += 1
+        else:
+            start = max(now, self._free_ns)
+        if data[0] in self.cut or self.broken:
+            ends, notes = [], [*notes, "cut"]
+        self.counters["reply_bytes"] += len(data)
+        self._sender = "slave"
+        self._send(data, start, ends, self.options.fifo, notes)
+
+    def _send(self, data: bytes, start: int, ends: list[Pty], fifo: int, notes: list[str]) -> None:
+        self._free_ns = start + len(data) * self.byte_ns
+        arriving = data
+        if self.noise:
+            arriving = self._noisy(data)
+            if arriving != data:
+                notes.append("noise")
+        if self.drop and self._rng.random() < self.drop:
+            self.counters["drops"] += 1
+            ends = []
+            notes.append("dropped")
+        for end in ends:
+            self._schedule(arriving, start, end, fifo)
+        if self._log_fd >= 0:
+            note = {"note": ", ".join(notes)} if notes else {}
+            row = {"from": self._sender, "t0": start, "t1": self._free_ns, "hex": data.hex(), **note}
+            self._unlogged.append(json.dumps(row))
+
+    def _schedule(self, data: bytes, start: int, end: Pty, fifo: int) -> None:
+        """Groups of `fifo` bytes, each at the time of its last byte."""
+        total = len(data)
+        for i in range(0, total, fifo):
+            upto = min(i + fifo, total)
+            last = upto * self.byte_ns if upto == total else 0
+            self._queue.append((start + upto * self.byte_ns, end, data[i:upto], last))
+
+    def _spoil(self) -> None:
+        """Two senders at once: what is still under way arrives as rubbish."""
+        self._queue = deque((due, end, bytes(b ^ 0xFF for b in data), 0) for due, end, data, _ in self._queue)
+
+    def _noisy(self, data: bytes) -> bytes:
+        out = bytearray(data)
+        for i in range(len(out)):
+            if self._rng.random() < self.noise:
+                out[i] ^= 1 << self._rng.randrange(8)
+                self.counters["flips"] += 1
+        return bytes(out)
+
+    # --- talk --------------------------------------------------------------------------------------------------------
+    def write_log(self, now: int) -> None:
+        """All frames so far, in one write."""
+        if self._log_fd >= 0 and self._unlogged:
+            os.write(self._log_fd, ("\n".join(self._unlogged) + "\n").encode())
+        self._unlogged.clear()
+        self._logged_ns = now
+
+    def obey(self, line: bytes | bytearray) -> dict[str, object]:
+        """One command of the control socket."""
+        try:
+            command = json.loads(line)
+            verb = command["do"]
+            if verb == "noise":
+                self.noise = float(command["share"])
+            elif verb == "drop":
+                self.drop = float(command["share"])
+            elif verb == "cut":
+                (self.cut.add if command["on"] else self.cut.discard)(int(command["unit"]))
+            elif verb == "break":
+                self.broken = bool(command["on"])
+            elif verb == "plug":
+                self.plug(bool(command["on"]))
+            elif verb != "stats":
+                return {"ok": False, "error": f"a wire cannot {verb!r}; it can noise, drop, cut, break, plug, stats"}
+        except (ValueError, KeyError, TypeError) as wrong:
+            return {"ok": False, "error": f"not a command of a wire: {wrong!r}"}
+        return {"ok": True, **self.counters}
+
+    def plug(self, on: bool) -> None:
+        """Unplug the master's adapter, or plug it in again under the same name."""
+        if on and not self.plugged:
+            self.master = Pty(Path(self.options.link))
+        elif not on and self.plugged:
+            self._queue = deque(item for item in self._queue if item[1] is not self.master)
+            self._usb.clear()
+            self.master.close()
+        self.plugged = on
+
+    def summary(self) -> dict[str, object]:
+        """Counters and pacing, for `--stats`."""
+
+        def at(values: list[float], share: float) -> float | None:
+            return values[min(len(values) - 1, int(share * len(values)))] if values else None
+
+        errors, gaps = sorted(self.errors), sorted(gap / 1e6 for gap in self.gaps_ns)
+        return {
+            **self.counters,
+            "t35_ms": self.t35_ns / 1e6,
+            "frame_error_p50": at(errors, 0.5),
+            "frame_error_p99": at(errors, 0.99),
+            "gap_p50_ms": at(gaps, 0.5),
+            "gap_p99_ms": at(gaps, 0.99),
+            "gap_min_ms": gaps[0] if gaps else None,
+        }
+
+
+class Control:
+    """JSON lines over a Unix socket, served between bytes."""
+
+    def __init__(self, path: str) -> None:
+        self.path = Path(path)
+        self.path.unlink(missing_ok=True)
+        self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.listener.bind(path)
+        self.listener.listen(4)
+        self.listener.setblocking(False)
+        self.peers: dict[socket.socket, bytearray] = {}
+
+    def serve(self, ready: list[int | socket.socket], wire: Wire) -> None:
+        """Answer everything that is complete."""
+        if self.listener in ready:
+            peer, _ = self.listener.accept()
+            peer.setblocking(False)
+            self.peers[peer] = bytearray()
+        for peer in [peer for peer in self.peers if peer in ready]:
+            try:
+                data = peer.recv(4096)
+                self.peers[peer] += data
+                *lines, rest = self.peers[peer].split(b"\n")
+                self.peers[peer] = rest
+                for line in lines:
+                    peer.sendall(json.dumps(wire.obey(line)).encode() + b"\n")
+            except OSError:
+                data = b""
+            if not data:
+                peer.close()
+                del self.peers[peer]
+
+
+def be_punctual() -> bool:
+    """Timer slack of 1 ns and, where permitted, SCHED_FIFO; whether the latter took."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(29, 1, 0, 0, 0)  # PR_SET_TIMERSLACK
+    gc.disable()
+    try:
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(50))
+    except OSError:
+        return False
+    return True
+
+
+def arguments() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m hil.wire.paced", description="a paced RS-485 line between two ptys"
+    )
+    parser.add_argument("--link", required=True, help="name of the master's pty")
+    parser.add_argument("--slave-link", required=True, help="name of the slaves' pty")
+    parser.add_argument("--baud", type=int, default=19_200)
+    parser.add_argument("--bits", type=int, default=10, help="bits a character: 10 for 8N1, 11 for 8E1 and 8N2")
+    parser.add_argument("--turnaround", type=float, default=2.0, help="ms that a slave thinks beyond t3.5")
+    parser.add_argument("--fifo", type=int, default=1, help="bytes that the master's UART hands over at once")
+    parser.add_argument("--slave-fifo", type=int, default=1, help="the same for the slaves; 256 = whole frames")
+    parser.add_argument("--latency", type=float, default=0.0, help="ms of the USB adapter's latency timer, 0 = none")
+    parser.add_argument("--noise", type=float, default=0.0, help="share of bytes that flip a bit")
+    parser.add_argument("--drop", type=float, default=0.0, help="share of frames that are lost")
+    parser.add_argument("--echo", action="store_true", help="the master hears itself")
+    parser.add_argument("--strict", action="store_true", help="slaves do not understand a request inside t3.5")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--log", default="", help="file that gets one JSON object a frame")
+    parser.add_argument("--control", default="", help="Unix socket for JSON commands")
+    parser.add_argument("--stats", default="", help="file that gets the counters at the end")
+    parser.add_argument("--die-with-parent", action="store_true", help="end when the process that started this ends")
+    parser.add_argument("--plain-scheduling", action="store_true", help="do not ask for SCHED_FIFO")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run until SIGTERM or SIGINT."""
+    options = arguments().parse_args(argv)
+    wire = Wire(options)
+    control = Control(options.control) if options.control else None
+    wake_read, wake_write = os.pipe()
+    os.set_blocking(wake_write, False)
+    stopped = False
+
+    def stop(*_: object) -> None:
+        nonlocal stopped
+        stopped = True
+        os.write(wake_write, b"x")  # Python retries select after a signal: it needs a reason to return
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    if options.die_with_parent:
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM, 0, 0, 0)  # PR_SET_PDEATHSIG
+    fifo = False if options.plain_scheduling else be_punctual()
+    print(json.dumps({"ready": True, "sched_fifo": fifo}), flush=True)
+    while not stopped:
+        timeout = wire.turn()
+        sources: list[int | socket.socket] = [wire.slaves.fd, wake_read]
+        if wire.plugged:
+            sources += [wire.master.fd, wire.master.released]
+        if control is not None:
+            sources += [control.listener, *control.peers]
+        ready, _, _ = select.select(sources, [], [], timeout)
+        now = now_ns()
+        if wire.plugged and wire.master.fd in ready and (data := wire.master.read()):
+            wire.from_master(data, now)
+        if wire.plugged and wire.master.released in ready:
+            wire.master.release()
+        if wire.slaves.fd in ready and (data := wire.slaves.read()):
+            wire.from_slaves(data, now)
+        if control is not None and ready:
+            control.serve(ready, wire)
+    wire.write_log(now_ns())
+    if options.stats:
+        Path(options.stats).write_text(json.dumps({**wire.summary(), "sched_fifo": fifo}) + "\n")
+    wire.plug(False)
+    wire.slaves.close()
+    if control is not None:
+        control.path.unlink(missing_ok=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

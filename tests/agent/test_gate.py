@@ -1,0 +1,118 @@
+"""The gate refuses by raw evidence, whatever the core decided."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.core.decision import Decision, FaultValue, Intent, Write
+from agent.core.faults import CRITICAL
+from agent.gate import STOP_FAULTS, Evidence, Gate
+from drivers.events import WriteClass, WriteSequence
+from drivers.readings import GridState
+from tests.agent.rig import NOW, PARAMS, battery, binding, decision, evidence, inverter, meter
+
+S = 1_000_000_000
+STALE_METER = meter(at_ns=NOW - 10 * S)
+
+
+def ask(intent: Intent, value: int, why: Decision | None = None, seen: Evidence | None = None) -> WriteSequence | str:
+    return Gate(PARAMS).admit(Write(intent, value, "test"), why or decision(), binding(), seen or evidence())
+
+
+def test_a_good_setpoint_passes_with_its_reversion_time_and_a_read_back() -> None:
+    order = ask(Intent.POWER, 5000)
+    assert isinstance(order, WriteSequence)
+    assert order.write_class is WriteClass.POWER
+    assert any(60 in write.words for write in order.writes)
+    assert order.read_backs
+    assert order.not_after_ns == NOW + PARAMS.timers.write_ns
+
+
+@pytest.mark.parametrize(
+    ("value", "why", "seen"),
+    [
+        (5000, decision(at_ns=NOW - 1), None),
+        (5000, decision(hi_w=4999), None),
+        (-5000, decision(lo_w=-4999), None),
+        (5000, decision(lo_w=10), None),
+        (11_401, decision(hi_w=20_000), None),
+        (-11_401, decision(lo_w=-20_000), None),
+        (5000, None, evidence(inverter_=inverter(grid_state=GridState.ISLANDED))),
+        (5000, None, evidence(inverter_=inverter(grid_state=GridState.UNKNOWN))),
+        (0, None, evidence(inverter_=inverter(grid_state=GridState.ISLANDED))),
+        (0, None, evidence(inverter_=inverter(grid_at_ns=NOW - 3 * S))),
+        (0, None, evidence(inverter_=inverter(grid_at_ns=NOW + 1))),
+        (0, None, evidence(meter_=meter(phase_mv=(0, 0, 0)))),
+        (5000, None, evidence(battery_=battery(at_ns=NOW - 6 * S))),
+        (5000, None, evidence(battery_=battery(soc_permille=None))),
+        (5000, None, evidence(battery_=battery(soc_permille=200))),
+        (5000, decision(reserve_permille=700), None),
+        (-5000, None, evidence(battery_=battery(soc_permille=1000))),
+        (-5000, None, evidence(battery_=battery(temp_min_dc=0))),
+        (-5000, None, evidence(battery_=battery(temp_min_dc=None))),
+        (5000, None, Evidence(NOW, (), inverter(), (meter(),))),
+        (5000, None, Evidence(NOW, (battery(),), None, (meter(),))),
+    ],
+)
+def test_a_setpoint_is_refused(value: int, why: Decision | None, seen: Evidence | None) -> None:
+    told = ask(Intent.POWER, value, why, seen)
+    assert isinstance(told, str)
+    assert "refused" in told
+
+
+def test_a_dead_meter_is_no_evidence_against_the_grid() -> None:
+    assert isinstance(ask(Intent.POWER, 0, None, evidence(meter_=STALE_METER)), WriteSequence)
+
+
+def test_clear_passes_in_every_state() -> None:
+    islanded = evidence(inverter_=inverter(grid_state=GridState.ISLANDED))
+    assert isinstance(ask(Intent.CLEAR, 0, decision(at_ns=0), islanded), WriteSequence)
+    assert isinstance(ask(Intent.CLEAR, 0, decision(at_ns=0), Evidence(NOW, (), None, ())), WriteSequence)
+
+
+@pytest.mark.parametrize(("permille", "passes"), [(99, False), (100, True), (1000, True), (1001, False)])
+def test_a_floor_has_bounds(permille: int, passes: bool) -> None:
+    assert isinstance(ask(Intent.FLOOR, permille), WriteSequence) is passes
+
+
+def test_a_floor_needs_the_grid() -> None:
+    assert isinstance(ask(Intent.FLOOR, 200, None, evidence(inverter_=inverter(grid_state=GridState.UNKNOWN))), str)
+
+
+def test_stop_in_an_island_only_for_heat_and_voltage() -> None:
+    islanded = evidence(inverter_=inverter(grid_state=GridState.ISLANDED))
+    hot = FaultValue("over_temperature", "fault", "", "", 0)
+    other = FaultValue("deaf_inverter", "fault", "", "", 0)
+    assert isinstance(ask(Intent.STOP, 0, decision(faults=(hot,)), islanded), WriteSequence)
+    assert isinstance(ask(Intent.STOP, 0, decision(faults=(other,)), islanded), str)
+
+
+def test_an_unidentified_inverter_gets_nothing() -> None:
+    for intent in Intent:
+        assert isinstance(Gate(PARAMS).admit(Write(intent, 0, ""), decision(), None, evidence()), str)
+
+
+@given(
+    value=st.integers(-30_000, 30_000),
+    lo=st.integers(-20_000, 0),
+    hi=st.integers(0, 20_000),
+    grid=st.sampled_from(GridState),
+    age_s=st.integers(0, 5),
+    soc=st.integers(0, 1000),
+)
+def test_nothing_passes_outside_permit_nameplate_grid_and_reserve(
+    value: int, lo: int, hi: int, grid: GridState, age_s: int, soc: int
+) -> None:
+    seen = evidence(battery(soc_permille=soc), inverter(grid_state=grid, grid_at_ns=NOW - age_s * S))
+    if isinstance(ask(Intent.POWER, value, decision(lo_w=lo, hi_w=hi), seen), WriteSequence):
+        assert lo <= value <= hi
+        assert abs(value) <= 11_400
+        assert grid is GridState.CONNECTED
+        assert age_s <= 2
+        assert value <= 0 or soc > 200
+
+
+def test_the_faults_that_may_stop_in_an_island_are_those_that_the_core_stops_for() -> None:
+    assert STOP_FAULTS == CRITICAL

@@ -1,0 +1,49 @@
+"""CLEAR until the inverter shows that it is its own, or the time is up."""
+
+from __future__ import annotations
+
+from agent.gate import Gate
+from agent.release import RETRY_NS, TIMEOUT_NS, Release
+from drivers.events import WriteClass, WriteOutcome, WriteResult
+from tests.agent.rig import NOW, PARAMS, binding, inverter
+
+
+def result(outcome: WriteOutcome) -> WriteResult:
+    return WriteResult(1, "inverter", WriteClass.CLEAR, 0, outcome, NOW, NOW)
+
+
+def test_an_inverter_that_is_released_already_is_not_written_to() -> None:
+    release = Release(Gate(PARAMS), NOW)
+    assert release.next(NOW + 5, inverter(at_ns=NOW + 1), binding()) is None
+    assert release.confirmed
+
+
+def test_a_reading_from_before_the_stop_proves_nothing() -> None:
+    release = Release(Gate(PARAMS), NOW)
+    order = release.next(NOW + 1, inverter(at_ns=NOW), binding())
+    assert order is not None
+    assert order.write_class is WriteClass.CLEAR
+    assert not release.ended
+
+
+def test_a_clear_is_retried_until_it_is_read_back() -> None:
+    release = Release(Gate(PARAMS), NOW)
+    active = inverter(at_ns=NOW + 1, remote_active=True, remote_w=5000)
+    assert release.next(NOW + 2, active, binding()) is not None
+    assert release.next(NOW + 3, active, binding()) is None
+    release.result(result(WriteOutcome.SILENT))
+    assert release.next(NOW + 4, active, binding()) is None
+    assert release.next(NOW + 2 + RETRY_NS, active, binding()) is not None
+    release.result(result(WriteOutcome.CONFIRMED))
+    assert release.ended
+    assert release.confirmed
+
+
+def test_without_an_inverter_it_ends_in_time_and_says_so() -> None:
+    release = Release(Gate(PARAMS), NOW)
+    assert release.next(NOW + TIMEOUT_NS, None, None) is None
+    assert release.sentence == ""
+    assert release.next(NOW + TIMEOUT_NS + 1, None, None) is None
+    assert release.ended
+    assert not release.confirmed
+    assert "timer" in release.sentence

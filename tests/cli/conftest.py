@@ -1,0 +1,39 @@
+"""A batteryd for batteryctl: the home behind a real socket."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from agent.local.pin import PinHash
+from agent.local.server import LocalConfig
+from agent.mail import View
+from tests.cli.harness import Answer, Harness
+from tests.local.home import HOME
+
+PIN = PinHash.of("4711", bytes(16))
+Serve = Callable[..., Harness]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "b.sock"
+
+
+@pytest.fixture
+def serve(path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
+    """`serve(view, *events, uid=..., answer=...)`; batteryctl finds it by itself."""
+    monkeypatch.setenv("BATTERYD_SOCKET", str(path))
+    monkeypatch.setenv("TZ", "UTC")
+    monkeypatch.delenv("COLUMNS", raising=False)
+    with ExitStack() as stack:
+
+        def begin(view: View | None = HOME, *events: object, uid: int = 0, answer: Answer | None = None) -> Harness:
+            config = LocalConfig("0.1.0", own_uid=990, homeowner_pin=PIN, name_of=lambda uid: f"user{uid}")
+            first = () if view is None else (view,)
+            return stack.enter_context(Harness(path, config, *first, *events, uid=uid, answer=answer))
+
+        yield begin

@@ -1,0 +1,80 @@
+"""The story's chapters on the virtual backend, with the default timers: every promise of every scenario holds."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hil.backends.virtual import VirtualBackend
+from hil.runner import Quiet, Runner
+from hil.scenario import DIRECTORY, Scenario, find, load
+from hil.signals import Happening
+from hil.writes import fingerprint
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).parents[2]
+VIRTUAL = sorted(p.stem for p in DIRECTORY.glob("*.toml") if "virtual" in load(p).backends)
+
+
+@pytest.mark.parametrize("name", VIRTUAL)
+def test_every_promise_holds(name: str) -> None:
+    scenario = load(find(name))
+    outcome = Runner(scenario, VirtualBackend(), scenario.seed).run()
+    assert [f"{v.name}: {v.sentence}" for v in outcome.verdicts if not v.ok] == []
+
+
+class _Writes(Quiet):
+    def __init__(self) -> None:
+        self.records: list[Happening] = []
+
+    def happening(self, record: Happening) -> None:
+        self.records.append(record)
+
+
+def _trace(scenario: Scenario) -> list[tuple[object, ...]]:
+    seen = _Writes()
+    Runner(scenario, VirtualBackend(), scenario.seed, seen).run()
+    return list(fingerprint(seen.records))
+
+
+def test_registers_are_written_as_if_there_were_no_attack() -> None:
+    attacked = load(find("attack"))
+    events = tuple(e for e in attacked.events if e.verb != "aggregator.attack")
+    assert len(events) == len(attacked.events) - 7
+    promises = tuple(a for a in attacked.assertions if a.after is None)
+    left_alone = dataclasses.replace(attacked, events=events, assertions=promises)
+
+    trace = _trace(attacked)
+
+    assert len(trace) > 30
+    assert trace == _trace(left_alone)
+
+
+def _hash(seed: int, hash_seed: str) -> str:
+    command = [sys.executable, "-m", "hil", "scenario", "hour", "--backend", "virtual", "--seed", str(seed), "--json"]
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONHASHSEED": hash_seed},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    shown = json.loads(done.stdout)
+    assert shown["seconds"] >= 3600
+    return str(shown["trace"])
+
+
+def test_same_seed_same_trace_in_processes_with_different_hash_seeds() -> None:
+    """Over an hour with faults: register writes, payload bytes and decisions."""
+    first = _hash(12, "1")
+    assert first == _hash(12, "4242")
+    assert first != _hash(13, "1")

@@ -1,0 +1,73 @@
+"""The files for the gateway's system agree with each other and with the product's defaults."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from agent.config import AgentSection
+from agent.release import TIMEOUT_NS
+
+ROOT = Path(__file__).parents[2]
+SYSTEMD = ROOT / "systemd"
+UNIT = (SYSTEMD / "batteryd.service").read_text("utf-8")
+
+
+def settings(name: str) -> list[str]:
+    """Every value that the unit gives to `name`, in order."""
+    return re.findall(rf"^{name}=(.*)$", UNIT, re.MULTILINE)
+
+
+def test_defaults_are_where_the_unit_allows_to_write() -> None:
+    defaults = AgentSection(id="home", fleet="example")
+
+    assert defaults.state_dir == f"/var/lib/{settings('StateDirectory')[0]}"
+    assert Path(defaults.socket).parent == Path("/run", settings("RuntimeDirectory")[0])
+
+
+def test_unit_starts_and_releases_by_the_installed_script() -> None:
+    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["scripts"]
+    start, after = settings("ExecStart")[0], settings("ExecStopPost")[0]
+
+    assert Path(start.split()[0]).name in scripts
+    assert after == f"{start} --release"
+
+
+def test_stop_is_given_the_time_that_release_may_take() -> None:
+    (seconds,) = settings("TimeoutStopSec")
+
+    assert int(seconds.removesuffix("s")) * 10**9 > TIMEOUT_NS
+
+
+def test_user_and_groups_are_made() -> None:
+    made = re.findall(r"^([ugm])\s+(\S+)\s+(\S+)", (SYSTEMD / "batteryd.sysusers").read_text("utf-8"), re.MULTILINE)
+    user = settings("User")[0]
+
+    assert ("u", user, "-") in made
+    assert [("m", user, group) for group in settings("SupplementaryGroups")] == [row for row in made if row[0] == "m"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "reason"),
+    [
+        ("ProcSubset=pid", "hides the kernel's boot id"),
+        ("ProtectClock=yes", "refuses adjtimex, by which NTP's state is read"),
+        ("LoadCredential=", "keeps a gateway without keys from starting"),
+        ("After=network-online.target", "leaves a home without Internet unprotected"),
+    ],
+)
+def test_unit_avoids_what_would_stop_protection(setting: str, reason: str) -> None:
+    assert not re.search(rf"^{setting}", UNIT, re.MULTILINE), reason
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
+def test_unit_allows_little_else() -> None:
+    command = ["systemd-analyze", "security", "--offline=true", "--threshold=20", str(SYSTEMD / "batteryd.service")]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert run.returncode == 0, run.stdout[-200:]
