@@ -1,4 +1,4 @@
-"""Which batteryd and batteryctl the bench starts: the installed, compiled ones; those of the clone only when told so."""
+"""Which batteryd and batteryctl the bench starts: the installed, compiled ones; the clone's if nothing is installed."""
 
 from __future__ import annotations
 
