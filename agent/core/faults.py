@@ -183,9 +183,9 @@ def _writes(w: World) -> str | None:
 
 def _no_reversion(w: World) -> str | None:
     inverter = w.snapshot.inverter
-    if inverter is None or not w.hand.confirmed or not inverter.remote_active or inverter.reversion_s != 0:
+    if inverter is None or w.hand.held_ns is None or inverter.at_ns <= w.hand.held_ns:
         return None
-    if inverter.at_ns <= w.hand.confirmed_ns:
+    if not inverter.remote_active or inverter.reversion_s != 0:
         return None
     return "a setpoint is active and the inverter's reversion time reads 0: it would never end"
 
