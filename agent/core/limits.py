@@ -99,10 +99,11 @@ Say = Callable[[Facts, Params], str]
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """One row. `say` gives the reason with its values and units, for a person."""
+    """One row. `say`: the reason with its values and units, for a person. `reads`: the facts that both of them use."""
 
     id: str
     side: Side
+    reads: tuple[str, ...]
     cap: Cap
     say: Say
     owner: str
@@ -238,6 +239,7 @@ LIMITS: tuple[Limit, ...] = (
     Limit(
         "islanded",
         Side.BOTH,
+        ("grid",),
         lambda o, f, p: _both(o, p, f.grid != 2),
         lambda f, p: (
             "the inverter runs the house as an island: hands off" if f.grid == 2 else "the house is not islanded"
@@ -247,6 +249,7 @@ LIMITS: tuple[Limit, ...] = (
     Limit(
         "grid_unknown",
         Side.BOTH,
+        ("grid",),
         lambda o, f, p: _both(o, p, f.grid != 0),
         lambda f, p: _word(f.grid, "the grid is evidenced", "there is no fresh evidence that the grid is there"),
         "utility",
@@ -254,6 +257,7 @@ LIMITS: tuple[Limit, ...] = (
     Limit(
         "grid_return",
         Side.BOTH,
+        ("returning",),
         lambda o, f, p: _both(o, p, f.returning == 0),
         lambda f, p: _word(f.returning, "the grid is back and must stay for a while", "the grid has stayed"),
         "utility",
@@ -261,6 +265,7 @@ LIMITS: tuple[Limit, ...] = (
     Limit(
         "stale_inverter",
         Side.BOTH,
+        ("inverter_age_ns", "inverter_stale_ns"),
         lambda o, f, p: _both(o, p, f.inverter_age_ns <= f.inverter_stale_ns),
         lambda f, p: _stale("inverter", f.inverter_age_ns, f.inverter_stale_ns),
         "inverter",
@@ -268,6 +273,7 @@ LIMITS: tuple[Limit, ...] = (
     Limit(
         "stale_battery",
         Side.BOTH,
+        ("battery_age_ns", "battery_stale_ns"),
         lambda o, f, p: _both(o, p, f.battery_age_ns <= f.battery_stale_ns),
         lambda f, p: _stale("battery", f.battery_age_ns, f.battery_stale_ns),
         "bms",
@@ -275,6 +281,7 @@ LIMITS: tuple[Limit, ...] = (
     Limit(
         "stale_meter",
         Side.BOTH,
+        ("meter_age_ns", "meter_stale_ns"),
         lambda o, f, p: _both(o, p, f.meter_age_ns <= f.meter_stale_ns),
         lambda f, p: _stale("meter", f.meter_age_ns, f.meter_stale_ns),
         "site",
@@ -282,6 +289,7 @@ LIMITS: tuple[Limit, ...] = (
     Limit(
         "device",
         Side.BOTH,
+        ("devices_ok",),
         lambda o, f, p: _both(o, p, f.devices_ok == 1),
         lambda f, p: _word(
             f.devices_ok, "every device is the commissioned one", "a device is missing or not the commissioned one"
@@ -291,6 +299,7 @@ LIMITS: tuple[Limit, ...] = (
     Limit(
         "reversion",
         Side.BOTH,
+        ("controllable",),
         lambda o, f, p: _both(o, p, f.controllable == 1),
         lambda f, p: _word(
             f.controllable,
@@ -302,6 +311,7 @@ LIMITS: tuple[Limit, ...] = (
     Limit(
         "state",
         Side.BOTH,
+        ("acting",),
         lambda o, f, p: _both(o, p, f.acting == 1),
         lambda f, p: _word(
             f.acting, "the agent is fit to act", "the agent is starting, stopped, recovering or at fault"
@@ -311,6 +321,7 @@ LIMITS: tuple[Limit, ...] = (
     Limit(
         "alarm_charge",
         Side.CHARGE,
+        ("charge_alarm",),
         lambda o, f, p: _charge(o, p, f.charge_alarm == 0),
         lambda f, p: _word(f.charge_alarm, "a BMS alarm forbids charging", "no BMS alarm forbids charging"),
         "bms",
@@ -319,6 +330,7 @@ LIMITS: tuple[Limit, ...] = (
     Limit(
         "alarm_discharge",
         Side.DISCHARGE,
+        ("discharge_alarm",),
         lambda o, f, p: _discharge(o, p, f.discharge_alarm == 0),
         lambda f, p: _word(f.discharge_alarm, "a BMS alarm forbids discharging", "no BMS alarm forbids discharging"),
         "bms",
@@ -327,6 +339,7 @@ LIMITS: tuple[Limit, ...] = (
     Limit(
         "charge_enable",
         Side.CHARGE,
+        ("charge_on",),
         lambda o, f, p: _charge(o, p, f.charge_on == 1),
         lambda f, p: _word(f.charge_on, "the BMS enables charging", "the BMS does not enable charging"),
         "bms",
@@ -335,6 +348,7 @@ LIMITS: tuple[Limit, ...] = (
     Limit(
         "discharge_enable",
         Side.DISCHARGE,
+        ("discharge_on",),
         lambda o, f, p: _discharge(o, p, f.discharge_on == 1),
         lambda f, p: _word(f.discharge_on, "the BMS enables discharging", "the BMS does not enable discharging"),
         "bms",
@@ -343,6 +357,7 @@ LIMITS: tuple[Limit, ...] = (
     Limit(
         "ccl",
         Side.CHARGE,
+        ("pack_mv", "ccl_ma"),
         lambda o, f, p: _dc(o, f, f.ccl_ma),
         lambda f, p: _amps("charging with", f.pack_mv, f.ccl_ma),
         "bms",
@@ -351,6 +366,7 @@ LIMITS: tuple[Limit, ...] = (
     Limit(
         "dcl",
         Side.DISCHARGE,
+        ("pack_mv", "dcl_ma"),
         lambda o, f, p: _dc(o, f, f.dcl_ma),
         lambda f, p: _amps("discharging with", f.pack_mv, f.dcl_ma),
         "bms",
@@ -359,6 +375,7 @@ LIMITS: tuple[Limit, ...] = (
     Limit(
         "cell_high",
         Side.CHARGE,
+        ("cells_known", "cell_max_mv"),
         _cell_high,
         lambda f, p: (
             f"the highest cell is {_volts(f.cell_max_mv, f.cells_known)}; none is charged at "
@@ -370,6 +387,7 @@ LIMITS: tuple[Limit, ...] = (
     Limit(
         "cell_low",
         Side.DISCHARGE,
+        ("cells_known", "cell_min_mv"),
         _cell_low,
         lambda f, p: (
             f"the lowest cell is {_volts(f.cell_min_mv, f.cells_known)}; none is discharged at "
@@ -381,6 +399,7 @@ LIMITS: tuple[Limit, ...] = (
     Limit(
         "temperature_charge",
         Side.CHARGE,
+        ("temps_known", "temp_max_dc", "temp_min_dc"),
         lambda o, f, p: _temperature(o, f, p.charge_t_dc, p.site.nameplate_charge_w),
         lambda f, p: (
             f"{_span(f)}; charging needs {tenths(p.charge_t_dc[0][0], '°C')} to {tenths(p.charge_t_dc[-1][0], '°C')}"
@@ -391,6 +410,7 @@ LIMITS: tuple[Limit, ...] = (
     Limit(
         "temperature_discharge",
         Side.DISCHARGE,
+        ("temps_known", "temp_max_dc", "temp_min_dc"),
         lambda o, f, p: _temperature(o, f, p.discharge_t_dc, p.site.nameplate_discharge_w),
         lambda f, p: (
             f"{_span(f)}; discharging needs {tenths(p.discharge_t_dc[0][0], '°C')} to "
@@ -402,6 +422,7 @@ LIMITS: tuple[Limit, ...] = (
     Limit(
         "soc_ceiling",
         Side.CHARGE,
+        ("soc_known", "soc_hi_mwh", "horizon_ms"),
         _soc_ceiling,
         lambda f, p: f"SoC is at most {_soc(f, p, f.soc_hi_mwh)}, its ceiling is {tenths(p.soc_ceiling_permille, '%')}",
         "site",
@@ -410,6 +431,7 @@ LIMITS: tuple[Limit, ...] = (
     Limit(
         "reserve",
         Side.DISCHARGE,
+        ("soc_known", "soc_lo_mwh", "horizon_ms", "reserve_permille"),
         _reserve,
         lambda f, p: f"SoC is at least {_soc(f, p, f.soc_lo_mwh)}, the reserve is {tenths(f.reserve_permille, '%')}",
         "homeowner",
@@ -418,6 +440,7 @@ LIMITS: tuple[Limit, ...] = (
     Limit(
         "soc_floor",
         Side.DISCHARGE,
+        ("soc_known", "soc_lo_mwh", "horizon_ms"),
         _soc_floor,
         lambda f, p: f"SoC is at least {_soc(f, p, f.soc_lo_mwh)}, its floor is {tenths(p.soc_floor_permille, '%')}",
         "site",
@@ -426,6 +449,7 @@ LIMITS: tuple[Limit, ...] = (
     Limit(
         "site_import",
         Side.CHARGE,
+        ("net_known", "net_hi_w"),
         _site_import,
         lambda f, p: f"{_net(f, f.net_hi_w)}, the site may import {p.site.import_limit_w} W",
         "site",
@@ -433,6 +457,7 @@ LIMITS: tuple[Limit, ...] = (
     Limit(
         "site_export",
         Side.DISCHARGE,
+        ("net_known", "net_lo_w"),
         _site_export,
         lambda f, p: f"{_net(f, f.net_lo_w)}, the site may export {p.site.export_limit_w} W",
         "site",
@@ -440,6 +465,7 @@ LIMITS: tuple[Limit, ...] = (
     Limit(
         "nameplate_charge",
         Side.CHARGE,
+        ("rated_charge_w",),
         _nameplate_charge,
         lambda f, p: f"the inverter may charge with {min(p.site.nameplate_charge_w, f.rated_charge_w)} W",
         "site",
@@ -447,6 +473,7 @@ LIMITS: tuple[Limit, ...] = (
     Limit(
         "nameplate_discharge",
         Side.DISCHARGE,
+        ("rated_discharge_w",),
         _nameplate_discharge,
         lambda f, p: f"the inverter may discharge with {min(p.site.nameplate_discharge_w, f.rated_discharge_w)} W",
         "site",

@@ -91,12 +91,13 @@ def _step(p: Params, state: State, i: Inputs) -> tuple[State, Outputs]:
 
     returning = s.grid is GridState.CONNECTED and any(m.active and m.id == "grid_lost" for m in checked.memory)
     facts = permit.gather(s, mode in modes.ACTING, returning)
-    caps = permit.caps(PLAIN, facts, p)
-    holds = state.holds
+    differ = permit.changed(facts, p, state.limits)
+    pure = permit.again(facts, p, state.limits, differ)
+    caps, holds = pure, state.holds
     if settled and s.battery_age_ns <= s.battery_stale_ns:
-        caps, holds = hold.narrow(caps, holds, facts, p, now, dt)
+        caps, holds = hold.narrow(pure, holds, facts, p, now, dt)
     lo, hi = permit.fold(PLAIN, caps)
-    limits = permit.values(facts, p, caps)
+    limits = permit.values(facts, p, caps, state.limits, differ)
 
     wish = arbiter.choose((cure, dispatching.propose(due), self_consumption.propose()))
     shaped = _shape(wish, lo, hi, caps, limits, state, s, p)
@@ -143,6 +144,7 @@ def _step(p: Params, state: State, i: Inputs) -> tuple[State, Outputs]:
         actuation=actuation,
         faults=checked.memory,
         holds=holds,
+        limits=permit.Evaluated(p, facts, tuple(pure), limits),
         fresh=state.fresh,
         resumed=state.resumed,
         ramped_w=shaped.ramped_w if given is not None else None,
