@@ -7,8 +7,9 @@ from itertools import repeat
 from typing import NamedTuple
 
 from agent.core.alarms import blocked
+from agent.core.caps import PLAIN, Facts, Operators, full
 from agent.core.decision import LimitValue, Side
-from agent.core.limits import LIMITS, PLAIN, Facts, Limit, Operators, full
+from agent.core.limits import LIMITS, Limit
 from agent.core.params import Params
 from agent.core.snapshot import Snapshot
 from drivers.readings import GridState

@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.core.caps import NEVER_NS, PLAIN, Facts, table
 from agent.core.decision import Side
-from agent.core.limits import LIMITS, NEVER_NS, PLAIN, Facts, Limit, table
+from agent.core.limits import LIMITS, Limit
 from agent.core.params import S
 from agent.core.permit import Evaluated, again, binding, caps, changed, gather, permit, values
 from agent.core.snapshot import Trace, take
