@@ -161,7 +161,7 @@ def crash_loop(w: World) -> str | None:
     starts = w.durable.starts_ms
     if len(starts) < w.params.crash_loop_starts:
         return None
-    if starts[-1] - starts[-w.params.crash_loop_starts] > w.params.crash_loop_window_s * 1000:
+    if not 0 <= starts[-1] - starts[-w.params.crash_loop_starts] <= w.params.crash_loop_window_s * 1000:
         return None
     return f"{w.params.crash_loop_starts} starts within {w.params.crash_loop_window_s} s"
 

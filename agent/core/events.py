@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from agent.core import commits, dispatch, writes
+from agent.core.book import Cycle, committed
 from agent.core.command import CommandState
 from agent.core.decision import Record
-from agent.core.dispatch import Cycle
 from agent.core.faults import BY_ID
 from agent.core.inputs import (
     CommandIn,
@@ -42,7 +42,7 @@ def happen(state: State, i: Inputs, s: Snapshot, say: Cycle) -> State:
                 state = _written(state, event, say)
             case Committed(commit_id):
                 desk = commits.answered(state.desk, commit_id, True, i.now_ns)
-                state = replace(state, desk=desk, book=dispatch.committed(state.book, commit_id))
+                state = replace(state, desk=desk, book=committed(state.book, commit_id))
             case CommitFailed(commit_id, reason):
                 say.notices.append(f"the disk did not take a record: {reason}")
                 desk = commits.answered(state.desk, commit_id, False, i.now_ns)

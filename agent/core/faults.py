@@ -7,12 +7,14 @@ are served here: a fault stays active until its clear condition is met, so that 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, IntEnum
 from typing import NamedTuple
 
 from agent.core import checks
 from agent.core.checks import World
+from agent.core.decision import FaultValue
+from agent.core.durable import Durable
 from agent.core.params import Params, S
 
 REENTRY_NS = 3600 * S  # a fault that stayed away this long starts with its first hold again
@@ -346,6 +348,39 @@ def hold_of(row: Fault, memory: Memory, p: Params) -> int:
     if row.doubles:
         hold = min(max(hold, p.timers.recover_max_ns), hold << max(0, len(memory.entries) - 1))
     return hold
+
+
+def latch(durable: Durable, checked: Evaluated, now_ns: int) -> Durable:
+    """Latches and lockout into the durable part, where they survive a reboot."""
+    if checked.latches != durable.latches:
+        durable = replace(durable, latches=checked.latches)
+    if durable.lockout is not None or not checked.raised:
+        return durable
+    grave = [m.sentence for m in checked.memory if m.active and BY_ID[m.id].severity is Severity.LOCKOUT]
+    if grave:
+        return replace(durable, lockout=grave[0])
+    if strikes(checked.memory, now_ns) >= STRIKES:
+        return replace(durable, lockout=f"{STRIKES} grave faults within an hour")
+    return durable
+
+
+def shown(memory: tuple[Memory, ...]) -> tuple[FaultValue, ...]:
+    """The active faults, for people, in the order of the table."""
+    return tuple(
+        FaultValue(m.id, BY_ID[m.id].severity.name.lower(), m.sentence, BY_ID[m.id].remedy, m.since_ns)
+        for m in memory
+        if m.active
+    )
+
+
+def active(memory: tuple[Memory, ...], fault_id: str) -> bool:
+    """That fault is active, be it only by its hold."""
+    return any(m.active and m.id == fault_id for m in memory)
+
+
+def critical(memory: tuple[Memory, ...]) -> bool:
+    """A cell is beyond its own limits now, hold and latch aside."""
+    return any(m.active and m.gone_ns is None and m.id in CRITICAL for m in memory)
 
 
 def strikes(memory: tuple[Memory, ...], now_ns: int) -> int:

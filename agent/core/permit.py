@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import repeat
-from typing import NamedTuple
 
 from agent.core.alarms import blocked
-from agent.core.caps import PLAIN, Facts, Operators, full
-from agent.core.decision import LimitValue, Side
-from agent.core.limits import LIMITS, Limit
+from agent.core.caps import Facts, Operators, full
+from agent.core.decision import Side
+from agent.core.limits import LIMITS
 from agent.core.params import Params
 from agent.core.snapshot import Snapshot
 from drivers.readings import GridState
@@ -22,10 +20,6 @@ NAMEPLATE = {
     charge: [row.id for row in LIMITS].index("nameplate_charge" if charge else "nameplate_discharge")
     for charge in (True, False)
 }
-
-BITS = tuple(1 << i for i in range(len(Facts._fields)))
-ALL_FACTS = sum(BITS)
-READS = tuple(sum(BITS[Facts._fields.index(name)] for name in row.reads) for row in LIMITS)
 
 
 def caps(o: Operators, facts: Facts, params: Params) -> list[int]:
@@ -52,48 +46,6 @@ def binding(left: Sequence[int], params: Params, charge: bool) -> int:
     if left[tightest] >= full(params, Side.CHARGE if charge else Side.DISCHARGE):
         return NAMEPLATE[charge]
     return tightest
-
-
-class Evaluated(NamedTuple):
-    """One cycle's limits, kept so that the next evaluates only rows of which a fact has changed."""
-
-    params: Params
-    facts: Facts
-    caps: tuple[int, ...]  # pure
-    values: tuple[LimitValue, ...]  # after memory, as they are shown
-
-
-def changed(facts: Facts, params: Params, before: Evaluated | None) -> int:
-    """The facts that differ from the last cycle's, one bit each; all bits when there is nothing to compare with."""
-    if before is None or before.params is not params:
-        return ALL_FACTS
-    return sum(BITS[i] for i, (a, b) in enumerate(zip(facts, before.facts, strict=True)) if a != b)
-
-
-def again(facts: Facts, params: Params, before: Evaluated | None, differ: int) -> list[int]:
-    """`caps`, taken from the last cycle where none of the facts that a row reads has changed."""
-    if before is None:
-        return caps(PLAIN, facts, params)
-    return [
-        row.cap(PLAIN, facts, params) if mask & differ else old
-        for row, mask, old in zip(LIMITS, READS, before.caps, strict=True)
-    ]
-
-
-def values(
-    facts: Facts, params: Params, left: Sequence[int], before: Evaluated | None, differ: int
-) -> tuple[LimitValue, ...]:
-    """Every limit as it stands after memory, for people; a row that would say the same again is the same object."""
-    if before is None:
-        return tuple(map(_value, LIMITS, repeat(facts), repeat(params), left))
-    return tuple(
-        _value(row, facts, params, cap) if mask & differ or old.cap_w != cap else old
-        for row, mask, cap, old in zip(LIMITS, READS, left, before.values, strict=True)
-    )
-
-
-def _value(row: Limit, facts: Facts, params: Params, cap_w: int) -> LimitValue:
-    return LimitValue(row.id, row.side, cap_w, row.say(facts, params), row.owner)
 
 
 def gather(s: Snapshot, acting: bool, returning: bool) -> Facts:

@@ -13,11 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.core.bounds import evaluate, shut
 from agent.core.caps import NEVER_NS, PLAIN, Facts, table
 from agent.core.decision import Side
 from agent.core.limits import LIMITS, Limit
 from agent.core.params import S
-from agent.core.permit import Evaluated, again, binding, caps, changed, gather, permit, values
+from agent.core.permit import binding, caps, gather, permit
 from agent.core.snapshot import Trace, take
 from tests.core.home import PARAMS, Home
 
@@ -152,7 +153,7 @@ def test_every_row_has_an_example() -> None:
 
 def test_ids_are_unique_and_sentences_say_something() -> None:
     assert len(CAP) == len(LIMITS)
-    for value in values(BASE, PARAMS, caps(PLAIN, BASE, PARAMS), None, 0):
+    for value in evaluate(BASE, PARAMS, None, True, 0, 0).values:
         assert len(value.sentence) > 15
         assert value.owner in {"homeowner", "site", "bms", "inverter", "agent", "utility"}
 
@@ -219,17 +220,21 @@ def test_evaluating_what_changed_equals_evaluating_all(changes: list[dict[str, i
     facts = BASE
     for change in changes:
         facts = facts._replace(**change)
-        differ = changed(facts, PARAMS, before)
-        left = again(facts, PARAMS, before, differ)
-        shown = values(facts, PARAMS, left, before, differ)
-        assert left == caps(PLAIN, facts, PARAMS)
-        assert shown == values(facts, PARAMS, left, None, 0)
-        before = Evaluated(PARAMS, facts, tuple(left), shown)
+        before = evaluate(facts, PARAMS, before, False, 0, 0)
+        assert before == evaluate(facts, PARAMS, None, False, 0, 0)
+        assert list(before.pure) == caps(PLAIN, facts, PARAMS)
 
 
 def test_other_params_are_evaluated_anew() -> None:
-    left = caps(PLAIN, BASE, PARAMS)
-    before = Evaluated(PARAMS, BASE, tuple(left), values(BASE, PARAMS, left, None, 0))
-    assert changed(BASE, PARAMS, before) == 0
+    before = evaluate(BASE, PARAMS, None, True, 0, 0)
     other = replace(PARAMS, soc_floor_permille=600)
-    assert again(BASE, other, before, changed(BASE, other, before)) == caps(PLAIN, BASE, other)
+    assert list(evaluate(BASE, other, before, False, 0, 0).pure) == caps(PLAIN, BASE, other)
+
+
+def test_a_held_limit_says_so() -> None:
+    first = evaluate(BASE._replace(dcl_ma=0), PARAMS, None, True, 0, 0)
+    then = evaluate(BASE, PARAMS, first, True, S, S)
+    held = next(v for v in then.values if v.id == "dcl")
+    assert held.cap_w == 0
+    assert held.sentence == "the BMS allows discharging with 240.0 A at 52.8 V; it narrowed before and is let go slowly"
+    assert shut(then) is False
