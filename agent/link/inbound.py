@@ -92,12 +92,12 @@ class Inbound:
         route = self._routes.get(topic)
         if route is None:
             return Refusal("bad_typ", "no such topic")
-        refused = self._cheap(route, payload, retained)
-        if refused is not None:
-            return refused
+        header = self._cheap(route, payload, retained)
+        if isinstance(header, Refusal):
+            return header
         if not self._verifications.take(now_ns):
             return Refusal("flood", "more signatures a second than this home checks")
-        found = jws.verify(payload, self._config.trust.keys, route.typ, route.limit)
+        found = jws.prove(payload, header, self._config.trust.keys[header.kid])
         if isinstance(found, jws.Refused):
             return Refusal(found.reason, found.detail)
         body = _parse(route.typ, found.claims)
@@ -111,7 +111,8 @@ class Inbound:
             return Refusal("bad_role", f"this key may not sign {body.kind}")
         return self._command(body, found, clock, fresh, now_ns)
 
-    def _cheap(self, route: _Route, payload: bytes, retained: bool) -> Refusal | None:
+    def _cheap(self, route: _Route, payload: bytes, retained: bool) -> jws.Header | Refusal:
+        """The header of a token that is worth a look at its signature."""
         if retained and route.typ == COMMAND:
             return Refusal("retained", "commands are never retained")
         header = jws.peek(payload, route.limit)
@@ -123,7 +124,7 @@ class Inbound:
             return Refusal("unknown_key", f"kid {header.kid}")
         if header.kid not in self._signers[route.typ]:
             return Refusal("bad_role", f"kid {header.kid} may not sign {route.typ}")
-        return None
+        return header
 
     def _fact(self, body: Time | Receipt, kid: str) -> Time | Receipt | Refusal:
         """Time is bound to the nonce, a receipt to numbers that are never used twice: `exp` adds nothing to either."""

@@ -185,10 +185,11 @@ def verify(token: bytes, keys: Mapping[str, Verifier], typ: str, limit: int) -> 
     key = keys.get(header.kid)
     if key is None or key.alg != ALG:
         return Refused("unknown_key", f"kid {header.kid}")
-    return _check(token, header, key)
+    return prove(token, header, key)
 
 
-def _check(token: bytes, header: Header, key: Verifier) -> Verified | Refused:
+def prove(token: bytes, header: Header, key: Verifier) -> Verified | Refused:
+    """The dear half of `verify`, for a token that `peek` has passed: signature, then payload."""
     signing, _, tail = token.rpartition(b".")
     signature = unb64(tail)
     payload = unb64(signing[signing.index(b".") + 1 :])
@@ -216,7 +217,7 @@ def parse_object(data: bytes) -> dict[str, object]:
         raise ValueError("escaped surrogate")
     if _depth(text) > DEPTH_MAX:
         raise ValueError(f"nested deeper than {DEPTH_MAX}")
-    value = json.loads(text, object_pairs_hook=_unique, parse_int=_int, parse_float=_float, parse_constant=_constant)
+    value = _DECODER.decode(text)
     if not isinstance(value, dict):
         raise ValueError("not an object")
     return value
@@ -256,3 +257,6 @@ def _float(digits: str) -> float:
 
 def _constant(word: str) -> NoReturn:
     raise ValueError(f"{word} is not a number")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_int=_int, parse_float=_float, parse_constant=_constant)

@@ -64,7 +64,7 @@ class Database:
     """One connection. `check`: read the whole file once."""
 
     def __init__(self, path: Path, check: bool = True) -> None:
-        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=1.0)
+        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=0.1)
         try:
             self._open(check)
         except BaseException:

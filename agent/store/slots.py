@@ -40,13 +40,17 @@ class Slots:
     def read(self) -> Content:
         """The newest valid slot; OSError if the file exists but cannot be read."""
         try:
-            data = self._path.read_bytes()
+            fd = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
             return Content(None, 0, 0, fresh=True, whole=False)
-        found = [self._slot(data[i * self._size : (i + 1) * self._size]) for i in (0, 1)]
-        valid = [(slot[0], -i, slot[1]) for i, slot in enumerate(found) if slot is not None]
-        if not valid:
-            return Content(None, 0, 0, fresh=not data.strip(b"\0"), whole=False)
+        try:
+            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_RANDOM)  # readahead would make a later write dirty all of it
+            found = [self._slot(fd, i * self._size) for i in (0, 1)]
+            valid = [(slot[0], -i, slot[1]) for i, slot in enumerate(found) if slot is not None]
+            if not valid:
+                return Content(None, 0, 0, fresh=not os.pread(fd, 2 * self._size, 0).strip(b"\0"), whole=False)
+        finally:
+            os.close(fd)
         generation, index, payload = max(valid)
         return Content(payload, generation, -index, fresh=False, whole=found[0] == found[1])
 
@@ -74,7 +78,7 @@ class Slots:
             pass
         fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
-            os.pwrite(fd, bytes(2 * self._size), 0)
+            os.posix_fallocate(fd, 0, 2 * self._size)  # zeros that a full disk cannot refuse later
             os.fsync(fd)
             sync_directory(self._path.parent)
         except OSError:
@@ -86,14 +90,14 @@ class Slots:
         crc = zlib.crc32(payload, zlib.crc32(struct.pack(">QI", generation, len(payload))))
         return _HEAD.pack(_MAGIC, generation, len(payload), crc) + payload
 
-    def _slot(self, data: bytes) -> tuple[int, bytes] | None:
-        if len(data) < _HEAD.size:
+    def _slot(self, fd: int, at: int) -> tuple[int, bytes] | None:
+        """Generation and payload of the slot at that offset, if it is valid."""
+        head = os.pread(fd, _HEAD.size, at)
+        if len(head) < _HEAD.size:
             return None
-        magic, generation, length, _ = _HEAD.unpack_from(data)
-        payload = data[_HEAD.size : _HEAD.size + length]
-        if magic != _MAGIC or data[: _HEAD.size + length] != self._pack(generation, payload):
-            return None
-        return generation, payload
+        _, generation, length, _ = _HEAD.unpack(head)
+        payload = os.pread(fd, min(length, self._size - _HEAD.size), at + _HEAD.size)
+        return (generation, payload) if head + payload == self._pack(generation, payload) else None
 
 
 def sync_directory(path: Path) -> None:

@@ -164,8 +164,8 @@ class Store:
 
     # --- the disk ----------------------------------------------------------------------------------------------------
     def _try(self, work: Callable[[], None], now: Now) -> bool:
-        """Do it; an error of the disk becomes our state."""
-        if self._closed:
+        """Do it; an error of the disk becomes our state. Without a database only `reopen` helps."""
+        if self._closed or not (self._vault.open or work == self._vault.reopen):
             return False
         try:
             work()
