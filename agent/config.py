@@ -119,7 +119,9 @@ class DeviceSection(_Strict):
     profile: str
     serial: str | None = None
     wdischamax_w: Annotated[int, Field(gt=0, le=100_000)] | None = None
-    poll_ms: dict[Name, Annotated[int, Field(ge=50, le=60_000)]] = {}  # block of the profile -> period instead of its own
+    poll_ms: dict[
+        Name, Annotated[int, Field(ge=50, le=60_000)]
+    ] = {}  # block of the profile -> period instead of its own
 
 
 class LinkSection(_Strict):

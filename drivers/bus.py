@@ -84,6 +84,11 @@ class Bus:
         self._reopen_ns = REOPEN_MIN_NS
         self._tcp_misses = 0
 
+    @property
+    def waiting(self) -> bool:
+        """A reply is awaited: whoever reads the line should go on reading until its deadline."""
+        return self._flight is not None
+
     def handle(self, event: BusEvent, now_ns: int) -> list[BusEffect]:
         """One event. The effects, in order; the last is the next WakeAt."""
         out: list[BusEffect] = []

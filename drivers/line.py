@@ -6,6 +6,7 @@ select: waking for every byte would cost a hundred times the CPU at 9600 baud.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import select
@@ -21,6 +22,14 @@ NAP_EARLY_NS = 150_000  # what a sleep oversleeps on a quiet Linux
 CONNECT_S = 3.0
 CHUNK = 4096
 
+_TROUBLE = {
+    errno.ENOENT: "is not there: is the adapter plugged in? `ls /dev/serial/by-id` shows those that are",
+    errno.ENOTDIR: "is not there: check the path",
+    errno.EACCES: "may not be opened: add the user to the group dialout",
+    errno.EPERM: "may not be opened: add the user to the group dialout",
+    errno.EAGAIN: "is held by another program: is a second batteryd running?",
+    errno.EBUSY: "is held by another program: is a second batteryd running?",
+}
 Clock = Callable[[], int]
 Sleep = Callable[[float], None]
 
@@ -69,6 +78,8 @@ class SerialLine:
                 self._port, self._baud, 8, self._parity, self._stop_bits, timeout=0, write_timeout=1, exclusive=True
             )
             fcntl.ioctl(handle.fileno(), termios.TIOCEXCL)
+        except OSError as error:  # serial.SerialException is one, with its errno buried
+            raise OSError(f"{self._port} {_TROUBLE.get(_errno(error), f'cannot be opened: {error}')}") from error
         except (ValueError, termios.error) as error:
             raise OSError(f"{self._port} does not take {self._baud} baud, parity {self._parity}: {error}") from error
         self._serial, self._fd = handle, handle.fileno()
@@ -136,6 +147,12 @@ class TcpLine:
         connection, self._socket, self._fd = self._socket, None, -1
         if connection is not None:
             connection.close()
+
+
+def _errno(error: OSError) -> int:
+    """The number behind an error of pyserial, which keeps it in a context or in its text only."""
+    inner = error.__context__
+    return error.errno or (inner.errno if isinstance(inner, OSError) and inner.errno else 0)
 
 
 def _require(fd: int) -> None:

@@ -10,18 +10,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum, IntEnum
 
-from pymodbus.framer.rtu import FramerRTU
-from pymodbus.framer.socket import FramerSocket
-from pymodbus.pdu import DecodePDU
-from pymodbus.pdu.bit_message import ReadCoilsRequest, ReadDiscreteInputsRequest
-from pymodbus.pdu.register_message import (
+from drivers.events import Transmit
+from drivers.modbus_pdu import (
+    DecodePDU,
+    FramerRTU,
+    FramerSocket,
+    ReadCoilsRequest,
+    ReadDiscreteInputsRequest,
     ReadHoldingRegistersRequest,
     ReadInputRegistersRequest,
     WriteMultipleRegistersRequest,
     WriteSingleRegisterRequest,
 )
-
-from drivers.events import Transmit
 
 READS = {
     1: ReadCoilsRequest,

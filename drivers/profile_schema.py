@@ -32,6 +32,9 @@ class Edge(BaseModel):
 
 
 class LineEdge(Edge):
+    """The line as the device likes it. `response_ms`: the longest that a healthy device takes to begin its answer.
+    `gap_ms`: the pause that it needs after one, beyond 3.5 characters."""
+
     links: list[Literal["rtu", "tcp"]] = Field(min_length=1)
     baud: StrictInt = 9600
     function: Literal[1, 2, 3, 4] = 3
@@ -48,6 +51,10 @@ class MatchEdge(Edge):
 
 
 class PartEdge(Edge):
+    """One register value: (raw & mask) * scale * sign + offset, where `scale` leads to the core's unit (mV, mA, W,
+    permille, 0.1 C, mHz, Wh). `of`: the register holds percent of that rating. `match`: every instance of the group
+    whose point has one of the values."""
+
     at: Word | str
     model: StrictInt | None = None
     instance: StrictInt | None = Field(default=None, ge=1, le=64)
@@ -102,6 +109,9 @@ class RangeEdge(Edge):
 
 
 class BlockEdge(Edge):
+    """Points that are read together. `ages`: the reading is as old as this block. `after_write`: read again at once
+    when something was written. `stale_ms`: older values are not known any more. `read`: the device wants it whole."""
+
     every_ms: Millis
     priority: Literal["fast", "slow"] = "slow"
     ages: StrictBool = False
@@ -121,6 +131,9 @@ class PointEdge(PartEdge):
 
 
 class WriteEdge(Edge):
+    """One register to write. `value`: a number in the register's unit, or a symbol with bounds `min` and `max` in that
+    unit. `of`: the register takes percent of that rating. `scale`: register's unit per raw step."""
+
     at: Word | str
     value: StrictInt | Literal["setpoint", "-setpoint", "reversion", "floor"]
     type: RawType | None = None
@@ -156,6 +169,9 @@ class RatedEdge(Edge):
 
 
 class ControlEdge(Edge):
+    """One way to command the device. `max_step`: coarsest setpoint that is accepted, in `unit`. `active_mode`: what
+    remote_mode reads while our setpoint rules. `settle_ms`: from a write until the registers show it."""
+
     id: str
     models: list[StrictInt] = []
     unit: Literal["w", "pct_of_wchamax"]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeVar
 
 from agent.runtime.part import Now
-from hil.aggregator.aggregator import Aggregator, Publish, Signed
+from hil.aggregator.aggregator import Aggregator, Publish, Signed, Verdict
 from hil.aggregator.book import Ack, DeviceBook
 from hil.aggregator.forge import forge
 from hil.expr import Value
@@ -128,3 +128,17 @@ def aggregator_signals(aggregator: Aggregator, device: str) -> dict[str, Value]:
         "agg.highest": book.ledger.highest,
         "agg.session": book.presence is not None and book.presence.get("state") == "ready",
     }
+
+
+def uplink_fields(verdict: Verdict) -> dict[str, Value]:
+    """A record of the stream `uplink`: one verified message."""
+    heard = verdict.message
+    assert heard is not None, "only verified messages are records"
+    duplicate = verdict.fate is not None and verdict.fate.value == "duplicate"
+    return {"kind": heard.kind, "seq": heard.seq, "duplicate": duplicate}
+
+
+def ack_fields(body: Mapping[str, Any], desk: Desk) -> dict[str, Value]:
+    """A record of the stream `ack`, with the scenario's own name for the command."""
+    fields = {key: body.get(key) for key in ("state", "reason", "asked_w", "given_w", "limit_w")}
+    return {"command": desk.label_of(body["command_id"]), **fields}

@@ -20,7 +20,8 @@ def duration_ns(text: object) -> int:
 
 
 def duration_text(ns: int) -> str:
-    """The shortest exact form for a person: 1500 ms -> "1.5s", 5400 s -> "1h30m"."""
+    """For a person, to the millisecond: 1500 ms -> "1.5s", 5400 s -> "1h30m"."""
+    ns = round(ns, -6)
     if ns == 0:
         return "0s"
     if ns < 10**9:

@@ -33,6 +33,7 @@ class Ended:
     code: int
     ready: bool
     seconds: float
+    died_ns: int  # monotonic
     clean_up: int | None
 
 
@@ -146,14 +147,14 @@ class Supervisor:
         if process is not None:
             process.send_signal(number)
 
-    def kill(self) -> Ended | None:
-        """kill -9, waited for (with its clean-up, if that is not withheld). Then systemd's rules apply."""
-        runs = len(self.ended)
-        if self._process is None:
+    def kill(self) -> int | None:
+        """kill -9; returns the pid when it is dead. Then systemd's rules apply: clean-up, pause, start."""
+        process = self._process
+        if process is None:
             return None
-        self.signal(signal.SIGKILL)
-        self.wait_for(lambda: len(self.ended) > runs, _POST_S)
-        return self.ended[runs] if len(self.ended) > runs else None
+        process.kill()
+        self.wait_for(lambda: self._process is not process, _POST_S)
+        return process.pid
 
     def freeze(self) -> None:
         """SIGSTOP."""
@@ -201,8 +202,9 @@ class Supervisor:
                     if not self._await_start():
                         return
                     process = self._spawn(out, err)
-                began = time.monotonic()
+                began_ns = time.monotonic_ns()
                 code = process.wait() if process is not None else 127
+                died_ns = time.monotonic_ns()
                 with self._changed:
                     ready, self._process = self.notified.ready, None
                     withheld = self._withheld
@@ -210,7 +212,7 @@ class Supervisor:
                 clean_up = None if withheld else self._clean_up(code, out, err)
             pid = process.pid if process is not None else 0
             with self._changed:
-                self.ended.append(Ended(pid, code, ready, time.monotonic() - began, clean_up))
+                self.ended.append(Ended(pid, code, ready, (died_ns - began_ns) / 1e9, died_ns, clean_up))
                 self._changed.notify_all()
                 # RestartSec, cut short by stop and close
                 self._changed.wait_for(lambda: self._closed or not self._wanted, self._restart_s)

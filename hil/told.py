@@ -47,6 +47,25 @@ def refusals(view: View) -> Mapping[str, int]:
     return {} if view.link is None else view.link.counters
 
 
+def from_status(status: Mapping[str, Any]) -> dict[str, Value]:
+    """The `agent.*` signals of one line of `watch` (docs/local-api.md)."""
+    control, link, battery = status["control"], status["link"], status["battery"]
+    return {
+        **{f"agent.{key}": control[key] for key in ("mode", "source", "asked_w", "given_w", "lo_w", "hi_w")},
+        "agent.binding": control["binding"] or "",
+        "agent.reserve_permille": status["reserve"]["effective_permille"],
+        "agent.soc_lo_permille": battery["soc_lo_permille"],
+        "agent.grid": status["grid"]["state"],
+        "agent.stated_end_s": status["stated_end_s"],
+        "agent.faults": " ".join(sorted(item["id"] for item in status["health"] if "since_s" in item)),
+        "agent.devices_ok": sum(device["presence"] == "ok" for device in status["devices"]),
+        "agent.link": link["state"] == "up",
+        "agent.fresh": link.get("fresh", False),
+        "agent.unsent": link.get("unsent"),
+        "agent.refused": sum(link.get("refused", {}).values()),
+    }
+
+
 DECISION_KEYS = ("mode", "source", "asked_w", "given_w", "binding", "grid")
 
 

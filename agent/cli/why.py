@@ -19,7 +19,8 @@ def lines(reply: talk.Reply) -> Iterator[str]:
     yield from text.hang("BECAUSE  ", str(reply["because"]), 9)
     for side in reply["sides"]:
         yield ""
-        yield f"{str(side['side']).upper()}  at most {side['cap_w']} W of {side['full_w']} W"
+        rated = f" of {side['full_w']} W" if side["full_w"] else ""
+        yield f"{str(side['side']).upper()}  at most {side['cap_w']} W{rated}"
         yield from _table(side["limits"])
 
 

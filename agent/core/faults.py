@@ -183,9 +183,9 @@ def _writes(w: World) -> str | None:
 
 def _no_reversion(w: World) -> str | None:
     inverter = w.snapshot.inverter
-    if inverter is None or not w.hand.confirmed or not inverter.remote_active or inverter.reversion_s != 0:
+    if inverter is None or w.hand.held_ns is None or inverter.at_ns <= w.hand.held_ns:
         return None
-    if inverter.at_ns <= w.hand.confirmed_ns:
+    if not inverter.remote_active or inverter.reversion_s != 0:
         return None
     return "a setpoint is active and the inverter's reversion time reads 0: it would never end"
 
@@ -241,13 +241,11 @@ def _settle(p: Params) -> int:
 
 
 # --- the table --------------------------------------------------------------------------------------------------------
-_W, _D, _G, _B, _F, _L = Severity
-_AUTO, _HOLD, _TECH = Clear
 FAULTS: tuple[Fault, ...] = (
     Fault(
         "internal_error",
-        _F,
-        _HOLD,
+        Severity.FAULT,
+        Clear.HOLD,
         lambda w: w.internal,
         "This is a bug: run `batteryctl bundle` and send the file.",
         _settle,
@@ -255,36 +253,36 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         "identity_mismatch",
-        _F,
-        _AUTO,
+        Severity.FAULT,
+        Clear.AUTO,
         _mismatch,
         "Compare with the commissioned serial number; connect the right device or run `batteryctl adopt`.",
     ),
     Fault(
         "over_temperature",
-        _L,
-        _TECH,
+        Severity.LOCKOUT,
+        Clear.TECHNICIAN,
         _over_temperature,
         "Keep away from the battery and switch it off at its breaker; then call the installer.",
     ),
     Fault(
         "over_voltage",
-        _L,
-        _TECH,
+        Severity.LOCKOUT,
+        Clear.TECHNICIAN,
         _over_voltage,
         "Switch the battery off at its breaker; then call the installer.",
     ),
     Fault(
         "actuation_reversed",
-        _F,
-        _TECH,
+        Severity.FAULT,
+        Clear.TECHNICIAN,
         _reversed,
         "Check the profile's sign and the battery's current sensor, run `batteryctl pulse`, then `batteryctl resume`.",
     ),
     Fault(
         "inverter_stale",
-        _F,
-        _HOLD,
+        Severity.FAULT,
+        Clear.HOLD,
         lambda w: _late("inverter", w.snapshot.inverter_age_ns, w.snapshot.inverter_stale_ns),
         "Check the inverter's supply and the RS-485 line with `batteryctl bus`.",
         _settle,
@@ -292,8 +290,8 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         "inverter_fault",
-        _F,
-        _HOLD,
+        Severity.FAULT,
+        Clear.HOLD,
         _inverter_fault,
         "Read the inverter's display and follow its manual.",
         _settle,
@@ -301,16 +299,16 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         "bms_protection",
-        _F,
-        _HOLD,
+        Severity.FAULT,
+        Clear.HOLD,
         _protection,
         "Read the BMS' own display or app; the battery protects itself and decides when to return.",
         _settle,
     ),
     Fault(
         "deaf_inverter",
-        _F,
-        _HOLD,
+        Severity.FAULT,
+        Clear.HOLD,
         _deaf,
         "Look for another controller or an app that commands the inverter; check that remote control is enabled.",
         _settle,
@@ -318,8 +316,8 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         "writes_refused",
-        _F,
-        _HOLD,
+        Severity.FAULT,
+        Clear.HOLD,
         _writes,
         "Check that the inverter allows remote control over Modbus; `batteryctl log -f` shows each refusal.",
         _settle,
@@ -327,8 +325,8 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         "reversion_off",
-        _F,
-        _HOLD,
+        Severity.FAULT,
+        Clear.HOLD,
         _no_reversion,
         "Update the inverter's firmware or use a profile whose reversion timer works.",
         _settle,
@@ -336,31 +334,31 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         "crash_loop",
-        _F,
-        _AUTO,
+        Severity.FAULT,
+        Clear.AUTO,
         _crash_loop,
         "Read `batteryctl log`; `batteryctl resume` or half an hour without a crash ends it.",
     ),
     Fault(
         "grid_lost",
-        _B,
-        _HOLD,
+        Severity.BACKUP,
+        Clear.HOLD,
         _grid_lost,
         "None: the house runs on the battery until the grid is back.",
         lambda p: p.timers.grid_dwell_ns,
     ),
     Fault(
         "grid_unknown",
-        _B,
-        _AUTO,
+        Severity.BACKUP,
+        Clear.AUTO,
         _grid_unknown,
         "If this stays, check that the inverter's grid state is read: `batteryctl device list`.",
         grace=True,
     ),
     Fault(
         "battery_stale",
-        _D,
-        _HOLD,
+        Severity.DEGRADED,
+        Clear.HOLD,
         lambda w: _late("battery", w.snapshot.battery_age_ns, w.snapshot.battery_stale_ns),
         "Check the BMS' cable and address with `batteryctl bus`.",
         _recover,
@@ -369,16 +367,16 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         "bms_asleep",
-        _D,
-        _AUTO,
+        Severity.DEGRADED,
+        Clear.AUTO,
         _asleep,
         "Let the inverter wake the BMS, or press the battery's button; we never charge it blind.",
         grace=True,
     ),
     Fault(
         "soc_unknown",
-        _D,
-        _HOLD,
+        Severity.DEGRADED,
+        Clear.HOLD,
         _soc_unknown,
         "Check the BMS' profile and firmware with `batteryctl device list`.",
         _recover,
@@ -387,8 +385,8 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         "meter_stale",
-        _D,
-        _HOLD,
+        Severity.DEGRADED,
+        Clear.HOLD,
         lambda w: _late("meter", w.snapshot.meter_age_ns, w.snapshot.meter_stale_ns),
         "Check the meter's cable and address with `batteryctl bus`.",
         _recover,
@@ -397,33 +395,41 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         "setpoint_lost",
-        _D,
-        _HOLD,
+        Severity.DEGRADED,
+        Clear.HOLD,
         _setpoint_lost,
         "Look for reboots of the inverter and for another controller on it.",
         _recover,
         doubles=True,
     ),
-    Fault("bms_alarm", _G, _HOLD, _alarm, "Read the BMS' own display or app.", _settle),
+    Fault("bms_alarm", Severity.DERATE, Clear.HOLD, _alarm, "Read the BMS' own display or app.", _settle),
     Fault(
         "floor_changed",
-        _W,
-        _TECH,
+        Severity.WARN,
+        Clear.TECHNICIAN,
         _floor_alarm,
         "Find out who changed it (installer app, vendor cloud), then run `batteryctl resume`.",
     ),
     Fault(
         "floor_refused",
-        _W,
-        _HOLD,
+        Severity.WARN,
+        Clear.HOLD,
         _floor_refused,
         "Set the inverter's minimum SoC by hand to the reserve; check its access rights.",
         _settle,
     ),
-    Fault("reserve_unreadable", _W, _AUTO, _reserve, "Set it again: `batteryctl reserve PERCENT`."),
-    Fault("disk", _W, _AUTO, _disk, "Free space or replace the card; `batteryctl doctor` names the cause."),
-    Fault("clock_untrusted", _W, _AUTO, _clock, "Give the gateway a network time source."),
-    Fault("lockout", _L, _AUTO, lambda w: w.durable.lockout, "Find and mend the cause, then run `batteryctl resume`."),
+    Fault("reserve_unreadable", Severity.WARN, Clear.AUTO, _reserve, "Set it again: `batteryctl reserve PERCENT`."),
+    Fault(
+        "disk", Severity.WARN, Clear.AUTO, _disk, "Free space or replace the card; `batteryctl doctor` names the cause."
+    ),
+    Fault("clock_untrusted", Severity.WARN, Clear.AUTO, _clock, "Give the gateway a network time source."),
+    Fault(
+        "lockout",
+        Severity.LOCKOUT,
+        Clear.AUTO,
+        lambda w: w.durable.lockout,
+        "Find and mend the cause, then run `batteryctl resume`.",
+    ),
 )
 BY_ID = {row.id: row for row in FAULTS}
 

@@ -303,7 +303,9 @@ LIMITS: tuple[Limit, ...] = (
         "state",
         Side.BOTH,
         lambda o, f, p: _both(o, p, f.acting == 1),
-        lambda f, p: _word(f.acting, "the agent is fit to act", "the agent is starting, recovering or at fault"),
+        lambda f, p: _word(
+            f.acting, "the agent is fit to act", "the agent is starting, stopped, recovering or at fault"
+        ),
         "agent",
     ),
     Limit(

@@ -47,7 +47,8 @@ TABLE: tuple[Row, ...] = (
     Row((), lambda s: True, Mode.LOCAL),
 )
 
-ACTING = frozenset({Mode.STANDBY, Mode.LOCAL, Mode.DISPATCHED})  # a setpoint may be written
+ACTING = frozenset({Mode.LOCAL, Mode.DISPATCHED})  # a setpoint may be written
+PASSING = frozenset({Mode.INIT, Mode.SELF_TEST, Mode.STANDBY})  # on the way to act: no news for who sent a command
 ZEROING = frozenset({Mode.DEGRADED})  # a running setpoint becomes zero first, then is released
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from agent.core.alarms import blocked
 from agent.core.decision import LimitValue, Side
-from agent.core.limits import LIMITS, Facts, Operators
+from agent.core.limits import LIMITS, Facts, Operators, full
 from agent.core.params import Params
 from agent.core.snapshot import Snapshot
 from drivers.readings import GridState
@@ -16,6 +16,10 @@ GRID_CODE = {GridState.UNKNOWN: 0, GridState.CONNECTED: 1, GridState.ISLANDED: 2
 CHARGING = tuple(i for i, row in enumerate(LIMITS) if row.side is not Side.DISCHARGE)
 DISCHARGING = tuple(i for i, row in enumerate(LIMITS) if row.side is not Side.CHARGE)
 BOTH = tuple(i for i, row in enumerate(LIMITS) if row.side is Side.BOTH)
+NAMEPLATE = {
+    charge: [row.id for row in LIMITS].index("nameplate_charge" if charge else "nameplate_discharge")
+    for charge in (True, False)
+}
 
 
 def caps(o: Operators, facts: Facts, params: Params) -> list[int]:
@@ -35,9 +39,13 @@ def permit(o: Operators, facts: Facts, params: Params) -> tuple[int, int]:
     return fold(o, caps(o, facts, params))
 
 
-def binding(left: Sequence[int], charge: bool) -> int:
-    """Index of the limit that binds on that side: the tightest; among equals the first of the table."""
-    return min(CHARGING if charge else DISCHARGING, key=left.__getitem__)
+def binding(left: Sequence[int], params: Params, charge: bool) -> int:
+    """Index of the limit that binds on that side: the tightest; among equals the first of the table. What leaves the
+    whole nameplate limits nothing: then it is the nameplate that binds."""
+    tightest = min(CHARGING if charge else DISCHARGING, key=left.__getitem__)
+    if left[tightest] >= full(params, Side.CHARGE if charge else Side.DISCHARGE):
+        return NAMEPLATE[charge]
+    return tightest
 
 
 def values(facts: Facts, params: Params, left: Sequence[int]) -> tuple[LimitValue, ...]:

@@ -102,12 +102,12 @@ def _step(p: Params, state: State, i: Inputs) -> tuple[State, Outputs]:
     shaped = _shape(wish, lo, hi, caps, limits, state, s, p)
     hand, given = _fit(hand, mode, now, shaped.given_w, p)
     critical = any(m.active and m.gone_ns is None and m.id in faults.CRITICAL for m in checked.memory)
-    waiting = resuming and mode in (Mode.INIT, Mode.SELF_TEST)
+    waiting = resuming and mode in modes.PASSING
     planned = writes.plan(hand, s, mode, given, wish.command_id, critical, waiting, p)
     given = given if planned.hand.setpoint_w == given else None
     if planned.rearmed:
         actuation = rearm(actuation, now)
-    if due is not None and wish.command_id is not None:
+    if due is not None and wish.command_id is not None and mode not in modes.PASSING:
         book = dispatch.limit(book, due, given, shaped.binding if shaped.limited else None, say)
     book = _floored(book, planned.floor, s, say)
     say.notices.extend(planned.notices)
@@ -148,7 +148,8 @@ def _step(p: Params, state: State, i: Inputs) -> tuple[State, Outputs]:
         ramped_w=shaped.ramped_w if given is not None else None,
         cure=wish.source.removeprefix("cure:") if wish.source.startswith("cure:") else None,
     )
-    return after, Outputs(decision, planned.writes, commit, tuple(say.notices), _wake(book, now))
+    wake_ns = now if mode in modes.PASSING and mode is not state.mode else _wake(book, now)
+    return after, Outputs(decision, planned.writes, commit, tuple(say.notices), wake_ns)
 
 
 def _watched(state: State, s: Snapshot, p: Params, dt: int) -> Actuation:
@@ -328,7 +329,7 @@ def _shape(
     made = shape(wish.power_w, lo, hi, state.ramped_w, s.battery_w, wish.ramp, ramp_ns, step_w, p)
     side = Side.CHARGE if wish.power_w < 0 else Side.DISCHARGE
     if made.clamped or not all(caps[k] for k in permit.BOTH):
-        return Shaped(made.given_w, made.ramped_w, True, limits[permit.binding(caps, side is Side.CHARGE)])
+        return Shaped(made.given_w, made.ramped_w, True, limits[permit.binding(caps, p, side is Side.CHARGE)])
     if made.ramping:
         sentence = f"on its way to {wish.power_w} W, by the {wish.ramp.value} ramp"
         return Shaped(

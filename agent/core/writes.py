@@ -35,6 +35,7 @@ class Hand:
     pending: bool = False  # the last POWER has no result yet
     confirmed: bool = False  # the last POWER was read back
     confirmed_ns: int = 0
+    held_ns: int | None = None  # first confirmation since the last release
     failures: int = 0
     outcome: str = ""
     zero_ns: int | None = None  # since when we hold zero for want of fitness
@@ -69,7 +70,16 @@ def heard(hand: Hand, done: WriteDone, now_ns: int) -> Hand:
         if done.value != hand.setpoint_w or done.outcome == "superseded":
             return hand
         if good:
-            return replace(hand, pending=False, confirmed=True, confirmed_ns=now_ns, failures=0, outcome=done.outcome)
+            held_ns = hand.held_ns if hand.held_ns is not None else now_ns
+            return replace(
+                hand,
+                pending=False,
+                confirmed=True,
+                confirmed_ns=now_ns,
+                held_ns=held_ns,
+                failures=0,
+                outcome=done.outcome,
+            )
         failures = hand.failures + 1
         return replace(hand, pending=False, confirmed=False, failures=failures, outcome=done.outcome)
     if done.write_class == "clear":
@@ -138,7 +148,7 @@ def _power(
     if hand.pending and not pending:
         hand = replace(hand, pending=False, confirmed=False, failures=hand.failures + 1, outcome="no answer")
     lost = False
-    if given_w != hand.setpoint_w:
+    if given_w != hand.setpoint_w or command_id != hand.command_id:
         why = "setpoint"
     elif pending:
         return hand, None, False
@@ -181,7 +191,7 @@ def _clear(hand: Hand, s: Snapshot, connected: bool) -> tuple[Hand, Write | None
     now = s.now_ns
     notice = None
     if hand.setpoint_w is not None or hand.pending:
-        hand = replace(hand, setpoint_w=None, command_id=None, pending=False, confirmed=False, failures=0)
+        hand = replace(hand, setpoint_w=None, command_id=None, pending=False, confirmed=False, held_ns=None, failures=0)
     since = max(hand.asked_ns, hand.clear_ns or 0)
     inverter = s.inverter
     newer = inverter is not None and inverter.at_ns > since and s.inverter_age_ns <= s.inverter_stale_ns

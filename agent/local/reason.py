@@ -83,6 +83,6 @@ def _limit(limit: LimitValue, decision: Decision, side: Side, full_w: int) -> Js
         "cap_w": limit.cap_w,
         "owner": limit.owner,
         "sentence": limit.sentence,
-        "narrows": limit.cap_w < full_w,
+        "narrows": limit.cap_w < full_w or limit.cap_w == 0,
         "binds": binding is not None and binding.id == limit.id and binding.side in (side, Side.BOTH),
     }

@@ -240,7 +240,7 @@ class Server:
         return _error(
             event.conn,
             4,
-            f"the reserve is {value}; only the homeowner lowers it, to {words.percent(permille)} or anything else",
+            f"the reserve is {value} and only the homeowner lowers it",
             limit="reserve",
             value=value,
             present=f"{words.percent(permille)} asked",

@@ -201,8 +201,21 @@ class BusThread:
             return
         while (event := self._box.get(0)) is not None:  # orders first: the bus picks by priority once the wire is free
             self._feed(event)
-        if data:
+        while data:
             self._feed(bus_events.Received(data, at_ns))
+            if not self._still_waits(send.deadline_ns):
+                return
+            data, at_ns = self._more(send.deadline_ns)  # what came was not the reply: it may still come
+
+    def _still_waits(self, deadline_ns: int) -> bool:
+        return self._send is None and self._bus.waiting and time.monotonic_ns() < deadline_ns
+
+    def _more(self, deadline_ns: int) -> tuple[bytes, int]:
+        try:
+            return self._line.read_until(1, 0, deadline_ns)
+        except OSError as error:
+            self._feed(bus_events.Lost(str(error)))
+            return b"", 0
 
     def _feed(self, event: object) -> None:
         effects = self._bus.handle(event, time.monotonic_ns())  # type: ignore[arg-type]  # only bus events are posted here

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import grp
+import os
 import pwd
 import selectors
 import socket
@@ -16,6 +17,7 @@ from agent.runtime import part
 MAX_LINE = 65_536
 MAX_UNSENT = 1_048_576
 MAX_CLIENTS = 32
+MAX_PER_USER = 8  # so that one user cannot lock the others out
 
 
 class UnixSocket:
@@ -26,6 +28,7 @@ class UnixSocket:
         self._post = post
         self._lock = threading.Lock()
         self._clients: dict[int, socket.socket] = {}
+        self._owners: dict[int, int] = {}
         self._unsent: dict[int, bytearray] = {}
         self._closing: set[int] = set()
         self._next = 1
@@ -74,13 +77,16 @@ class UnixSocket:
             client, _ = listener.accept()
         except OSError:
             return
-        if len(self._clients) >= MAX_CLIENTS:
+        uid, _ = _peer(client)
+        of_user = sum(owner == uid for owner in self._owners.values())
+        if of_user >= MAX_PER_USER or (len(self._clients) >= MAX_CLIENTS and uid != os.getuid()):
             client.close()
             return
         client.setblocking(False)
         conn, self._next = self._next, self._next + 1
         with self._lock:
             self._clients[conn] = client
+            self._owners[conn] = uid
             self._unsent[conn] = bytearray()
         lines[conn] = bytearray()
         self._selector.register(client, selectors.EVENT_READ, ("client", conn))
@@ -135,6 +141,7 @@ class UnixSocket:
         if client is None:
             return
         self._unsent.pop(conn, None)
+        self._owners.pop(conn, None)
         self._closing.discard(conn)
         lines.pop(conn, None)
         self._selector.unregister(client)

@@ -20,7 +20,7 @@ from hil.aggregator.aggregator import Aggregator, Publish, Signed, Verdict
 
 T = TypeVar("T")
 _TICK_S = 0.5
-_RECONNECT_S = 1
+_RECONNECT_S = 0.2  # before any device comes back: a broker keeps nothing for who has not subscribed yet
 
 
 def now() -> Now:
@@ -143,7 +143,7 @@ class LiveAggregator:
         context.load_cert_chain(str(directory / "tls.crt"), str(directory / "tls.key"))
         client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=client_id, clean_session=True)
         client.tls_set_context(context)
-        client.reconnect_delay_set(_RECONNECT_S, _RECONNECT_S)
+        client.reconnect_delay_set(_RECONNECT_S, _RECONNECT_S)  # type: ignore[arg-type]  # annotated int, used as a float
         client.on_connect = self._connected
         client.on_connect_fail = self._failed
         client.on_disconnect = self._disconnected

@@ -6,7 +6,6 @@ agent publishes, and every decision, each with its time. It does not depend on p
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 import random
@@ -18,7 +17,6 @@ from typing import Any, TypeVar
 
 from agent import config as configuration
 from agent.compose import compose
-from agent.core.params import Timers
 from agent.mail import View
 from agent.runtime import part
 from agent.runtime.part import Effect, Now, Part
@@ -29,7 +27,8 @@ from hil.aggregator.aggregator import Aggregator, Publish, Verdict
 from hil.aggregator.keys import load_keyring
 from hil.aggregator.virtual import VirtualAggregator
 from hil.backends.backend import Ending
-from hil.desk import Desk, aggregator_signals
+from hil.backends.timers import timers_of
+from hil.desk import Desk, ack_fields, aggregator_signals, uplink_fields
 from hil.devices.world import World
 from hil.expr import Value
 from hil.scenario import RESERVE, Scenario
@@ -198,12 +197,9 @@ class VirtualBackend:
         heard = verdict.message
         if heard is None:
             return
-        duplicate = verdict.fate is not None and verdict.fate.value == "duplicate"
-        self._record("uplink", kind=heard.kind, seq=heard.seq, duplicate=duplicate)
-        if heard.kind == "ack" and not duplicate:
-            body = heard.claims
-            fields = {key: body.get(key) for key in ("state", "reason", "asked_w", "given_w", "limit_w")}
-            self._record("ack", command=self._desk.label_of(body["command_id"]), **fields)
+        self._record("uplink", **uplink_fields(verdict))
+        if heard.kind == "ack" and verdict.fate is not None and verdict.fate.value == "new":
+            self._record("ack", **ack_fields(heard.claims, self._desk))
 
     def _record(self, stream: str, **fields: Value) -> None:
         self._records.append(Happening(stream, self.now_ns(), fields))
@@ -311,18 +307,3 @@ class VirtualBackend:
                 self.runtime.at(self.runtime.mono_ns + 100_000_000, lambda: self._broker.disconnect(site.DEVICE))
 
         self._broker.connect(site.DEVICE, "", b"", connected)
-
-
-def timers_of(config: configuration.Config) -> Mapping[str, tuple[float, float]]:
-    """Every timer in seconds: here, and by default."""
-    here, default = config.params.timers, Timers()
-    out: dict[str, tuple[float, float]] = {"reversion_s": (float(here.reversion_s), float(default.reversion_s))}
-    for field in dataclasses.fields(Timers):
-        if field.name.endswith("_ns"):
-            name = field.name.removesuffix("_ns") + "_s"
-            out[name] = (getattr(here, field.name) / S, getattr(default, field.name) / S)
-    links, base = config.link_timers, configuration.LinkTimers()
-    for name in ("backoff_min_ns", "backoff_max_ns"):
-        out[name.removesuffix("_ns") + "_s"] = (getattr(links, name) / S, getattr(base, name) / S)
-    out["block_s"] = (float(links.block_s), float(base.block_s))
-    return out

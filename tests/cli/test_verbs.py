@@ -191,8 +191,7 @@ def test_lowering_the_reserve_without_a_pin_names_every_fact(serve: Serve, run: 
         4,
         "",
         """\
-xx the reserve is 30.0 %; only the homeowner lowers it, to 20.0 % or anything
-   else
+xx the reserve is 30.0 % and only the homeowner lowers it
    limit    reserve = 30.0 %
    present  20.0 % asked
    set by   homeowner

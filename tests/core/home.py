@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from agent.core.command import Command, CommandKind
-from agent.core.decision import Commit, Decision, Intent, Outputs, Write
+from agent.core.decision import Commit, Decision, Intent, Mode, Outputs, Write
 from agent.core.durable import Durable
 from agent.core.inputs import (
     Clock,
@@ -195,6 +195,15 @@ class Home:
     def decision(self) -> Decision:
         assert self.out is not None
         return self.out.decision
+
+    def mode(self) -> Mode:
+        return self.decision.mode
+
+    def given(self) -> int | None:
+        return self.decision.given_w
+
+    def faults(self) -> list[str]:
+        return [f.id for f in self.decision.faults]
 
     def reading(self, name: str, make: Any, **values: Any) -> tuple[Any, ...]:
         if name in self.mute:

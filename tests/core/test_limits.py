@@ -158,11 +158,15 @@ def test_the_good_home_may_use_its_nameplate() -> None:
 def test_binding_is_the_tightest_and_among_equals_the_first_of_the_table() -> None:
     facts = BASE._replace(soc_lo_mwh=201 * MWH, dcl_ma=50_000)
     left = caps(PLAIN, facts, PARAMS)
-    assert LIMITS[binding(left, charge=False)].id == "reserve"  # 1343 W < 2640 W
+    assert LIMITS[binding(left, PARAMS, charge=False)].id == "reserve"  # 1343 W < 2640 W
 
     dead = caps(PLAIN, BASE._replace(grid=2, battery_age_ns=NEVER_NS, soc_known=0), PARAMS)
-    assert LIMITS[binding(dead, charge=False)].id == "islanded"
-    assert LIMITS[binding(dead, charge=True)].id == "islanded"
+    assert LIMITS[binding(dead, PARAMS, charge=False)].id == "islanded"
+    assert LIMITS[binding(dead, PARAMS, charge=True)].id == "islanded"
+
+    free = caps(PLAIN, BASE, PARAMS)
+    assert LIMITS[binding(free, PARAMS, charge=False)].id == "nameplate_discharge"
+    assert LIMITS[binding(free, PARAMS, charge=True)].id == "nameplate_charge"
 
 
 def test_table_is_flat_outside_its_knots_and_never_rounds_up() -> None:

@@ -301,7 +301,7 @@ def test_charge_since_soc_last_moved_raises_the_top_of_the_interval() -> None:
 
 
 def test_drain_and_charge_cancel_where_both_powers_agree() -> None:
-    parts = {"batteries": (h.battery(NOW, pack_ma=None),)}
+    parts: dict[str, Any] = {"batteries": (h.battery(NOW, pack_ma=None),)}
     trace = Trace(NOW - 9 * S, soc=(600, 600))
     _, trace = take(PARAMS, world(**parts, inverters=(h.inverter(NOW, battery_w=-10_000),)), trace)
     assert (trace.drained_nj, trace.charged_nj) == (0, 90_000 * S)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import pytest
+
 from agent.core.decision import Mode
+from agent.core.step import final
 from tests.core.home import Home, arriving, command
 
 
 def test_start_reads_tests_and_leaves_a_released_inverter_alone() -> None:
     home = Home().ready()
 
-    assert home.decision.mode is Mode.LOCAL
-    assert home.decision.given_w is None
+    assert home.mode() is Mode.LOCAL
+    assert home.given() is None
     assert home.writes == []
 
 
@@ -21,7 +24,7 @@ def test_dispatch_is_committed_ramped_started_once_and_released_at_its_end() -> 
     assert home.powers() == []  # the disk has not got it yet
     home.run(12)
     assert home.powers()[:3] == [570, 1140, 1710]  # 5 % of 11.4 kW a second
-    assert home.decision.given_w == 5000
+    assert home.given() == 5000
     home.run(30)
 
     assert home.states() == ["received", "started", "completed"]
@@ -37,8 +40,64 @@ def test_reserve_reached_in_dispatch_gives_zero_and_says_so() -> None:
     home.battery["soc_permille"] = 201  # less one quantum: the reserve
     home.tick()
 
-    assert home.decision.given_w == 0
+    assert home.given() == 0
     assert home.decision.binding is not None
     assert home.decision.binding.id == "reserve"
     assert home.acks[-1]["state"] == "limited"
     assert home.acks[-1]["reason"] == "reserve"
+
+
+def test_stated_end_and_reserve_are_in_every_decision() -> None:
+    home = Home().ready()
+    assert home.decision.stated_end_s == 67
+    assert home.decision.reserve_permille == 200
+    assert (home.decision.soc_lo_permille, home.decision.soc_hi_permille) == (599, 601)
+    assert home.decision.load_w == 500
+    assert len(home.decision.limits) == 26
+
+
+def test_a_bug_inside_moves_no_power_and_releases(monkeypatch: pytest.MonkeyPatch) -> None:
+    home = Home().ready()
+    home.tick(arriving(command()))
+    home.run(12)
+
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("integer division or modulo by zero")
+
+    monkeypatch.setattr("agent.core.step.take", broken)
+    home.run(3)
+    assert home.mode() is Mode.FAULT
+    assert (home.decision.lo_w, home.decision.given_w, home.decision.hi_w) == (0, None, 0)
+    assert home.faults() == ["internal_error"]
+    assert home.intents()[-2:] == ["clear", "clear"]  # until it is read back, and nothing reads while this lasts
+    assert "ZeroDivisionError" in home.notices[-1]
+
+    monkeypatch.undo()
+    home.run(2)
+    assert home.remote_w is None
+    assert "internal_error" in home.faults()
+    home.run(62)
+    assert home.mode() is Mode.DISPATCHED
+
+
+def test_the_first_commit_tells_of_the_start_and_counts_it() -> None:
+    home = Home()
+    home.tick()
+    assert home.events_seen[0] == {"event": "start", "boot": "boot-1", "after_clean_stop": False}
+    assert home.disk.starts_ms == (home.clock().wall_ms - 1000,)
+
+
+def test_a_clean_stop_is_told_by_the_next_start() -> None:
+    home = Home().ready()
+    home.disk = final(home.state)
+    later = home.crash()
+    later.tick()
+    assert later.events_seen[0]["after_clean_stop"] is True
+    assert len(later.disk.starts_ms) == 1
+
+
+def test_nothing_is_committed_without_a_change() -> None:
+    home = Home().ready()
+    known = home.state.desk.next_id
+    home.run(1000)
+    assert home.state.desk.next_id == known

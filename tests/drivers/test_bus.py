@@ -28,9 +28,11 @@ from drivers.events import (
     WriteOutcome,
     WriteSequence,
 )
+from drivers.profile import parse
+from drivers.readings import InverterReading
 from drivers.writer import compile_write
 from tests.drivers.home import STORAGE, home, inverter, specs
-from tests.drivers.wire import MS, S, Wire, crc
+from tests.drivers.wire import MS, S, Slave, Wire, crc
 
 MODE, FLOOR, RATES, TIME = STORAGE + 5, STORAGE + 7, STORAGE + 12, STORAGE + 15
 
@@ -64,7 +66,9 @@ def test_an_order_ends_confirmed_with_the_time_of_its_first_byte() -> None:
     assert result.sent_ns == write
     assert result.done_ns - result.sent_ns < 100 * MS
     assert [address for address, _ in wire.slaves[3].writes] == [TIME, RATES, MODE]
-    shown = next(r for r in wire.inverters() if r.remote_active)
+    told = next(n for n, e in enumerate(wire.emitted) if e is result)
+    shown = next(e for e in wire.emitted[told:] if isinstance(e, InverterReading))
+    assert shown.remote_active  # the next reading already has it
     assert shown.remote_w == -4999  # 43.85 % of 11400 W: what the register holds
     assert shown.battery_at_ns >= ordered_at - 250 * MS
 
@@ -184,6 +188,17 @@ def test_a_write_without_answer_is_repeated_twice_and_then_silent() -> None:
     assert sum(data[1] == 16 for _, data in wire.sent) <= 3
 
 
+def test_a_device_that_falls_silent_under_an_order_ends_it() -> None:
+    wire = running()
+    wire.slaves[3].alive = False
+    while wire.bus._port.counters.timeouts < 2:
+        wire.run(5 * MS)
+    wire.order_now(compiled(wire, WriteClass.POWER, 1000, window_ns=5 * S))
+    wire.run(3 * S)
+    assert outcomes(wire) == [(1, "silent")]
+    assert sum(data[1] == 16 for _, data in wire.sent) == 1  # its third timeout: no more unidentified
+
+
 def test_nothing_is_written_between_silence_and_the_next_identification() -> None:
     wire = running()
     slave = wire.slaves[3]
@@ -274,20 +289,49 @@ def test_a_line_that_garbles_everything_is_survived() -> None:
     assert wire.batteries()
 
 
-def test_a_late_reply_is_never_taken_for_another_read() -> None:
-    """Reads of one shape at two addresses: a reply that comes 320 ms late must not be mixed up."""
-    wire = running()
-    late = iter([True])
+TWO_ALIKE = """
+schema = 1
+id = "x"
+title = "X"
+role = "meter"
+[line]
+links = ["rtu"]
+response_ms = 300
+[identify]
+kind = "registers"
+text = { maker = { text = "X" }, model = { text = "Y" }, version = { text = "" }, serial = { at = 0, count = 4 } }
+[timing]
+refresh_s = 1
+stale_s = 5
+[blocks]
+main = { every_ms = 500, ages = true }
+[[point]]
+name = "grid_w"
+block = "main"
+at = 100
+type = "i16"
+[[point]]
+name = "frequency_mhz"
+block = "main"
+at = 400
+type = "u16"
+"""
 
-    def maul(request: bytes, reply: bytes) -> list[tuple[int, bytes]]:
-        if request[0] == 2 and next(late, False):
-            return [(320 * MS, reply)]
-        return [(0, reply)]
 
-    wire.maul = maul
-    wire.run(5 * S)
-    assert {reading.grid_w for reading in wire.meters()} == {-1235}
-    assert {reading.frequency_mhz for reading in wire.meters()} == {50_010}
+def test_a_late_reply_is_never_taken_for_that_of_another_register() -> None:
+    slave = Slave(2)
+    slave.put(3, 0, 0, 0, 0, 0)
+    slave.put(3, 100, 1111)
+    slave.put(3, 400, 50_000)
+    wire = home([replace(specs()[1], profile=parse(TWO_ALIKE, "x"))], [slave])
+    wire.run(2 * S)
+    count = iter(range(10**6))
+    wire.maul = lambda request, reply: [(310 * MS if next(count) % 5 == 0 else 0, reply)]
+    wire.run(20 * S)
+    assert wire.bus._port.counters.timeouts > 3
+    assert wire.bus._port.counters.foreign > 3  # the late ones
+    assert {reading.grid_w for reading in wire.meters()} == {1111}
+    assert {reading.frequency_mhz for reading in wire.meters()} == {50_000}
 
 
 def test_statistics_come_every_ten_seconds() -> None:

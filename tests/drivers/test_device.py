@@ -239,9 +239,13 @@ def test_a_dead_device_does_not_tax_the_others() -> None:
     wire.run(3 * S)
     dead.alive = False
     wire.run(10 * S)
+    statuses = wire.statuses("bms")
     wire.emitted.clear()
     wire.run(20 * S)
     assert len(wire.meters()) >= 70
+    silent = next(s.at_ns for s in statuses if s.presence is Presence.SILENT)
+    waited = sum(wait for at, unit, wait in wire.waits if unit == 1 and silent < at < silent + 8 * S)
+    assert waited < 8 * S // 7  # about an eighth of the line while it is asked most often
     gaps = [b.at_ns - a.at_ns for a, b in pairwise(wire.meters())]
     assert max(gaps) < 1 * S
 
@@ -303,6 +307,14 @@ def test_an_old_slow_block_expires_by_itself() -> None:
     slave.put(4, 52, *floats(10.0))
     wire.run(1 * S)
     assert wire.meters()[-1].grid_w == 10
+
+
+def test_a_slow_block_that_never_answers_expires_while_the_rest_goes_on() -> None:
+    wire = alone(METER, meter())
+    wire.maul = lambda request, reply: [] if request[2:4] == bytes(2) else [(0, reply)]
+    wire.run(6 * S)
+    assert wire.statuses("meter")[-1].presence is Presence.OK
+    assert (wire.meters()[-1].grid_w, wire.meters()[-1].phase_mv) == (-1235, (None, None, None))
 
 
 def test_a_lost_line_makes_everybody_absent_and_is_reopened_with_growing_pauses() -> None:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import struct
 from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from drivers import sunspec
+from drivers.codec import SUNSPEC_SENTINEL, BlockDecoder, Field, RawType
 
 sunspec2 = pytest.importorskip("sunspec2", reason="pysunspec2 brings the standard's model definitions")
+device = pytest.importorskip("sunspec2.device", reason="as above")
 MODELS = Path(sunspec2.__file__).parent / "models" / "json"
 TYPES = {
     "uint16": "u16", "int16": "i16", "uint32": "u32", "int32": "i32", "uint64": "u64", "int64": "i64", "acc32": "acc32",
@@ -57,3 +62,29 @@ def test_an_instance_lies_behind_the_ones_before_it() -> None:
 def test_a_model_without_table_is_named() -> None:
     with pytest.raises(KeyError, match="no table for SunSpec model 9999"):
         sunspec.model(9999)
+
+
+SIZES = {1: 66, 103: 50, 120: 26, 122: 44, 124: 24, 701: 153, 702: 50}
+
+
+@pytest.mark.parametrize("model_id", sorted(SIZES))
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_registers_mean_what_the_standards_library_reads_in_them(model_id: int, data: st.DataObject) -> None:
+    """Two differences are meant: an accumulator at 0 is zero energy, and a missing scale factor hides the value."""
+    length = SIZES[model_id]
+    body = data.draw(st.lists(st.sampled_from([0, 1, 2, 0x7FFF, 0x8000, 0xFFFE, 0xFFFF, 5000]), min_size=length))
+    words = [model_id, length, *body[:length]]
+    raw = struct.pack(f">{len(words)}H", *words)
+    theirs = device.Model(model_id, data=raw, model_len=length)
+    points = [p for p in sunspec.model(model_id).points.values() if p.kind is not RawType.STRING]
+    values: list[int | None] = [None] * len(points)
+    sentinels = {kind: (value,) for kind, value in SUNSPEC_SENTINEL.items()}
+    fields = [Field(n, p.offset, p.kind, p.words, sentinels=sentinels.get(p.kind, ())) for n, p in enumerate(points)]
+    BlockDecoder(fields).decode(raw, 0, values)
+    for point, value in zip(points, values, strict=True):
+        other = theirs.points[point.name].value
+        if point.kind in (RawType.ACC32, RawType.ACC64) and value == 0:
+            assert other is None
+        else:
+            assert value == other, point.name

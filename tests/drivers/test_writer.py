@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivers.binding import Binding, DeviceSpec
+from drivers.binding import Binding, BoundGroup, DeviceSpec
+from drivers.codec import RawType
 from drivers.events import ReadBack, RegisterWrite, WriteClass, WriteSequence
 from drivers.profile import load
 from drivers.readings import DeviceRole
@@ -147,6 +148,17 @@ def test_a_device_that_cannot_be_commanded_says_why(offset: int, word: int, why:
     refusal = compile_write(binding, WriteClass.POWER, 0, 1, 1)
     assert isinstance(refusal, str)
     assert why in refusal
+
+
+def test_what_does_not_fit_its_register_is_refused_not_wrapped() -> None:
+    control = BINDING.control
+    assert control is not None
+    put = replace(control.power[1].puts[0], kind=RawType.U16, low=None, high=None)
+    binding = replace(BINDING, control=replace(control, power=(BoundGroup(16, (put,)),)))
+    assert order(WriteClass.POWER, 11400, binding).writes[0].words == (10000,)
+    refusal = compile_write(binding, WriteClass.POWER, -11400, 1, 1)
+    assert isinstance(refusal, str)
+    assert "does not fit register" in refusal
 
 
 def test_a_battery_takes_nothing() -> None:

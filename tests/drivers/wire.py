@@ -96,6 +96,7 @@ class Wire:
         self.wake_token = 0
         self.emitted: list[object] = []
         self.sent: list[tuple[int, bytes]] = []
+        self.waits: list[tuple[int, int, int]] = []  # (when, unit, longest wait for a reply)
         self.line_free_ns = 0
         self.busy_ns = 0
         self.violations = 0
@@ -126,6 +127,7 @@ class Wire:
         if self.line_free_ns and self.now - self.line_free_ns < self.t35_ns:
             self.violations += 1
         self.sent.append((self.now, effect.data))
+        self.waits.append((self.now, effect.data[0], effect.deadline_ns - self.now))
         end = self.now + len(effect.data) * self.char_ns
         self.busy_ns += len(effect.data) * self.char_ns + 2 * self.t35_ns
         slave = self.slaves.get(effect.data[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -68,6 +69,11 @@ def _json(**changes: Any) -> bytes:
     return json.dumps(DEVICE.claims("ack", 1, **changes)).encode()
 
 
+def _deflated(body: dict[str, Any]) -> bytes:
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    return packer.compress(json.dumps(body).encode()) + packer.flush()
+
+
 REFUSED: dict[str, tuple[str, Callable[[], MqttMessage]]] = {
     "another key": ("unknown_key", lambda: HandDevice(seed=b"\x02" * 32).message("ack", 1)),
     "another key under the kid": (
@@ -98,6 +104,10 @@ REFUSED: dict[str, tuple[str, Callable[[], MqttMessage]]] = {
     "NaN": ("bad_body", _with_payload(_json(asked_w=0.0).replace(b'"asked_w": 0.0', b'"asked_w": NaN'))),
     "infinity": ("bad_body", _with_payload(_json(asked_w=0.0).replace(b'"asked_w": 0.0', b'"asked_w": 1e999'))),
     "not deflated": ("bad_body", _with_payload(b"{}", "batch")),
+    "deflated, and more": ("bad_body", _with_payload(_deflated(DEVICE.claims("batch", 1)) + b"x", "batch")),
+    "deflated, and cut": ("bad_body", _with_payload(_deflated(DEVICE.claims("batch", 1))[:-1], "batch")),
+    "a bomb": ("bad_body", _with_payload(_deflated(DEVICE.claims("batch", 1) | {"x": " " * 300_000}), "batch")),
+    "another zip": ("bad_format", _with_header("batch", zip="GZIP")),
     "another fleet": ("bad_audience", _changed(aud="agg:other")),
     "another issuer": ("bad_body", _changed(iss="dev:home-2")),
     "seq 0": ("bad_body", lambda: DEVICE.message("ack", 0)),
@@ -194,6 +204,21 @@ def test_receipts_say_what_is_counted_and_come_again_after_a_duplicate(aggregato
     assert aggregator.tick(at(30)) == ()  # nothing new
     aggregator.receive(DEVICE.message("event", 4), at(31))
     assert len(aggregator.tick(at(31))) == 1
+
+
+def test_receipts_keep_their_distance(aggregator: Aggregator) -> None:
+    aggregator.receive(DEVICE.message("event", 1), at(10))
+    assert len(aggregator.tick(at(10))) == 1
+    aggregator.receive(DEVICE.message("event", 2), at(11))
+    assert aggregator.tick(at(14.9)) == ()
+    assert len(aggregator.tick(at(15))) == 1
+
+
+def test_what_contradicts_a_counted_row_gets_no_receipt(aggregator: Aggregator) -> None:
+    aggregator.receive(DEVICE.message("event", 3), at(10))
+    aggregator.tick(at(10))
+    aggregator.receive(DEVICE.message("event", 3, event="other"), at(20))
+    assert aggregator.tick(at(20)) == ()
 
 
 def test_an_onlooker_sends_no_receipts() -> None:

@@ -5,8 +5,6 @@ Here alone both sides meet in one process; each was written without the other's 
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from agent.core.inputs import Clock, ClockTrust, CommandIn
@@ -23,7 +21,7 @@ from hil.aggregator.aggregator import Aggregator, Signed
 from hil.aggregator.forge import FORGERIES, forge
 from hil.aggregator.keys import load_keyring
 from hil.aggregator.ledger import Fate
-from hil.pki import make_pki
+from hil.pki import Pki, make_pki
 from tests.hil.tokens import BODIES, BOOT, HandDevice, at, counting, keyring
 
 SEED = HandDevice().key.private_bytes_raw()
@@ -32,12 +30,11 @@ SEED = HandDevice().key.private_bytes_raw()
 class Meeting:
     """An aggregator and a link that trust each other by the files of one PKI."""
 
-    def __init__(self, directory: Path) -> None:
-        pki = make_pki(directory, "demo", ["home-1"], ["south"])
+    def __init__(self, pki: Pki) -> None:
         trusted = trust.load(pki.devices["home-1"].trust)
         assert isinstance(trusted, trust.Trust)
         self.config = LinkConfig("home-1", "demo", ("south",), 1, SEED, trusted)
-        self.aggregator = Aggregator(load_keyring(directory / "aggregator"), counting())
+        self.aggregator = Aggregator(load_keyring(pki.devices_file.parent), counting())
         self.inbound = Inbound(self.config, BOOT, (), ())
         self.clock = LinkClock()
         self.clock.kernel(Clock(at().wall_ms, ClockTrust.SYNCED, "k", BOOT), at().mono_ns)
@@ -50,13 +47,13 @@ class Meeting:
 
 
 @pytest.fixture(scope="module")
-def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("pki")
+def pki(tmp_path_factory: pytest.TempPathFactory) -> Pki:
+    return make_pki(tmp_path_factory.mktemp("pki"), "demo", ["home-1"], ["south"])
 
 
 @pytest.fixture
-def meeting(directory: Path) -> Meeting:
-    return Meeting(directory)
+def meeting(pki: Pki) -> Meeting:
+    return Meeting(pki)
 
 
 @pytest.mark.parametrize("target", ["home-1", "grp:south"])

@@ -71,10 +71,10 @@ def test_killed_it_is_cleaned_up_after_and_started_again(tmp_path: Path) -> None
     with _make(tmp_path) as supervisor:
         assert supervisor.wait_ready(WAIT_S)
         first = supervisor.pid
-        ended = supervisor.kill()
-        assert ended is not None
-        assert (ended.pid, ended.code, ended.clean_up) == (first, -signal.SIGKILL, 5)
+        assert supervisor.kill() == first
         assert supervisor.wait_for(lambda: supervisor.starts == 2, WAIT_S)
+        ended = supervisor.ended[0]
+        assert (ended.pid, ended.code, ended.clean_up) == (first, -signal.SIGKILL, 5)
         assert supervisor.wait_ready(WAIT_S)
         assert supervisor.pid != first
     assert supervisor.stdout.read_text().splitlines()[0] == "released after killed 9"
@@ -91,9 +91,10 @@ def test_withheld_nothing_follows_until_it_is_allowed_again(tmp_path: Path) -> N
     with _make(tmp_path) as supervisor:
         assert supervisor.wait_ready(WAIT_S)
         supervisor.withhold()
-        ended = supervisor.kill()
-        assert ended is not None
-        assert (ended.code, ended.clean_up) == (-signal.SIGKILL, None)
+        supervisor.kill()
+        assert supervisor.wait_for(lambda: bool(supervisor.ended), WAIT_S)
+        assert (supervisor.ended[0].code, supervisor.ended[0].clean_up) == (-signal.SIGKILL, None)
+        assert supervisor.kill() is None
         # Longer than the restart delay by far: if it were to come back, it would.
         assert not supervisor.wait_for(lambda: supervisor.starts > 1, 0.3)
         assert supervisor.stdout.read_text() == ""

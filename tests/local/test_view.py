@@ -175,6 +175,14 @@ def test_a_limit_narrows_if_it_leaves_less_than_the_nameplate() -> None:
     }
 
 
+def test_where_the_nameplate_itself_is_not_known_nothing_is_called_free() -> None:
+    unknown = [LimitValue(id_, Side.CHARGE, 0, "not known", "site") for id_ in ("nameplate_charge", "ccl")]
+    sides = why_json(decided(limits=tuple(unknown), binding=None, lo_w=0, hi_w=0), "charge", NOW)["sides"]
+
+    assert isinstance(sides, list)
+    assert [limit["narrows"] for limit in sides[0]["limits"]] == [True, True]
+
+
 def test_a_limit_on_both_sides_binds_on_both() -> None:
     heat = LimitValue("temperature", Side.BOTH, 0, "cells 56.0 C, 0 W from 55 C", "agent")
     sides = why_json(decided(binding=heat, limits=(heat,)), None, NOW)["sides"]

@@ -1,0 +1,326 @@
+"""Real processes in real time: the daemon as installed, a paced RS-485 line, mosquitto with mutual TLS, an aggregator.
+
+Nothing is shared with the daemon but its line, its broker, its local socket and its files. The truth comes from the
+home's own process, the register trace from its slaves, scores from an aggregator that verifies with another library.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, TypeVar
+
+import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
+
+from agent import config as configuration
+from agent.local.client import Client
+from agent.runtime.part import Now
+from agent.store.reserve import ReserveFile
+from hil import site
+from hil.aggregator.aggregator import Aggregator, Publish, Verdict
+from hil.aggregator.keys import load_keyring
+from hil.aggregator.live import LiveAggregator
+from hil.aggregator.live import now as clocks
+from hil.backends.backend import Ending
+from hil.backends.timers import timers_of
+from hil.broker import Broker
+from hil.desk import Desk, ack_fields, aggregator_signals, uplink_fields
+from hil.devices.client import HomeClient
+from hil.expr import Value
+from hil.pki import Pki, make_pki
+from hil.program import batteryd
+from hil.scenario import RESERVE, Scenario
+from hil.signals import SIGNALS, Happening
+from hil.supervisor import Supervisor
+from hil.told import DECISION_KEYS, decision_key, from_status
+from hil.watching import Watching
+from hil.writes import WriteLog
+
+T = TypeVar("T")
+ROOT = Path(__file__).parents[2]
+RESTART_S = 2.0  # RestartSec of the unit
+START_S = 20.0
+SEARCH_S = 0.002
+
+
+class ProcessBackend:
+    """See the module. `directory` holds every log and trace of the run; it is removed unless `keep`."""
+
+    name = "process"
+
+    def __init__(self, directory: Path | None = None, keep: bool = False) -> None:
+        self.directory = Path(tempfile.mkdtemp(prefix="bench-")) if directory is None else directory
+        self._keep = keep or directory is not None
+        self._lock = threading.Lock()
+        self._records: list[Happening] = []
+        self._stack = contextlib.ExitStack()
+        self._writes = WriteLog()
+        self._t0 = time.monotonic_ns()
+        self._decided: tuple[Value, ...] = ()
+        self._seen_starts = self._seen_ends = 0
+        self._told: Mapping[str, Any] | None = None
+        self._stopper: threading.Thread | None = None
+
+    # --- life --------------------------------------------------------------------------------------------------------
+    def start(self, scenario: Scenario, seed: int) -> None:
+        """Home, broker and aggregator; then the daemon, at scenario time 0."""
+        directory, stack = self.directory, self._stack
+        self.pki = make_pki(directory / "pki", site.FLEET, [site.DEVICE])
+        self.home_client = self._start_home(scenario, seed)
+        self.mosquitto = stack.enter_context(Broker(directory / "broker", self.pki))
+        ring = load_keyring(directory / "pki" / "aggregator")
+        self.live = LiveAggregator(
+            Aggregator(ring, os.urandom, receipt_every_ns=2_000_000_000),
+            directory / "pki" / "aggregator",
+            self.mosquitto.host,
+            self.mosquitto.port,
+            on_verdict=self._verdict,
+        )
+        stack.enter_context(self.live)
+        if not self.live.wait_connected(START_S):
+            raise OSError(f"the aggregator did not reach mosquitto: {self.live.last_error}")
+        self._desk = Desk(self, site.DEVICE, self._take_over)
+        path = self._write_config(scenario)
+        self.config = configuration.load(path)
+        self._commission(scenario)
+        command = [*batteryd(), "--config", str(path)]
+        self.supervisor = Supervisor(
+            command,
+            directory / "daemon",
+            stop_post=[*command, "--release"],
+            cwd=ROOT if command[0] == sys.executable else directory,
+            restart_s=RESTART_S,
+        )
+        self.watching = Watching(self.config.resolve(self.config.file.agent.socket), self._line)
+        stack.callback(self.watching.close)
+        stack.callback(self.supervisor.close)
+        self._t0 = time.monotonic_ns()
+        self.supervisor.start()
+        self.watching.start()
+
+    def now_ns(self) -> int:
+        return time.monotonic_ns() - self._t0
+
+    def run_until(self, at_ns: int) -> None:
+        rest_s = (at_ns - self.now_ns()) / 1e9
+        if rest_s > 0:
+            time.sleep(rest_s)
+
+    def finish(self) -> Ending:
+        self.release_hold()
+        if self._stopper is not None:
+            self._stopper.join(20.0)
+        self._stack.close()
+        notes = self._errors()
+        if not self._keep:
+            shutil.rmtree(self.directory, ignore_errors=True)
+        return Ending(None, notes)
+
+    def release_hold(self) -> None:
+        """Whatever was withheld from the supervisor is its own again."""
+        if hasattr(self, "supervisor"):
+            self.supervisor.thaw()
+
+    def _errors(self) -> tuple[str, ...]:
+        log = self.directory / "daemon" / "stderr.log"
+        if not log.is_file():
+            return ()
+        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+        return tuple(line for line in lines if line.startswith(("error", "Traceback", "supervisor:")))[:20]
+
+    def _start_home(self, scenario: Scenario, seed: int) -> HomeClient:
+        directory = self.directory
+        settings = {key: value for key, value in scenario.home.items() if key != RESERVE}
+        command = [sys.executable, "-m", "hil.devices.process", "--link", str(directory / "bus")]
+        command += ["--control", str(directory / "home.sock"), "--out", str(directory / "home"), "--seed", str(seed)]
+        command += ["--baud", str(site.BAUD), "--home", json.dumps({"load_w": 900, "pv_w": 0, **settings})]
+        log = self._stack.enter_context((directory / "home.log").open("wb"))
+        process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            start_new_session=True,  # a Ctrl-C at the terminal is for the bench, which stops all in order
+        )
+        self._stack.callback(_end, process)
+        assert process.stdout is not None
+        ready, _, _ = select.select([process.stdout], [], [], START_S)
+        line = process.stdout.readline() if ready else b""
+        if not line:
+            raise OSError(f"the simulated home did not start: {(directory / 'home.log').read_text()[-800:]}")
+        client = HomeClient(directory / "home.sock")
+        self._stack.callback(client.close)
+        return client
+
+    def _write_config(self, scenario: Scenario) -> Path:
+        return site.write_config(
+            self.directory,
+            line={"port": str(self.directory / "bus")},
+            brokers=(f"{self.mosquitto.host}:{self.mosquitto.port}",),
+            device=self.directory / "pki" / "device" / site.DEVICE,
+            overrides=scenario.config,
+        )
+
+    def _commission(self, scenario: Scenario) -> None:
+        """What a technician leaves: the homeowner's reserve in its file."""
+        permille = scenario.home.get(RESERVE, 200)
+        assert isinstance(permille, int), "the schema says so"
+        self.config.state_dir.mkdir(mode=0o700, exist_ok=True)
+        failed = ReserveFile(self.config.state_dir / "reserve").write(permille, "commissioning")
+        if failed is not None:
+            raise OSError(failed)
+
+    # --- what happens, on other threads ------------------------------------------------------------------------------
+    def _verdict(self, verdict: Verdict, at: Now) -> None:
+        heard = verdict.message
+        if heard is None:
+            return
+        self._record("uplink", at.mono_ns, **uplink_fields(verdict))
+        if heard.kind == "ack" and verdict.fate is not None and verdict.fate.value == "new":
+            self._record("ack", at.mono_ns, **ack_fields(heard.claims, self._desk))
+
+    def _line(self, status: Mapping[str, Any]) -> None:
+        key = decision_key(from_status(status))
+        if key != self._decided:
+            self._decided = key
+            self._record("decision", time.monotonic_ns(), **dict(zip(DECISION_KEYS, key, strict=True)))
+
+    def _record(self, stream: str, mono_ns: int, **fields: Value) -> None:
+        with self._lock:
+            self._records.append(Happening(stream, mono_ns - self._t0, fields))
+
+    # --- what the runner looks at ------------------------------------------------------------------------------------
+    def signals(self) -> Mapping[str, Value]:
+        self._drain()
+        status = self.watching.status
+        self._told = status if self.supervisor.pid is not None else None
+        ended = self.supervisor.ended
+        return {
+            **dict.fromkeys(SIGNALS),
+            **self.home_client.signals(),
+            **self._writes.signals(),
+            **self.live.look(lambda aggregator: aggregator_signals(aggregator, site.DEVICE)),
+            **({} if self._told is None else from_status(self._told)),
+            "proc.alive": self.supervisor.pid is not None,
+            "proc.starts": self.supervisor.starts,
+            "proc.exit": ended[-1].code if ended else None,
+        }
+
+    def functions(self) -> Mapping[str, Callable[..., Any]]:
+        told = self._told
+        faults = () if told is None else tuple(item["id"] for item in told["health"] if "since_s" in item)
+        return {
+            **self._desk.functions(),
+            "refused": lambda reason: 0 if told is None else told["link"].get("refused", {}).get(reason, 0),
+            "fault": lambda name: None if told is None else name in faults,
+        }
+
+    def happenings(self) -> Sequence[Happening]:
+        self._drain()
+        with self._lock:
+            records, self._records = sorted(self._records, key=lambda r: r.at_ns), []
+        return records
+
+    def timers(self) -> Mapping[str, tuple[float, float]]:
+        return timers_of(self.config)
+
+    def _drain(self) -> None:
+        """Register writes and starts and ends of the daemon since the last look."""
+        for raw in self.home_client.new_writes():
+            written = SimpleNamespace(**{**raw, "words": tuple(raw["words"])})
+            record = self._writes.take(written, raw["at_ns"] - self._t0)
+            with self._lock:
+                self._records.append(record)
+        now = time.monotonic_ns()
+        while self._seen_starts < self.supervisor.starts:
+            self._seen_starts += 1
+            self._record("process", now, what="start", status=None)
+        while self._seen_ends < len(self.supervisor.ended):
+            self._record("process", now, what="exit", status=self.supervisor.ended[self._seen_ends].code)
+            self._seen_ends += 1
+
+    # --- what the verbs do -------------------------------------------------------------------------------------------
+    def home(self, op: str, **args: Value) -> None:
+        self.home_client.do(op, **args)
+
+    def aggregator(self, op: str, label: str, **args: Value) -> None:
+        self._desk.do(op, label, args)
+
+    def broker(self, up: bool) -> None:
+        if up:
+            self.mosquitto.start()
+        else:
+            self.mosquitto.kill()
+
+    def process(self, op: str) -> None:
+        if op in ("hold", "unhold"):
+            self.supervisor.withhold(op == "hold")
+        elif op == "kill9":
+            self.supervisor.signal(9)
+        elif op == "start":
+            self.supervisor.start()
+        elif op == "term":
+            # the run goes on meanwhile: what the stop does is what we want to see
+            self._stopper = threading.Thread(target=self.supervisor.stop, name="stopper", daemon=True)
+            self._stopper.start()
+
+    def local(self, verb: str, **args: Value) -> None:
+        with Client(str(self.config.resolve(self.config.file.agent.socket))) as client:
+            reply = next(client.ask(verb, **args))
+        if not reply["ok"]:
+            raise ValueError(f"{verb}: {reply['error']['text']}")
+
+    # --- for the desk ------------------------------------------------------------------------------------------------
+    def build(self, build: Callable[[Aggregator, Now], T]) -> T:
+        """Look or sign while nobody else does."""
+        return self.live.look(lambda aggregator: build(aggregator, clocks()))
+
+    def publish(self, message: Publish) -> None:
+        """Send."""
+        self.live.publish(message)
+
+    def _take_over(self, then: Callable[[], None]) -> None:
+        """Connect with the device's own id and certificate: the broker ends its session. `then` before it is back."""
+        take_over(self.pki, self.mosquitto, then)
+
+
+def take_over(pki: Pki, broker: Broker, then: Callable[[], None]) -> None:
+    """End the session of the device, do `then`, and go."""
+    tls = pki.devices[site.DEVICE].tls
+    client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=site.DEVICE, clean_session=True)
+    client.tls_set(str(tls.ca), str(tls.cert), str(tls.key))
+    connected = threading.Event()
+    client.on_connect = lambda *_: connected.set()
+    client.connect(broker.host, broker.port, keepalive=10)
+    client.loop_start()
+    try:
+        if not connected.wait(START_S):
+            raise OSError("mosquitto did not accept the device's own certificate")
+        then()
+    finally:
+        client.disconnect()
+        client.loop_stop()
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(10.0)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    if process.stdout is not None:
+        process.stdout.close()

@@ -1,0 +1,57 @@
+"""A live system for benches: the process backend with default timers, ready to be dispatched."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Mapping
+
+from hil.backends.process import ProcessBackend
+from hil.expr import Value
+from hil.scenario import Scenario, parse
+
+READY_S = 30.0
+POLL_S = 0.02
+_SCENARIO = """
+[scenario]
+name = "bench"
+duration = "1h"
+backends = ["process"]
+[home]
+soc_permille = 600
+load_w = 900
+"""
+
+
+class NotReady(RuntimeError):
+    """The system did not come to where a bench begins; the text says what it showed instead."""
+
+
+def scenario() -> Scenario:
+    """The demo home as it stands on an ordinary evening."""
+    return parse(_SCENARIO, "bench")
+
+
+@contextlib.contextmanager
+def live() -> Iterator[ProcessBackend]:
+    """Everything up, the daemon identified its devices and has been told the time."""
+    backend = ProcessBackend()
+    try:
+        backend.start(scenario(), 1)
+        wait(backend, lambda s: s["agent.devices_ok"] == 3 and s["agent.fresh"] is True and s["agent.mode"] == "local")
+        yield backend
+    finally:
+        backend.finish()
+
+
+def wait(backend: ProcessBackend, until: Callable[[Mapping[str, Value]], bool], seconds: float = READY_S) -> None:
+    """Look until it holds. NotReady when it does not in time."""
+    end = time.monotonic() + seconds
+    while True:
+        signals = backend.signals()
+        if until(signals):
+            return
+        if time.monotonic() >= end:
+            seen = {name: value for name, value in signals.items() if name.startswith(("agent.", "proc."))}
+            raise NotReady(f"not ready after {seconds:g} s: {seen}")
+        time.sleep(POLL_S)

@@ -1,0 +1,165 @@
+"""Memory of limits: worked examples, and the law that it only narrows."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.core.hold import Hold, margin, narrow
+from agent.core.limits import LIMITS, PLAIN, Facts, Lift
+from agent.core.params import S
+from agent.core.permit import caps, fold
+from tests.core.home import PARAMS
+from tests.core.test_limits import BASE, MWH
+
+INDEX = {row.id: i for i, row in enumerate(LIMITS)}
+
+
+class Memory:
+    """`narrow` in its loop, one call a second."""
+
+    def __init__(self) -> None:
+        self.now = 0
+        self.holds: tuple[Hold, ...] = ()
+        self.left: list[int] = []
+
+    def see(self, facts: Facts, seconds: int = 1) -> Memory:
+        for _ in range(seconds):
+            self.now += S
+            self.left, self.holds = narrow(caps(PLAIN, facts, PARAMS), self.holds, facts, PARAMS, self.now, S)
+        return self
+
+    def cap(self, row: str) -> int:
+        return self.left[INDEX[row]]
+
+
+def test_what_never_narrowed_has_no_memory() -> None:
+    memory = Memory().see(BASE, 5)
+    assert memory.holds == ()
+    assert memory.left == caps(PLAIN, BASE, PARAMS)
+
+
+def test_a_limit_that_narrows_is_there_at_once() -> None:
+    memory = Memory().see(BASE).see(BASE._replace(dcl_ma=50_000))
+    assert memory.cap("dcl") == 2640
+
+
+def test_hold_then_ramp() -> None:
+    """Zero for thirty seconds after the BMS allows again, then 250 W a second."""
+    memory = Memory().see(BASE._replace(discharge_on=0))
+    memory.see(BASE, 30)
+    assert memory.cap("discharge_enable") == 0
+    memory.see(BASE)
+    assert memory.cap("discharge_enable") == 250
+    memory.see(BASE, 3)
+    assert memory.cap("discharge_enable") == 1000
+    memory.see(BASE, 42)
+    assert memory.cap("discharge_enable") == 11_400
+    assert memory.holds == ()
+
+
+def test_a_relapse_begins_the_hold_anew() -> None:
+    memory = Memory().see(BASE._replace(discharge_on=0)).see(BASE, 29)
+    memory.see(BASE._replace(discharge_on=0)).see(BASE, 30)
+    assert memory.cap("discharge_enable") == 0
+
+
+def test_the_ramp_never_exceeds_what_the_limit_leaves() -> None:
+    memory = Memory().see(BASE._replace(dcl_ma=0)).see(BASE._replace(dcl_ma=10_000), 60)
+    assert memory.cap("dcl") == 528
+
+
+def test_temperature_needs_two_degrees_to_lift() -> None:
+    memory = Memory().see(BASE._replace(temp_min_dc=0))
+    memory.see(BASE._replace(temp_min_dc=20), 90)  # 2.0 °C less 2 is still 0
+    assert memory.cap("temperature_charge") == 0
+    memory.see(BASE._replace(temp_min_dc=21), 30)
+    assert memory.cap("temperature_charge") == 0
+    memory.see(BASE._replace(temp_min_dc=21), 1)
+    assert memory.cap("temperature_charge") == 250
+
+
+def test_reserve_needs_two_percent_to_lift_from_zero() -> None:
+    memory = Memory().see(BASE._replace(soc_lo_mwh=200 * MWH))
+    memory.see(BASE._replace(soc_lo_mwh=220 * MWH), 90)
+    assert memory.cap("reserve") == 0
+    memory.see(BASE._replace(soc_lo_mwh=221 * MWH), 31)
+    assert memory.cap("reserve") == 250
+
+
+def test_falling_back_within_the_margin_before_the_lift_begins_anew() -> None:
+    memory = Memory().see(BASE._replace(soc_lo_mwh=200 * MWH)).see(BASE._replace(soc_lo_mwh=221 * MWH), 20)
+    memory.see(BASE._replace(soc_lo_mwh=219 * MWH)).see(BASE._replace(soc_lo_mwh=221 * MWH), 30)
+    assert memory.cap("reserve") == 0
+
+
+def test_cell_voltage_is_latched_until_it_limits_nothing() -> None:
+    memory = Memory().see(BASE._replace(cell_max_mv=3500))
+    assert memory.cap("cell_high") == 1140
+    memory.see(BASE._replace(cell_max_mv=3401), 120)
+    assert memory.cap("cell_high") == 1140
+    memory.see(BASE._replace(cell_max_mv=3400), 31)
+    assert memory.cap("cell_high") == 1390
+
+
+def test_a_latched_voltage_that_rises_again_latches_again() -> None:
+    memory = Memory().see(BASE._replace(cell_max_mv=3500)).see(BASE._replace(cell_max_mv=3399), 20)
+    memory.see(BASE._replace(cell_max_mv=3420)).see(BASE._replace(cell_max_mv=3399), 30)
+    assert memory.cap("cell_high") == 1140
+
+
+def test_site_limits_follow_the_house_without_memory() -> None:
+    memory = Memory().see(BASE._replace(net_hi_w=25_000))
+    assert memory.cap("site_import") == 0
+    memory.see(BASE)
+    assert memory.cap("site_import") == 19_500
+
+
+def test_margin_makes_every_quantity_worse() -> None:
+    worse = margin(BASE, PARAMS)
+    assert worse.cell_max_mv == BASE.cell_max_mv + 30
+    assert worse.cell_min_mv == BASE.cell_min_mv - 30
+    assert worse.temp_max_dc == BASE.temp_max_dc + 20
+    assert worse.temp_min_dc == BASE.temp_min_dc - 20
+    assert worse.soc_lo_mwh == BASE.soc_lo_mwh - 20 * MWH
+    assert worse.soc_hi_mwh == BASE.soc_hi_mwh + 20 * MWH
+
+
+FACTS = st.builds(
+    BASE._replace,
+    cell_max_mv=st.integers(3300, 3600),
+    cell_min_mv=st.integers(2850, 3300),
+    temp_max_dc=st.integers(100, 600),
+    temp_min_dc=st.integers(-150, 100),
+    soc_lo_mwh=st.integers(190 * MWH, 230 * MWH),
+    soc_hi_mwh=st.integers(970 * MWH, 1000 * MWH),
+    dcl_ma=st.integers(0, 240_000),
+    charge_on=st.integers(0, 1),
+    net_hi_w=st.integers(0, 30_000),
+)
+
+
+@given(st.lists(st.tuples(FACTS, st.integers(0, 40 * S)), min_size=1, max_size=12))
+def test_memory_only_narrows_and_never_delays_tightening(cycles: list[tuple[Facts, int]]) -> None:
+    now = 0
+    holds: tuple[Hold, ...] = ()
+    for facts, dt in cycles:
+        now += dt
+        pure = caps(PLAIN, facts, PARAMS)
+        left, holds = narrow(pure, holds, facts, PARAMS, now, dt)
+        assert all(a <= b for a, b in zip(left, pure, strict=True))
+        assert all(a >= 0 for a in left)
+        lo, hi = fold(PLAIN, left)
+        pure_lo, pure_hi = fold(PLAIN, pure)
+        assert pure_lo <= lo <= 0 <= hi <= pure_hi
+
+
+@given(FACTS, FACTS, st.integers(0, 100))
+def test_what_is_held_grows_by_no_more_than_its_ramp(first: Facts, second: Facts, seconds: int) -> None:
+    memory = Memory().see(first)
+    for _ in range(seconds):
+        before = memory.left
+        memory.see(second)
+        for i, row in enumerate(LIMITS):
+            if row.lift is not Lift.LIVE and any(h.index == i for h in memory.holds):
+                assert memory.left[i] <= before[i] + 250
