@@ -1,0 +1,1 @@
+"""Promises of safety and protocol, tested from the specification alone."""
