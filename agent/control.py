@@ -250,7 +250,7 @@ class Control:
         for write in out.writes:
             name, binding = self._actuator()
             inverter = self._inverters.get(name)
-            seen = Evidence(inputs.now_ns, inputs.batteries, inverter, inputs.meters)
+            seen = Evidence(inputs.now_ns, inputs.batteries, inverter, inputs.meters, inputs.reserve.permille)
             order = self._gate.admit(write, out.decision, binding, seen)
             if isinstance(order, str):
                 self._events.append(WriteDone(name, str(write.intent), write.value, "refused", 0))
