@@ -19,6 +19,8 @@ class Assembler:
         self._name, self._profile, self._ct_sign = spec.name, spec.profile, spec.ct_sign
         self._slots = {p.name: slots[n] for n, p in enumerate(binding.points) if p.name != "alarms"}
         self._range = {p.name: p.valid for p in binding.points if p.valid is not None and len(p.parts) > 1}
+        self._extremes = {p.name: _Extreme(p) for p in binding.points if p.combine != "sum"}
+        self._limits = {"ccl_ma": spec.ccl_ma, "dcl_ma": spec.dcl_ma}
         self._alarms = tuple((slots[n][0], p.bits) for n, p in enumerate(binding.points) if p.name == "alarms")
         self._status = _words(binding.points, "status")
         self._grid = {value: GRID[word] for value, word in _words(binding.points, "grid").items()}
@@ -40,10 +42,12 @@ class Assembler:
         return self._make(values, at_ns, battery_at_ns, grid_at_ns)
 
     def _get(self, values: Values, name: str) -> int | None:
-        """The point's value: the sum of its parts, None if one of them is not known."""
+        """The point's value made of its parts, None if one of them is not known."""
         slots = self._slots.get(name)
         if slots is None:
             return None
+        if name in self._extremes:
+            return self._extremes[name].of([values[slot] for slot in slots])
         if len(slots) == 1:
             return values[slots[0]]
         total = 0
@@ -54,6 +58,14 @@ class Assembler:
             total += value
         valid = self._range.get(name)
         return total if valid is None or valid[0] <= total <= valid[1] else None
+
+    def _limit(self, values: Values, name: str) -> int | None:
+        """The smaller of what BMS and data sheet allow. A limit of the BMS that does not read is none at all."""
+        configured = self._limits[name]
+        if name not in self._slots:
+            return configured
+        value = self._get(values, name)
+        return value if value is None or configured is None else min(value, configured)
 
     def _alarm_ids(self, values: Values) -> tuple[str, ...]:
         ids: list[str] = []
@@ -78,8 +90,8 @@ class Assembler:
             get(values, "cell_min_mv"),
             get(values, "temp_max_dc"),
             get(values, "temp_min_dc"),
-            get(values, "ccl_ma"),
-            get(values, "dcl_ma"),
+            self._limit(values, "ccl_ma"),
+            self._limit(values, "dcl_ma"),
             None if charge is None else charge != 0,
             None if discharge is None else discharge != 0,
             self._alarm_ids(values),
@@ -144,6 +156,32 @@ class Assembler:
 
     def _signed(self, watts: int | None) -> int | None:
         return None if watts is None else watts * self._ct_sign
+
+
+class _Extreme:
+    """The highest or lowest of the parts that are there."""
+
+    def __init__(self, point: BoundPoint) -> None:
+        self._pick: Callable[[list[int]], int] = max if point.combine == "max" else min
+        self._valid = point.valid
+        self._absent = [
+            frozenset(part.scale.value(raw & part.mask if part.mask else raw) for raw in part.sentinels)
+            if part.scale is not None
+            else frozenset()
+            for part in point.parts
+        ]
+
+    def of(self, values: Sequence[int | None]) -> int | None:
+        there: list[int] = []
+        for value, absent in zip(values, self._absent, strict=True):
+            if value is None:
+                return None
+            if value in absent:
+                continue
+            if self._valid is not None and not self._valid[0] <= value <= self._valid[1]:
+                return None
+            there.append(value)
+        return self._pick(there) if there else None
 
 
 def _words(points: Sequence[BoundPoint], name: str) -> dict[int, str]:

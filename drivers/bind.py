@@ -26,7 +26,7 @@ from drivers.codec import SUNSPEC_SENTINEL, RawType, Scale, WordOrder, div_round
 from drivers.events import Identity
 from drivers.family import Control, Part, Point, Profile, Put, PutGroup
 from drivers.plan import Span
-from drivers.readings import Capability
+from drivers.readings import Capability, DeviceRole
 
 HIGHEST_SCALE = 10
 NOWHERE = -1  # a scale factor behind the end of a model that its maker cut short
@@ -204,11 +204,29 @@ class _Binder:
                 continue  # an earlier model gives it already
             parts = self._all_parts(point, rated)
             if parts:
-                bound.append(BoundPoint(point.name, point.block, parts, point.valid, point.words, point.bits))
+                bound.append(
+                    BoundPoint(point.name, point.block, parts, point.valid, point.words, point.bits, point.combine)
+                )
         for name in dict.fromkeys(point.name for point in self._profile.points):
             if not any(b.name == name for b in bound):
                 self._notes.append(f"it has no {name}")
+        self._doubts(bound)
         return tuple(bound)
+
+    def _doubts(self, bound: list[BoundPoint]) -> None:
+        """Notes on what a technician has to look at: points that are not sure, limits that nobody gives."""
+        there = {point.name for point in bound}
+        unsure = [p.name for p in self._profile.points if p.confidence == "low" and p.name in there]
+        if unsure:
+            self._notes.append(f"to be confirmed against its own display: {', '.join(dict.fromkeys(unsure))}")
+        if self._profile.role is not DeviceRole.BATTERY:
+            return
+        for name, given, key in (
+            ("ccl_ma", self._spec.ccl_ma, "charge_limit_a"),
+            ("dcl_ma", self._spec.dcl_ma, "discharge_limit_a"),
+        ):
+            if name not in there and given is None:
+                self._notes.append(f"its BMS gives no {name}, so 0 A holds until {key} is configured for it")
 
     def _all_parts(self, point: Point, rated: Mapping[str, int]) -> tuple[BoundPart, ...]:
         parts: list[BoundPart] = []

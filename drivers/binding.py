@@ -28,6 +28,10 @@ class DeviceSpec:
     ct_sign: int = 1  # -1 = the meter's CTs point the other way
     reversion_s: int | None = None  # None = the profile's default
     reversion_verified: bool | None = None  # measured at commissioning; None = the profile's word
+    ccl_ma: int | None = (
+        None  # of the pack's data sheet: instead of a limit that its BMS cannot give, else a second one
+    )
+    dcl_ma: int | None = None
     periods_ms: Mapping[str, int] = field(default_factory=dict)  # block -> poll period instead of the profile's
 
 
@@ -60,7 +64,7 @@ class BoundPart:
 
 @dataclass(frozen=True, slots=True)
 class BoundPoint:
-    """A point whose parts were found; its value is their sum."""
+    """A point whose parts were found; `combine` makes its value of theirs."""
 
     name: str
     block: str
@@ -68,6 +72,7 @@ class BoundPoint:
     valid: tuple[int, int] | None
     words: tuple[tuple[int, str], ...]
     bits: tuple[tuple[int, str], ...]
+    combine: str = "sum"  # "max" and "min" are of the parts that are not at a sentinel
 
 
 @dataclass(frozen=True, slots=True)

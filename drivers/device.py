@@ -14,6 +14,7 @@ from drivers import identify
 from drivers.assemble import Assembler
 from drivers.binding import Binding, DeviceSpec, blocks_of
 from drivers.codec import BlockDecoder
+from drivers.dialects import DIALECTS
 from drivers.events import BusEffect, DeviceStatus, Emit, Identity, Presence
 from drivers.family import Block
 from drivers.layout import Layout
@@ -75,7 +76,8 @@ class Device:
         self.ask: Ask | None = None
         self.presence = Presence.ABSENT
         self._port = port
-        self._cap = min(cap, spec.profile.max_registers)
+        self._dialect = DIALECTS.get(spec.profile.dialect)
+        self._cap = min(cap, spec.profile.max_registers) if self._dialect is None else self._dialect.words
         self._pinned = spec.pinned
         self._steps: identify.Steps | None = None
         self._backoff_ns = BACKOFF_MIN_NS
@@ -203,8 +205,10 @@ class Device:
         self._grid_polls = self._polls_of("grid")
 
     def _read(self, function: int, start: int, length: int) -> Request:
-        profile = self.spec.profile
-        return self._port.read(self.spec.unit, function, start, length, profile.response_ns, profile.gap_ns)
+        unit, profile = self.spec.unit, self.spec.profile
+        if self._dialect is not None:
+            return self._port.ask(self._dialect, unit, function, start, length, profile.response_ns, profile.gap_ns)
+        return self._port.read(unit, function, start, length, profile.response_ns, profile.gap_ns)
 
     def _polls_of(self, name: str) -> tuple[Poll, ...]:
         wanted = set() if self._assembler is None else set(self._assembler.slots_of(name))

@@ -30,7 +30,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A named value of the reading: the sum of its parts."""
+    """A named value of the reading: its parts, combined."""
 
     name: str
     block: str
@@ -38,6 +38,24 @@ class Point:
     valid: tuple[int, int] | None
     words: tuple[tuple[int, str], ...]  # value -> word
     bits: tuple[tuple[int, str], ...]  # bit -> alarm id
+    combine: str = "sum"  # or "max", "min" of the parts that are there
+    confidence: str = "high"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A register that tells this device from others: raw * scale within low..high, or among `values` if given."""
+
+    at: int
+    kind: RawType
+    length: int
+    function: int
+    order: WordOrder
+    scale: Fraction
+    low: int | None
+    high: int | None
+    values: tuple[int, ...]
+    says: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,3 +168,7 @@ class Profile:
     points: tuple[Point, ...]
     floor: PutGroup | None
     controls: tuple[Control, ...]
+    dialect: str = ""  # of drivers.dialects; "" = Modbus
+    rules: tuple[Rule, ...] = ()
+    models: tuple[int, ...] = ()  # one of these must be in the chain; empty = any
+    confidence: str = "high"

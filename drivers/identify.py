@@ -10,13 +10,16 @@ from collections.abc import Generator, Iterable
 from drivers import sunspec
 from drivers.bind import Resolver, bind
 from drivers.binding import Binding, Chain, DeviceSpec
-from drivers.codec import RawType, text_of
+from drivers.codec import BlockDecoder, Field, RawType, Scale, text_of
+from drivers.dialects import DIALECTS
 from drivers.events import Identity
+from drivers.family import Rule
 from drivers.plan import Span, plan
 from drivers.port import Port, Request
 
 MOST_MODELS = 64
 Reply = bytes | int
+Words = dict[tuple[int, int], int]  # (function, address) -> register
 Steps = Generator[Request, Reply, "Binding | str"]
 
 
@@ -38,32 +41,40 @@ class _Identify:
         return (yield from self._by_chain())
 
     def _ask(self, function: int, address: int, count: int) -> Request:
-        return self._port.read(
-            self._spec.unit, function, address, count, self._profile.response_ns, self._profile.gap_ns
-        )
+        unit, response_ns, gap_ns = self._spec.unit, self._profile.response_ns, self._profile.gap_ns
+        dialect = DIALECTS.get(self._profile.dialect)
+        if dialect is not None:
+            return self._port.ask(dialect, unit, function, address, count, response_ns, gap_ns)
+        return self._port.read(unit, function, address, count, response_ns, gap_ns)
 
     def _registers(self, spans: Iterable[Span]) -> Generator[Request, Reply, dict[int, int]]:
         """The words at these places; those that the device refuses are missing."""
-        words: dict[int, int] = {}
+        found = yield from self._by_function(spans)
+        return {address: word for (_, address), word in found.items()}
+
+    def _by_function(self, spans: Iterable[Span]) -> Generator[Request, Reply, Words]:
+        """The same by (function, address): two functions may number different registers alike."""
+        words: Words = {}
         for read in plan(list(dict.fromkeys(spans)), self._cap, self._profile.max_bits):
             reply = yield self._ask(read.function, read.start, read.length)
             if isinstance(reply, bytes):
                 for n in range(read.length):
-                    words[read.start + n] = int.from_bytes(reply[2 + 2 * n : 4 + 2 * n], "big")
+                    words[read.function, read.start + n] = int.from_bytes(reply[2 + 2 * n : 4 + 2 * n], "big")
         return words
 
     # --- fixed registers ----------------------------------------------------------------------------------------------
     def _by_registers(self) -> Steps:
-        texts = self._profile.texts
+        texts, rules = self._profile.texts, self._profile.rules
         places = [Span(t.function, t.function, t.at, t.length) for t in texts if t.fixed is None]
-        words = yield from self._registers(places)
+        places += [Span(r.function, r.function, r.at, r.length) for r in rules]
+        words = yield from self._by_function(places)
         found = []
         for text in texts:
             if text.fixed is not None:
                 found.append(text.fixed)
                 continue
-            data = b"".join(words.get(text.at + n, 0).to_bytes(2, "big") for n in range(text.length))
-            known = text.at in words
+            data = _bytes(words, text.function, text.at, text.length)
+            known = (text.function, text.at) in words
             found.append(
                 text_of(data) if text.kind is RawType.STRING else str(int.from_bytes(data, "big")) if known else ""
             )
@@ -74,7 +85,31 @@ class _Identify:
                 f'unit {self._spec.unit} says its maker is "{identity.maker}", a {self._profile.title} says '
                 f'"{expected}"; check the unit number, or choose the profile of this device'
             )
-        return bind(self._spec, (), identity, {})
+        broken = next((sentence for rule in rules if (sentence := self._broken(rule, words))), None)
+        return broken or bind(self._spec, (), identity, {})
+
+    def _broken(self, rule: Rule, words: Words) -> str:
+        """Why this is not the device, by one rule; empty if it may be."""
+        advice = rule.says or "check the unit number, or choose the profile of this device"
+        if (rule.function, rule.at) not in words:
+            return f"unit {self._spec.unit} has no register {rule.at}, a {self._profile.title} does; {advice}"
+        scale = Scale.of(rule.scale)
+        if rule.values:
+            wanted, low, high = " or ".join(str(value) for value in rule.values), None, None
+        else:
+            low, high = rule.low, rule.high
+            wanted = f"{'any' if low is None else low}..{'any' if high is None else high}"
+        values: list[int | None] = [None]
+        field = Field(0, 0, rule.kind, rule.length, rule.order, scale, lo=low, hi=high)
+        BlockDecoder([field]).decode(_bytes(words, rule.function, rule.at, rule.length), 0, values)
+        value = values[0]
+        if value is not None and (not rule.values or value in rule.values):
+            return ""
+        seen = " ".join(f"{words[rule.function, rule.at + n]:04X}" for n in range(rule.length))
+        return (
+            f"unit {self._spec.unit} reads {seen} (hexadecimal) in register {rule.at}, a {self._profile.title} has "
+            f"{wanted} there; {advice}"
+        )
 
     # --- SunSpec ------------------------------------------------------------------------------------------------------
     def _by_chain(self) -> Steps:
@@ -86,13 +121,29 @@ class _Identify:
                 f"(integers with scale factors) in the inverter, or choose another profile"
             )
         chain = yield from self._walk(base + 2)
-        common = next((model for model in chain if model[0] == sunspec.COMMON), None)
+        wanted = self._profile.models
+        if wanted and not any(model[0] in wanted for model in chain):
+            return (
+                f"unit {self._spec.unit} has the SunSpec models {', '.join(str(model[0]) for model in chain)}, a "
+                f"{self._profile.title} one of {', '.join(str(model) for model in wanted)}; try its other units"
+            )
+        common = self._whose(chain)
         if common is None:
             return f"unit {self._spec.unit} has a SunSpec marker at {base} but no model 1 behind it"
-        identity = yield from self._common(common[1])
+        identity = yield from self._common(common)
         resolver = Resolver(self._profile, chain)
         words = yield from self._registers(resolver.facts())
         return bind(self._spec, chain, identity, words)
+
+    def _whose(self, chain: Chain) -> int | None:
+        """The model 1 of the models that we read: a meter behind an inverter has one of its own in the same chain."""
+        found: int | None = None
+        for model, address, _ in chain:
+            if model == sunspec.COMMON:
+                found = address
+            elif found is not None and (model in self._profile.models or not self._profile.models):
+                break
+        return found
 
     def _marker(self) -> Generator[Request, Reply, int | None]:
         for base in self._profile.bases:
@@ -126,3 +177,7 @@ class _Identify:
             data = (words.get(address + place.offset + n, 0).to_bytes(2, "big") for n in range(place.words))
             texts.append(text_of(b"".join(data)))
         return Identity(*texts)
+
+
+def _bytes(words: Words, function: int, at: int, length: int) -> bytes:
+    return b"".join(words.get((function, at + n), 0).to_bytes(2, "big") for n in range(length))

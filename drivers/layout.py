@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from drivers.binding import Binding, BoundPart
 from drivers.codec import Field, Scale
@@ -37,20 +37,29 @@ class Layout:
         self.slots: dict[int, tuple[int, ...]] = {}
         self.checks: list[tuple[int, int]] = []
         self._items: dict[str, list[Item]] = {}
+        shared: dict[tuple[str, BoundPart], int] = {}
         for n, point in enumerate(binding.points):
-            self.slots[n] = tuple(range(self.count, self.count + len(point.parts)))
-            valid = point.valid if len(point.parts) == 1 else None
+            slots = []
             for part in point.parts:
-                self._add(point.block, part, valid)
+                if point.combine == "sum":
+                    valid = point.valid if len(point.parts) == 1 else None
+                    slots.append(self._add(point.block, part, valid))
+                    continue
+                raw = replace(part, sentinels=())  # the assembler must tell one that is absent from one not known
+                if (point.block, raw) not in shared:  # the highest and the lowest are of the same registers
+                    shared[point.block, raw] = self._add(point.block, raw, None)
+                slots.append(shared[point.block, raw])
+            self.slots[n] = tuple(slots)
         regions = {(block, item.part.place.region) for block, items in self._items.items() for item in items}
         for check in binding.checks:
             if (check.block, check.place.region) in regions:  # a model that nobody reads is not read to be checked
                 self.checks.append((self.count, check.raw))
                 self._add(check.block, BoundPart(check.place, Scale(), (), 0), None)
 
-    def _add(self, block: str, part: BoundPart, valid: tuple[int, int] | None) -> None:
+    def _add(self, block: str, part: BoundPart, valid: tuple[int, int] | None) -> int:
         self._items.setdefault(block, []).append(Item(self.count, part, valid))
         self.count += 1
+        return self.count - 1
 
     def items(self, block: str) -> list[Item]:
         """What a block reads."""

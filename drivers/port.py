@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum, IntEnum
 
+from drivers.dialect import Dialect, Kind
 from drivers.events import Transmit
 from drivers.modbus_pdu import (
     DecodePDU,
@@ -109,6 +110,9 @@ class Request:
     wire_ns: int  # first byte of the request to last of the reply, with t3.5 between and no turnaround
     response_ns: int
     gap_ns: int
+    dialect: Dialect | None = None  # the reply is an image of which `count` registers from `first` are wanted
+    first: int = 0
+    count: int = 0
 
 
 @dataclass(slots=True)
@@ -151,6 +155,17 @@ class Port:
         size = count * 2 if function in (3, 4) else (count + 7) // 8
         head = bytes((unit, function, size))
         return self._make(unit, function, address, pdu.encode(), head, size, response_ns, gap_ns)
+
+    def ask(
+        self, dialect: Dialect, unit: int, function: int, first: int, count: int, response_ns: int, gap_ns: int = 0
+    ) -> Request:
+        """A read of `count` registers of a dialect's image."""
+        frame, reply_len = dialect.request(unit, function), dialect.reply_len(function)
+        wire = (len(frame) + reply_len) * self.timing.char_ns + self.timing.t35_ns
+        head = bytes((unit,)) + type(dialect).__name__.encode()  # a late reply may not tell which command it answers
+        return Request(
+            unit, function, function, b"", frame, head, reply_len, wire, response_ns, gap_ns, dialect, first, count
+        )
 
     def write(
         self, unit: int, function: int, address: int, words: tuple[int, ...], response_ns: int, gap_ns: int = 0
@@ -206,10 +221,13 @@ class Port:
             self.counters.foreign += bool(data)
             return None
         self._buffer = self._buffer + data if self._buffer else data
-        outcome = self._scan_tcp(self._request, at_ns) if self._tcp else self._scan_rtu(self._request, at_ns)
+        if self._request.dialect is not None:
+            outcome = self._scan_dialect(self._request, self._request.dialect, at_ns)
+        else:
+            outcome = self._scan_tcp(self._request, at_ns) if self._tcp else self._scan_rtu(self._request, at_ns)
         if outcome is None:
             if self._buffer and not self._tcp:
-                rest_ns = (self._request.reply_len - len(self._buffer)) * self.timing.char_ns
+                rest_ns = max(0, self._request.reply_len - len(self._buffer)) * self.timing.char_ns
                 self.deadline_ns = min(self.deadline_ns, at_ns + rest_ns + self.timing.latency_ns + TRUNCATED_NS)
             return None
         return self._end(outcome)
@@ -223,7 +241,7 @@ class Port:
         if self._buffer and not self._tcp:
             if self._buffer.startswith(request.frame):
                 self._echo = True
-            elif self._rtu.decode(self._buffer)[3]:
+            elif request.dialect is None and self._rtu.decode(self._buffer)[3]:
                 self.counters.foreign += 1
         if not self._tcp:  # there, the transaction id tells replies apart
             self._doubt = (request.head, request.address, now_ns + request.response_ns)
@@ -304,6 +322,27 @@ class Port:
             return None
         self.counters.crc_errors += 1
         return Outcome(Fate.GARBLED, at_ns)
+
+    # --- dialects -----------------------------------------------------------------------------------------------------
+    def _scan_dialect(self, request: Request, dialect: Dialect, at_ns: int) -> Outcome | None:
+        if self._echo_due and not self._strip_echo(request):
+            return None
+        while self._buffer:
+            found = dialect.scan(request.unit, request.function, self._buffer)
+            if found is None:
+                return None
+            self._buffer = self._buffer[found.used :]
+            if found.kind is Kind.DATA:
+                size = 2 * request.count
+                data = found.image[2 * request.first : 2 * request.first + size]
+                return Outcome(Fate.DATA, at_ns, bytes((request.function, size & 0xFF)) + data)
+            if found.kind is Kind.REFUSED:
+                return Outcome(Fate.EXCEPTION, at_ns, code=found.code)
+            if found.kind is Kind.GARBLED:
+                self.counters.crc_errors += 1
+                return Outcome(Fate.GARBLED, at_ns)
+            self.counters.foreign += 1
+        return None
 
     # --- TCP ----------------------------------------------------------------------------------------------------------
     def _scan_tcp(self, request: Request, at_ns: int) -> Outcome | None:

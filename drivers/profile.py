@@ -16,12 +16,15 @@ from pydantic import ValidationError
 
 from drivers import sunspec
 from drivers.codec import BIT_TYPES, RawType, words_of
-from drivers.family import Block, Control, Part, Point, Profile, Put, PutGroup, Reversion, Text
+from drivers.dialects import DIALECTS
+from drivers.family import Block, Control, Part, Point, Profile, Put, PutGroup, Reversion, Rule, Text
+from drivers.plausible import PLAUSIBLE
 from drivers.profile_schema import (
     ControlEdge,
     PartEdge,
     PointEdge,
     ProfileEdge,
+    RuleEdge,
     TextEdge,
     WriteEdge,
     WriteGroupEdge,
@@ -83,13 +86,23 @@ class ProfileError(ValueError):
 
 
 @cache
-def load(profile_id: str) -> Profile:
-    """A shipped profile by its id. ProfileError if there is none or it is wrong."""
-    path = PROFILES / f"{profile_id}.toml"
+def load(profile_id: str, directory: Path | None = None) -> Profile:
+    """A profile by its id: a shipped one, or NAME.toml of `directory`. ProfileError if there is none or it is wrong."""
+    shipped, own = PROFILES / f"{profile_id}.toml", None if directory is None else directory / f"{profile_id}.toml"
+    path = own if own is not None and own.is_file() else shipped
     if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in PROFILES.glob("*.toml")))
+        places = (PROFILES,) if directory is None else (PROFILES, directory)
+        known = ", ".join(sorted(p.stem for place in places for p in place.glob("*.toml")))
         raise ProfileError(path.name, "profile", f"there is no such profile; known are {known}")
-    return parse(path.read_text("utf-8"), path.name)
+    if path == own and shipped.is_file():
+        raise ProfileError(str(own), "profile", f"{profile_id} is a shipped profile; give yours a name of its own")
+    try:
+        found = parse(path.read_text("utf-8"), path.name)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ProfileError(str(path), "profile", f"cannot be read: {error}") from error
+    if found.id != profile_id:
+        raise ProfileError(path.name, "id", f'"{found.id}" is not the name of the file; make them the same')
+    return found
 
 
 def parse(text: str, file: str) -> Profile:
@@ -121,6 +134,7 @@ class _Reader:
     def profile(self) -> Profile:
         edge, line = self._edge, self._edge.line
         role = DeviceRole(edge.role)
+        self._check_dialect()
         controls = tuple(self._control(f"control[{n}]", c) for n, c in enumerate(edge.control))
         floor = None
         if edge.floor is not None:
@@ -154,7 +168,38 @@ class _Reader:
             points=points,
             floor=floor,
             controls=controls,
+            dialect=line.dialect,
+            rules=tuple(self._rule(f"identify.require[{n}]", rule) for n, rule in enumerate(edge.identify.require)),
+            models=tuple(edge.identify.models),
+            confidence=edge.confidence,
         )
+
+    def _check_dialect(self) -> None:
+        line = self._edge.line
+        if line.dialect and (line.links != ["rtu"] or self._sunspec or self._edge.control or self._edge.floor):
+            self._fail(
+                "line.dialect", f"{line.dialect} is read over a serial line, by fixed registers, and never written"
+            )
+
+    def _function(self, key: str, function: int | None) -> int:
+        found, dialect = function or self._edge.line.function, self._edge.line.dialect
+        known = DIALECTS[dialect].functions if dialect else (1, 2, 3, 4)
+        if found not in known:
+            names = ", ".join(hex(n) if dialect else str(n) for n in sorted(known))
+            self._fail(f"{key}.function", f"{found} does not read anything; known are {names}")
+        return found
+
+    def _rule(self, key: str, edge: RuleEdge) -> Rule:
+        length = words_of(edge.type)
+        if self._sunspec or not length:
+            self._fail(key, "is for numbers in fixed registers; a SunSpec device is known by its models")
+        if edge.min is None and edge.max is None and not edge.values:
+            self._fail(key, "says nothing; give values = [...], or min and max")
+        order, function = edge.order or self._edge.line.word_order, self._function(key, edge.function)
+        return Rule(
+            edge.at, edge.type, length, function, order, Fraction(edge.scale), edge.min, edge.max,
+            tuple(edge.values), edge.says,
+        )  # fmt: skip
 
     def _fail(self, key: str, reason: str) -> None:
         raise ProfileError(self._file, key, reason)
@@ -182,7 +227,7 @@ class _Reader:
         length = edge.count or words_of(edge.type)
         if edge.at is not None and length == 0:
             self._fail(key, "a string needs count = registers")
-        return Text(edge.text, edge.at or 0, edge.type, length, edge.function or self._edge.line.function)
+        return Text(edge.text, edge.at or 0, edge.type, length, self._function(key, edge.function))
 
     def _blocks(self) -> tuple[Block, ...]:
         if not any(block.ages for block in self._edge.blocks.values()):
@@ -213,15 +258,31 @@ class _Reader:
             self._fail(f"{key}.map", "the grid state needs a map to connected and islanded; any other value is unknown")
         if edge.name == "alarms" and not edge.bits:
             self._fail(f"{key}.bits", "alarms need a map of bits to alarm ids")
-        parts = edge.parts or [PartEdge.model_validate(edge.model_dump(include=set(PartEdge.model_fields)))]
+        given = edge.parts or [PartEdge.model_validate(edge.model_dump(include=set(PartEdge.model_fields)))]
+        parts = [
+            self._part(f"{key}.parts[{n}]" if edge.parts else key, part)
+            for n, whole in enumerate(given)
+            for part in self._repeated(key, whole)
+        ]
         return Point(
             edge.name,
             edge.block,
-            tuple(self._part(f"{key}.parts[{n}]" if edge.parts else key, p) for n, p in enumerate(parts)),
-            edge.valid,
+            tuple(parts),
+            edge.valid or PLAUSIBLE.get(edge.name),
             self._numbers(f"{key}.map", edge.map),
             self._numbers(f"{key}.bits", edge.bits),
+            edge.combine,
+            edge.confidence if "confidence" in edge.model_fields_set else self._edge.confidence,
         )
+
+    def _repeated(self, key: str, edge: PartEdge) -> list[PartEdge]:
+        if edge.repeat == 1:
+            return [edge]
+        step = edge.step or words_of(edge.type or RawType.BIT)
+        if not isinstance(edge.at, int) or not step:
+            self._fail(f"{key}.repeat", "is for values of a fixed size in fixed registers")
+            raise AssertionError
+        return [edge.model_copy(update={"at": edge.at + n * step, "repeat": 1}) for n in range(edge.repeat)]
 
     def _numbers(self, key: str, table: dict[str, str]) -> tuple[tuple[int, str], ...]:
         for name in table:
@@ -230,7 +291,7 @@ class _Reader:
         return tuple(sorted((int(name), word) for name, word in table.items()))
 
     def _part(self, key: str, edge: PartEdge) -> Part:
-        function = edge.function or self._edge.line.function
+        function = self._function(key, edge.function)
         length = edge.count
         if self._sunspec:
             if isinstance(edge.at, int) or edge.model is None:
@@ -281,14 +342,16 @@ class _Reader:
                 self._fail(f"point {name}", "is there twice")
 
     def _check_overlaps(self, points: tuple[Point, ...]) -> None:
-        spans: list[tuple[int, int, int, Part, str]] = []
+        spans: list[tuple[int, int, int, Part, str, bool]] = []
         for point in points:
             for part in point.parts:
                 if isinstance(part.at, int):
-                    spans.append((part.function, part.at, part.at + part.length, part, point.name))
+                    of_many = point.combine != "sum"
+                    spans.append((part.function, part.at, part.at + part.length, part, point.name, of_many))
         spans.sort(key=lambda s: s[:3])
         for a, b in pairwise(spans):
-            shared = a[1:3] == b[1:3] and a[3].kind is b[3].kind and a[3].mask and b[3].mask
+            divided = (a[3].mask and b[3].mask) or (a[5] and b[5] and a[4] != b[4])
+            shared = a[1:3] == b[1:3] and a[3].kind is b[3].kind and divided
             if a[0] == b[0] and b[1] < a[2] and not shared:
                 self._fail(f"point {b[4]}.at", f"register {b[1]} is already part of point {a[4]} ({a[1]}..{a[2] - 1})")
 

@@ -22,6 +22,8 @@ def _fraction(text: str) -> str:
 
 Exact = Annotated[str, AfterValidator(_fraction)]
 Word = Annotated[StrictInt, Field(ge=0, le=0xFFFF)]
+Function = Annotated[StrictInt, Field(ge=1, le=255)]
+Confidence = Literal["high", "medium", "low"]
 Millis = Annotated[StrictInt, Field(ge=50, le=3_600_000)]
 
 
@@ -33,11 +35,13 @@ class Edge(BaseModel):
 
 class LineEdge(Edge):
     """The line as the device likes it. `response_ms`: the longest that a healthy device takes to begin its answer.
-    `gap_ms`: the pause that it needs after one, beyond 3.5 characters."""
+    `gap_ms`: the pause that it needs after one, beyond 3.5 characters. `dialect`: a framing that is not Modbus;
+    functions are then its commands, and registers those of the image that it makes of a reply (`drivers.dialect`)."""
 
+    dialect: Literal["", "jk_pb", "jbd", "pace", "pylontech"] = ""
     links: list[Literal["rtu", "tcp"]] = Field(min_length=1)
     baud: StrictInt = 9600
-    function: Literal[1, 2, 3, 4] = 3
+    function: Function = 3
     max_registers: StrictInt = Field(default=125, ge=1, le=125)
     max_bits: StrictInt = Field(default=2000, ge=1, le=2000)
     response_ms: StrictInt = Field(ge=10, le=10_000)
@@ -53,7 +57,7 @@ class MatchEdge(Edge):
 class PartEdge(Edge):
     """One register value: (raw & mask) * scale * sign + offset, where `scale` leads to the core's unit (mV, mA, W,
     permille, 0.1 C, mHz, Wh). `of`: the register holds percent of that rating. `match`: every instance of the group
-    whose point has one of the values."""
+    whose point has one of the values. `repeat`: so many of them, one every `step` registers (default: side by side)."""
 
     at: Word | str
     model: StrictInt | None = None
@@ -61,7 +65,7 @@ class PartEdge(Edge):
     match: MatchEdge | None = None
     type: RawType | None = None
     count: StrictInt = Field(default=0, ge=0, le=2000)
-    function: Literal[1, 2, 3, 4] | None = None
+    function: Function | None = None
     order: WordOrder | None = None
     scale: Exact = "1"
     offset: StrictInt = 0
@@ -69,6 +73,8 @@ class PartEdge(Edge):
     mask: StrictInt = Field(default=0, ge=0)
     sentinels: list[StrictInt] = []
     of: Literal["", "charge", "discharge"] = ""
+    repeat: StrictInt = Field(default=1, ge=1, le=64)
+    step: StrictInt | None = Field(default=None, ge=1, le=1000)
 
 
 class TextEdge(Edge):
@@ -76,7 +82,7 @@ class TextEdge(Edge):
     at: Word | None = None
     type: RawType = RawType.STRING
     count: StrictInt = Field(default=0, ge=0, le=125)
-    function: Literal[3, 4] | None = None
+    function: Function | None = None
 
 
 class IdentifyTextEdge(Edge):
@@ -86,11 +92,30 @@ class IdentifyTextEdge(Edge):
     serial: TextEdge
 
 
+class RuleEdge(Edge):
+    """What a register must read for the device to be this one: raw * scale, rounded, within min and max or among
+    values. `says`: what to tell a person otherwise."""
+
+    at: Word
+    type: RawType = RawType.U16
+    function: Function | None = None
+    order: WordOrder | None = None
+    scale: Exact = "1"
+    min: StrictInt | None = None
+    max: StrictInt | None = None
+    values: list[StrictInt] = []
+    says: str = ""
+
+
 class IdentifyEdge(Edge):
+    """`models`: one of these must be in a SunSpec chain. `require`: registers that tell this device from others."""
+
     kind: Literal["registers", "sunspec"]
     expect_maker: str = ""
     bases: list[Word] = []
     text: IdentifyTextEdge | None = None
+    models: list[StrictInt] = []
+    require: list[RuleEdge] = []
 
 
 class TimingEdge(Edge):
@@ -103,7 +128,7 @@ class BatteryEdge(Edge):
 
 
 class RangeEdge(Edge):
-    function: Literal[1, 2, 3, 4]
+    function: Function
     at: Word
     count: StrictInt = Field(ge=1, le=2000)
 
@@ -121,10 +146,15 @@ class BlockEdge(Edge):
 
 
 class PointEdge(PartEdge):
+    """`combine`: of several parts their sum, or the highest or lowest of those that are there (a sentinel says that one
+    is not; one outside `valid` makes the point unknown). `confidence`: low = to be confirmed at commissioning."""
+
     name: str
     block: str
     at: Word | str | None = None  # type: ignore[assignment]  # a point is its parts, or one part written inline
     parts: list[PartEdge] = []
+    combine: Literal["sum", "max", "min"] = "sum"
+    confidence: Confidence = "high"
     valid: tuple[StrictInt, StrictInt] | None = None
     map: dict[str, str] = {}
     bits: dict[str, str] = {}
@@ -192,11 +222,12 @@ class ControlEdge(Edge):
 
 
 class ProfileEdge(Edge):
-    """A whole file."""
+    """A whole file. `confidence`: how sure its facts are; of a point, its own word counts."""
 
     schema_: Literal[1] = Field(alias="schema")
     id: str = Field(pattern=r"^[a-z0-9_]+$")
     title: str
+    confidence: Confidence = "high"
     role: Literal["battery", "inverter", "meter"]
     line: LineEdge
     identify: IdentifyEdge
