@@ -2,7 +2,8 @@
 
 Images. 3 (basic): 0 voltage 10 mV, 1 current 10 mA, + = charge, 2 remaining 10 mAh, 3 nominal 10 mAh, 4 cycles,
 5 date, 6-7 balancing, 8 protection bits, 9 version, 10 SoC %, 11 switches (bit 0 charge, bit 1 discharge), 12 cells,
-13 sensors, 14-29 sensors in 0.1 K. 4 (cells): 0-31 in mV. 5: the model's name. No address: one BMS a line. Nothing is ever written.
+13 sensors, 14-29 sensors in 0.1 K. 4 (cells): 0-31 in mV. 5: the name of the model. No address: one BMS a line.
+It is never written to.
 """
 
 from __future__ import annotations

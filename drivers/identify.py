@@ -92,7 +92,7 @@ class _Identify:
         """Why this is not the device, by one rule; empty if it may be."""
         advice = rule.says or "check the unit number, or choose the profile of this device"
         if (rule.function, rule.at) not in words:
-            return f"unit {self._spec.unit} has no register {rule.at}, a {self._profile.title} does; {advice}"
+            return f"unit {self._spec.unit} has no register {rule.at}, a {self._profile.id} does; {advice}"
         scale = Scale.of(rule.scale)
         if rule.values:
             wanted, low, high = " or ".join(str(value) for value in rule.values), None, None
@@ -107,8 +107,8 @@ class _Identify:
             return ""
         seen = " ".join(f"{words[rule.function, rule.at + n]:04X}" for n in range(rule.length))
         return (
-            f"unit {self._spec.unit} reads {seen} (hexadecimal) in register {rule.at}, a {self._profile.title} has "
-            f"{wanted} there; {advice}"
+            f"unit {self._spec.unit} reads {seen} (hexadecimal) in register {rule.at}, a "
+            f"{self._profile.id} {wanted}; {advice}"
         )
 
     # --- SunSpec ------------------------------------------------------------------------------------------------------
@@ -123,9 +123,10 @@ class _Identify:
         chain = yield from self._walk(base + 2)
         wanted = self._profile.models
         if wanted and not any(model[0] in wanted for model in chain):
+            found = ", ".join(str(model[0]) for model in chain)
             return (
-                f"unit {self._spec.unit} has the SunSpec models {', '.join(str(model[0]) for model in chain)}, a "
-                f"{self._profile.title} one of {', '.join(str(model) for model in wanted)}; try its other units"
+                f"unit {self._spec.unit} has the SunSpec models {found}, a {self._profile.id} one of "
+                f"{', '.join(str(model) for model in wanted)}; try its other units"
             )
         common = self._whose(chain)
         if common is None:

@@ -7,6 +7,7 @@ without bounds, overlapping points, a scale too coarse for the setpoint, unknown
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterator
 from fractions import Fraction
 from functools import cache
 from itertools import pairwise
@@ -139,9 +140,12 @@ class _Reader:
         floor = None
         if edge.floor is not None:
             floor = self._group("floor", WriteGroupEdge(model=edge.floor.model, write=[edge.floor.write]))
-        points = tuple(self._point(f"point[{n}]", p, role) for n, p in enumerate(edge.point))
-        self._check_twice(points)
+        points = tuple(
+            self._point(f"point[{n}]", p, role) for n, whole in enumerate(edge.point) for p in self._of_models(n, whole)
+        )
         self._check_overlaps(points)
+        points += tuple(self._also(edge.point, role))
+        self._check_twice(points)
         if (controls or floor) and role is not DeviceRole.INVERTER:
             self._fail("control", f"a {edge.role} is never written to; only an inverter has control or floor")
         if edge.timing.stale_s < edge.timing.refresh_s:
@@ -274,6 +278,16 @@ class _Reader:
             edge.combine,
             edge.confidence if "confidence" in edge.model_fields_set else self._edge.confidence,
         )
+
+    def _of_models(self, n: int, point: PointEdge) -> list[PointEdge]:
+        if point.models and (point.model is not None or point.parts):
+            self._fail(f"point[{n}].models", "is instead of model and parts")
+        return [point.model_copy(update={"model": m, "models": []}) for m in point.models] or [point]
+
+    def _also(self, points: list[PointEdge], role: DeviceRole) -> Iterator[Point]:
+        for n, point in enumerate(points):
+            for name in point.also:
+                yield self._point(f"point[{n}].also", point.model_copy(update={"name": name}), role)
 
     def _repeated(self, key: str, edge: PartEdge) -> list[PartEdge]:
         if edge.repeat == 1:

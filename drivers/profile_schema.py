@@ -147,13 +147,16 @@ class BlockEdge(Edge):
 
 class PointEdge(PartEdge):
     """`combine`: of several parts their sum, or the highest or lowest of those that are there (a sentinel says that one
-    is not; one outside `valid` makes the point unknown). `confidence`: low = to be confirmed at commissioning."""
+    is not; one outside `valid` makes the point unknown). `also`: further points that have this very value. `models`:
+    SunSpec models that all have it. `confidence`: low = to be confirmed at commissioning."""
 
     name: str
     block: str
     at: Word | str | None = None  # type: ignore[assignment]  # a point is its parts, or one part written inline
     parts: list[PartEdge] = []
     combine: Literal["sum", "max", "min"] = "sum"
+    also: list[str] = []
+    models: list[StrictInt] = []
     confidence: Confidence = "high"
     valid: tuple[StrictInt, StrictInt] | None = None
     map: dict[str, str] = {}

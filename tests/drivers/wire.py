@@ -101,6 +101,7 @@ class Wire:
         self.busy_ns = 0
         self.violations = 0
         self.reopened: list[int] = []
+        self.frames: dict[bytes, bytes] = {}  # replies to requests that are not Modbus
         self.maul: Callable[[bytes, bytes], list[tuple[int, bytes]]] = lambda request, reply: [(0, reply)]
 
     def at(self, when: int, what: Callable[[], None]) -> None:
@@ -131,8 +132,8 @@ class Wire:
         end = self.now + len(effect.data) * self.char_ns
         self.busy_ns += len(effect.data) * self.char_ns + 2 * self.t35_ns
         slave = self.slaves.get(effect.data[0])
-        reply = b""
-        if slave is not None and slave.alive:
+        reply = self.frames.get(effect.data, b"")
+        if not reply and slave is not None and slave.alive:
             body = bytes((slave.unit,)) + slave.pdu(effect.data[1:-2])
             reply = body + crc(body)
         start = end + self.t35_ns + self.turnaround_ns
