@@ -299,38 +299,38 @@ def evaluate(world: World, memory: tuple[Memory, ...], draw: int) -> Evaluated:
     for row in FAULTS:
         sentence = None if row.grace and not world.settled else row.check(world)
         old = known.get(row.id)
-        if sentence is None and old is None and row.id not in latches:
-            continue
-        if sentence is None and row.id in latches and (old is None or not old.active):
+        was = old is not None and old.active
+        if sentence is None and row.id in latches and not was:
             sentence = "latched before this start"
-        new = _next(row, old, sentence, row.id in latches, now, world.params, draw)
-        if new is not old:
-            was = old is not None and old.active
-            if new.active and not was:
-                raised.append(row.id)
-                if row.clear is Clear.TECHNICIAN and row.id not in latches:
-                    latches = (*latches, row.id)
-            elif was and not new.active:
-                cleared.append(row.id)
+        if sentence is not None:
+            new = _there(row, old, sentence, now, world.params, draw)
+        elif old is not None:
+            new = _gone(row, old, row.id in latches, now, world.params) if was else old
+        else:
+            continue
+        if new.active and not was:
+            raised.append(row.id)
+            if row.clear is Clear.TECHNICIAN and row.id not in latches:
+                latches = (*latches, row.id)
+        elif was and not new.active:
+            cleared.append(row.id)
         out.append(new)
     return Evaluated(tuple(out), tuple(raised), tuple(cleared), latches)
 
 
-def _next(
-    row: Fault, old: Memory | None, sentence: str | None, latched: bool, now: int, p: Params, draw: int
-) -> Memory:
-    if sentence is not None:
-        if old is not None and old.active:
-            if old.gone_ns is None and old.sentence == sentence:
-                return old
-            return Memory(row.id, True, old.since_ns, None, old.cleared_ns, old.entries, sentence, old.jitter_ns)
-        entries = tuple(t for t in old.entries if now - t <= REENTRY_NS)[-7:] if old else ()
-        jitter = draw % (p.timers.grid_jitter_ns + 1) if row.id == "grid_lost" else 0
-        return Memory(row.id, True, now, None, 0, (*entries, now), sentence, jitter)
-    if old is None:  # latched, and its sentence was given above
-        raise AssertionError(row.id)
-    if not old.active:
-        return old
+def _there(row: Fault, old: Memory | None, sentence: str, now: int, p: Params, draw: int) -> Memory:
+    """Its condition is there."""
+    if old is not None and old.active:
+        if old.gone_ns is None and old.sentence == sentence:
+            return old
+        return Memory(row.id, True, old.since_ns, None, old.cleared_ns, old.entries, sentence, old.jitter_ns)
+    entries = tuple(t for t in old.entries if now - t <= REENTRY_NS)[-7:] if old is not None else ()
+    jitter = draw % (p.timers.grid_jitter_ns + 1) if row.id == "grid_lost" else 0
+    return Memory(row.id, True, now, None, 0, (*entries, now), sentence, jitter)
+
+
+def _gone(row: Fault, old: Memory, latched: bool, now: int, p: Params) -> Memory:
+    """Its condition is gone, and it is still active: until its clear condition is met."""
     gone = old.gone_ns if old.gone_ns is not None else now
     over = not latched if row.clear is Clear.TECHNICIAN else now - gone >= hold_of(row, old, p)
     if over:

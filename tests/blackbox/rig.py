@@ -447,9 +447,7 @@ class Inspector:
                 demand(d.lo_w == 0, "I11 full", d.lo_w)
             room = (b.soc_permille - self.i.reserve.permille) * SITE.capacity_wh // 1000
             horizon = t.reversion_s  # at the very least
-            demand(
-                d.hi_w == 0 or d.hi_w * horizon <= room * 3600, "I12 not even a dead agent crosses it", d.hi_w, room
-            )
+            demand(d.hi_w == 0 or d.hi_w * horizon <= room * 3600, "I12 not even a dead agent crosses it", d.hi_w, room)
         self._cells(b)
         self._currents(b)
         self._site()

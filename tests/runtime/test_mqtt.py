@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import queue
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import paho.mqtt.client as paho
 import pytest
 
 from agent.runtime import part
@@ -38,21 +40,40 @@ def connect(mqtt: MqttAdapter, events: queue.SimpleQueue[object]) -> None:
     assert isinstance(events.get(timeout=WAIT_S), part.MqttUp)
 
 
+def flood(pki: Pki, broker: Broker, count: int) -> None:
+    """QoS 1 messages to the device: each makes paho's own thread write a PUBACK."""
+    client = paho.Client(paho.CallbackAPIVersion.VERSION2, client_id="aggregator-flood")  # type: ignore[attr-defined]
+    client.tls_set(str(pki.aggregator.ca), str(pki.aggregator.cert), str(pki.aggregator.key))
+    client.connect("localhost", broker.port)
+    client.loop_start()
+    last = [client.publish(f"{ROOT}/down/command", b"y" * 500, qos=1) for _ in range(count)][-1]
+    last.wait_for_publish(WAIT_S)
+    client.disconnect()
+    client.loop_stop()
+
+
 def test_every_publish_is_acknowledged_once_while_messages_come_in(world: tuple[Pki, Broker]) -> None:
     pki, broker = world
     events: queue.SimpleQueue[object] = queue.SimpleQueue()
     mqtt = adapter(pki, broker.port, events)
     connect(mqtt, events)
-    for token in range(1, 1001):
+    mqtt.handle(part.MqttSubscribe(((f"{ROOT}/down/#", 1),)))
+    sender = threading.Thread(target=flood, args=(pki, broker, 3000))
+    sender.start()
+    for token in range(1, 3001):
         mqtt.handle(part.MqttPublish(token, f"{ROOT}/up/event", b"x" * 2000, 1, False))
     acked: list[int] = []
+    came = 0
     until = time.monotonic() + WAIT_S
-    while len(acked) < 1000 and time.monotonic() < until:
+    while (len(acked) < 3000 or came == 0) and time.monotonic() < until:
         event = events.get(timeout=WAIT_S)
         assert not isinstance(event, part.MqttDown), event
         if isinstance(event, part.MqttAcked):
             acked.append(event.token)
-    assert sorted(acked) == list(range(1, 1001))
+        came += isinstance(event, part.MqttMessage)
+    sender.join()
+    assert sorted(acked) == list(range(1, 3001))
+    assert came > 0
     mqtt.handle(part.MqttDisconnect())
     assert isinstance(events.get(timeout=WAIT_S), part.MqttDown)
 
