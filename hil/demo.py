@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import dataclasses
 import json
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -45,7 +46,8 @@ def main(argv: Sequence[str]) -> int:
     seed = scenario.seed if args.seed is None else args.seed
     say(f"batteryd: {installed_from()}")
     outcome, void = unstalled(lambda: tell(scenario, seed, args.plain, args.keep), say=say, fine=lambda o: o.ok)
-    say(scoreboard(outcome.verdicts, [chapter.id for chapter in scenario.chapters]))
+    width = min(100, shutil.get_terminal_size((100, 24)).columns)
+    say(scoreboard(outcome.verdicts, [chapter.id for chapter in scenario.chapters], width))
     report = outcome.report(void)
     if args.json == "-":
         data(json.dumps(report.as_json()))

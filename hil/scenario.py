@@ -88,6 +88,7 @@ class Chapter:
 
     id: str
     title: str
+    short: str  # for a narrow screen
     until: Expr | None
     limit_ns: int
     linger_ns: int
@@ -188,6 +189,7 @@ def _chapter(table: Table) -> Chapter:
     chapter = Chapter(
         id=table.text("id"),
         title=table.text("title"),
+        short=table.text("short", table.text("title")),
         until=table.maybe_expr("until", SIGNALS, FUNCTIONS),
         limit_ns=table.duration("limit"),
         linger_ns=table.duration("linger", "0s"),

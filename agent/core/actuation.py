@@ -48,6 +48,12 @@ def watch(
     return Actuation(max(0, actuation.off_ns - dt_ns), reversed_ns, actuation.off_by_w, actuation.rearms)
 
 
+def unheeded(before: Actuation, now: Actuation, params: Params) -> bool:
+    """Another quarter of the patience has passed: the setpoint is worth saying again."""
+    quarter = max(1, params.timers.actuation_ns // 4)
+    return now.off_ns // quarter > before.off_ns // quarter
+
+
 def rearm(actuation: Actuation, now_ns: int) -> Actuation:
     """A setpoint was found lost (reboot, early reversion, another hand) and is written again."""
     recent = tuple(t for t in actuation.rearms if now_ns - t <= REARM_WINDOW_NS)[-15:]

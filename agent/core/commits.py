@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from agent.core.book import Book, Cycle, committing, pruned, settled
 from agent.core.decision import Commit, Record
 from agent.core.durable import Durable
+from agent.core.params import S
 
-RETRY_NS = 5_000_000_000
+RETRY_NS = 5 * S
+CHECKPOINT_NS = 300 * S
 MAX_BACKLOG = 256
 
 
@@ -53,6 +56,16 @@ def propose(
     commit = Commit(desk.next_id, durable, waiting)
     outstanding = (*desk.outstanding, Outstanding(commit.id, waiting))
     return Desk(durable, commit.id + 1, outstanding, (), desk.failed_ns, now_ns), commit
+
+
+def store(book: Book, desk: Desk, say: Cycle) -> tuple[Book, Desk, Commit | None]:
+    """One transaction if something changed that must survive; a running command's energy from time to time."""
+    checkpoint = book.meters.energy and say.now_ns - desk.asked_ns >= CHECKPOINT_NS
+    if not say.records and not desk.backlog and book.durable is desk.stored and not checkpoint:
+        return book, desk, None
+    book = pruned(settled(book), say.clock)
+    desk, commit = propose(desk, book.durable, tuple(say.records), say.disk_ok, say.now_ns)
+    return (committing(book, commit.id) if commit is not None else book), desk, commit
 
 
 def keep(records: tuple[Record, ...]) -> tuple[Record, ...]:

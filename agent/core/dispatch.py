@@ -7,71 +7,40 @@ Deadlines are monotonic from acceptance, so a wall clock that jumps moves nothin
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from agent.core.acks import ack
+from agent.core.book import (
+    MAX_RECORDS,
+    REMEMBER_MS,
+    WAITING,
+    Book,
+    Cycle,
+    Live,
+    find,
+    live_of,
+    put,
+    remember,
+    with_record,
+)
 from agent.core.command import TERMINAL, Command, CommandKind, CommandState
-from agent.core.decision import LimitValue, Record
-from agent.core.durable import CommandRecord, Durable
-from agent.core.inputs import Clock, ClockTrust, CommandIn
-from agent.core.params import Params
-from agent.core.settlement import Meters
+from agent.core.decision import LimitValue
+from agent.core.durable import CommandRecord
+from agent.core.inputs import ClockTrust, CommandIn
 
 NS_PER_MS = 1_000_000
 MAX_REQUEST_W = 1_000_000  # nobody means a megawatt; less than that and beyond the permit is limited, not refused
 HORIZON_MS = 7 * 86_400_000  # how far ahead an event may start
-REMEMBER_MS = 3_600_000  # ids are remembered this long after nothing about them may be accepted
-MAX_RECORDS = 256
 MAX_CANCELLED = 64
-WAITING = -1  # `commit` of a command whose commit has not been given an id yet
-
-
-@dataclass(frozen=True, slots=True)
-class Live:
-    """What is known of a command only while this process runs."""
-
-    id: str
-    commit: int | None = None  # the commit that accepts it; None = on the disk
-    running: bool = False  # it has been the one to act
-    acked_reason: str | None = None  # reason of the last `limited`
-    acked_ns: int | None = None
-    repeated_ns: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Book:
-    """Commands as they stand: the durable part, and the live part of those that are not over."""
-
-    durable: Durable
-    live: tuple[Live, ...] = ()
-    meters: Meters = field(default_factory=Meters)
-
-
-class Cycle:
-    """What one cycle says about commands; thrown away at its end."""
-
-    __slots__ = ("clock", "disk_ok", "fresh", "locked", "notices", "now_ns", "params", "records")
-
-    def __init__(
-        self, now_ns: int, clock: Clock, params: Params, disk_ok: bool, fresh: bool, locked: str | None
-    ) -> None:
-        self.now_ns = now_ns
-        self.clock = clock
-        self.params = params
-        self.disk_ok = disk_ok
-        self.fresh = fresh
-        self.locked = locked
-        self.records: list[Record] = []
-        self.notices: list[str] = []
 
 
 # --- coming in --------------------------------------------------------------------------------------------------------
 def receive(book: Book, event: CommandIn, cycle: Cycle) -> Book:
     """One verified command. Its sequence number is remembered whatever becomes of it."""
-    durable = _remember(book.durable, event)
+    durable = remember(book.durable, event)
     book = replace(book, durable=durable)
     command = event.command
-    known = _find(durable, command.id)
+    known = find(durable, command.id)
     if known is not None:
         return _again(book, known, command, cycle)
     if command.kind is CommandKind.CANCEL:
@@ -89,7 +58,7 @@ def receive(book: Book, event: CommandIn, cycle: Cycle) -> Book:
         record = replace(record, state=CommandState.SCHEDULED)
         cycle.records.append(ack(record, f"starts in {(record.start_ns - cycle.now_ns) // 1_000_000_000} s"))
     live = book.live if record.state in TERMINAL else (*book.live, Live(command.id, WAITING))
-    return replace(book, durable=_with(book.durable, record), live=live)
+    return replace(book, durable=with_record(book.durable, record), live=live)
 
 
 def _judge(book: Book, c: Command, cycle: Cycle) -> tuple[CommandState, str | None, str]:
@@ -129,17 +98,17 @@ def _again(book: Book, known: CommandRecord, command: Command, cycle: Cycle) -> 
     if known.command.digest != command.digest:
         cycle.notices.append(f"command {command.id} came again with other content: ignored")
         return book
-    live = _live(book, command.id)
+    live = live_of(book, command.id)
     if live.repeated_ns is not None and cycle.now_ns - live.repeated_ns < cycle.params.timers.command_repeat_ack_ns:
         return book
     cycle.records.append(ack(known, "repeated: the command came again", energy_mwh=book.meters.total(known)))
-    return _put(book, replace(live, repeated_ns=cycle.now_ns))
+    return put(book, replace(live, repeated_ns=cycle.now_ns))
 
 
 def _cancel(book: Book, command: Command, cycle: Cycle) -> Book:
     target = command.target or ""
-    known = _find(book.durable, target)
-    book = replace(book, durable=_with(book.durable, _record(command, CommandState.COMPLETED, None, cycle)))
+    known = find(book.durable, target)
+    book = replace(book, durable=with_record(book.durable, _record(command, CommandState.COMPLETED, None, cycle)))
     cycle.records.append(ack(_record(command, CommandState.COMPLETED, None, cycle), f"cancel of {target}"))
     if known is None:
         until = max(command.exp_ms, cycle.clock.wall_ms) + REMEMBER_MS
@@ -153,30 +122,15 @@ def _cancel(book: Book, command: Command, cycle: Cycle) -> Book:
 
 def _stop(book: Book, command: Command, cycle: Cycle) -> Book:
     done = _record(command, CommandState.COMPLETED, None, cycle)
-    book = replace(book, durable=_with(book.durable, done))
+    book = replace(book, durable=with_record(book.durable, done))
     cycle.records.append(ack(done, "stop"))
     return end_all(book, CommandState.CANCELLED, "stop", "stopped by a signed stop", cycle)
-
-
-# --- commits ----------------------------------------------------------------------------------------------------------
-def committing(book: Book, commit_id: int) -> Book:
-    """What waited for a commit waits for this one."""
-    if not any(x.commit == WAITING for x in book.live):
-        return book
-    return replace(book, live=tuple(replace(x, commit=commit_id) if x.commit == WAITING else x for x in book.live))
-
-
-def committed(book: Book, commit_id: int) -> Book:
-    """The disk has it: those commands may act."""
-    if not any(x.commit == commit_id for x in book.live):
-        return book
-    return replace(book, live=tuple(replace(x, commit=None) if x.commit == commit_id else x for x in book.live))
 
 
 def lost(book: Book, commit_id: int, cycle: Cycle) -> Book:
     """The disk has it not: those commands never act."""
     for live in [x for x in book.live if x.commit == commit_id]:
-        record = _find(book.durable, live.id)
+        record = find(book.durable, live.id)
         if record is not None and record.state not in TERMINAL:
             state = CommandState.REJECTED_NOT_APPLICABLE
             book = end(book, record, state, "disk", "the disk did not take the record", cycle)
@@ -195,7 +149,7 @@ def due(book: Book, cycle: Cycle) -> tuple[Book, CommandRecord | None]:
             if rebased is None:
                 continue
             record = rebased
-        if _live(book, record.command.id).commit is not None:
+        if live_of(book, record.command.id).commit is not None:
             continue
         if cycle.now_ns >= record.end_ns:
             book = _over(book, record, cycle)
@@ -205,11 +159,11 @@ def due(book: Book, cycle: Cycle) -> tuple[Book, CommandRecord | None]:
         return book, None
     winner = min(candidates, key=lambda r: (r.command.primacy, -r.command.created_ms, -r.accepted_ns, r.command.id))
     for record in candidates:
-        if record is not winner and (record.started or _live(book, record.command.id).running):
+        if record is not winner and (record.started or live_of(book, record.command.id).running):
             sentence = f"superseded by {winner.command.id}"
             book = end(book, record, CommandState.SUPERSEDED, "superseded", sentence, cycle)
-    live = _live(book, winner.command.id)
-    return (book if live.running else _put(book, replace(live, running=True))), winner
+    live = live_of(book, winner.command.id)
+    return (book if live.running else put(book, replace(live, running=True))), winner
 
 
 def _rebase(book: Book, record: CommandRecord, cycle: Cycle) -> tuple[Book, CommandRecord | None]:
@@ -228,13 +182,13 @@ def _rebase(book: Book, record: CommandRecord, cycle: Cycle) -> tuple[Book, Comm
     )
     if moved.end_ns <= cycle.now_ns:
         return end(book, record, CommandState.FAILED, "reboot", "the gateway was off until its end", cycle), None
-    return replace(book, durable=_with(book.durable, moved)), moved
+    return replace(book, durable=with_record(book.durable, moved)), moved
 
 
 def _over(book: Book, record: CommandRecord, cycle: Cycle) -> Book:
     if record.started:
         return end(book, record, CommandState.COMPLETED, record.reason, "its time is over", cycle)
-    live = _live(book, record.command.id)
+    live = live_of(book, record.command.id)
     if not live.running:
         return end(book, record, CommandState.SUPERSEDED, "superseded", "others ran all its time", cycle)
     reason = live.acked_reason or record.reason or "not_started"
@@ -250,7 +204,7 @@ def end(
     cycle.records.append(ack(closed, sentence, energy_mwh=energy))
     cycle.notices.append(f"command {record.command.id}: {state.value}: {sentence}")
     live = tuple(x for x in book.live if x.id != record.command.id)
-    return Book(_with(book.durable, closed), live, book.meters.without(record.command.id))
+    return Book(with_record(book.durable, closed), live, book.meters.without(record.command.id))
 
 
 def end_all(book: Book, state: CommandState, reason: str, sentence: str, cycle: Cycle) -> Book:
@@ -264,25 +218,25 @@ def end_all(book: Book, state: CommandState, reason: str, sentence: str, cycle: 
 # --- acting -----------------------------------------------------------------------------------------------------------
 def begun(book: Book, command_id: str | None, given_w: int, cycle: Cycle) -> Book:
     """A setpoint for this command was read back: `started`, once in its life."""
-    record = _find(book.durable, command_id) if command_id is not None else None
+    record = find(book.durable, command_id) if command_id is not None else None
     if record is None or record.started or record.state in TERMINAL:
         return book
     limited = record.state is CommandState.LIMITED
     record = replace(record, started=True, state=CommandState.LIMITED if limited else CommandState.STARTED)
     started = replace(record, state=CommandState.STARTED)
     cycle.records.append(ack(started, f"{given_w} W was written and read back", given_w=given_w))
-    return replace(book, durable=_with(book.durable, record))
+    return replace(book, durable=with_record(book.durable, record))
 
 
 def limit(book: Book, record: CommandRecord, given_w: int | None, bound: LimitValue | None, cycle: Cycle) -> Book:
     """Say `limited` when a clamp begins, when its reason changes and when it ends; not more often than allowed."""
     reason = bound.id if bound is not None else None
-    live = _live(book, record.command.id)
+    live = live_of(book, record.command.id)
     if reason == live.acked_reason:
         return book
     if live.acked_ns is not None and cycle.now_ns - live.acked_ns < cycle.params.timers.command_repeat_ack_ns:
         return book
-    current = _find(book.durable, record.command.id) or record
+    current = find(book.durable, record.command.id) or record
     running = CommandState.STARTED if current.started else CommandState.RECEIVED
     changed = replace(current, state=CommandState.LIMITED if reason else running, reason=reason)
     said = replace(changed, state=CommandState.LIMITED)
@@ -296,79 +250,8 @@ def limit(book: Book, record: CommandRecord, given_w: int | None, bound: LimitVa
             energy_mwh=book.meters.total(current),
         )
     )
-    book = replace(book, durable=_with(book.durable, changed))
-    return _put(book, replace(live, acked_reason=reason, acked_ns=cycle.now_ns))
-
-
-def settled(book: Book) -> Book:
-    """The energy measured so far, written into the durable records."""
-    if not book.meters.energy:
-        return book
-    commands = tuple(
-        replace(r, delivered_mwh=book.meters.total(r)) if book.meters.has(r.command.id) else r
-        for r in book.durable.commands
-    )
-    return replace(book, durable=replace(book.durable, commands=commands), meters=book.meters.folded())
-
-
-def prune(durable: Durable, clock: Clock) -> Durable:
-    """Forget what nothing can be accepted for any more. Only a trusted clock forgets, and only when there is much."""
-    if clock.trust is ClockTrust.UNTRUSTED:
-        return durable
-    horizon = clock.wall_ms - REMEMBER_MS
-    commands = [r for r in durable.commands if r.state not in TERMINAL or _until(r) > horizon]
-    over = len(commands) - MAX_RECORDS
-    if over > 0:
-        finished = [r for r in commands if r.state in TERMINAL][:over]
-        commands = [r for r in commands if r not in finished]
-    cancelled = tuple(c for c in durable.cancelled if c[1] > clock.wall_ms)
-    if len(commands) == len(durable.commands) and len(cancelled) == len(durable.cancelled):
-        return durable
-    return replace(durable, commands=tuple(commands), cancelled=cancelled)
-
-
-# --- small things -----------------------------------------------------------------------------------------------------
-def _until(record: CommandRecord) -> int:
-    command = record.command
-    return max(command.exp_ms, (command.start_ms or record.accepted_ms) + command.duration_s * 1000)
-
-
-def _remember(durable: Durable, event: CommandIn) -> Durable:
-    if not event.windows:
-        return durable
-    windows = dict(durable.windows)
-    windows.update(event.windows)
-    return replace(durable, windows=tuple(sorted(windows.items())))
-
-
-def _find(durable: Durable, command_id: str) -> CommandRecord | None:
-    for record in durable.commands:
-        if record.command.id == command_id:
-            return record
-    return None
-
-
-def _with(durable: Durable, record: CommandRecord) -> Durable:
-    """The record put in place of the one of the same id, or at the end."""
-    commands = durable.commands
-    for i, old in enumerate(commands):
-        if old.command.id == record.command.id:
-            return replace(durable, commands=(*commands[:i], record, *commands[i + 1 :]))
-    return replace(durable, commands=(*commands, record))
-
-
-def _live(book: Book, command_id: str) -> Live:
-    for live in book.live:
-        if live.id == command_id:
-            return live
-    return Live(command_id)
-
-
-def _put(book: Book, live: Live) -> Book:
-    for i, old in enumerate(book.live):
-        if old.id == live.id:
-            return replace(book, live=(*book.live[:i], live, *book.live[i + 1 :]))
-    return replace(book, live=(*book.live[-MAX_RECORDS:], live))
+    book = replace(book, durable=with_record(book.durable, changed))
+    return put(book, replace(live, acked_reason=reason, acked_ns=cycle.now_ns))
 
 
 def _record(c: Command, state: CommandState, reason: str | None, cycle: Cycle) -> CommandRecord:

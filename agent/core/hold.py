@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from agent.core.limits import LIMITS, PLAIN, Facts, Lift, full
+from agent.core.caps import PLAIN, Facts, full
+from agent.core.limits import LIMITS, Lift
 from agent.core.params import Params, S
 
 

@@ -1,87 +1,19 @@
-"""LIMITS: one row per limit. A cap is what the limit leaves on its side, in watts, >= 0.
+"""LIMITS: one row per limit: its name, side, arithmetic (agent.core.caps), words and owner.
 
-Caps are written once, over whole numbers, with plain operators and four injected ones, so that a prover can run this
-very source with symbols in place of numbers: no `if`, `and`, `or`, `not`, `min`, `max`, `//` on a fact. Divisors are
-positive. Unknown facts come as flags: what is not known leaves nothing. Order of rows = precedence of the reason that
-is reported.
+Order of rows = precedence of the reason that is reported: hands off, staleness, fitness, BMS, cells, temperature, SoC
+and reserve, site, nameplate. For the value the order is irrelevant: the tightest binds.
 """
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from itertools import pairwise
-from typing import NamedTuple, Protocol
 
+from agent.core import caps
+from agent.core.caps import NEVER_NS, Facts, Operators
 from agent.core.decision import Side
-from agent.core.params import Params, Table
-
-NEVER_NS = 10**18  # the age of a reading that never came
-
-
-class Operators(Protocol):
-    """What plain operators cannot say about symbols. `div` rounds down; its divisor is > 0."""
-
-    def div(self, a: int, b: int, /) -> int: ...
-    def least(self, a: int, b: int, /, *rest: int) -> int: ...
-    def greatest(self, a: int, b: int, /, *rest: int) -> int: ...
-    def where(self, condition: bool, then: int, otherwise: int, /) -> int: ...
-
-
-class Plain:
-    """The operators over Python's integers."""
-
-    div = staticmethod(operator.floordiv)
-    least = staticmethod(min)
-    greatest = staticmethod(max)
-
-    @staticmethod
-    def where(condition: bool, then: int, otherwise: int, /) -> int:
-        return then if condition else otherwise
-
-
-PLAIN = Plain()
-
-
-class Facts(NamedTuple):
-    """All that a limit may look at. Flags are 1 or 0; power is + toward the house bus."""
-
-    grid: int  # 0 unknown, 1 connected, 2 islanded
-    returning: int  # 1 = the grid is back and its dwell still runs
-    acting: int  # 1 = the mode allows a setpoint
-    battery_age_ns: int
-    inverter_age_ns: int
-    meter_age_ns: int
-    battery_stale_ns: int
-    inverter_stale_ns: int
-    meter_stale_ns: int
-    devices_ok: int  # 1 = every configured device is what was commissioned
-    controllable: int  # 1 = takes a signed setpoint, and ends it by itself when we fall silent
-    charge_alarm: int
-    discharge_alarm: int
-    charge_on: int
-    discharge_on: int
-    pack_mv: int
-    ccl_ma: int
-    dcl_ma: int
-    cells_known: int
-    cell_max_mv: int
-    cell_min_mv: int
-    temps_known: int
-    temp_max_dc: int
-    temp_min_dc: int
-    soc_known: int
-    soc_lo_mwh: int  # energy that is surely in the battery: 1 permille of SoC = capacity_wh milliwatt-hours
-    soc_hi_mwh: int  # energy that may be in it
-    reserve_permille: int
-    horizon_ms: int  # T_h: how long a setpoint may run on unseen, > 0
-    net_known: int
-    net_hi_w: int  # house load less PV, without the battery: worst of the last samples
-    net_lo_w: int
-    rated_charge_w: int
-    rated_discharge_w: int
+from agent.core.params import Params
 
 
 class Lift(Enum):
@@ -99,97 +31,15 @@ Say = Callable[[Facts, Params], str]
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """One row. `say` gives the reason with its values and units, for a person."""
+    """One row. `say`: the reason with its values and units, for a person. `reads`: the facts that both of them use."""
 
     id: str
     side: Side
+    reads: tuple[str, ...]
     cap: Cap
     say: Say
     owner: str
     lift: Lift = Lift.LIVE
-
-
-# --- shared pieces of caps --------------------------------------------------------------------------------------------
-def table(o: Operators, knots: Table, x: int) -> int:
-    """Piecewise linear through `knots`, flat outside, rounded down."""
-    out = knots[-1][1]
-    for (x0, y0), (x1, y1) in reversed(tuple(pairwise(knots))):
-        out = o.where(x <= x1, y0 + o.div((y1 - y0) * (x - x0), x1 - x0), out)
-    return o.where(x <= knots[0][0], knots[0][1], out)
-
-
-def full(p: Params, side: Side) -> int:
-    """What a limit leaves when it limits nothing."""
-    if side is Side.CHARGE:
-        return p.site.nameplate_charge_w
-    if side is Side.DISCHARGE:
-        return p.site.nameplate_discharge_w
-    return max(p.site.nameplate_charge_w, p.site.nameplate_discharge_w)
-
-
-def _both(o: Operators, p: Params, free: bool) -> int:
-    return o.where(free, full(p, Side.BOTH), 0)
-
-
-def _charge(o: Operators, p: Params, free: bool) -> int:
-    return o.where(free, p.site.nameplate_charge_w, 0)
-
-
-def _discharge(o: Operators, p: Params, free: bool) -> int:
-    return o.where(free, p.site.nameplate_discharge_w, 0)
-
-
-def _ahead(o: Operators, f: Facts, energy_mwh: int) -> int:
-    """Power that moves at most `energy_mwh` within the horizon: 1 mWh = 3600 W·ms."""
-    return o.where(f.soc_known == 1, o.greatest(0, o.div(energy_mwh * 3600, f.horizon_ms)), 0)
-
-
-def _dc(o: Operators, f: Facts, limit_ma: int) -> int:
-    """mV x mA -> W at the battery; eta = 1, so AC power never widens it."""
-    return o.greatest(0, o.div(f.pack_mv * limit_ma, 1_000_000))
-
-
-def _cell_high(o: Operators, f: Facts, p: Params) -> int:
-    derated = o.div(p.site.nameplate_charge_w * table(o, p.charge_v_mv, f.cell_max_mv), 1000)
-    return o.where(f.cells_known == 1, derated, 0)
-
-
-def _cell_low(o: Operators, f: Facts, p: Params) -> int:
-    derated = o.div(p.site.nameplate_discharge_w * table(o, p.discharge_v_mv, f.cell_min_mv), 1000)
-    return o.where(f.cells_known == 1, derated, 0)
-
-
-def _temperature(o: Operators, f: Facts, knots: Table, nameplate_w: int) -> int:
-    permille = o.least(table(o, knots, f.temp_min_dc), table(o, knots, f.temp_max_dc))
-    return o.where(f.temps_known == 1, o.div(nameplate_w * permille, 1000), 0)
-
-
-def _soc_ceiling(o: Operators, f: Facts, p: Params) -> int:
-    return _ahead(o, f, p.soc_ceiling_permille * p.site.capacity_wh - f.soc_hi_mwh)
-
-
-def _soc_floor(o: Operators, f: Facts, p: Params) -> int:
-    return _ahead(o, f, f.soc_lo_mwh - p.soc_floor_permille * p.site.capacity_wh)
-
-
-def _reserve(o: Operators, f: Facts, p: Params) -> int:
-    return _ahead(o, f, f.soc_lo_mwh - f.reserve_permille * p.site.capacity_wh)
-
-
-def _site_import(o: Operators, f: Facts, p: Params) -> int:
-    return o.where(f.net_known == 1, o.greatest(0, p.site.import_limit_w - f.net_hi_w), 0)
-
-
-def _site_export(o: Operators, f: Facts, p: Params) -> int:
-    return o.where(f.net_known == 1, o.greatest(0, p.site.export_limit_w + f.net_lo_w), 0)
-
-
-def _nameplate_charge(o: Operators, f: Facts, p: Params) -> int:
-    return o.greatest(0, o.least(p.site.nameplate_charge_w, f.rated_charge_w))
-
-
-def _nameplate_discharge(o: Operators, f: Facts, p: Params) -> int:
-    return o.greatest(0, o.least(p.site.nameplate_discharge_w, f.rated_discharge_w))
 
 
 # --- words for people -------------------------------------------------------------------------------------------------
@@ -238,7 +88,8 @@ LIMITS: tuple[Limit, ...] = (
     Limit(
         "islanded",
         Side.BOTH,
-        lambda o, f, p: _both(o, p, f.grid != 2),
+        ("grid",),
+        lambda o, f, p: caps.both(o, p, f.grid != 2),
         lambda f, p: (
             "the inverter runs the house as an island: hands off" if f.grid == 2 else "the house is not islanded"
         ),
@@ -247,42 +98,48 @@ LIMITS: tuple[Limit, ...] = (
     Limit(
         "grid_unknown",
         Side.BOTH,
-        lambda o, f, p: _both(o, p, f.grid != 0),
+        ("grid",),
+        lambda o, f, p: caps.both(o, p, f.grid != 0),
         lambda f, p: _word(f.grid, "the grid is evidenced", "there is no fresh evidence that the grid is there"),
         "utility",
     ),
     Limit(
         "grid_return",
         Side.BOTH,
-        lambda o, f, p: _both(o, p, f.returning == 0),
+        ("returning",),
+        lambda o, f, p: caps.both(o, p, f.returning == 0),
         lambda f, p: _word(f.returning, "the grid is back and must stay for a while", "the grid has stayed"),
         "utility",
     ),
     Limit(
         "stale_inverter",
         Side.BOTH,
-        lambda o, f, p: _both(o, p, f.inverter_age_ns <= f.inverter_stale_ns),
+        ("inverter_age_ns", "inverter_stale_ns"),
+        lambda o, f, p: caps.both(o, p, f.inverter_age_ns <= f.inverter_stale_ns),
         lambda f, p: _stale("inverter", f.inverter_age_ns, f.inverter_stale_ns),
         "inverter",
     ),
     Limit(
         "stale_battery",
         Side.BOTH,
-        lambda o, f, p: _both(o, p, f.battery_age_ns <= f.battery_stale_ns),
+        ("battery_age_ns", "battery_stale_ns"),
+        lambda o, f, p: caps.both(o, p, f.battery_age_ns <= f.battery_stale_ns),
         lambda f, p: _stale("battery", f.battery_age_ns, f.battery_stale_ns),
         "bms",
     ),
     Limit(
         "stale_meter",
         Side.BOTH,
-        lambda o, f, p: _both(o, p, f.meter_age_ns <= f.meter_stale_ns),
+        ("meter_age_ns", "meter_stale_ns"),
+        lambda o, f, p: caps.both(o, p, f.meter_age_ns <= f.meter_stale_ns),
         lambda f, p: _stale("meter", f.meter_age_ns, f.meter_stale_ns),
         "site",
     ),
     Limit(
         "device",
         Side.BOTH,
-        lambda o, f, p: _both(o, p, f.devices_ok == 1),
+        ("devices_ok",),
+        lambda o, f, p: caps.both(o, p, f.devices_ok == 1),
         lambda f, p: _word(
             f.devices_ok, "every device is the commissioned one", "a device is missing or not the commissioned one"
         ),
@@ -291,7 +148,8 @@ LIMITS: tuple[Limit, ...] = (
     Limit(
         "reversion",
         Side.BOTH,
-        lambda o, f, p: _both(o, p, f.controllable == 1),
+        ("controllable",),
+        lambda o, f, p: caps.both(o, p, f.controllable == 1),
         lambda f, p: _word(
             f.controllable,
             "the inverter ends a setpoint by itself when we fall silent",
@@ -302,7 +160,8 @@ LIMITS: tuple[Limit, ...] = (
     Limit(
         "state",
         Side.BOTH,
-        lambda o, f, p: _both(o, p, f.acting == 1),
+        ("acting",),
+        lambda o, f, p: caps.both(o, p, f.acting == 1),
         lambda f, p: _word(
             f.acting, "the agent is fit to act", "the agent is starting, stopped, recovering or at fault"
         ),
@@ -311,7 +170,8 @@ LIMITS: tuple[Limit, ...] = (
     Limit(
         "alarm_charge",
         Side.CHARGE,
-        lambda o, f, p: _charge(o, p, f.charge_alarm == 0),
+        ("charge_alarm",),
+        lambda o, f, p: caps.charge(o, p, f.charge_alarm == 0),
         lambda f, p: _word(f.charge_alarm, "a BMS alarm forbids charging", "no BMS alarm forbids charging"),
         "bms",
         Lift.HOLD,
@@ -319,7 +179,8 @@ LIMITS: tuple[Limit, ...] = (
     Limit(
         "alarm_discharge",
         Side.DISCHARGE,
-        lambda o, f, p: _discharge(o, p, f.discharge_alarm == 0),
+        ("discharge_alarm",),
+        lambda o, f, p: caps.discharge(o, p, f.discharge_alarm == 0),
         lambda f, p: _word(f.discharge_alarm, "a BMS alarm forbids discharging", "no BMS alarm forbids discharging"),
         "bms",
         Lift.HOLD,
@@ -327,7 +188,8 @@ LIMITS: tuple[Limit, ...] = (
     Limit(
         "charge_enable",
         Side.CHARGE,
-        lambda o, f, p: _charge(o, p, f.charge_on == 1),
+        ("charge_on",),
+        lambda o, f, p: caps.charge(o, p, f.charge_on == 1),
         lambda f, p: _word(f.charge_on, "the BMS enables charging", "the BMS does not enable charging"),
         "bms",
         Lift.HOLD,
@@ -335,7 +197,8 @@ LIMITS: tuple[Limit, ...] = (
     Limit(
         "discharge_enable",
         Side.DISCHARGE,
-        lambda o, f, p: _discharge(o, p, f.discharge_on == 1),
+        ("discharge_on",),
+        lambda o, f, p: caps.discharge(o, p, f.discharge_on == 1),
         lambda f, p: _word(f.discharge_on, "the BMS enables discharging", "the BMS does not enable discharging"),
         "bms",
         Lift.HOLD,
@@ -343,7 +206,8 @@ LIMITS: tuple[Limit, ...] = (
     Limit(
         "ccl",
         Side.CHARGE,
-        lambda o, f, p: _dc(o, f, f.ccl_ma),
+        ("pack_mv", "ccl_ma"),
+        lambda o, f, p: caps.dc(o, f, f.ccl_ma),
         lambda f, p: _amps("charging with", f.pack_mv, f.ccl_ma),
         "bms",
         Lift.HOLD,
@@ -351,7 +215,8 @@ LIMITS: tuple[Limit, ...] = (
     Limit(
         "dcl",
         Side.DISCHARGE,
-        lambda o, f, p: _dc(o, f, f.dcl_ma),
+        ("pack_mv", "dcl_ma"),
+        lambda o, f, p: caps.dc(o, f, f.dcl_ma),
         lambda f, p: _amps("discharging with", f.pack_mv, f.dcl_ma),
         "bms",
         Lift.HOLD,
@@ -359,7 +224,8 @@ LIMITS: tuple[Limit, ...] = (
     Limit(
         "cell_high",
         Side.CHARGE,
-        _cell_high,
+        ("cells_known", "cell_max_mv"),
+        caps.cell_high,
         lambda f, p: (
             f"the highest cell is {_volts(f.cell_max_mv, f.cells_known)}; none is charged at "
             f"{_volts(p.charge_v_mv[-1][0], 1)}"
@@ -370,7 +236,8 @@ LIMITS: tuple[Limit, ...] = (
     Limit(
         "cell_low",
         Side.DISCHARGE,
-        _cell_low,
+        ("cells_known", "cell_min_mv"),
+        caps.cell_low,
         lambda f, p: (
             f"the lowest cell is {_volts(f.cell_min_mv, f.cells_known)}; none is discharged at "
             f"{_volts(p.discharge_v_mv[0][0], 1)}"
@@ -381,7 +248,8 @@ LIMITS: tuple[Limit, ...] = (
     Limit(
         "temperature_charge",
         Side.CHARGE,
-        lambda o, f, p: _temperature(o, f, p.charge_t_dc, p.site.nameplate_charge_w),
+        ("temps_known", "temp_max_dc", "temp_min_dc"),
+        lambda o, f, p: caps.temperature(o, f, p.charge_t_dc, p.site.nameplate_charge_w),
         lambda f, p: (
             f"{_span(f)}; charging needs {tenths(p.charge_t_dc[0][0], '°C')} to {tenths(p.charge_t_dc[-1][0], '°C')}"
         ),
@@ -391,7 +259,8 @@ LIMITS: tuple[Limit, ...] = (
     Limit(
         "temperature_discharge",
         Side.DISCHARGE,
-        lambda o, f, p: _temperature(o, f, p.discharge_t_dc, p.site.nameplate_discharge_w),
+        ("temps_known", "temp_max_dc", "temp_min_dc"),
+        lambda o, f, p: caps.temperature(o, f, p.discharge_t_dc, p.site.nameplate_discharge_w),
         lambda f, p: (
             f"{_span(f)}; discharging needs {tenths(p.discharge_t_dc[0][0], '°C')} to "
             f"{tenths(p.discharge_t_dc[-1][0], '°C')}"
@@ -402,7 +271,8 @@ LIMITS: tuple[Limit, ...] = (
     Limit(
         "soc_ceiling",
         Side.CHARGE,
-        _soc_ceiling,
+        ("soc_known", "soc_hi_mwh", "horizon_ms"),
+        caps.soc_ceiling,
         lambda f, p: f"SoC is at most {_soc(f, p, f.soc_hi_mwh)}, its ceiling is {tenths(p.soc_ceiling_permille, '%')}",
         "site",
         Lift.HYSTERESIS,
@@ -410,7 +280,8 @@ LIMITS: tuple[Limit, ...] = (
     Limit(
         "reserve",
         Side.DISCHARGE,
-        _reserve,
+        ("soc_known", "soc_lo_mwh", "horizon_ms", "reserve_permille"),
+        caps.reserve,
         lambda f, p: f"SoC is at least {_soc(f, p, f.soc_lo_mwh)}, the reserve is {tenths(f.reserve_permille, '%')}",
         "homeowner",
         Lift.HYSTERESIS,
@@ -418,7 +289,8 @@ LIMITS: tuple[Limit, ...] = (
     Limit(
         "soc_floor",
         Side.DISCHARGE,
-        _soc_floor,
+        ("soc_known", "soc_lo_mwh", "horizon_ms"),
+        caps.soc_floor,
         lambda f, p: f"SoC is at least {_soc(f, p, f.soc_lo_mwh)}, its floor is {tenths(p.soc_floor_permille, '%')}",
         "site",
         Lift.HYSTERESIS,
@@ -426,28 +298,32 @@ LIMITS: tuple[Limit, ...] = (
     Limit(
         "site_import",
         Side.CHARGE,
-        _site_import,
+        ("net_known", "net_hi_w"),
+        caps.site_import,
         lambda f, p: f"{_net(f, f.net_hi_w)}, the site may import {p.site.import_limit_w} W",
         "site",
     ),
     Limit(
         "site_export",
         Side.DISCHARGE,
-        _site_export,
+        ("net_known", "net_lo_w"),
+        caps.site_export,
         lambda f, p: f"{_net(f, f.net_lo_w)}, the site may export {p.site.export_limit_w} W",
         "site",
     ),
     Limit(
         "nameplate_charge",
         Side.CHARGE,
-        _nameplate_charge,
+        ("rated_charge_w",),
+        caps.nameplate_charge,
         lambda f, p: f"the inverter may charge with {min(p.site.nameplate_charge_w, f.rated_charge_w)} W",
         "site",
     ),
     Limit(
         "nameplate_discharge",
         Side.DISCHARGE,
-        _nameplate_discharge,
+        ("rated_discharge_w",),
+        caps.nameplate_discharge,
         lambda f, p: f"the inverter may discharge with {min(p.site.nameplate_discharge_w, f.rated_discharge_w)} W",
         "site",
     ),

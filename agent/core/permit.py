@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from agent.core.alarms import blocked
-from agent.core.decision import LimitValue, Side
-from agent.core.limits import LIMITS, Facts, Operators, full
+from agent.core.caps import Facts, Operators, full
+from agent.core.decision import Side
+from agent.core.limits import LIMITS
 from agent.core.params import Params
 from agent.core.snapshot import Snapshot
 from drivers.readings import GridState
 
 GRID_CODE = {GridState.UNKNOWN: 0, GridState.CONNECTED: 1, GridState.ISLANDED: 2}
-
 CHARGING = tuple(i for i, row in enumerate(LIMITS) if row.side is not Side.DISCHARGE)
 DISCHARGING = tuple(i for i, row in enumerate(LIMITS) if row.side is not Side.CHARGE)
 BOTH = tuple(i for i, row in enumerate(LIMITS) if row.side is Side.BOTH)
@@ -46,14 +46,6 @@ def binding(left: Sequence[int], params: Params, charge: bool) -> int:
     if left[tightest] >= full(params, Side.CHARGE if charge else Side.DISCHARGE):
         return NAMEPLATE[charge]
     return tightest
-
-
-def values(facts: Facts, params: Params, left: Sequence[int]) -> tuple[LimitValue, ...]:
-    """Every limit as it stands, for people."""
-    return tuple(
-        LimitValue(row.id, row.side, cap, row.say(facts, params), row.owner)
-        for row, cap in zip(LIMITS, left, strict=True)
-    )
 
 
 def gather(s: Snapshot, acting: bool, returning: bool) -> Facts:

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
+from agent.core.arbiter import Proposal
+from agent.core.bounds import Evaluated, shut
 from agent.core.command import RampClass
+from agent.core.decision import LimitValue, Mode, Side
+from agent.core.modes import ACTING, ZEROING
 from agent.core.params import Params, S
+from agent.core.permit import binding as binds
+from agent.core.snapshot import Snapshot
+from agent.core.writes import Hand, may_relax
+
+MAX_RAMP_CYCLES = 2  # a longer gap does not make a longer step
 
 
 class Setpoint(NamedTuple):
@@ -53,3 +63,51 @@ def _rate(ramp: RampClass, p: Params) -> int:
         RampClass.REGULATION: p.ramp_regulation_permille_per_s,
     }[ramp]
     return permille * max(p.site.nameplate_charge_w, p.site.nameplate_discharge_w)
+
+
+class Answer(NamedTuple):
+    """What a wish gets. `limited`: a limit, not the ramp alone, made it differ. `given_w` None = released."""
+
+    given_w: int | None
+    ramped_w: int | None
+    limited: bool
+    binding: LimitValue | None
+
+
+def answer(
+    wish: Proposal,
+    bounds: Evaluated,
+    ramped_w: int | None,
+    hand: Hand,
+    s: Snapshot,
+    params: Params,
+) -> Answer:
+    """The wish inside the bounds. `ramped_w`: the last setpoint before rounding, None = released."""
+    if wish.power_w is None:
+        return Answer(None, None, False, None)
+    resolution_w = s.capability.resolution_w if s.capability is not None else 1
+    since = s.now_ns - hand.asked_ns if ramped_w is not None else params.timers.cycle_ns
+    ramp_ns = min(since, MAX_RAMP_CYCLES * params.timers.cycle_ns) if may_relax(hand, s.now_ns, params) else 0
+    made = shape(
+        wish.power_w, bounds.lo_w, bounds.hi_w, ramped_w, s.battery_w, wish.ramp, ramp_ns, resolution_w, params
+    )
+    side = Side.CHARGE if wish.power_w < 0 else Side.DISCHARGE
+    binding: LimitValue | None = None
+    limited = made.clamped or shut(bounds)
+    if limited:
+        binding = bounds.values[binds(bounds.caps, params, side is Side.CHARGE)]
+    elif made.ramping:
+        sentence = f"on its way to {wish.power_w} W, by the {wish.ramp.value} ramp"
+        binding = LimitValue("ramp", side, abs(made.ramped_w), sentence, "agent")
+    return Answer(made.given_w, made.ramped_w, limited, binding)
+
+
+def fit(given_w: int | None, mode: Mode, hand: Hand, now_ns: int, params: Params) -> tuple[int | None, Hand]:
+    """What the mode leaves of a setpoint: all of it; zero for a while, then release; or release at once."""
+    if mode in ACTING:
+        return given_w, (hand if hand.zero_ns is None else replace(hand, zero_ns=None))
+    if mode not in ZEROING or hand.setpoint_w is None:
+        return None, hand
+    if hand.zero_ns is None:
+        return 0, replace(hand, zero_ns=now_ns)
+    return (0 if now_ns - hand.zero_ns < params.timers.release_delay_ns else None), hand

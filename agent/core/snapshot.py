@@ -12,8 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from agent.core.caps import NEVER_NS
 from agent.core.inputs import Device, Inputs
-from agent.core.limits import NEVER_NS
 from agent.core.params import Params, S, Timers
 from drivers.readings import BatteryReading, Capability, DeviceRole, GridState, InverterReading, MeterReading
 

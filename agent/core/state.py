@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from agent.core.actuation import Actuation
+from agent.core.book import Book
+from agent.core.bounds import Evaluated
 from agent.core.commits import Desk
 from agent.core.decision import Mode
-from agent.core.dispatch import Book
 from agent.core.faults import Memory
-from agent.core.hold import Hold
 from agent.core.snapshot import Trace
 from agent.core.writes import Hand
 
@@ -27,7 +27,7 @@ class State:
     hand: Hand = field(default_factory=Hand)
     actuation: Actuation = field(default_factory=Actuation)
     faults: tuple[Memory, ...] = ()
-    holds: tuple[Hold, ...] = ()
+    bounds: Evaluated | None = None
     fresh: bool = False  # a signed time has echoed this boot's nonce
     resumed: bool = False  # a technician has resumed since this boot
     ramped_w: int | None = None  # the setpoint before it was rounded to the device's step; None = released

@@ -13,7 +13,7 @@ from agent.core.decision import Intent, Mode, Write
 from agent.core.inputs import WriteDone
 from agent.core.params import Params, S
 from agent.core.snapshot import Snapshot
-from drivers.readings import GridState
+from drivers.readings import GridState, InverterReading
 
 ANSWER_NS = 5 * S  # a write without a result for this long counts as unanswered
 CLEAR_RETRY_NS = 2 * S
@@ -33,6 +33,7 @@ class Hand:
     command_id: str | None = None  # for which command the setpoint was asked
     asked_ns: int = 0
     pending: bool = False  # the last POWER has no result yet
+    touched_ns: int = 0  # last time a POWER, CLEAR or STOP was asked or ended: older readings say nothing about them
     confirmed: bool = False  # the last POWER was read back
     confirmed_ns: int = 0
     held_ns: int | None = None  # first confirmation since the last release
@@ -43,7 +44,6 @@ class Hand:
     clear_ns: int | None = None  # last CLEAR asked
     clear_pending: bool = False
     clear_failures: int = 0
-    cleared_ns: int | None = None  # a CLEAR was confirmed
     foreign_ns: int = 0
     floor_permille: int | None = None  # last FLOOR asked
     floor_ns: int = 0
@@ -51,6 +51,17 @@ class Hand:
     floor_confirmed_ns: int | None = None
     floor_failures: int = 0
     stop_ns: int = 0
+
+
+class Wanted(NamedTuple):
+    """What the cycle wants of the inverter."""
+
+    mode: Mode
+    given_w: int | None  # None = no setpoint of ours may be active
+    command_id: str | None
+    critical: bool  # a cell is beyond its own limits
+    waiting: bool  # a setpoint from before a crash is about to be taken up: it is not released in between
+    unheeded: bool  # the setpoint has been read back and is not followed: say it again
 
 
 class Planned(NamedTuple):
@@ -67,26 +78,9 @@ def heard(hand: Hand, done: WriteDone, now_ns: int) -> Hand:
     """One result. Only a confirmed POWER of the value last asked makes a lease."""
     good = done.outcome == "confirmed"
     if done.write_class == "power":
-        if done.value != hand.setpoint_w or done.outcome == "superseded":
-            return hand
-        if good:
-            held_ns = hand.held_ns if hand.held_ns is not None else now_ns
-            return replace(
-                hand,
-                pending=False,
-                confirmed=True,
-                confirmed_ns=now_ns,
-                held_ns=held_ns,
-                failures=0,
-                outcome=done.outcome,
-            )
-        failures = hand.failures + 1
-        return replace(hand, pending=False, confirmed=False, failures=failures, outcome=done.outcome)
+        return _power_heard(hand, done, good, now_ns)
     if done.write_class == "clear":
-        if good and hand.setpoint_w is None:
-            return replace(hand, clear_pending=False, clear_failures=0, maybe_active=False, cleared_ns=now_ns)
-        failed = not good and done.outcome != "superseded"
-        return replace(hand, clear_pending=False, clear_failures=hand.clear_failures + failed, outcome=done.outcome)
+        return _clear_heard(hand, done, good, now_ns)
     if done.write_class == "floor":
         if good and done.value == hand.floor_permille:
             return replace(hand, floor_pending=False, floor_confirmed_ns=now_ns, floor_failures=0)
@@ -94,40 +88,52 @@ def heard(hand: Hand, done: WriteDone, now_ns: int) -> Hand:
     return hand
 
 
-def plan(
-    hand: Hand,
-    s: Snapshot,
-    mode: Mode,
-    given_w: int | None,
-    command_id: str | None,
-    critical: bool,
-    waiting: bool,
-    params: Params,
-) -> Planned:
-    """One cycle's writes. `given_w` None = no setpoint of ours may be active. `critical`: a cell is beyond its own
-    limits. `waiting`: a setpoint from before a crash is about to be taken up, and is not released in between."""
+def abandon(hand: Hand, now_ns: int) -> tuple[Hand, tuple[Write, ...]]:
+    """Release without looking at anything: for a core that cannot look any more."""
+    if not hand.maybe_active or (hand.clear_ns is not None and now_ns - hand.clear_ns < CLEAR_RETRY_NS):
+        return hand, ()
+    return _release(_let_go(hand), now_ns), (Write(Intent.CLEAR, 0, "internal error"),)
+
+
+def _power_heard(hand: Hand, done: WriteDone, good: bool, now_ns: int) -> Hand:
+    if done.value != hand.setpoint_w or done.outcome == "superseded":
+        return replace(hand, touched_ns=now_ns)
+    hand = replace(hand, pending=False, confirmed=good, touched_ns=now_ns, outcome=done.outcome)
+    if not good:
+        return replace(hand, failures=hand.failures + 1)
+    return replace(hand, confirmed_ns=now_ns, held_ns=now_ns if hand.held_ns is None else hand.held_ns, failures=0)
+
+
+def _clear_heard(hand: Hand, done: WriteDone, good: bool, now_ns: int) -> Hand:
+    hand = replace(hand, clear_pending=False, touched_ns=now_ns)
+    if hand.setpoint_w is not None or done.outcome == "superseded":
+        return hand
+    if good:
+        return replace(hand, clear_failures=0, maybe_active=False)
+    return replace(hand, clear_failures=hand.clear_failures + 1, outcome=done.outcome)
+
+
+def plan(hand: Hand, s: Snapshot, wanted: Wanted, params: Params) -> Planned:
+    """One cycle's writes."""
     device = s.inverter_device
     if device is None or device.capability is None or device.presence != "ok":
         return Planned(hand, (), False, None, ())
-    now = s.now_ns
     writes: list[Write] = []
     notices: list[str] = []
     rearmed = False
     connected = s.grid is GridState.CONNECTED
-    stop = critical and s.battery_w is not None and abs(s.battery_w) > STOP_FLOW_W
-    if stop:
-        hand, write = _stop(hand, now, params)
-    elif given_w is not None and connected:
-        hand, write, rearmed = _power(hand, s, given_w, command_id, params)
-    elif waiting:
-        write = None
-    else:
-        hand, write, notice = _clear(hand, s, connected)
+    write: Write | None = None
+    if wanted.critical and s.battery_w is not None and abs(s.battery_w) > STOP_FLOW_W:
+        hand, write = _stop(hand, s.now_ns, params)
+    elif wanted.given_w is not None and connected:
+        hand, write, rearmed = _power(hand, s, wanted, params)
+    elif not wanted.waiting:
+        hand, write, notice = _clear(hand, s, connected and wanted.mode is not Mode.LOCKOUT)
         if notice:
             notices.append(notice)
     if write is not None:
         writes.append(write)
-    hand, write, found = _floor(hand, s, mode, connected)
+    hand, write, found = _floor(hand, s, wanted.mode, connected)
     if write is not None:
         writes.append(write)
     return Planned(hand, tuple(writes), rearmed, found, tuple(notices))
@@ -140,22 +146,24 @@ def may_relax(hand: Hand, now_ns: int, params: Params) -> bool:
     return hand.confirmed and now_ns - hand.asked_ns >= params.timers.cycle_ns - PACE_SLACK_NS
 
 
-def _power(
-    hand: Hand, s: Snapshot, given_w: int, command_id: str | None, params: Params
-) -> tuple[Hand, Write | None, bool]:
-    now = s.now_ns
-    pending = hand.pending and now - hand.asked_ns < ANSWER_NS
-    if hand.pending and not pending:
+def _power(hand: Hand, s: Snapshot, wanted: Wanted, params: Params) -> tuple[Hand, Write | None, bool]:
+    now, given_w = s.now_ns, wanted.given_w
+    if given_w is None:
+        return hand, None, False
+    if hand.pending and now - hand.asked_ns >= ANSWER_NS:
         hand = replace(hand, pending=False, confirmed=False, failures=hand.failures + 1, outcome="no answer")
     lost = False
-    if given_w != hand.setpoint_w or command_id != hand.command_id:
+    same = given_w == hand.setpoint_w
+    if not same or wanted.command_id != hand.command_id:
         why = "setpoint"
-    elif pending:
+    elif hand.pending:
         return hand, None, False
     elif not hand.confirmed:
         why = "again: it was not confirmed"
     elif _gone(hand, s, given_w):
         why, lost = "again: the inverter lost it", True
+    elif wanted.unheeded:
+        why = "again: it is not followed"
     elif now - hand.asked_ns >= params.timers.refresh_ns:
         why = "lease"
     else:
@@ -163,13 +171,14 @@ def _power(
     hand = replace(
         hand,
         setpoint_w=given_w,
-        command_id=command_id,
+        command_id=wanted.command_id,
         asked_ns=now,
         pending=True,
+        confirmed=hand.confirmed and same,
+        touched_ns=now,
         maybe_active=True,
         clear_ns=None,
         clear_pending=False,
-        cleared_ns=None,
     )
     return hand, Write(Intent.POWER, given_w, why), lost
 
@@ -186,37 +195,42 @@ def _gone(hand: Hand, s: Snapshot, given_w: int) -> bool:
     return abs(inverter.remote_w - given_w) > max(1, s.capability.resolution_w)
 
 
-def _clear(hand: Hand, s: Snapshot, connected: bool) -> tuple[Hand, Write | None, str | None]:
-    """Ask for release until it is read back; then nothing, unless another hand commands on grid."""
-    now = s.now_ns
-    notice = None
+def _clear(hand: Hand, s: Snapshot, watch: bool) -> tuple[Hand, Write | None, str | None]:
+    """Ask for release until it is read back; then nothing, unless another hand commands while we `watch`."""
+    now, inverter = s.now_ns, s.inverter
+    forced = hand.pending  # a POWER may still be on its way: no reading of now can tell
     if hand.setpoint_w is not None or hand.pending:
-        hand = replace(hand, setpoint_w=None, command_id=None, pending=False, confirmed=False, held_ns=None, failures=0)
-    since = max(hand.asked_ns, hand.clear_ns or 0)
-    inverter = s.inverter
-    newer = inverter is not None and inverter.at_ns > since and s.inverter_age_ns <= s.inverter_stale_ns
-    if hand.maybe_active:
-        if inverter is not None and newer and inverter.remote_active is False:
-            return replace(hand, maybe_active=False, clear_pending=False, clear_failures=0), None, None
-        waiting = ANSWER_NS if hand.clear_pending else CLEAR_RETRY_NS
-        if hand.clear_ns is not None and now - hand.clear_ns < waiting:
+        hand = _let_go(hand)
+    if hand.clear_pending and hand.clear_ns is not None and now - hand.clear_ns >= ANSWER_NS:
+        hand = replace(hand, clear_pending=False, clear_failures=hand.clear_failures + 1, touched_ns=now)
+    fresh = inverter is not None and s.inverter_age_ns <= s.inverter_stale_ns
+    telling = inverter if fresh and inverter is not None and inverter.at_ns > hand.touched_ns else None
+    if not hand.maybe_active:
+        return _foreign(hand, telling, now) if watch else (hand, None, None)
+    if not forced:
+        if hand.clear_pending or (hand.clear_ns is not None and now - hand.clear_ns < CLEAR_RETRY_NS):
             return hand, None, None
-        if (
-            hand.clear_ns is None
-            and (inverter is None or s.inverter_age_ns > s.inverter_stale_ns)
-            and not hand.asked_ns
-        ):
+        if telling is not None and telling.remote_active is False:
+            return replace(hand, maybe_active=False, clear_failures=0), None, None
+        if not fresh and not hand.touched_ns:
             return hand, None, None  # nothing was read yet, and nothing was asked by us: look first
-    else:
-        if not connected or inverter is None or not newer or not inverter.remote_active:
-            return hand, None, None
-        if hand.cleared_ns is not None and inverter.at_ns <= hand.cleared_ns:
-            return hand, None, None
-        if now - hand.foreign_ns < FOREIGN_RETRY_NS and hand.foreign_ns:
-            return hand, None, None
-        hand = replace(hand, foreign_ns=now, maybe_active=True)
-        notice = "another hand commands the inverter: its setpoint is cleared"
-    return replace(hand, clear_ns=now, clear_pending=True), Write(Intent.CLEAR, 0, "release"), notice
+    return _release(hand, now), Write(Intent.CLEAR, 0, "release"), None
+
+
+def _foreign(hand: Hand, telling: InverterReading | None, now: int) -> tuple[Hand, Write | None, str | None]:
+    """A setpoint is active that we did not ask for."""
+    if telling is None or not telling.remote_active or (hand.foreign_ns and now - hand.foreign_ns < FOREIGN_RETRY_NS):
+        return hand, None, None
+    hand = replace(_release(hand, now), foreign_ns=now, maybe_active=True)
+    return hand, Write(Intent.CLEAR, 0, "not ours"), "another hand commands the inverter: its setpoint is cleared"
+
+
+def _let_go(hand: Hand) -> Hand:
+    return replace(hand, setpoint_w=None, command_id=None, pending=False, confirmed=False, held_ns=None, failures=0)
+
+
+def _release(hand: Hand, now: int) -> Hand:
+    return replace(hand, clear_ns=now, clear_pending=True, touched_ns=now)
 
 
 def _floor(hand: Hand, s: Snapshot, mode: Mode, connected: bool) -> tuple[Hand, Write | None, tuple[int, bool] | None]:
@@ -253,5 +267,5 @@ def _floor(hand: Hand, s: Snapshot, mode: Mode, connected: bool) -> tuple[Hand, 
 def _stop(hand: Hand, now: int, params: Params) -> tuple[Hand, Write | None]:
     if hand.stop_ns and now - hand.stop_ns < params.timers.refresh_ns:
         return hand, None
-    hand = replace(hand, stop_ns=now, setpoint_w=None, pending=False, confirmed=False, maybe_active=True, asked_ns=now)
+    hand = replace(_let_go(hand), stop_ns=now, maybe_active=True, clear_ns=None, clear_pending=False, touched_ns=now)
     return hand, Write(Intent.STOP, 0, "power flows into or out of a critical battery")

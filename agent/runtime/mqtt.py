@@ -44,6 +44,7 @@ class MqttAdapter:
         self._client: paho.Client | None = None
         self._tokens: dict[int, int] = {}
         self._early: set[int] = set()
+        self._ended = threading.Event()
 
     def handle(self, effect: part.Effect) -> None:
         """Never raises; a failure comes back as MqttDown."""
@@ -61,8 +62,8 @@ class MqttAdapter:
                     self._settle(info.mid)
         elif isinstance(effect, part.MqttSubscribe):
             client.subscribe(list(effect.topics))
-        elif isinstance(effect, part.MqttDisconnect):
-            client.disconnect()
+        elif isinstance(effect, part.MqttDisconnect) and client.disconnect() != 0:
+            self._ended.set()  # there was no connection to say goodbye on
 
     def _run(self, want: part.MqttConnect) -> None:
         import paho.mqtt.client as paho
@@ -80,6 +81,8 @@ class MqttAdapter:
         client.on_connect = self._connected
         client.on_message = self._message
         client.on_publish = self._published
+        ended = self._ended = threading.Event()
+        client.on_disconnect = lambda *_: ended.set()
         reason = f"the connection to {host}:{port} ended"
         try:
             if self._context is None:
@@ -89,7 +92,9 @@ class MqttAdapter:
             client.connect(host, port, keepalive=KEEPALIVE_S)
             self._tokens, self._early = {}, set()
             self._client = client
-            client.loop_forever()
+            client.loop_start()  # paho's own thread: without it `publish` would write from ours beside it
+            ended.wait()
+            client.loop_stop()
         except (OSError, ValueError) as error:
             reason = f"no connection to {host}:{port}: {error}; is the broker up and are the certificates right?"
         finally:

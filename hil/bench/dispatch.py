@@ -25,17 +25,17 @@ from hil.stall import unstalled
 from hil.talk import say
 
 REACH_MS = 250
-POWERS = (1000, 1100)  # closer than one step of the ramp, so that one write is the whole answer
+HIGHEST_W, STEP_W, STEPS = 4000, 10, 300  # each command asks for less: what tightens is not ramped, one write answers
 PAUSE_S = (0.35, 0.85)
-SETTLE_S = 3.0
+SETTLE_S = 12.0
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """One command: when it was published, and what the register held until then."""
+    """One command: when it was published, and the OutWRte that answers it."""
 
     at_ns: int
-    before: int
+    rate: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +67,14 @@ def measure(count: int, seed: int) -> list[float]:
     """Milliseconds of each command; one that never reached the wire counts as an hour."""
     rng = random.Random(seed)
     with live() as backend, Progress("dispatch", count) as bar:
-        _dispatch(backend, POWERS[0])
-        wait(backend, lambda s: s["agent.given_w"] == POWERS[0] and s["wire.power"] != 0)
-        time.sleep(SETTLE_S)
         sent = []
         for index in range(count):
+            if index % STEPS == 0:
+                _dispatch(backend, HIGHEST_W)
+                wait(backend, lambda s: s["agent.given_w"] == HIGHEST_W, SETTLE_S)
             time.sleep(rng.uniform(*PAUSE_S))
-            old, new = POWERS[index % 2], POWERS[(index + 1) % 2]
-            sent.append(Sent(_dispatch(backend, new), _rate(old)))
+            power = HIGHEST_W - STEP_W * (index % STEPS + 1)
+            sent.append(Sent(_dispatch(backend, power), _rate(power)))
             bar.step()
         time.sleep(1.0)
         writes = list(writes_of(backend.directory / "home" / "wire.jsonl"))
@@ -89,9 +89,9 @@ def _dispatch(backend: ProcessBackend, power_w: int) -> int:
 
 
 def latency_ms(command: Sent, writes: Sequence[Write]) -> float:
-    """From publishing to the first byte of the sequence that changes the rate."""
+    """From publishing to the first byte of the sequence that sets its rate; its reversion time goes before the rate."""
     for index, write in enumerate(writes):
-        if write.at_ns >= command.at_ns and write.rate is not None and write.rate != command.before:
+        if write.at_ns >= command.at_ns and write.rate == command.rate:
             first = writes[index - 1] if index and writes[index - 1].rate is None else write
             start = first if first.at_ns >= command.at_ns else write
             return (start.at_ns - command.at_ns) / 1e6

@@ -14,7 +14,7 @@ WIDTH = 100
 
 def scoreboard(verdicts: Sequence[Verdict], chapters: Sequence[str], width: int = WIDTH) -> str:
     """Plain text. `chapters` are ids whose own verdicts are the story; the rest stands under its promise."""
-    lines = ["", "SCOREBOARD".ljust(width - 8, " "), "=" * width]
+    lines = ["", "SCOREBOARD", "=" * width]
     for promise in PROMISES:
         lines += ["", promise.upper()]
         lines += [row for v in verdicts if v.promise == promise for row in _row(v, width)]
@@ -30,7 +30,7 @@ def scoreboard(verdicts: Sequence[Verdict], chapters: Sequence[str], width: int 
 
 def _row(verdict: Verdict, width: int, title: str = "", indent: str = "") -> list[str]:
     mark = "ok" if verdict.ok else "xx"
-    room = width - 36 - len(indent)
+    room = width - 30 - len(indent)
     text = textwrap.wrap(title or verdict.name, room) or [""]
     first = f"{indent}{mark}  {text[0].ljust(room)}  {_measured(verdict)}".rstrip()
     rows = [first, *(f"{indent}    {more}" for more in text[1:])]
@@ -61,7 +61,7 @@ def _timers(verdicts: Sequence[Verdict]) -> list[str]:
         return []
     rows = [f"{'TIMER':24}{'demo':>10}{'default':>10}"]
     rows += [f"{name:24}{_number(here):>8} s{_number(default):>8} s" for name, (here, default) in seen.items()]
-    return [*rows, "the defaults themselves: python -m hil scenario --list, each on --backend virtual"]
+    return [*rows, "the defaults are proven in virtual time: python -m hil scenario NAME --backend virtual"]
 
 
 def _is_timer(name: str) -> bool:

@@ -22,7 +22,7 @@ from hil.signals import Happening
 
 REDRAW_NS = 250_000_000
 LINES = 5
-BAR = 18
+BAR = 12
 FULL_W = 11_400
 
 
@@ -80,9 +80,11 @@ class Screen(Quiet):
         grid.add_column(ratio=1)
         grid.add_column(width=33)
         grid.add_row(self._story(), self._home())
-        title = f"home battery, simulated in real parts   {self._at_ns / 1e9:5.0f} s"
+        title = Text(f"{self._at_ns / 1e9:4.0f} s  ", style="dim")
+        title.append(self._current.title if self._current else "starting", style="bold")
+        title.no_wrap, title.overflow = True, "ellipsis"
         log = Text("\n".join(self._lines), no_wrap=True, overflow="ellipsis", style="dim")
-        return Group(Text(title, style="bold"), grid, log)
+        return Group(title, grid, log)
 
     def _story(self) -> Panel:
         text = Text(no_wrap=True, overflow="ellipsis")
@@ -91,8 +93,8 @@ class Screen(Quiet):
             now = self._current is not None and chapter.id == self._current.id and ok is None
             mark = {True: "ok", False: "xx", None: ">>" if now else "  "}[ok]
             style = {True: "green", False: "bold red", None: "bold" if now else "dim"}[ok]
-            text.append(f"{mark} {number:2} {chapter.title}\n", style=style)
-        return Panel(text, title="story", height=len(self._chapters) + 3)
+            text.append(f"{mark} {number:2} {chapter.short}\n", style=style)
+        return Panel(text, title="a home battery, simulated in real parts", height=len(self._chapters) + 2)
 
     def _home(self) -> Panel:
         s = self._signals
@@ -102,7 +104,7 @@ class Screen(Quiet):
             ("battery", _bar(s.get("truth.battery_w"))),
             ("grid", "AWAY" if s.get("truth.grid_on") is False else _watts(s.get("truth.grid_w"))),
             ("house", f"{_watts(s.get('truth.load_w'))}{'' if s.get('truth.fed') else '  DARK'}"),
-            ("floor", f"{_number(s.get('truth.floor_permille'), 10):.1f} % (inverter's own)"),
+            ("floor", f"{_number(s.get('truth.floor_permille'), 10):.0f} %, the inverter's"),
             ("agent", str(s.get("agent.mode") or "-- not running")),
             ("given", _given(s)),
             ("limit", str(s.get("agent.binding") or "")),
@@ -111,7 +113,7 @@ class Screen(Quiet):
             ("refused", str(s.get("agent.refused") or 0)),
         ):
             rows.add_row(Text(name, style="dim"), Text(value, no_wrap=True, overflow="ellipsis"))
-        return Panel(rows, title="home", height=len(self._chapters) + 3)
+        return Panel(rows, title="home", height=len(self._chapters) + 2)
 
 
 def _number(value: Value, scale: float = 1) -> float:
@@ -150,4 +152,4 @@ def _link(s: Mapping[str, Value]) -> str:
     if s.get("agent.link") is None:
         return ""
     state = "up" if s.get("agent.link") else "down"
-    return f"{state}, {s.get('agent.unsent')} wait for receipt"
+    return f"{state}, {s.get('agent.unsent')} unreceipted"

@@ -5,8 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.core.caps import PLAIN, Facts
 from agent.core.hold import Hold, margin, narrow
-from agent.core.limits import LIMITS, PLAIN, Facts, Lift
+from agent.core.limits import LIMITS, Lift
 from agent.core.params import S
 from agent.core.permit import caps, fold
 from tests.core.home import PARAMS

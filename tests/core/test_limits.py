@@ -6,12 +6,19 @@ Base: 25 kWh, 11.4 kW both ways, SoC 60 %, reserve 20 %, 52.8 V, 240 A, 3.300-3.
 
 from __future__ import annotations
 
-import pytest
+from dataclasses import replace
+from typing import cast
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.core.bounds import evaluate, shut
+from agent.core.caps import NEVER_NS, PLAIN, Facts, table
 from agent.core.decision import Side
-from agent.core.limits import LIMITS, NEVER_NS, PLAIN, Facts, table
+from agent.core.limits import LIMITS, Limit
 from agent.core.params import S
-from agent.core.permit import binding, caps, gather, permit, values
+from agent.core.permit import binding, caps, gather, permit
 from agent.core.snapshot import Trace, take
 from tests.core.home import PARAMS, Home
 
@@ -146,7 +153,7 @@ def test_every_row_has_an_example() -> None:
 
 def test_ids_are_unique_and_sentences_say_something() -> None:
     assert len(CAP) == len(LIMITS)
-    for value in values(BASE, PARAMS, caps(PLAIN, BASE, PARAMS)):
+    for value in evaluate(BASE, PARAMS, None, True, 0, 0).values:
         assert len(value.sentence) > 15
         assert value.owner in {"homeowner", "site", "bms", "inverter", "agent", "utility"}
 
@@ -179,3 +186,55 @@ def test_sides_of_rows() -> None:
     assert sides["reserve"] is Side.DISCHARGE
     assert sides["cell_high"] is Side.CHARGE
     assert sides["islanded"] is Side.BOTH
+
+
+class Recorder:
+    """Facts that remember which of them were asked for."""
+
+    def __init__(self, facts: Facts) -> None:
+        self.facts = facts
+        self.asked: set[str] = set()
+
+    def __getattr__(self, name: str) -> int:
+        self.asked.add(name)
+        return int(getattr(self.facts, name))
+
+
+@pytest.mark.parametrize("row", LIMITS, ids=lambda row: row.id)
+def test_a_row_reads_the_facts_that_it_declares_and_no_others(row: Limit) -> None:
+    """Rows are evaluated again only when a declared fact has changed, so an undeclared one would go stale."""
+    asked: set[str] = set()
+    for flag in (0, 1):
+        flags = {name: flag for name in Facts._fields if BASE._asdict()[name] in (0, 1)}
+        for grid in (0, 1, 2):
+            recorder = Recorder(BASE._replace(**{**flags, "grid": grid}))
+            row.cap(PLAIN, cast(Facts, recorder), PARAMS)
+            row.say(cast(Facts, recorder), PARAMS)
+            asked |= recorder.asked
+    assert asked == set(row.reads)
+
+
+@given(st.lists(st.dictionaries(st.sampled_from(Facts._fields), st.integers(1, 5_000), max_size=6), max_size=6))
+def test_evaluating_what_changed_equals_evaluating_all(changes: list[dict[str, int]]) -> None:
+    before = None
+    facts = BASE
+    for change in changes:
+        facts = facts._replace(**change)
+        before = evaluate(facts, PARAMS, before, False, 0, 0)
+        assert before == evaluate(facts, PARAMS, None, False, 0, 0)
+        assert list(before.pure) == caps(PLAIN, facts, PARAMS)
+
+
+def test_other_params_are_evaluated_anew() -> None:
+    before = evaluate(BASE, PARAMS, None, True, 0, 0)
+    other = replace(PARAMS, soc_floor_permille=600)
+    assert list(evaluate(BASE, other, before, False, 0, 0).pure) == caps(PLAIN, BASE, other)
+
+
+def test_a_held_limit_says_so() -> None:
+    first = evaluate(BASE._replace(dcl_ma=0), PARAMS, None, True, 0, 0)
+    then = evaluate(BASE, PARAMS, first, True, S, S)
+    held = next(v for v in then.values if v.id == "dcl")
+    assert held.cap_w == 0
+    assert held.sentence == "the BMS allows discharging with 240.0 A at 52.8 V; it narrowed before and is let go slowly"
+    assert shut(then) is False

@@ -13,7 +13,8 @@ from typing import Any, cast
 import pytest
 import z3
 
-from agent.core.limits import LIMITS, NEVER_NS, Facts
+from agent.core.caps import NEVER_NS, Facts
+from agent.core.limits import LIMITS
 from agent.core.params import Params
 from agent.core.permit import fold, permit
 from tests.core.home import PARAMS

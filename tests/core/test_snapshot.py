@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from agent.core.caps import NEVER_NS
 from agent.core.inputs import Clock, ClockTrust, Device, Inputs, Reserve
-from agent.core.limits import NEVER_NS
 from agent.core.params import S
 from agent.core.snapshot import Snapshot, Trace, take
 from drivers.readings import DeviceRole, GridState

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from agent.core.command import CommandKind
+from agent.core.command import CommandKind, RampClass
 from agent.core.decision import Intent, Mode
 from agent.core.inputs import Reserve
 from agent.core.params import S
@@ -454,3 +454,55 @@ def test_a_silent_inverter_is_not_refreshed_and_is_released_when_it_is_back() ->
     home.run(3)
     assert home.remote_w is None
     assert home.intents()[-1] == "clear"
+
+
+# --- results that come late -------------------------------------------------------------------------------------------
+def test_a_power_still_on_its_way_is_cleared_whatever_a_reading_of_now_says() -> None:
+    """The inverter reads released because the write has not reached it yet; after it, it would not be released."""
+    home = Home().ready()
+    home.tick(arriving(command()))
+    answer, home.answer = home.answer, lambda write: None  # type: ignore[method-assign]  # results are slow
+    home.tick()
+    assert home.intents() == ["power"]
+    home.tick(arriving(command(2, kind=CommandKind.CANCEL, target=command().id)), s=0.1)
+    assert home.intents() == ["power", "clear"]
+    home.run(4)
+    assert home.intents() == ["power", "clear"]  # it waits for that result
+    home.answer = answer  # type: ignore[method-assign]
+    home.run(8)
+    assert home.remote_w is None
+    before = len(home.writes)
+    home.run(60)
+    assert len(home.writes) == before
+
+
+def test_a_setpoint_that_is_not_followed_is_said_again_before_it_is_a_fault() -> None:
+    home = Home().ready()
+    home.obeys = False
+    home.tick(arriving(command(duration_s=900, power_w=11_400, ramp=RampClass.REGULATION)))
+    home.run(60)
+    assert "again: it is not followed" in [w.why for _, w in home.writes]
+    assert "deaf_inverter" in [e.get("fault") for e in home.events_seen]
+
+
+def test_another_hand_is_left_alone_in_lockout() -> None:
+    home = Home().ready()
+    home.battery["temp_max_dc"] = 600
+    home.run(3)
+    home.remote_w = 3000
+    home.obeys = False
+    before = len(home.writes)
+    home.run(120)
+    assert len(home.writes) == before
+
+
+def test_stop_is_cleared_when_nothing_flows_any_more() -> None:
+    home = Home().ready()
+    home.battery["temp_max_dc"] = 600
+    home.inverter["battery_w"] = -3000
+    home.run(3)
+    assert home.intents() == ["stop"]
+    home.inverter["battery_w"] = 0
+    home.run(5)
+    assert home.intents() == ["stop", "clear"]
+    assert home.remote_w is None

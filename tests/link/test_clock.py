@@ -73,3 +73,28 @@ def test_a_held_back_message_never_turns_the_clock_back(held_ms: int) -> None:
     assert after is not None
     assert after >= before
     assert before >= WALL + held_ms - held_ms * DRIFT_PPM // 1_000_000 - 1
+
+
+def test_an_untrusted_kernel_clock_is_not_believed_even_where_it_could_be_right() -> None:
+    clock = LinkClock()
+    clock.kernel(kernel(WALL + 1500, ClockTrust.UNTRUSTED), 7 * S)
+    clock.signed(WALL, 5 * S, 7 * S)
+    assert clock.read(7 * S) == WALL
+
+
+def test_only_a_quicker_answer_narrows_the_upper_end() -> None:
+    clock = LinkClock()
+    clock.signed(WALL, 5 * S, 7 * S)  # at 7 s: WALL .. WALL + 2000
+    clock.signed(WALL + 8000, 5 * S, 15 * S)  # alone it would say WALL + 8000 .. WALL + 18000 at 15 s
+    clock.kernel(kernel(WALL + 17_000), 15 * S)
+    assert clock.read(15 * S) == WALL + 10_001  # and 200 ppm of 8 s
+
+
+def test_the_ends_drift_apart_by_200_ppm() -> None:
+    clock = LinkClock()
+    clock.signed(WALL, 0, 0)
+    hour = 3600 * S
+    low = clock.signed_ms(hour)
+    assert low == WALL + 3_600_000 - 720
+    clock.kernel(kernel(WALL + 10**9), hour)
+    assert clock.read(hour) == WALL + 3_600_000 + 720

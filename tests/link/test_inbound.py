@@ -308,3 +308,11 @@ def test_bucket_refills_at_its_rate_up_to_its_burst() -> None:
     assert bucket.take(S // 5)
     assert not bucket.take(S // 5)
     assert sum(bucket.take(1000 * S) for _ in range(100)) == 20
+
+
+def test_memory_of_commands_is_bounded(home: Home) -> None:
+    for _ in range(400):
+        home.later(0.2)
+        home.sample()
+        assert taken(home.send(home.agg.command(home.now)))
+    assert len(home.session._inbound._known) == 256

@@ -40,6 +40,7 @@ class World:
         assert self.up or not rows
         for published in rows:
             assert published.seq in self.rows, "a row that the aggregator has receipted must not go out"
+            assert published.seq not in {r.seq for r in self.flying}, "a row goes out once at a time"
             self.published.append(published.seq)
         self.flying += rows
         assert len(self.flying) <= IN_FLIGHT
@@ -295,3 +296,47 @@ def test_a_long_random_life_ends_with_everything_delivered() -> None:
         draw.choices(acts, [3, 1, 6, 2, 20, 6, 2, 1, 3])[0]()
     world.settle()
     assert world.had == set(range(1, world.last + 1))
+
+
+@pytest.mark.parametrize("kind", ["ack", "batch"])
+def test_a_row_that_was_receipted_while_it_waited_is_not_sent(kind: str) -> None:
+    world = World()
+    world.connect()
+    world.answer()
+    for _ in range(IN_FLIGHT + 5):
+        world.store(kind)
+    waiting = [seq for seq in world.rows if seq not in world.published]
+    world.outbox.receipted(waiting[0], waiting[2:3])
+    for seq in [s for s in world.rows if s <= waiting[0] or s == waiting[2]]:
+        del world.rows[seq]
+    world.flying.clear()
+    world.published.clear()
+    world.pump()
+    assert world.published[:2] == [waiting[1], waiting[3]]
+
+
+def test_receipts_make_the_next_pause_short_again() -> None:
+    world = World()
+    world.connect()
+    world.answer()
+    world.store()
+    world.puback(heard=False)
+    world.wait(60)
+    world.answer()
+    assert len(world.published) == 2
+    world.puback()
+    assert world.outbox.wake_ns == world.now + 120 * S
+    world.receipt()
+    world.store()
+    world.puback(heard=False)
+    assert world.outbox.wake_ns == world.now + 60 * S
+
+
+def test_the_first_row_that_can_still_come_is_known_after_the_first_answer() -> None:
+    empty, left = World(last=7), World(last=9, rows={8: row(8), 9: row(9)})
+    for world in (empty, left):
+        assert world.outbox.span[0] is None
+        world.pump()
+        world.answer()
+    assert empty.outbox.span == (8, 7)
+    assert left.outbox.span == (8, 9)

@@ -66,3 +66,19 @@ def test_the_window_keeps_64_numbers() -> None:
     assert window == Window(64, 1)
     assert admit(window, 1) is not None
     assert admit(window, 0) is None
+
+
+def test_the_numbers_themselves() -> None:
+    assert (WIDTH, JUMP_MAX, SEQ_MAX) == (64, 2**32, 2**63 - 1)
+    for seq in (-1, -(2**70), 2**63, 2**64):
+        assert admit(None, seq) is None
+        assert admit(Window(100, 1), seq, far=True) is None
+    assert admit(None, 0) == Window(0, 1)
+    assert admit(None, 2**63 - 1) == Window(2**63 - 1, 1)
+
+
+def test_a_full_window_shifts_without_growing() -> None:
+    window = Window(100, (1 << 64) - 1)
+    assert admit(window, 101) == Window(101, (1 << 64) - 1)
+    assert admit(window, 163) == Window(163, (1 << 63) + 1)
+    assert admit(window, 164) == Window(164, 1)

@@ -26,7 +26,7 @@ from agent.runtime.part import (
     Wake,
     WakeAt,
 )
-from tests.link.home import BOOT, ROOT, Home, S, jose_open, posted, published
+from tests.link.home import BOOT, ROOT, WALL, Home, S, jose_open, posted, published
 
 
 def test_start_connects_with_a_will_and_asks_the_store_what_is_left() -> None:
@@ -50,8 +50,11 @@ def test_each_connection_begins_with_subscription_ready_birth_and_one_live_recor
     assert (birth.topic, birth.qos, birth.retain) == (f"{ROOT}/up/birth", 1, True)
     claims = jose_open(birth.payload)
     assert (claims["nonce"], claims["iss"], claims["aud"], claims["seq"]) == (BOOT, "dev:home1", "agg:fleet", 1)
+    assert (claims["v"], claims["iat"], claims["exp"] - claims["iat"]) == (1, WALL, 90 * 86_400_000)
+    assert len(claims["id"]) == 32
     assert (live.topic, live.qos, live.retain) == (f"{ROOT}/up/live", 0, False)
-    assert jose_open(live.payload)["soc_permille"] == 500
+    claims = jose_open(live.payload)
+    assert (claims["soc_permille"], claims["exp"] - claims["iat"]) == (500, 60_000)
 
 
 def test_a_dispatch_after_a_signed_time_goes_to_control_with_its_window() -> None:
@@ -366,3 +369,56 @@ def test_no_order_of_events_raises_and_stop_always_ends(events: list[object], st
         home.later(3)
         ends += home.send(Wake())
     assert posted(ends, Stopped) == [Stopped("link")]
+
+
+def pause(home: Home) -> float:
+    """Seconds until the next attempt after the connection broke."""
+    (wake,) = [e.at_ns for e in home.send(MqttDown("gone")) if isinstance(e, WakeAt)]
+    return (wake - home.now.mono_ns) / S
+
+
+def test_a_connection_that_held_begins_the_backoff_afresh_and_one_that_flaps_does_not() -> None:
+    for held, most in ((10.0, 8.0), (9.9, 120.0)):
+        home = Home(backoff_floor_ns=S, backoff_cap_ns=120 * S)
+        home.up()
+        pauses = []
+        for _ in range(12):
+            pauses.append(pause(home))
+            home.later(pauses[-1] + 1e-6)
+            home.send(Wake())
+            home.send(MqttUp())
+            home.later(held)
+        assert (max(pauses) <= 8.0) == (most == 8.0), pauses
+
+
+def test_live_comes_at_most_as_often_as_configured() -> None:
+    home = Home(live_ns=2 * S)
+    home.ready()
+    count = 0
+    for _ in range(10):
+        home.later(1)
+        count += len(published(home.sample(dispatched=True), "/live"))
+    assert count == 5
+
+
+def test_the_offset_is_told_again_when_our_wall_clock_steps() -> None:
+    home = Home(synced=False)
+    home.up()
+    home.send(home.agg.time(home.now, wall_ms=home.now.wall_ms + 60_000))
+    home.later(5)
+    assert posted(home.sample(), mail.LinkState) == []
+    home.now = home.now._replace(wall_ms=home.now.wall_ms + 501)
+    (state,) = posted(home.sample(), mail.LinkState)
+    assert state.wall_offset_ms in (60_000 - 501, 60_000 - 502)  # 200 ppm of 5 s is a millisecond
+
+
+def test_a_slip_of_half_a_second_stays_in_the_block_and_more_does_not() -> None:
+    for slip, count in ((500, 1), (501, 2), (-500, 1), (-501, 2)):
+        home = Home(block_s=60)
+        home.send(Start())
+        home.sample()
+        home.later(1)
+        home.now = home.now._replace(wall_ms=home.now.wall_ms + slip)
+        home.sample()
+        home.send(Stop())
+        assert len(posted(home.effects, mail.AppendBatch)) == count

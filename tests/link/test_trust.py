@@ -49,7 +49,9 @@ def test_a_wrong_file_is_a_sentence(change: dict[str, object], says: str) -> Non
     assert says in found
 
 
-@pytest.mark.parametrize("data", [b"", b"[]", b"{}", b'{"version":1,"version":2}', b"\xff", b"x" * 70_000])
+@pytest.mark.parametrize(
+    "data", [b"", b"[]", b"{}", b'{"version":1,"version":2}', b"\xff", trust_file() + b" " * 65_536]
+)
 def test_a_file_that_is_no_trust_file_is_a_sentence(data: bytes) -> None:
     assert isinstance(trust.parse(data), str)
 

@@ -192,3 +192,40 @@ def test_a_payload_too_long_for_a_slot_is_refused(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="fit"):
         slots.write(b"x" * 493)
     assert slots.read().payload == b"x" * 492
+
+
+@pytest.mark.parametrize("mirror", [True, False])
+def test_every_write_is_synced_before_the_next_one_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mirror: bool
+) -> None:
+    steps: list[str] = []
+    real_write, real_sync = os.pwrite, os.fsync
+    directory = tmp_path.stat().st_ino
+
+    def write(fd: int, data: bytes, at: int) -> int:
+        steps.append("write")
+        return real_write(fd, data, at)
+
+    def sync(fd: int) -> None:
+        steps.append("directory" if os.fstat(fd).st_ino == directory else "sync")
+        real_sync(fd)
+
+    monkeypatch.setattr(os, "pwrite", write)
+    monkeypatch.setattr(os, "fsync", sync)
+    slots = Slots(tmp_path / "x", mirror=mirror)
+    slots.write(b"one")
+    assert steps == ["sync", "directory", "write", "sync", *(["write", "sync"] if mirror else [])]
+    steps.clear()
+    slots.write(b"two")
+    assert steps == ["write", "sync"] * (2 if mirror else 1)
+
+
+def test_no_file_stays_open(tmp_path: Path) -> None:
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    slots = Slots(tmp_path / "x")
+    for n in range(20):
+        slots.write(b"%d" % n)
+        slots.read()
+    (tmp_path / "y").write_bytes(b"junk")
+    Slots(tmp_path / "y").read()
+    assert len(list(Path("/proc/self/fd").iterdir())) == before

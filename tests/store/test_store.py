@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 import sqlite3
@@ -14,7 +15,7 @@ from agent.runtime.part import Log, Now, Start, Stop, Stopped, Wake, WakeAt
 from agent.store import vault
 from agent.store.database import Change
 from agent.store.store import Store
-from tests.store.home import CLOCK, S, at, config, durable, posted, request, rows, started
+from tests.store.home import CLOCK, S, at, config, durable, posted, record, request, rows, started
 
 
 def batch(number: int) -> mail.AppendBatch:
@@ -278,3 +279,117 @@ def test_write_reserve_is_answered_with_what_the_file_holds(tmp_path: Path) -> N
 
 def test_an_event_that_is_not_ours_moves_nothing(tmp_path: Path) -> None:
     assert list(started(tmp_path).handle(object(), Now(0, 0))) == []
+
+
+def fill(directory: Path, count: int) -> Store:
+    """`count` rows and no clean stop."""
+    store = started(directory)
+    for n in range(0, count, 111):
+        records = tuple(record(m) for m in range(n, min(n + 111, count)))
+        assert posted(store.handle(mail.CommitRequest(n, Durable(), records, CLOCK, 0), at(n)), Committed)
+    store._vault.abandon(damaged=False)
+    return store
+
+
+@pytest.mark.parametrize("count", [1, 999, 1000, 1001, 2500])
+def test_no_number_is_used_twice_however_far_the_lost_store_had_come(tmp_path: Path, count: int) -> None:
+    fill(tmp_path, count)
+    for side in ("", "-wal", "-shm"):
+        (tmp_path / f"state.db{side}").unlink(missing_ok=True)
+    first = rows(started(tmp_path).handle(batch(1), at(1)))
+    assert count < first[0].seq <= count + 2 * 1000
+    assert json.loads(first[0].payload)["last"] == first[0].seq - 1
+
+
+def test_a_lost_floor_is_made_again_and_costs_no_number(tmp_path: Path) -> None:
+    fill(tmp_path, 5)
+    (tmp_path / "floor").unlink()
+    assert [row.seq for row in rows(started(tmp_path).handle(batch(1), at(1)))] == [6]
+    assert (tmp_path / "floor").exists()
+
+
+def test_without_a_floor_a_damaged_file_still_tells_how_far_it_had_come(tmp_path: Path) -> None:
+    store = started(tmp_path)
+    for n in range(300):
+        list(store.handle(batch(n), at(n)))
+    list(store.handle(Stop(), at(301)))
+    (tmp_path / "floor").unlink()
+    path = tmp_path / "state.db"
+    data = bytearray(path.read_bytes())
+    data[512 * 2 + 3 : 512 * 2 + 5] = b"\xff\xff"  # the cell count of one page
+    path.write_bytes(bytes(data))
+    store = Store(config(tmp_path))
+    store.load()
+    assert (tmp_path / "state.db.damaged-1").exists()
+    first = rows(store.handle(batch(1), at(1)))[0].seq
+    assert first in (300 + 1000, CLOCK.wall_ms // 1000)
+
+
+def test_a_durable_that_cannot_be_read_is_damage(tmp_path: Path) -> None:
+    store = started(tmp_path)
+    list(store.handle(request(1), at(1)))
+    list(store.handle(Wake(), at(2)))
+    assert store._vault._db is not None
+    store._vault._db._db.execute("UPDATE state SET json = '{}'")
+    list(store.handle(Stop(), at(3)))
+    again = Store(config(tmp_path))
+    assert again.load().windows == durable(1).windows
+    assert (tmp_path / "state.db.damaged-1").exists()
+
+
+def test_a_store_of_a_later_version_is_not_overwritten_but_kept_aside(tmp_path: Path) -> None:
+    fill(tmp_path, 3)
+    with sqlite3.connect(tmp_path / "state.db") as other:
+        other.execute("PRAGMA user_version = 9")
+    other.close()
+    started(tmp_path)
+    assert (tmp_path / "state.db.damaged-1").exists()
+
+
+def test_the_floor_follows_its_part_of_durable_soon_and_only_when_it_changed(tmp_path: Path) -> None:
+    store = started(tmp_path)
+    effects = list(store.handle(request(1), at(1)))
+    (wake,) = [e.at_ns for e in effects if isinstance(e, WakeAt)]
+    assert wake == at(1.2).mono_ns
+    before = (tmp_path / "floor").read_bytes()
+    list(store.handle(Wake(), Now(wake - 1, 0)))
+    assert (tmp_path / "floor").read_bytes() == before
+    list(store.handle(Wake(), Now(wake, 0)))
+    after = (tmp_path / "floor").read_bytes()
+    assert after != before
+    only_commands = dataclasses.replace(durable(1), commands=())
+    effects = list(store.handle(request(2, only_commands), at(2)))
+    assert [e for e in effects if isinstance(e, WakeAt)] == []
+    list(store.handle(Wake(), at(3)))
+    assert (tmp_path / "floor").read_bytes() == after
+
+
+def test_the_directory_is_made(tmp_path: Path) -> None:
+    store = started(tmp_path / "new" / "place")
+    assert posted(store.handle(request(1), at(1)), Committed)
+
+
+def test_receipts_that_come_late_or_twice_change_nothing(tmp_path: Path) -> None:
+    store = started(tmp_path)
+    for n in range(6):
+        list(store.handle(batch(n), at(n)))
+    for receipt in (mail.Receipted(3, (5,)), mail.Receipted(1, (2, 3)), mail.Receipted(3, (5,)), mail.Receipted(0, ())):
+        list(store.handle(receipt, at(7)))
+    (backlog,) = posted(store.handle(mail.LoadBacklog(0, 16), at(8)), mail.Backlog)
+    assert [row.seq for row in backlog.rows] == [4, 6]
+    assert store._also == {5}
+
+
+def test_a_retry_waits_its_time_and_longer_each_time(tmp_path: Path) -> None:
+    store = started(tmp_path)
+    store._vault._db = Broken(store._vault._db, sqlite3.SQLITE_FULL)  # type: ignore[assignment]
+    assert posted(store.handle(request(1), at(0)), CommitFailed)
+    waits = []
+    now = at(0)
+    for _ in range(8):
+        (wake,) = [e.at_ns for e in store.handle(object(), now) if isinstance(e, WakeAt)]
+        waits.append((wake - now.mono_ns) // S)
+        assert posted(store.handle(Wake(), Now(wake - 1, 0)), mail.DiskState) == []
+        now = Now(wake, 0)
+        list(store.handle(Wake(), now))
+    assert waits == [2, 4, 8, 16, 32, 60, 60, 60]

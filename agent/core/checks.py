@@ -1,0 +1,174 @@
+"""What is looked at each cycle for the fault table: each check gives the sentence while its condition is there."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from agent.core.actuation import Actuation
+from agent.core.alarms import blocked
+from agent.core.caps import NEVER_NS
+from agent.core.durable import Durable
+from agent.core.inputs import ClockTrust, Inputs
+from agent.core.limits import tenths
+from agent.core.params import Params, S
+from agent.core.snapshot import Snapshot
+from agent.core.writes import Hand
+from drivers.readings import GridState
+
+CRITICAL_DC = 600  # 60 °C: five above where the tables leave nothing
+CRITICAL_MV = 3650  # the cells' own maximum
+WRITE_FAILURES = 3
+FLOOR_FAILURES = 3
+REARMS = 5  # an hour
+CRASH_REST_NS = 1800 * S
+REVERSED_NS = 5 * S
+
+
+class World(NamedTuple):
+    """What checks may look at."""
+
+    snapshot: Snapshot
+    inputs: Inputs
+    params: Params
+    durable: Durable
+    actuation: Actuation
+    hand: Hand
+    settled: bool  # the grace for first readings is over
+    boot_ns: int
+    resumed: bool  # a technician has resumed since this boot
+    internal: str | None
+
+
+def late(who: str, age_ns: int, stale_ns: int) -> str | None:
+    if age_ns <= stale_ns:
+        return None
+    if age_ns >= NEVER_NS:
+        return f"the {who} was not read yet"
+    return f"no good reading of the {who} for more than {tenths(stale_ns // 100_000_000, 's')}"
+
+
+def asleep(w: World) -> str | None:
+    device = w.snapshot.battery_device
+    if device is None or device.presence != "silent" or w.snapshot.inverter_age_ns > w.snapshot.inverter_stale_ns:
+        return None
+    return f"{device.name} does not answer while the inverter does: the BMS may be asleep"
+
+
+def soc_unknown(w: World) -> str | None:
+    if w.snapshot.battery_age_ns > w.snapshot.battery_stale_ns or w.snapshot.soc_lo_mwh is not None:
+        return None
+    return "the BMS answers but gives no plausible state of charge"
+
+
+def alarm(w: World) -> str | None:
+    if w.snapshot.pack is None or not w.snapshot.pack.alarms:
+        return None
+    return "BMS: " + ", ".join(w.snapshot.pack.alarms)
+
+
+def protection(w: World) -> str | None:
+    pack = w.snapshot.pack
+    if pack is None or not pack.alarms or blocked(pack.alarms) != (True, True):
+        return None
+    return "BMS protection: " + ", ".join(a for a in pack.alarms if any(blocked((a,))))
+
+
+def over_temperature(w: World) -> str | None:
+    pack = w.snapshot.pack
+    if pack is None or pack.temp_max_dc is None or pack.temp_max_dc < CRITICAL_DC:
+        return None
+    return f"a cell is at {tenths(pack.temp_max_dc, '°C')}, critical is {tenths(CRITICAL_DC, '°C')}"
+
+
+def over_voltage(w: World) -> str | None:
+    pack = w.snapshot.pack
+    if pack is None or pack.cell_max_mv is None or pack.cell_max_mv < CRITICAL_MV:
+        return None
+    return f"a cell is at {pack.cell_max_mv} mV, critical is {CRITICAL_MV} mV"
+
+
+def inverter_fault(w: World) -> str | None:
+    inverter = w.snapshot.inverter
+    if inverter is None or inverter.status != "fault":
+        return None
+    return "the inverter reports a fault" + (": " + ", ".join(inverter.alarms) if inverter.alarms else "")
+
+
+def mismatch(w: World) -> str | None:
+    return f"{w.snapshot.mismatch} is not the device that was commissioned" if w.snapshot.mismatch else None
+
+
+def deaf(w: World) -> str | None:
+    if w.actuation.off_ns < w.params.timers.actuation_ns:
+        return None
+    return f"measured power is {w.actuation.off_by_w:+d} W away from the setpoint that was read back"
+
+
+def reversed(w: World) -> str | None:
+    if w.actuation.reversed_ns < REVERSED_NS:
+        return None
+    return "the battery does the opposite of its setpoint: a sign is wrong"
+
+
+def setpoint_lost(w: World) -> str | None:
+    if len(w.actuation.rearms) <= REARMS:
+        return None
+    return f"the inverter lost our setpoint {len(w.actuation.rearms)} times within an hour"
+
+
+def writes(w: World) -> str | None:
+    failures = max(w.hand.failures, w.hand.clear_failures)
+    if failures < WRITE_FAILURES:
+        return None
+    return f"{failures} writes in a row were not confirmed (last: {w.hand.outcome})"
+
+
+def no_reversion(w: World) -> str | None:
+    inverter = w.snapshot.inverter
+    if inverter is None or w.hand.held_ns is None or inverter.at_ns <= w.hand.held_ns:
+        return None
+    if not inverter.remote_active or inverter.reversion_s != 0:
+        return None
+    return "a setpoint is active and the inverter's reversion time reads 0: it would never end"
+
+
+def floor_alarm(w: World) -> str | None:
+    return "the inverter's own SoC floor was changed by another hand" if w.durable.floor_alarm else None
+
+
+def floor_refused(w: World) -> str | None:
+    if w.hand.floor_failures < FLOOR_FAILURES:
+        return None
+    return f"the inverter did not take its SoC floor in {w.hand.floor_failures} tries"
+
+
+def reserve(w: World) -> str | None:
+    source = w.inputs.reserve.source
+    return None if source == "file" else f"the reserve's file is {source}: 100 % is kept"
+
+
+def disk(w: World) -> str | None:
+    return None if w.inputs.disk_ok else "the disk takes no records: no new dispatch is accepted"
+
+
+def clock(w: World) -> str | None:
+    return "the wall clock is not trusted" if w.inputs.clock.trust is ClockTrust.UNTRUSTED else None
+
+
+def crash_loop(w: World) -> str | None:
+    if w.resumed or w.snapshot.now_ns - w.boot_ns >= CRASH_REST_NS:
+        return None
+    starts = w.durable.starts_ms
+    if len(starts) < w.params.crash_loop_starts:
+        return None
+    if not 0 <= starts[-1] - starts[-w.params.crash_loop_starts] <= w.params.crash_loop_window_s * 1000:
+        return None
+    return f"{w.params.crash_loop_starts} starts within {w.params.crash_loop_window_s} s"
+
+
+def grid_lost(w: World) -> str | None:
+    return w.snapshot.grid_why if w.snapshot.grid_lost else None
+
+
+def grid_unknown(w: World) -> str | None:
+    return None if w.snapshot.grid is GridState.CONNECTED else w.snapshot.grid_why

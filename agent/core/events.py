@@ -1,0 +1,97 @@
+"""What happened since the last cycle, applied in its order before anything is decided."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from agent.core import commits, dispatch, writes
+from agent.core.book import Cycle, committed
+from agent.core.command import CommandState
+from agent.core.decision import Record
+from agent.core.faults import BY_ID
+from agent.core.inputs import (
+    CommandIn,
+    CommitFailed,
+    Committed,
+    FreshTime,
+    Inputs,
+    LocalResume,
+    LocalStop,
+    WriteDone,
+)
+from agent.core.snapshot import Snapshot
+from agent.core.state import State
+
+
+def locked(state: State) -> str | None:
+    """Why no dispatch is accepted now, as an ack's reason."""
+    if state.book.durable.lockout is not None:
+        return "lockout"
+    if state.book.durable.stopped_by is not None:
+        return "local_stop"
+    return "crash_loop" if any(m.active and m.id == "crash_loop" for m in state.faults) else None
+
+
+def happen(state: State, i: Inputs, s: Snapshot, say: Cycle) -> State:
+    """Everything that happened since the last cycle, in its order."""
+    for event in i.events:
+        match event:
+            case CommandIn():
+                state = replace(state, book=dispatch.receive(state.book, event, say))
+            case WriteDone():
+                state = _written(state, event, say)
+            case Committed(commit_id):
+                desk = commits.answered(state.desk, commit_id, True, i.now_ns)
+                state = replace(state, desk=desk, book=committed(state.book, commit_id))
+            case CommitFailed(commit_id, reason):
+                say.notices.append(f"the disk did not take a record: {reason}")
+                desk = commits.answered(state.desk, commit_id, False, i.now_ns)
+                state = replace(state, desk=desk, book=dispatch.lost(state.book, commit_id, say))
+            case FreshTime():
+                say.fresh = True
+                state = replace(state, fresh=True)
+            case LocalStop(by):
+                state = _local_stop(state, by, say)
+            case LocalResume(by):
+                state = _local_resume(state, by, s, say)
+    return state
+
+
+def _written(state: State, done: WriteDone, say: Cycle) -> State:
+    hand = writes.heard(state.hand, done, say.now_ns)
+    book = state.book
+    if done.outcome == "confirmed":
+        if done.write_class == "power" and hand.confirmed and hand.setpoint_w == done.value:
+            book = dispatch.begun(book, hand.command_id, done.value, say)
+    elif done.outcome != "superseded":
+        say.notices.append(f"{done.write_class} {done.value} to {done.device}: {done.outcome}")
+    return replace(state, hand=hand, book=book)
+
+
+def _local_stop(state: State, by: str, say: Cycle) -> State:
+    say.locked = "local_stop"
+    say.records.append(Record("event", {"event": "local_stop", "by": by}))
+    book = dispatch.end_all(state.book, CommandState.OPTED_OUT, "local_stop", f"stopped on site by {by}", say)
+    return replace(state, book=replace(book, durable=replace(book.durable, stopped_by=by)))
+
+
+def _local_resume(state: State, by: str, s: Snapshot, say: Cycle) -> State:
+    """Ends a local stop; ends latches and lockout too, when BMS and inverter answer and their causes are gone."""
+    durable = replace(state.book.durable, stopped_by=None)
+    answering = s.battery_age_ns <= s.battery_stale_ns and s.inverter_age_ns <= s.inverter_stale_ns
+    there = [
+        m.id
+        for m in state.faults
+        if m.active and m.gone_ns is None and m.id in durable.latches and m.id != "floor_changed"
+    ]
+    say.records.append(Record("event", {"event": "local_resume", "by": by}))
+    memory = state.faults
+    if not answering:
+        say.notices.append("latched faults stay: battery and inverter must answer first")
+    elif there:
+        say.notices.append("latched faults stay while their cause is there: " + ", ".join(there))
+    else:
+        durable = replace(durable, latches=(), lockout=None, floor_alarm=False)
+        memory = tuple(replace(m, entries=()) if BY_ID[m.id].strikes else m for m in memory)
+    say.locked = "lockout" if durable.lockout is not None else None
+    return replace(state, book=replace(state.book, durable=durable), faults=memory, resumed=True)

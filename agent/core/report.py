@@ -1,0 +1,46 @@
+"""What a cycle has to say of changes: events for the outbox, notices for the log."""
+
+from __future__ import annotations
+
+from agent.core.book import Cycle
+from agent.core.decision import Mode, Record
+from agent.core.faults import BY_ID, Evaluated
+
+
+def mode(before: Mode, now: Mode, say: Cycle) -> None:
+    """A change of mode is a notice; its causes are the events."""
+    if now is not before:
+        say.notices.append(f"{before.value} -> {now.value}")
+
+
+def faults(checked: Evaluated, say: Cycle) -> None:
+    """Faults that came and went in this cycle."""
+    for memory in checked.memory:
+        if memory.id not in checked.raised and memory.id not in checked.cleared:
+            continue
+        row = BY_ID[memory.id]
+        word = "fault_raised" if memory.active else "fault_cleared"
+        body = {
+            "event": word,
+            "fault": memory.id,
+            "severity": row.severity.name.lower(),
+            "sentence": memory.sentence,
+        }
+        say.records.append(Record("event", body))
+        if memory.active:
+            say.notices.append(f"fault {memory.id}: {memory.sentence}. {row.remedy}")
+        else:
+            say.notices.append(f"fault {memory.id} is over")
+
+
+def floor(found_permille: int, foreign: bool, reserve_permille: int, say: Cycle) -> None:
+    """The inverter's own floor was not the reserve."""
+    body = {
+        "event": "floor",
+        "found_permille": found_permille,
+        "reserve_permille": reserve_permille,
+        "foreign": foreign,
+    }
+    say.records.append(Record("event", body))
+    who = "by another hand" if foreign else "before we set it"
+    say.notices.append(f"the inverter's own floor was {found_permille} permille {who}: set to {reserve_permille}")

@@ -1,0 +1,109 @@
+"""Cures: when they begin and end, what they ask, and that they loosen nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from agent.core.decision import Mode
+from drivers.readings import GridState
+from tests.core.home import PARAMS, Home, arriving, command
+
+
+def test_a_nearly_empty_cell_is_charged_gently_until_it_is_safe() -> None:
+    """0.05 C of 25 kWh = 1250 W, from below 2.850 V to 3.100 V."""
+    home = Home().ready()
+    home.battery["cell_min_mv"] = 2849
+    home.run(4)
+    assert home.decision.source == "cure:cell_low"
+    assert home.given() == -1250
+    assert home.mode() is Mode.LOCAL
+    home.battery["cell_min_mv"] = 3099
+    home.run(2)
+    assert home.given() == -1250
+    home.battery["cell_min_mv"] = 3100
+    home.run(2)
+    assert home.given() is None
+    assert home.intents()[-1] == "clear"
+
+
+def test_a_cell_that_is_not_so_empty_does_not_begin_a_cure() -> None:
+    home = Home().ready()
+    home.battery["cell_min_mv"] = 2850
+    home.run(3)
+    assert home.decision.source == "self_consumption"
+
+
+def test_an_over_full_cell_is_discharged_gently() -> None:
+    home = Home().ready()
+    home.battery["cell_max_mv"] = 3631
+    home.run(4)
+    assert (home.decision.source, home.given()) == ("cure:cell_high", 1250)
+    home.battery["cell_max_mv"] = 3451
+    home.run(2)
+    assert home.given() == 1250
+    home.battery["cell_max_mv"] = 3450
+    home.run(2)
+    assert home.given() is None
+
+
+def test_a_cure_stays_inside_the_permit() -> None:
+    home = Home().ready()
+    home.battery.update(cell_min_mv=2800, temp_min_dc=0)
+    home.run(4)
+    assert home.decision.source == "cure:cell_low"
+    assert home.given() == 0
+    assert home.decision.binding is not None
+    assert home.decision.binding.id == "temperature_charge"
+
+
+def test_a_cure_goes_before_a_dispatch_which_is_told_so() -> None:
+    home = Home().ready()
+    home.tick(arriving(command(duration_s=900)))
+    home.run(12)
+    home.battery["cell_min_mv"] = 2800
+    home.run(3)
+    assert home.given() == -1250
+    assert (home.acks[-1]["state"], home.acks[-1]["reason"]) == ("limited", "cure:cell_low")
+    home.battery.clear()
+    home.run(60)
+    assert home.given() == 5000
+
+
+def test_no_cure_under_a_silent_bms_or_without_the_grid() -> None:
+    home = Home().ready()
+    home.battery["cell_min_mv"] = 2800
+    home.inverter["grid_state"] = GridState.ISLANDED
+    home.run(10)
+    assert "power" not in home.intents()
+    home.mute.add("battery")
+    home.run(10)
+    assert home.decision.source == "self_consumption"
+
+
+def test_restore_charges_up_to_the_reserve_where_it_is_configured() -> None:
+    home = Home(replace(PARAMS, restore_w=1000)).ready()
+    home.battery["soc_permille"] = 200
+    home.run(12)
+    assert (home.decision.source, home.given()) == ("cure:reserve", -1000)
+    home.battery["soc_permille"] = 220
+    home.run(2)
+    assert home.given() == -1000
+    home.battery["soc_permille"] = 222
+    home.run(2)
+    assert home.given() is None
+
+    other = Home().ready()
+    other.battery["soc_permille"] = 150
+    other.run(5)
+    assert other.given() is None
+
+
+def test_restore_stops_at_the_ceiling_and_without_a_known_soc() -> None:
+    home = Home(replace(PARAMS, restore_w=1000, soc_ceiling_permille=300)).ready()
+    home.reserve = replace(home.reserve, permille=400)
+    home.battery["soc_permille"] = 302
+    home.run(5)
+    assert home.given() is None
+    home.battery["soc_permille"] = None
+    home.run(5)
+    assert home.given() is None
