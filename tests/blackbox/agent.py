@@ -38,6 +38,7 @@ class Run:
         self.reserve = home.get("reserve_permille", 200)
         self.slack = 2.0  # permille that truth may differ from what the BMS reports
         self.judge_reserve = True
+        self.may_fail = 0  # messages that the aggregator may refuse
         self.island_ns: int | None = None
         self.now: dict[str, Any] = {}
 
@@ -142,7 +143,7 @@ class Run:
         assert now["truth.fed"] and now["truth.blackouts"] == 0, f"the house is dark: {self.story()}"
         if self.judge_reserve and now["truth.remote"] and (now["truth.setpoint_w"] or 0) > 0 and now["truth.grid_on"]:
             assert now["truth.soc_permille"] >= self.reserve - self.slack, f"reserve: {self.story()}"
-        assert now["agg.bad"] == 0 and now["agg.conflicts"] == 0, f"a message that does not hold: {self.story()}"
+        assert now["agg.bad"] <= self.may_fail and now["agg.conflicts"] == 0, f"a message that does not hold: {self.story()}"
         assert now["wire.violations"] == 0, "a frame inside t3.5"
         if not now["truth.islanded"]:
             self.island_ns = None
@@ -151,7 +152,7 @@ class Run:
 
     def _write(self, record: Happening) -> None:
         if self.island_ns is not None and record.at_ns > self.island_ns + 3 * S:
-            assert record.fields["kind"] in ("clear",), f"a write into an island: {record} {self.story()}"
+            assert record.fields["kind"] in ("clear", "staged"), f"a write into an island: {record} {self.story()}"
 
     def _ack(self, ack: dict[str, Any]) -> None:
         before = self.acks.setdefault(ack["command"], [])

@@ -77,49 +77,45 @@ def test_another_device_answers_in_its_place(device: str) -> None:
         slaves[unit] = slaves[other]
         begun = run.t
         run.wait(60)
-        assert run.writes("power", begun) == [], run.story()
-        assert run.zero_or_released() or run["truth.remote"] is None or run.t - begun < 67
+        assert [w for w in run.writes("power", begun) if w.fields["value"] != 0] == [], run.story()
+        assert device != "inverter" or run.writes(since=begun) == [], "nothing is written to a stranger"
+        assert run.zero_or_released()
         slaves[unit] = real
         run.home("mute", device=device, on=False).wait(30)
-        assert run["agent.devices_ok"] == 3
+        assert run["agent.devices_ok"] == 3, run.story()
 
 
-def disk(run: Run, error: str) -> None:
-    """From now on every statement that writes fails."""
+class FailingConnection:
+    """A connection whose every write fails."""
 
-    class Failing:
-        def __init__(self, real: Any) -> None:
-            self.real = real
+    def __init__(self, real: sqlite3.Connection, error: str) -> None:
+        self._real, self._error = real, error
 
-        def __getattr__(self, name: str) -> Any:
-            return getattr(self.real, name)
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
 
-        def execute(self, sql: str, *args: Any) -> Any:
-            if not sql.lstrip().upper().startswith(("SELECT", "PRAGMA", "ROLLBACK")):
-                raise sqlite3.OperationalError(error)
-            return self.real.execute(sql, *args)
+    def execute(self, sql: str, *args: Any) -> Any:
+        if sql.lstrip().upper().startswith(("SELECT", "PRAGMA", "ROLLBACK")):
+            return self._real.execute(sql, *args)
+        raise sqlite3.OperationalError(self._error)
 
-        def executemany(self, sql: str, *args: Any) -> Any:
-            raise sqlite3.OperationalError(error)
 
-    store = run.backend.runtime._parts["store"]
-    seen = 0
-    for owner in (store, *vars(store).values()):
-        for name, value in list(getattr(owner, "__dict__", {}).items()):
-            if isinstance(value, sqlite3.Connection):
-                setattr(owner, name, Failing(value))
-                seen += 1
-    assert seen, "the store has a connection"
+def fail_disk(run: Run, monkeypatch: pytest.MonkeyPatch, error: str) -> None:
+    """From now on nothing can be written, by a new connection neither."""
+    database = run.backend.runtime._parts["store"]._vault._db  # type: ignore[attr-defined]
+    database._db = FailingConnection(database._db, error)
+    connect = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", lambda *a, **k: FailingConnection(connect(*a, **k), error))
 
 
 @pytest.mark.parametrize("error", ["database or disk is full", "attempt to write a readonly database", "disk I/O error"])
-def test_a_failing_disk_never_stops_protection(error: str) -> None:
+def test_a_failing_disk_never_stops_protection(error: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows 42, 43: limits go on, stop works, new dispatch is refused, and the fault says so."""
     with Run(seed=46) as run:
         run.running()
-        disk(run, error)
+        fail_disk(run, monkeypatch, error)
         run.wait(70)
-        assert any("disk" in f or "store" in f for f in run["agent.faults"].split()), run.story()
+        assert "disk" in run["agent.faults"].split(), run.story()
         run.home("limits", dcl_ma=20_000)
         run.within(4, lambda: run["truth.battery_w"] <= 1_200, "DCL with a failed disk")
         run.do("aggregator.stop")
@@ -134,6 +130,7 @@ def test_the_wall_clock_jumps(by_s: int) -> None:
     """Row 36: a direct setpoint runs on monotonic time."""
     with Run(seed=47) as run:
         run.running(duration=60)
+        run.may_fail = 3  # what was under way when the clocks of both ends jumped
         run.backend.runtime.step_wall(by_s * 1000)
         run.to(68)
         assert abs(run["truth.battery_w"] - 5_000) < 150, run.story()
@@ -143,11 +140,16 @@ def test_the_wall_clock_jumps(by_s: int) -> None:
 
 def test_a_stop_is_obeyed_with_a_wrong_clock() -> None:
     with Run(seed=48) as run:
-        run.running()
+        run.running(duration=900)
         run.backend.runtime.ntp_synced = False
-        run.do("proc.crash").wait(1)
+        build = run.backend._aggregator.time
+        run.backend._aggregator.time = lambda d, n, now: build(d, "0" * 32, now)  # type: ignore[method-assign]
+        run.do("proc.crash").wait(10)
+        assert run["agent.link"] and not run["agent.fresh"] and run["truth.setpoint_w"], run.story()
+        run.backend.runtime.step_wall(-7_200_000)
+        run.may_fail = 3
         run.do("aggregator.stop")
-        run.within(15, lambda: not run["truth.remote"], "stop")
+        run.within(1.5, lambda: not run["truth.remote"], "stop")
 
 
 @pytest.mark.parametrize("permille", [590, 600, 700, 1000])
@@ -171,6 +173,7 @@ def test_a_clean_stop_at_many_phases() -> None:
             run.to(12).dispatch(5_000).to(12 + phase)
             run.do("proc.term")
             run.within(15, lambda: not run["proc.alive"], "ends")
+            run.wait(0.5)  # the plant's own dead time
             assert not run["truth.remote"] and run["proc.exit"] == 0
 
 
