@@ -204,6 +204,15 @@ FAULTS: tuple[Fault, ...] = (
         grace=True,
     ),
     Fault(
+        "battery_frozen",
+        Severity.DEGRADED,
+        Clear.HOLD,
+        checks.frozen,
+        "Restart the BMS or the gateway that reads it; compare with the BMS' own display.",
+        _settle,
+        doubles=True,
+    ),
+    Fault(
         "bms_asleep",
         Severity.DEGRADED,
         Clear.AUTO,

@@ -479,14 +479,17 @@ class Inspector:
     def _site(self) -> None:
         """I8, with what the battery does now taken out of what the meter sees."""
         assert self.m is not None and self.v is not None
-        if self.m.grid_w is None or self.v.battery_w is None:
+        battery_w, b = self.v.battery_w, self.b
+        if battery_w is None and b is not None and b.pack_mv is not None and b.pack_ma is not None:
+            battery_w = b.pack_mv * b.pack_ma // 1_000_000  # the BMS knows it too
+        if self.m.grid_w is None or battery_w is None:
             self.rig.unmetered_ns = self.rig.unmetered_ns or self.i.now_ns
             if self.i.now_ns - self.rig.unmetered_ns > self.p.timers.stale_inverter_ns:
                 demand(self.d.lo_w == self.d.hi_w == 0, "I8 no grid power known", self.d.lo_w, self.d.hi_w)
             return
         self.rig.unmetered_ns = 0
-        need = self.m.grid_w + self.v.battery_w
-        export, imported = need + SITE.export_limit_w, SITE.import_limit_w - need
+        need = self.m.grid_w + battery_w
+        export, imported = need + SITE.export_limit_w + 1, SITE.import_limit_w - need + 1  # rounding of the BMS' power
         demand(self.d.hi_w <= max(0, export), "I8 export", self.d.hi_w, need)
         demand(-self.d.lo_w <= max(0, imported), "I8 import", self.d.lo_w, need)
 
