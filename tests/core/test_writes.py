@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -88,6 +89,13 @@ def test_a_setpoint_that_the_inverter_lost_is_written_again_at_once() -> None:
     home.tick()
     assert home.writes[-1][1].why == "again: the inverter lost it"
     assert home.powers()[-1] == 5000
+
+
+def test_an_inverter_that_does_not_tell_its_setpoint_is_believed_to_have_it() -> None:
+    home = running()
+    home.inverter["remote_w"] = None
+    home.run(14)
+    assert home.writes[-1][1].why in ("setpoint", "lease")
 
 
 def test_a_setpoint_of_another_value_is_overwritten() -> None:
@@ -340,6 +348,25 @@ def test_a_floor_that_reads_back_rounded_up_is_left_alone() -> None:
     home.floor_permille = 310  # whole percents
     home.run(60)
     assert floors(home) == [305]
+
+
+def test_a_reading_from_before_the_floor_was_written_is_not_held_against_it() -> None:
+    home = Home()
+    home.floor_permille = 50
+    home.tick()
+    home.mute.add("inverter")  # its last reading still says 50
+    home.frozen["inverter"] = replace(home.frozen["inverter"], floor_permille=50)
+    home.run(2)
+    assert floors(home) == [200]
+    assert not home.disk.floor_alarm
+
+
+def test_a_floor_that_gets_no_answer_is_tried_again() -> None:
+    home = Home()
+    home.floor_permille = 50
+    home.answer = lambda write: None  # type: ignore[method-assign]  # a gate that never reports
+    home.run(30)
+    assert len(floors(home)) == 2
 
 
 def test_another_hand_on_the_floor_is_an_alarm_and_is_undone() -> None:
