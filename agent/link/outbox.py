@@ -183,7 +183,7 @@ class Outbox:
         self._bulk.clear()
 
     def _notice_gaps(self, newest: int) -> None:
-        """The aggregator has `newest` and not what the broker took before it, as when we were back from an outage before
+        """The aggregator has `newest`, not what the broker took before it, as when we came back from an outage before
         it was: those rows do not wait for the pause."""
         for seq, at_ns in self._sent.items():
             if seq < newest:
