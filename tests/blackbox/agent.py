@@ -143,7 +143,9 @@ class Run:
         assert now["truth.fed"] and now["truth.blackouts"] == 0, f"the house is dark: {self.story()}"
         if self.judge_reserve and now["truth.remote"] and (now["truth.setpoint_w"] or 0) > 0 and now["truth.grid_on"]:
             assert now["truth.soc_permille"] >= self.reserve - self.slack, f"reserve: {self.story()}"
-        assert now["agg.bad"] <= self.may_fail and now["agg.conflicts"] == 0, f"a message that does not hold: {self.story()}"
+        assert now["agg.bad"] <= self.may_fail and now["agg.conflicts"] == 0, (
+            f"a message that does not hold: {self.story()}"
+        )
         assert now["wire.violations"] == 0, "a frame inside t3.5"
         if not now["truth.islanded"]:
             self.island_ns = None

@@ -61,9 +61,7 @@ class Home(RuleBasedStateMachine):
         primacy=st.integers(0, 3),
         ramp=st.sampled_from(list(RampClass)),
     )
-    def dispatch(
-        self, power: int, duration: int, start: int | None, life: int, primacy: int, ramp: RampClass
-    ) -> None:
+    def dispatch(self, power: int, duration: int, start: int | None, life: int, primacy: int, ramp: RampClass) -> None:
         self.number += 1
         wall = self.rig.wall_ms
         c = command(

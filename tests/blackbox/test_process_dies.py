@@ -108,7 +108,9 @@ def fail_disk(run: Run, monkeypatch: pytest.MonkeyPatch, error: str) -> None:
     monkeypatch.setattr(sqlite3, "connect", lambda *a, **k: FailingConnection(connect(*a, **k), error))
 
 
-@pytest.mark.parametrize("error", ["database or disk is full", "attempt to write a readonly database", "disk I/O error"])
+@pytest.mark.parametrize(
+    "error", ["database or disk is full", "attempt to write a readonly database", "disk I/O error"]
+)
 def test_a_failing_disk_never_stops_protection(error: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows 42, 43: limits go on, stop works, new dispatch is refused, and the fault says so."""
     with Run(seed=46) as run:
