@@ -41,6 +41,7 @@ APPLIED = ("confirmed", "silent_applied")  # fates of a write after which the de
 FATES = (*APPLIED, "silent", "rejected", "mismatch", "late", "superseded")
 HOT = 550
 FULL_MV = 3550
+RESERVE = Reserve(200, "file")
 STEP_W = 2  # of the inverter's setpoint
 
 
@@ -126,7 +127,7 @@ class Rig:
     trust: ClockTrust = ClockTrust.SYNCED
     kernel_boot: str = "kernel-1"
     boots: int = 0
-    reserve: Reserve = Reserve(200, "file")
+    reserve: Reserve = RESERVE
     disk_ok: bool = True
     commits: str = "at once"  # "at once" | "late" | "fail"
     fate: str = "confirmed"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -48,6 +49,18 @@ def test_what_ends_work_releases_in_the_same_cycle(kind: str, trouble: str) -> N
     rig.land()
     rig.run(5)
     assert rig.acks(command())[-1] in ("cancelled", "aborted_server", "opted_out")
+
+
+def test_no_power_on_old_evidence_of_the_grid() -> None:
+    """I13: the inverter's word is older than two seconds, and the meter has nothing to say."""
+    rig = running()
+    rig.mute = {"meter", "inverter"}
+    rig.fate = "confirmed"
+    before = len(rig.writes)
+    rig.run(3)
+    rig.raise_reserve(900)
+    rig.run(3)
+    assert not [w for at, w, _ in rig.writes[before:] if w.intent is Intent.POWER and at > rig.now_ns - 4 * 10**9]
 
 
 def test_a_lost_release_is_sent_again_until_it_is_read_back() -> None:
@@ -150,7 +163,7 @@ def test_work_that_ended_while_nobody_ran_is_not_begun_again() -> None:
     assert rig.acks(command())[-1] in ("completed", "failed")
 
 
-@pytest.mark.parametrize("ticks", range(0, 14))
+@pytest.mark.parametrize("ticks", range(14))
 @pytest.mark.parametrize("lose", [True, False])
 def test_killed_after_any_cycle(ticks: int, lose: bool) -> None:
     """Started at most once; what was accepted comes to an end that is told."""
@@ -182,7 +195,7 @@ def test_it_ends_by_itself() -> None:
 
 
 @pytest.mark.parametrize("changes", [{"duration_s": 0}, {"duration_s": -5}, {"duration_s": 10**9}, {"exp_ms": 0}])
-def test_what_can_not_be_is_refused(changes: dict[str, int]) -> None:
+def test_what_can_not_be_is_refused(changes: dict[str, Any]) -> None:
     rig = Rig().ready()
     rig.tick(CommandIn(replace(command(), **changes), ()))
     rig.run(20)
