@@ -26,8 +26,9 @@ class Run:
     """One world. Use as a context: it is always finished."""
 
     def __init__(self, seed: int = 1, config: dict[str, dict[str, Any]] | None = None, **home: int) -> None:
+        settings: dict[str, Any] = {"soc_permille": 600, "load_w": 900, **home}
         lines = ["[scenario]", 'name = "blackbox"', 'duration = "10h"', "[home]"]
-        lines += [f"{key} = {value}" for key, value in {"soc_permille": 600, "load_w": 900, **home}.items()]
+        lines += [f"{key} = {value}" for key, value in settings.items()]
         for section, keys in (config or {}).items():
             lines += [f"[config.{section}]", *(f"{key} = {value}" for key, value in keys.items())]
         self.backend = VirtualBackend()

@@ -196,7 +196,7 @@ def test_no_dispatch_without_the_nonce() -> None:
     with Run(seed=28) as run:
         run.backend._aggregator.tick = lambda now: ()  # type: ignore[method-assign]
         build = run.backend._aggregator.time
-        run.backend._aggregator.time = lambda d, n, now: build(d, "0" * 32, now)  # type: ignore[method-assign]
+        run.backend._aggregator.time = lambda device, nonce, now: build(device, "0" * 32, now)  # type: ignore[method-assign]
         run.to(12).dispatch(5_000).wait(30)
         assert run.writes("power") == [] and not run["agent.fresh"]
         assert "started" not in run.states()

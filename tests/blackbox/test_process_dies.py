@@ -145,7 +145,7 @@ def test_a_stop_is_obeyed_with_a_wrong_clock() -> None:
         run.running(duration=900)
         run.backend.runtime.ntp_synced = False
         build = run.backend._aggregator.time
-        run.backend._aggregator.time = lambda d, n, now: build(d, "0" * 32, now)  # type: ignore[method-assign]
+        run.backend._aggregator.time = lambda device, nonce, now: build(device, "0" * 32, now)  # type: ignore[method-assign]
         run.do("proc.crash").wait(10)
         assert run["agent.link"] and not run["agent.fresh"] and run["truth.setpoint_w"], run.story()
         run.backend.runtime.step_wall(-7_200_000)
