@@ -127,11 +127,7 @@ class Rig:
     trust: ClockTrust = ClockTrust.SYNCED
     kernel_boot: str = "kernel-1"
     boots: int = 0
-<<<<<<< HEAD
-    reserve: Reserve = field(default_factory=lambda: Reserve(200, "file"))
-=======
     reserve: Reserve = RESERVE
->>>>>>> blackbox
     disk_ok: bool = True
     commits: str = "at once"  # "at once" | "late" | "fail"
     fate: str = "confirmed"
@@ -394,13 +390,9 @@ class Rig:
             return
         if self.blind_since_ns is not None and self.stated_ns and w.remote_w != 0:
             blind_s = (self.now_ns - self.blind_since_ns) / S
-<<<<<<< HEAD
-            demand(blind_s <= self.stated_ns / S + 1, "no watt flows unwatched", w.remote_w, blind_s)
-=======
             demand(
                 blind_s <= self.stated_ns / S + 1, "no watt flows unwatched", f"{w.remote_w} W for {blind_s} s blind"
             )
->>>>>>> blackbox
         if w.remote_w > 0 and self.now_ns > self.excused_ns and self.judge_truth:
             demand(w.permille >= self.reserve.permille, "the home keeps its reserve", w, self.reserve)
 
@@ -428,14 +420,9 @@ class Inspector:
     def _shape(self) -> None:
         d = self.d
         demand(d.lo_w <= 0 <= d.hi_w, "I1 the permit contains 0", d.lo_w, d.hi_w)
-<<<<<<< HEAD
-        inside = -SITE.nameplate_charge_w <= d.lo_w and d.hi_w <= SITE.nameplate_discharge_w
-        demand(inside, "I2 nameplate", d.lo_w, d.hi_w)
-=======
         demand(
             -SITE.nameplate_charge_w <= d.lo_w and d.hi_w <= SITE.nameplate_discharge_w, "I2 nameplate", d.lo_w, d.hi_w
         )
->>>>>>> blackbox
         if d.given_w is not None:
             demand(d.lo_w <= d.given_w <= d.hi_w, "given is inside the permit", d.given_w, d.lo_w, d.hi_w)
         demand(all(f.id != "internal_error" for f in d.faults), "no error of our own", d.faults, self.out.notices)

@@ -216,11 +216,7 @@ class Home:
         return Inputs(
             now_ns=self.now_ns,
             clock=self.clock(),
-<<<<<<< HEAD
-            batteries=self.reading(
-=======
             batteries=self.reading(  # a live BMS is never still to the last digit
->>>>>>> blackbox
                 "battery", battery, **{"capacity_mah": 488_000 + self.now_ns // S % 2, **self.battery}
             ),
             inverters=self.reading(
