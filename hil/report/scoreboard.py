@@ -51,7 +51,7 @@ def _measured(verdict: Verdict) -> str:
 
 
 def _extra(name: str, seen: Scalar) -> str:
-    """`min truth.soc_permille`, "200.2 permille" -> "min 200.2 permille"; `last agg.duplicates`, 19 -> "duplicates 19"."""
+    """`min truth.soc`, "200.2 permille" -> "min 200.2 permille"; `last agg.duplicates`, 19 -> "duplicates 19"."""
     fold, _, signal = name.partition(" ")
     if isinstance(seen, str):
         return f"{fold} {seen}"
