@@ -31,10 +31,10 @@ from agent.core.state import State
 from agent.core.step import final, initial, step
 from agent.gate import Evidence, Gate
 from agent.release import Release
-from agent.reserve_rules import may_set
 from agent.runtime import part
 from agent.runtime.part import Effect, Log, Now, Post, SdNotify, WakeAt
 from agent.telemetry import profile_body, sample_values
+from agent.verbs import done, refuse
 from drivers.device import Binding
 from drivers.events import (
     Adopt,
@@ -250,7 +250,7 @@ class Control:
         for write in out.writes:
             name, binding = self._actuator()
             inverter = self._inverters.get(name)
-            seen = Evidence(inputs.now_ns, inputs.batteries, inverter, inputs.meters)
+            seen = Evidence(inputs.now_ns, inputs.batteries, inverter, inputs.meters, inputs.reserve.permille)
             order = self._gate.admit(write, out.decision, binding, seen)
             if isinstance(order, str):
                 self._events.append(WriteDone(name, str(write.intent), write.value, "refused", 0))
@@ -324,35 +324,21 @@ class Control:
     # --- local people ------------------------------------------------------------------------------------------------
     def _verb(self, verb: mail.Verb, now: Now) -> Iterable[Effect]:
         if self._release is not None:
-            return [_done(verb, 4, "refused: the agent is stopping")]
-        if verb.verb in ("stop", "resume"):
-            if verb.role == "viewer":
-                return [_done(verb, 4, f"refused: {verb.verb} needs a technician or the homeowner; try with sudo")]
-            self._events.append(LocalStop(verb.by) if verb.verb == "stop" else LocalResume(verb.by))
-            effects = self._cycle(now)
-            told = "dispatch is ended and held off until `batteryctl resume`" if verb.verb == "stop" else "resumed"
-            return [*effects, _done(verb, 0, told)]
+            return [done(verb, 4, "refused: the agent is stopping")]
+        bus_of = self._home.bus_of
+        refusal = refuse(verb, bus_of, self._reserve.permille, self._params.reserve_min_permille)
+        if refusal is not None:
+            return [refusal]
         if verb.verb == "adopt":
-            return self._adopt(verb)
+            told = f"{verb.text}: what answers now is taken as its own; see `batteryctl status`"
+            return [Post(f"bus:{bus_of[verb.text]}", Adopt(verb.text)), done(verb, 0, told)]
         if verb.verb == "reserve":
             return self._set_reserve(verb, now)
-        return [_done(verb, 2, f"no such verb: {verb.verb}")]
-
-    def _adopt(self, verb: mail.Verb) -> list[Effect]:
-        bus = self._home.bus_of.get(verb.text)
-        if bus is None:
-            return [_done(verb, 2, f"no device {verb.text!r}; there are: {', '.join(self._home.bus_of)}")]
-        if verb.role == "viewer":
-            return [_done(verb, 4, "refused: to adopt a device needs a technician; try with sudo")]
-        return [
-            Post(f"bus:{bus}", Adopt(verb.text)),
-            _done(verb, 0, f"{verb.text}: what answers now is taken as its own; see `batteryctl status`"),
-        ]
+        self._events.append(LocalStop(verb.by) if verb.verb == "stop" else LocalResume(verb.by))
+        told = "dispatch is ended and held off until `batteryctl resume`" if verb.verb == "stop" else "resumed"
+        return [*self._cycle(now), done(verb, 0, told)]
 
     def _set_reserve(self, verb: mail.Verb, now: Now) -> list[Effect]:
-        refusal = may_set(verb.value, self._reserve.permille, verb.role, self._params.reserve_min_permille)
-        if refusal is not None:
-            return [_done(verb, 4, refusal)]
         self._verb_waiting.append(verb)
         effects: list[Effect] = [Post("store", mail.WriteReserve(verb.value, verb.by))]
         if verb.value > self._reserve.permille:  # tightening never waits for a disk
@@ -364,10 +350,10 @@ class Control:
         verbs, self._verb_waiting = self._verb_waiting, []
         if stored.error is not None:
             text = f"the reserve could not be written: {stored.error}"
-            return [*self._say("error", text, now), *(_done(verb, 5, text) for verb in verbs)]
+            return [*self._say("error", text, now), *(done(verb, 5, text) for verb in verbs)]
         self._reserve = Reserve(stored.permille, "file")
         text = f"the reserve is {stored.permille / 10:.1f} %"
-        told = [_done(verb, 0, text, reserve_pct=stored.permille / 10) for verb in verbs]
+        told = [done(verb, 0, text, reserve_pct=stored.permille / 10) for verb in verbs]
         return [*self._say("info", text, now), *self._cycle(now), *told]
 
     # --- the clean stop ----------------------------------------------------------------------------------------------
@@ -406,7 +392,3 @@ class Control:
             LAST_COMMIT, final(self._state), (), self._clock.read(now), now.mono_ns // 1_000_000
         )
         return [Post("store", request)]
-
-
-def _done(verb: mail.Verb, code: int, text: str, **body: object) -> Post:
-    return Post("local", mail.VerbDone(verb.conn, code, text, body))

@@ -32,6 +32,7 @@ class Evidence:
     batteries: tuple[BatteryReading, ...]
     inverter: InverterReading | None
     meters: tuple[MeterReading, ...]
+    reserve_permille: int  # as the homeowner's file has it, not as the core understood it
 
 
 class Gate:
@@ -67,7 +68,7 @@ class Gate:
         if grid is not None:
             return grid
         if write.intent is Intent.FLOOR:
-            low, value = self._params.reserve_min_permille, write.value
+            low, value = max(self._params.reserve_min_permille, seen.reserve_permille), write.value
             return None if low <= value <= 1000 else f"a floor of {value} permille is outside {low}..1000"
         if write.intent is Intent.POWER:
             return self._bad_power(write.value, decision, seen)
@@ -100,13 +101,14 @@ class Gate:
             return None
         if not seen.batteries:
             return "no battery was read"
+        floor = self._params.soc_floor_permille
         for battery in seen.batteries:
             if seen.now_ns - battery.at_ns > self._params.timers.stale_battery_ns:
                 return f"{battery.device} was last heard {(seen.now_ns - battery.at_ns) / 1e9:.1f} s ago"
             soc = battery.soc_permille
             if soc is None:
                 return f"{battery.device} gives no SoC"
-            if value > 0 and soc <= max(decision.reserve_permille, self._params.soc_floor_permille):
+            if value > 0 and soc <= max(seen.reserve_permille, decision.reserve_permille, floor):
                 return f"{battery.device} stands at {soc} permille, at or below the reserve"
             if value < 0 and (soc >= 1000 or battery.temp_min_dc is None or battery.temp_min_dc <= 0):
                 return f"{battery.device} is full, frozen or gives no temperature"

@@ -129,11 +129,10 @@ def _stop(book: Book, command: Command, cycle: Cycle) -> Book:
 
 def lost(book: Book, commit_id: int, cycle: Cycle) -> Book:
     """The disk has it not: those commands never act."""
-    for live in [x for x in book.live if x.commit == commit_id]:
-        record = find(book.durable, live.id)
-        if record is not None and record.state not in TERMINAL:
-            state = CommandState.REJECTED_NOT_APPLICABLE
-            book = end(book, record, state, "disk", "the disk did not take the record", cycle)
+    waiting = {x.id for x in book.live if x.commit == commit_id}
+    for record in [r for r in book.durable.commands if r.command.id in waiting]:
+        state = CommandState.REJECTED_NOT_APPLICABLE
+        book = end(book, record, state, "disk", "the disk did not take the record", cycle)
     return book
 
 

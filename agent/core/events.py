@@ -15,7 +15,6 @@ from agent.core.inputs import (
     Committed,
     FreshTime,
     Inputs,
-    LocalResume,
     LocalStop,
     WriteDone,
 )
@@ -52,8 +51,8 @@ def happen(state: State, i: Inputs, s: Snapshot, say: Cycle) -> State:
                 state = replace(state, fresh=True)
             case LocalStop(by):
                 state = _local_stop(state, by, say)
-            case LocalResume(by):
-                state = _local_resume(state, by, s, say)
+            case _:
+                state = _local_resume(state, event.by, s, say)
     return state
 
 

@@ -85,7 +85,7 @@ FAULTS: tuple[Fault, ...] = (
         Severity.FAULT,
         Clear.HOLD,
         lambda w: w.internal,
-        "This is a bug: run `batteryctl bundle` and send the file.",
+        "This is a bug: please report it with the lines of `batteryctl log`.",
         _settle,
         strikes=True,
     ),
@@ -94,7 +94,7 @@ FAULTS: tuple[Fault, ...] = (
         Severity.FAULT,
         Clear.AUTO,
         checks.mismatch,
-        "Compare with the commissioned serial number; connect the right device or run `batteryctl adopt`.",
+        "Compare with the commissioned serial number; connect the right device or run `batteryctl device adopt NAME`.",
     ),
     Fault(
         "over_temperature",
@@ -115,14 +115,14 @@ FAULTS: tuple[Fault, ...] = (
         Severity.FAULT,
         Clear.TECHNICIAN,
         checks.reversed,
-        "Check the profile's sign and the battery's current sensor, run `batteryctl pulse`, then `batteryctl resume`.",
+        "Check the profile's sign and the battery's current sensor, then run `batteryctl resume`.",
     ),
     Fault(
         "inverter_stale",
         Severity.FAULT,
         Clear.HOLD,
         lambda w: checks.late("inverter", w.snapshot.inverter_age_ns, w.snapshot.inverter_stale_ns),
-        "Check the inverter's supply and the RS-485 line with `batteryctl bus`.",
+        "Check the inverter's supply and the RS-485 line; `batteryctl device list` shows what answers.",
         _settle,
         grace=True,
     ),
@@ -198,7 +198,7 @@ FAULTS: tuple[Fault, ...] = (
         Severity.DEGRADED,
         Clear.HOLD,
         lambda w: checks.late("battery", w.snapshot.battery_age_ns, w.snapshot.battery_stale_ns),
-        "Check the BMS' cable and address with `batteryctl bus`.",
+        "Check the BMS' cable and address; `batteryctl device list` shows what answers.",
         _recover,
         doubles=True,
         grace=True,
@@ -235,7 +235,7 @@ FAULTS: tuple[Fault, ...] = (
         Severity.DEGRADED,
         Clear.HOLD,
         lambda w: checks.late("meter", w.snapshot.meter_age_ns, w.snapshot.meter_stale_ns),
-        "Check the meter's cable and address with `batteryctl bus`.",
+        "Check the meter's cable and address; `batteryctl device list` shows what answers.",
         _recover,
         doubles=True,
         grace=True,
@@ -273,7 +273,7 @@ FAULTS: tuple[Fault, ...] = (
         Severity.WARN,
         Clear.AUTO,
         checks.disk,
-        "Free space or replace the card; `batteryctl doctor` names the cause.",
+        "Free space or replace the card; `batteryctl log` names the cause.",
     ),
     Fault("clock_untrusted", Severity.WARN, Clear.AUTO, checks.clock, "Give the gateway a network time source."),
     Fault(
@@ -308,38 +308,38 @@ def evaluate(world: World, memory: tuple[Memory, ...], draw: int) -> Evaluated:
     for row in FAULTS:
         sentence = None if row.grace and not world.settled else row.check(world)
         old = known.get(row.id)
-        if sentence is None and old is None and row.id not in latches:
-            continue
-        if sentence is None and row.id in latches and (old is None or not old.active):
+        was = old is not None and old.active
+        if sentence is None and row.id in latches and not was:
             sentence = "latched before this start"
-        new = _next(row, old, sentence, row.id in latches, now, world.params, draw)
-        if new is not old:
-            was = old is not None and old.active
-            if new.active and not was:
-                raised.append(row.id)
-                if row.clear is Clear.TECHNICIAN and row.id not in latches:
-                    latches = (*latches, row.id)
-            elif was and not new.active:
-                cleared.append(row.id)
+        if sentence is not None:
+            new = _there(row, old, sentence, now, world.params, draw)
+        elif old is not None:
+            new = _gone(row, old, row.id in latches, now, world.params) if was else old
+        else:
+            continue
+        if new.active and not was:
+            raised.append(row.id)
+            if row.clear is Clear.TECHNICIAN and row.id not in latches:
+                latches = (*latches, row.id)
+        elif was and not new.active:
+            cleared.append(row.id)
         out.append(new)
     return Evaluated(tuple(out), tuple(raised), tuple(cleared), latches)
 
 
-def _next(
-    row: Fault, old: Memory | None, sentence: str | None, latched: bool, now: int, p: Params, draw: int
-) -> Memory:
-    if sentence is not None:
-        if old is not None and old.active:
-            if old.gone_ns is None and old.sentence == sentence:
-                return old
-            return Memory(row.id, True, old.since_ns, None, old.cleared_ns, old.entries, sentence, old.jitter_ns)
-        entries = tuple(t for t in old.entries if now - t <= REENTRY_NS)[-7:] if old else ()
-        jitter = draw % (p.timers.grid_jitter_ns + 1) if row.id == "grid_lost" else 0
-        return Memory(row.id, True, now, None, 0, (*entries, now), sentence, jitter)
-    if old is None:  # latched, and its sentence was given above
-        raise AssertionError(row.id)
-    if not old.active:
-        return old
+def _there(row: Fault, old: Memory | None, sentence: str, now: int, p: Params, draw: int) -> Memory:
+    """Its condition is there."""
+    if old is not None and old.active:
+        if old.gone_ns is None and old.sentence == sentence:
+            return old
+        return Memory(row.id, True, old.since_ns, None, old.cleared_ns, old.entries, sentence, old.jitter_ns)
+    entries = tuple(t for t in old.entries if now - t <= REENTRY_NS)[-7:] if old is not None else ()
+    jitter = draw % (p.timers.grid_jitter_ns + 1) if row.id == "grid_lost" else 0
+    return Memory(row.id, True, now, None, 0, (*entries, now), sentence, jitter)
+
+
+def _gone(row: Fault, old: Memory, latched: bool, now: int, p: Params) -> Memory:
+    """Its condition is gone, and it is still active: until its clear condition is met."""
     gone = old.gone_ns if old.gone_ns is not None else now
     over = not latched if row.clear is Clear.TECHNICIAN else now - gone >= hold_of(row, old, p)
     if over:
@@ -351,7 +351,7 @@ def _next(
 
 def hold_of(row: Fault, memory: Memory, p: Params) -> int:
     """How long the condition must be gone, ns."""
-    if row.clear is Clear.AUTO or row.hold is None:
+    if row.hold is None:
         return 0
     hold = row.hold(p) + memory.jitter_ns
     if row.doubles:
@@ -385,6 +385,15 @@ def shown(memory: tuple[Memory, ...]) -> tuple[FaultValue, ...]:
 def active(memory: tuple[Memory, ...], fault_id: str) -> bool:
     """That fault is active, be it only by its hold."""
     return any(m.active and m.id == fault_id for m in memory)
+
+
+def cause(memory: tuple[Memory, ...]) -> str:
+    """The sentence of the worst active fault, and that it is held when its condition is gone; "" = no grave one."""
+    grave = [m for m in memory if m.active and BY_ID[m.id].severity >= Severity.DEGRADED]
+    if not grave:
+        return ""
+    bad = max(grave, key=lambda m: BY_ID[m.id].severity)
+    return bad.sentence if bad.gone_ns is None else f"it recovers from this: {bad.sentence}"
 
 
 def critical(memory: tuple[Memory, ...]) -> bool:

@@ -126,7 +126,7 @@ def plan(hand: Hand, s: Snapshot, wanted: Wanted, params: Params) -> Planned:
     if wanted.critical and s.battery_w is not None and abs(s.battery_w) > STOP_FLOW_W:
         hand, write = _stop(hand, s.now_ns, params)
     elif wanted.given_w is not None and connected:
-        hand, write, rearmed = _power(hand, s, wanted, params)
+        hand, write, rearmed = _power(hand, s, wanted.given_w, wanted, params)
     elif not wanted.waiting:
         hand, write, notice = _clear(hand, s, connected and wanted.mode is not Mode.LOCKOUT)
         if notice:
@@ -146,10 +146,8 @@ def may_relax(hand: Hand, now_ns: int, params: Params) -> bool:
     return hand.confirmed and now_ns - hand.asked_ns >= params.timers.cycle_ns - PACE_SLACK_NS
 
 
-def _power(hand: Hand, s: Snapshot, wanted: Wanted, params: Params) -> tuple[Hand, Write | None, bool]:
-    now, given_w = s.now_ns, wanted.given_w
-    if given_w is None:
-        return hand, None, False
+def _power(hand: Hand, s: Snapshot, given_w: int, wanted: Wanted, params: Params) -> tuple[Hand, Write | None, bool]:
+    now = s.now_ns
     if hand.pending and now - hand.asked_ns >= ANSWER_NS:
         hand = replace(hand, pending=False, confirmed=False, failures=hand.failures + 1, outcome="no answer")
     lost = False

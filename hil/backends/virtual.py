@@ -33,7 +33,7 @@ from hil.devices.world import World
 from hil.expr import Value
 from hil.scenario import RESERVE, Scenario
 from hil.signals import SIGNALS, Happening
-from hil.told import DECISION_KEYS, decision_key, from_view, refusals
+from hil.told import DECISION_KEYS, decision_key, from_decision, from_view, refusals
 from hil.virtual_broker import VirtualBroker
 from hil.wire.virtual import VirtualWire
 from hil.writes import WriteLog
@@ -66,8 +66,11 @@ class VirtualBackend:
 
     name = "virtual"
 
-    def __init__(self, polls: Mapping[str, Mapping[str, int]] | None = None) -> None:
-        self._polls = polls  # block periods in ms instead of the profiles', by role
+    def __init__(self, polls: Mapping[str, Mapping[str, int]] | None = None, observed: bool = True) -> None:
+        """`polls`: block periods in ms instead of the profiles', by role. `observed` off: no trace, no stream of
+        decisions, for a bench that measures the agent and not its observer."""
+        self._polls = polls
+        self._observed = observed
         self._directory = tempfile.TemporaryDirectory(prefix="bench-")
         self._hash = hashlib.sha256()
         self._records: list[Happening] = []
@@ -154,7 +157,7 @@ class VirtualBackend:
         for name, bus in agent.buses.items():
             runtime.add_bus(name, bus)
         for name, agent_part in agent.parts.items():
-            tapped = Tap(agent_part, self._told) if name == "local" else agent_part
+            tapped = Tap(agent_part, self._told) if name == "local" and self._observed else agent_part
             runtime.add(name, tapped, DISK_NS if name == "store" else 0)
         self._starts += 1
         self._exit = None
@@ -185,7 +188,7 @@ class VirtualBackend:
             return
         self._view = event
         self._trace("decision", now, repr(event.decision).encode())
-        key = decision_key(from_view(event))
+        key = decision_key(from_decision(event.decision))
         if key != self._decided:
             self._decided = key
             self._record("decision", **dict(zip(DECISION_KEYS, key, strict=True)))

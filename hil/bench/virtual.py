@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> Report:
 def _measure(polls: Mapping[str, Mapping[str, int]] | None, seconds: int) -> tuple[float, float]:
     """(virtual seconds per second of CPU, transactions per virtual second); half of the time under a dispatch."""
     scenario = load(find("dispatch"))
-    backend = VirtualBackend(polls)
+    backend = VirtualBackend(polls, observed=False)
     backend.start(scenario, 1)
     backend.run_until(WARM_S * S)
     gc.collect()

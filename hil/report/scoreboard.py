@@ -61,7 +61,7 @@ def _timers(verdicts: Sequence[Verdict]) -> list[str]:
         return []
     rows = [f"{'TIMER':24}{'demo':>10}{'default':>10}"]
     rows += [f"{name:24}{_number(here):>8} s{_number(default):>8} s" for name, (here, default) in seen.items()]
-    return [*rows, "the defaults are proven in virtual time: python -m hil scenario NAME --backend virtual"]
+    return [*rows, "the defaults are proven in virtual time: python -m hil scenario NAME"]
 
 
 def _is_timer(name: str) -> bool:

@@ -105,4 +105,4 @@ def evidence(
     battery_: BatteryReading | None = None, inverter_: InverterReading | None = None, meter_: MeterReading | None = None
 ) -> Evidence:
     """Good readings, or these."""
-    return Evidence(NOW, (battery_ or battery(),), inverter_ or inverter(), (meter_ or meter(),))
+    return Evidence(NOW, (battery_ or battery(),), inverter_ or inverter(), (meter_ or meter(),), 200)

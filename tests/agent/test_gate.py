@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -49,11 +51,12 @@ def test_a_good_setpoint_passes_with_its_reversion_time_and_a_read_back() -> Non
         (5000, None, evidence(battery_=battery(soc_permille=None))),
         (5000, None, evidence(battery_=battery(soc_permille=200))),
         (5000, decision(reserve_permille=700), None),
+        (5000, None, replace(evidence(), reserve_permille=700)),
         (-5000, None, evidence(battery_=battery(soc_permille=1000))),
         (-5000, None, evidence(battery_=battery(temp_min_dc=0))),
         (-5000, None, evidence(battery_=battery(temp_min_dc=None))),
-        (5000, None, Evidence(NOW, (), inverter(), (meter(),))),
-        (5000, None, Evidence(NOW, (battery(),), None, (meter(),))),
+        (5000, None, Evidence(NOW, (), inverter(), (meter(),), 200)),
+        (5000, None, Evidence(NOW, (battery(),), None, (meter(),), 200)),
     ],
 )
 def test_a_setpoint_is_refused(value: int, why: Decision | None, seen: Evidence | None) -> None:
@@ -69,11 +72,11 @@ def test_a_dead_meter_is_no_evidence_against_the_grid() -> None:
 def test_clear_passes_in_every_state() -> None:
     islanded = evidence(inverter_=inverter(grid_state=GridState.ISLANDED))
     assert isinstance(ask(Intent.CLEAR, 0, decision(at_ns=0), islanded), WriteSequence)
-    assert isinstance(ask(Intent.CLEAR, 0, decision(at_ns=0), Evidence(NOW, (), None, ())), WriteSequence)
+    assert isinstance(ask(Intent.CLEAR, 0, decision(at_ns=0), Evidence(NOW, (), None, (), 200)), WriteSequence)
 
 
-@pytest.mark.parametrize(("permille", "passes"), [(99, False), (100, True), (1000, True), (1001, False)])
-def test_a_floor_has_bounds(permille: int, passes: bool) -> None:
+@pytest.mark.parametrize(("permille", "passes"), [(100, False), (199, False), (200, True), (1000, True), (1001, False)])
+def test_a_floor_is_never_below_the_reserve(permille: int, passes: bool) -> None:
     assert isinstance(ask(Intent.FLOOR, permille), WriteSequence) is passes
 
 

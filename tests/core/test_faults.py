@@ -14,6 +14,7 @@ from agent.core.durable import Durable
 from agent.core.faults import BY_ID, FAULTS, Clear, Memory, Severity, hold_of, strikes, worst
 from agent.core.inputs import ClockTrust, LocalResume, Reserve
 from agent.core.params import S
+from agent.core.step import initial
 from drivers.readings import GridState
 from tests.core.home import PARAMS, Home, arriving, capability, command
 
@@ -238,6 +239,15 @@ def test_a_technician_ends_a_safe_boot() -> None:
     home.tick(LocalResume("technician ada"))
     home.run(5)
     assert home.mode() is Mode.LOCAL
+
+
+def test_a_clock_that_went_back_counts_no_crash() -> None:
+    starts = (10**12, 10**12, 10**12, 10**12, 10**12)
+    home = Home(durable=Durable(starts_ms=starts))
+    home.wall_offset_ms -= home.clock().wall_ms - 1000  # no time yet: 1970
+    home.state = initial(PARAMS, Durable(starts_ms=starts), home.clock(), home.now_ns)
+    home.run(5)
+    assert "crash_loop" not in home.faults()
 
 
 def test_clean_stops_are_not_counted() -> None:

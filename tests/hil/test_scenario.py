@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from hil.duration import duration_ns, duration_text
+from hil.faults.catalog import VERBS
 from hil.scenario import DIRECTORY, Kind, find, load, parse
+from hil.signals import FUNCTIONS, SIGNALS, STREAMS
 from hil.strict import FileError
 
 GOOD = """
@@ -123,3 +125,15 @@ def test_durations(text: str, ns: int) -> None:
 def test_bad_durations(text: object) -> None:
     with pytest.raises(ValueError, match="duration"):
         duration_ns(text)
+
+
+def test_the_page_names_every_word() -> None:
+    page = (DIRECTORY.parents[1] / "docs" / "scenarios.md").read_text(encoding="utf-8")
+    words = [*SIGNALS, *VERBS, *STREAMS, *FUNCTIONS]
+    assert [word for word in words if f"`{word}" not in page] == []
+
+
+def test_the_example_of_the_page_loads() -> None:
+    page = (DIRECTORY.parents[1] / "docs" / "scenarios.md").read_text(encoding="utf-8")
+    example = page.split("```toml\n")[1].split("```")[0]
+    assert parse(example, "docs/scenarios.md").name == "bms_silent"

@@ -1,0 +1,95 @@
+"""The benches' own arithmetic: what counts as an answer on the wire, what a program costs, which program is started."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from hil.bench import cli
+from hil.bench.dispatch import Sent, Write, latency_ms, writes_of
+from hil.bench.footprint import _start
+from hil.bench.step import measure
+from hil.devices import sunspec_hybrid as model
+from hil.devices.slave import seal
+from hil.figures import Figure, Report
+from hil.program import batteryctl, batteryd, installed_from
+
+
+def _frame(sender: str, t0: int, body: bytes) -> str:
+    return json.dumps({"from": sender, "t0": t0, "t1": t0 + 1, "hex": seal(body).hex()})
+
+
+def _fc16(address: int, *words: int) -> bytes:
+    values = b"".join(word.to_bytes(2, "big") for word in words)
+    head = bytes((3, 16)) + address.to_bytes(2, "big") + len(words).to_bytes(2, "big")
+    return head + bytes((len(values),)) + values
+
+
+def test_writes_are_read_from_the_wire_log(tmp_path: Path) -> None:
+    log = tmp_path / "wire.jsonl"
+    lines = [
+        _frame("master", 10, bytes((3, 3, 0x9C, 0x40, 0, 10))),  # a read
+        _frame("master", 20, _fc16(model.RVRT_TMS, 60)),
+        _frame("slave", 25, _fc16(model.RVRT_TMS, 60)),
+        _frame("master", 30, _fc16(model.OUT_W_RTE, 877, 64_659)),
+        _frame("master", 40, bytes((1, 16)) + _fc16(model.OUT_W_RTE, 5, 5)[2:]),  # another unit
+    ]
+    log.write_text("\n".join(lines) + "\n", encoding="ascii")
+
+    assert list(writes_of(log)) == [Write(20, None), Write(30, 877)]
+
+
+MS = 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("writes", "expected"),
+    [
+        ([Write(110 * MS, None), Write(130 * MS, 500)], 10.0),  # the reversion time is the first byte
+        ([Write(130 * MS, 500)], 30.0),
+        ([Write(90 * MS, None), Write(130 * MS, 500)], 30.0),  # that one was on its way already
+        ([Write(90 * MS, 500), Write(120 * MS, 700)], 3_600_000.0),  # never answered
+        ([Write(105 * MS, 400), Write(110 * MS, None), Write(150 * MS, 500)], 10.0),  # a lease renewed in between
+    ],
+)
+def test_latency_runs_to_the_first_byte_of_the_answer(writes: list[Write], expected: float) -> None:
+    assert latency_ms(Sent(100 * MS, 500), writes) == expected
+
+
+def test_a_program_that_fails_is_not_measured() -> None:
+    with pytest.raises(RuntimeError, match="ended with 3"):
+        _start([sys.executable, "-c", "raise SystemExit(3)"])
+
+
+def test_memory_of_a_short_program_is_its_own() -> None:
+    small = _start([sys.executable, "-c", "pass"])[1]
+    large = _start([sys.executable, "-c", "x = b'x' * (64 << 20); import time; time.sleep(0.1)"])[1]
+    assert large - small > 60 * 1024
+
+
+def test_the_started_program_is_named() -> None:
+    assert installed_from() == "source" or "site-packages" in installed_from()
+    assert (len(batteryd()) == 1) == (len(batteryctl()) == 1)
+
+
+def test_bench_ends_with_1_when_a_reach_is_missed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from hil.bench import wire
+
+    monkeypatch.setattr(wire, "run", lambda args: Report("wire", [Figure("x", 4.0, "%", "<= 3")]))
+    assert cli.main(["wire", "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["ok"] is False
+
+
+@pytest.mark.slow
+def test_step_is_measured_where_the_shell_calls_it() -> None:
+    from agent import control
+
+    before = vars(control)["step"]
+    times = measure()
+    assert len(times) >= 120
+    assert vars(control)["step"] is before
