@@ -53,7 +53,7 @@ class Run:
     # --- doing -------------------------------------------------------------------------------------------------------
     def do(self, name: str, label: str = "", /, **args: Any) -> Run:
         verb = VERBS[name]
-        given = {k: v for k, (_, v) in verb.args.items() if v is not None and v is not REQUIRED}
+        given: dict[str, Any] = {k: v for k, (_, v) in verb.args.items() if v is not None and v is not REQUIRED}
         verb.apply(self.backend, label or name, {**given, **args})
         return self
 

@@ -537,7 +537,7 @@ class Inspector:
                 demand(d.given_w is not None, "released writes no power", write)
             if write.intent is Intent.FLOOR:
                 demand(write.value >= self.i.reserve.permille, "the floor is never put below the reserve", write)
-        if d.grid != "connected" or self.v is None or self.v.remote_w is None:
+        if d.grid != "connected" or self.v is None or self.v.remote_w is None or self.v.remote_active is not True:
             return
         if self._age(self.v.at_ns) > 0 or not d.lo_w <= self.v.remote_w <= d.hi_w:
             self._tightened()
