@@ -20,9 +20,9 @@ from hil.scenario import find, load
 REACH = 1_000
 WARM_S = 30
 SLOW_POLLS: Mapping[str, Mapping[str, int]] = {
-    "battery": {"pack": 1000, "state": 2000},
-    "meter": {"fast": 1000, "phases": 3000, "energy": 60_000},
-    "inverter": {"fast": 1000, "slow": 2000, "control": 4000},
+    "battery": {"pack": 1000, "state": 3000},
+    "meter": {"fast": 1000, "phases": 2900, "energy": 60_000},
+    "inverter": {"fast": 1250, "slow": 3000, "control": 5000},
 }
 S = 1_000_000_000
 
