@@ -182,6 +182,17 @@ def test_another_hand_is_cleared_on_grid_once_a_minute() -> None:
     assert any("another hand" in notice for notice in home.notices)
 
 
+def test_a_reading_that_contradicts_itself_is_taken_for_the_worse() -> None:
+    home = Home()
+    home.inverter.update(remote_active=False, remote_w=700)
+    home.tick()
+    assert home.intents() == ["clear"]
+    home.run(4)
+    assert home.mode() is Mode.LOCAL  # the CLEAR was confirmed
+    home.run(70)
+    assert home.intents() == ["clear", "clear", "clear"]  # and it still tells of a setpoint: another hand's
+
+
 def test_a_device_that_is_not_the_commissioned_one_is_not_written() -> None:
     home = running()
     home.presence["inverter"] = "mismatch"
