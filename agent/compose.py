@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 from collections.abc import Callable
@@ -49,15 +50,16 @@ def compose(
     random: Callable[[int], bytes],
     dry: bool = False,
 ) -> Agent:
-    """Build it all. ConfigError for what the files say wrong, OSError for a state directory that cannot be used.
+    """Build it all. ConfigError for what the files say wrong; what is wrong with the state directory the store says.
 
     `dry` checks everything and touches no disk.
     """
     buses = {section.name: make_bus(config, section.name) for section in config.file.bus}
-    store = Store(StoreConfig(config.state_dir / "store.db", config.state_dir / "reserve"))
+    store = Store(_store(config))
     durable, reserve = Durable(), Reserve(1000, "new")
     if not dry:
-        config.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with contextlib.suppress(OSError):  # the store says what is wrong with the disk, and protection goes on
+            config.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         durable, reserve = store.load(), store.reserve()
     pins = _pins(config).read()
     home = Home(
@@ -127,7 +129,11 @@ def _device(config: Config, device: DeviceSection) -> DeviceSpec:
 
 
 def _pins(config: Config) -> Pins:
-    return Pins(config.state_dir / "pins.json")
+    return Pins(_store(config).pins_path)  # the file that the store writes
+
+
+def _store(config: Config) -> StoreConfig:
+    return StoreConfig(config.state_dir / "store.db", config.state_dir / "reserve")
 
 
 def _local(config: Config) -> LocalConfig:

@@ -111,7 +111,6 @@ def test_a_life_of_the_daemon_in_real_processes(tmp_path: Path) -> None:
 
     def once() -> list[str]:
         backend = ProcessBackend(tmp_path / f"run{len(said)}")
-        backend.directory.mkdir()
         outcome = Runner(parse(SHORT, "short.toml"), backend, 1, PlainLines(said.append, 5)).run()
         return [f"{v.name}: {v.sentence}" for v in outcome.verdicts if not v.ok]
 
