@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable
 
 from drivers import sunspec
-from drivers.bind import Resolver, bind
+from drivers.bind import bind
 from drivers.binding import Binding, Chain, DeviceSpec
-from drivers.codec import RawType, text_of
+from drivers.codec import RawType, from_words, text_of
 from drivers.events import Identity
 from drivers.plan import Span, plan
 from drivers.port import Port, Request
+from drivers.resolve import Resolver
 
 MOST_MODELS = 64
 Reply = bytes | int
@@ -37,16 +38,15 @@ class _Identify:
             return (yield from self._by_registers())
         return (yield from self._by_chain())
 
-    def _ask(self, function: int, address: int, count: int) -> Request:
-        return self._port.read(
-            self._spec.unit, function, address, count, self._profile.response_ns, self._profile.gap_ns
-        )
+    def _ask(self, function: int, address: int, count: int, unit: int | None = None) -> Request:
+        asked = self._spec.unit if unit is None else unit
+        return self._port.read(asked, function, address, count, self._profile.response_ns, self._profile.gap_ns)
 
     def _registers(self, spans: Iterable[Span]) -> Generator[Request, Reply, dict[int, int]]:
         """The words at these places; those that the device refuses are missing."""
         words: dict[int, int] = {}
         for read in plan(list(dict.fromkeys(spans)), self._cap, self._profile.max_bits):
-            reply = yield self._ask(read.function, read.start, read.length)
+            reply = yield self._ask(read.function, read.start, read.length, read.unit)
             if isinstance(reply, bytes):
                 for n in range(read.length):
                     words[read.start + n] = int.from_bytes(reply[2 + 2 * n : 4 + 2 * n], "big")
@@ -57,6 +57,8 @@ class _Identify:
         texts = self._profile.texts
         places = [Span(t.function, t.function, t.at, t.length) for t in texts if t.fixed is None]
         words = yield from self._registers(places)
+        resolver = Resolver(self._profile, (), self._spec.units)
+        facts = yield from self._registers(resolver.facts())
         found = []
         for text in texts:
             if text.fixed is not None:
@@ -74,7 +76,30 @@ class _Identify:
                 f'unit {self._spec.unit} says its maker is "{identity.maker}", a {self._profile.title} says '
                 f'"{expected}"; check the unit number, or choose the profile of this device'
             )
-        return bind(self._spec, (), identity, {})
+        models = self._profile.expect_model
+        if models and not identity.model.startswith(models):
+            return (
+                f'unit {self._spec.unit} says its model is "{identity.model}", a {self._profile.title} says '
+                f"{' or '.join(models)}...; check the unit number, or choose the profile of this device"
+            )
+        return self._unexpected(resolver, facts) or bind(self._spec, (), identity, facts)
+
+    def _unexpected(self, resolver: Resolver, facts: dict[int, int]) -> str | None:
+        """The first register that tells another family from ours."""
+        for expect in self._profile.expects:
+            for place, _ in resolver.places(expect.part):
+                words = [facts.get(place.address + n) for n in range(place.length)]
+                known = [word for word in words if word is not None]
+                raw = from_words(known, place.kind, place.order) if len(known) == len(words) else None
+                if raw is not None and expect.part.mask:
+                    raw &= expect.part.mask
+                if raw not in expect.values:
+                    seen = "is not there" if raw is None else f"reads {raw}"
+                    return (
+                        f"register {place.address} of unit {self._spec.unit} {seen}, {self._profile.title} needs "
+                        f"{', '.join(str(v) for v in expect.values)} ({expect.means}); choose the profile of this device"
+                    )
+        return None
 
     # --- SunSpec ------------------------------------------------------------------------------------------------------
     def _by_chain(self) -> Steps:
