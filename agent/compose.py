@@ -125,6 +125,9 @@ def _device(config: Config, device: DeviceSection) -> DeviceSpec:
         wdischamax_w=device.wdischamax_w,
         periods_ms=device.poll_ms,
         reversion_s=config.params.timers.reversion_s if device.role == "inverter" else None,
+        nameplate_w=(config.params.site.nameplate_charge_w, config.params.site.nameplate_discharge_w),
+        confirmed=frozenset(device.confirmed),
+        units=device.units,
     )
 
 

@@ -122,6 +122,8 @@ class DeviceSection(_Strict):
     poll_ms: dict[
         Name, Annotated[int, Field(ge=50, le=60_000)]
     ] = {}  # block of the profile -> period instead of its own
+    confirmed: list[str] = []  # what the profile is not sure of and a commissioning check has confirmed
+    units: dict[str, Annotated[int, Field(ge=0, le=255)]] = {}  # other unit numbers of it, by the profile's names
 
 
 class LinkSection(_Strict):

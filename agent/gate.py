@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from agent.core.decision import Decision, Intent, Write
 from agent.core.params import Params, S
+from drivers.convert import Live
 from drivers.device import Binding
 from drivers.events import WriteClass, WriteSequence
 from drivers.readings import BatteryReading, GridState, InverterReading, MeterReading
@@ -49,13 +50,28 @@ class Gate:
         refusal = self._refuses(write, decision, seen)
         if refusal is not None:
             return f"{write.intent} {write.value}: refused by the gate, {refusal}"
-        return self.compile(write, binding, seen.now_ns)
+        return self.compile(write, binding, seen.now_ns, self._live(seen))
 
-    def compile(self, write: Write, binding: Binding, now_ns: int) -> WriteSequence | str:
-        """CLEAR needs no permission: handing control back is always allowed."""
+    def compile(self, write: Write, binding: Binding, now_ns: int, live: Live | None = None) -> WriteSequence | str:
+        """CLEAR needs no permission: handing control back is always allowed. `live`: what a setpoint that is not at
+        the battery depends on."""
         window_ns = self._params.timers.write_ns if write.intent is Intent.POWER else 5 * S
         order_id, self._next_id = self._next_id, self._next_id + 1
-        return compile_write(binding, CLASS_OF[write.intent], write.value, order_id, now_ns + window_ns)
+        return compile_write(binding, CLASS_OF[write.intent], write.value, order_id, now_ns + window_ns, live)
+
+    def _live(self, seen: Evidence) -> Live:
+        """The fresh ones of the latest readings; what is stale is not known."""
+        timers, inverter = self._params.timers, seen.inverter
+        if inverter is None or seen.now_ns - inverter.at_ns > timers.stale_inverter_ns:
+            return Live()
+        grid_w = seen.meters[0].grid_w if len(seen.meters) == 1 else None
+        if grid_w is not None and seen.now_ns - seen.meters[0].at_ns > timers.stale_meter_ns:
+            grid_w = None
+        load_w = None
+        if grid_w is not None and inverter.pv_w is not None and inverter.battery_w is not None:
+            load_w = inverter.battery_w + inverter.pv_w + grid_w
+        before_w = inverter.remote_w if inverter.remote_w is not None else inverter.remote_now_w
+        return Live(inverter.pv_w, load_w, inverter.ac_w, inverter.battery_w, before_w, inverter.remote_active)
 
     def _refuses(self, write: Write, decision: Decision, seen: Evidence) -> str | None:
         if write.intent is Intent.CLEAR:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from drivers.binding import Binding, BoundPoint, DeviceSpec
+from drivers.convert import Live, to_battery
+from drivers.family import Codes
 from drivers.readings import BatteryReading, DeviceRole, GridState, InverterReading, MeterReading, Reading
 
 Values = Sequence[int | None]
@@ -24,7 +26,7 @@ class Assembler:
         self._alarms = tuple((slots[n][0], p.bits) for n, p in enumerate(binding.points) if p.name == "alarms")
         self._status = _words(binding.points, "status")
         self._grid = {value: GRID[word] for value, word in _words(binding.points, "grid").items()}
-        self._active_mode = 0 if binding.control is None else binding.control.active_mode
+        self._control = binding.control
         self._tolerance_w = 2 * binding.capability.resolution_w
         makers: dict[DeviceRole, Callable[[Values, int, int, int], Reading]] = {
             DeviceRole.BATTERY: self._battery,
@@ -102,6 +104,12 @@ class Assembler:
         get = self._get
         grid, status = get(values, "grid"), get(values, "status")
         remote_w, active = self._remote(values)
+        control = self._control
+        now_w: int | None = None
+        if control is not None and control.convert != "none" and remote_w is not None:
+            live = Live(get(values, "pv_w"), None, get(values, "ac_w"), get(values, "battery_w"))
+            now_w = to_battery(control.convert, remote_w, live)
+            remote_w = None
         return InverterReading(
             self._name,
             at_ns,
@@ -119,23 +127,35 @@ class Assembler:
             get(values, "reversion_s"),
             "unknown" if status is None else self._status.get(status, "unknown"),
             self._alarm_ids(values),
+            now_w,
         )
 
     def _remote(self, values: Values) -> tuple[int | None, bool | None]:
-        """The setpoint that rules, and whether remote control is on. A window that is not one value is no setpoint."""
-        mode = self._get(values, "remote_mode")
-        if mode is None:
+        """The setpoint that rules, at its control point, and whether remote control is on. A window that is not one
+        value is no setpoint."""
+        mode, control = self._get(values, "remote_mode"), self._control
+        if mode is None or control is None:
             return None, None
-        if mode == 0:
+        if mode in control.released:
             return None, False
-        watts = self._get(values, "remote_w")
-        if mode != self._active_mode or watts is None:
+        watts = self._get(values, "remote_w") if control.codes is None else self._by_code(values, control.codes)
+        if mode != control.active_mode or watts is None:
             return None, True
         if "remote_mirror_w" in self._slots:
             mirror = self._get(values, "remote_mirror_w")
             if mirror is None or abs(mirror - watts) > self._tolerance_w:
                 return None, True
         return watts, True
+
+    def _by_code(self, values: Values, codes: Codes) -> int | None:
+        """The setpoint of a device that keeps direction and power apart."""
+        code = self._get(values, "remote_code")
+        charge, discharge = self._get(values, "remote_charge_w"), self._get(values, "remote_discharge_w")
+        if code == codes.discharge:
+            return discharge
+        if code == codes.charge:
+            return None if charge is None else -charge
+        return 0 if code == codes.zero else None
 
     def _meter(self, values: Values, at_ns: int, battery_at_ns: int, grid_at_ns: int) -> MeterReading:
         get = self._get

@@ -1,138 +1,24 @@
 """From a profile and what a device said of itself to the Binding. Pure.
 
-`Resolver` knows where everything lies once the model chain is known; `bind` makes the Binding from the scale factors
-and ratings read there. A scale factor that is not implemented makes its points unknown, never unscaled.
+The Binding is made from the scale factors and ratings that were read. A scale factor that is not implemented makes its
+points unknown, never unscaled.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from fractions import Fraction
 
-from drivers import sunspec
-from drivers.binding import (
-    Binding,
-    BoundControl,
-    BoundGroup,
-    BoundPart,
-    BoundPoint,
-    BoundPut,
-    Chain,
-    Check,
-    DeviceSpec,
-    Place,
-)
-from drivers.codec import SUNSPEC_SENTINEL, RawType, Scale, WordOrder, div_round, raw_range
+from drivers.bind_control import UNCONFIRMED, ControlBinder, Found
+from drivers.binding import Binding, BoundPart, BoundPoint, Chain, Check, DeviceSpec, Place
+from drivers.codec import SUNSPEC_SENTINEL, RawType, Scale, WordOrder
 from drivers.events import Identity
-from drivers.family import Control, Part, Point, Profile, Put, PutGroup
-from drivers.plan import Span
-from drivers.readings import Capability, DeviceRole
+from drivers.family import Control, Part, Point
+from drivers.readings import DeviceRole
+from drivers.resolve import Resolver
 
 HIGHEST_SCALE = 10
-NOWHERE = -1  # a scale factor behind the end of a model that its maker cut short
-
-
-class Resolver:
-    """Where the values of a profile lie in a device with this chain."""
-
-    def __init__(self, profile: Profile, chain: Chain) -> None:
-        self.profile = profile
-        self._models: dict[int, tuple[int, int]] = {}
-        for model, address, length in chain:
-            self._models.setdefault(model, (address, length))
-
-    def has(self, models: Iterable[int]) -> bool:
-        """All of these models are in the chain."""
-        return all(model in self._models for model in models)
-
-    def places(self, part: Part) -> list[tuple[Place, Place | None]]:
-        """The part's place, or one per instance with the place of what its instance must match. Empty: not there."""
-        if isinstance(part.at, int):
-            at = part.at
-            return [(Place(part.function, 0, at, part.kind or RawType.U16, part.length, part.order, None), None)]
-        if part.model is None or part.model not in self._models:
-            return []
-        if part.match is None:
-            place = self._place(part.model, part.at, part.instance, part)
-            return [] if place is None else [(place, None)]
-        found: list[tuple[Place, Place | None]] = []
-        for instance in range(1, self._instances(part.model) + 1):
-            place = self._place(part.model, part.at, instance, part)
-            match = self._place(part.model, part.match[0], instance, part)
-            if place is not None and match is not None:
-                found.append((place, match))
-        return found
-
-    def put(self, group: PutGroup, put: Put) -> Place | None:
-        """Where a written value lies."""
-        if isinstance(put.at, int):
-            kind = put.kind or RawType.U16
-            lo, hi = raw_range(kind)
-            return Place(self.profile.function, 0, put.at, kind, (hi - lo).bit_length() // 16, put.order, None)
-        if group.model is None or group.model not in self._models:
-            return None
-        address, length = self._models[group.model]
-        point = sunspec.model(group.model).find(put.at, None)
-        if point is None or point.offset + point.words > length + 2:
-            return None
-        scale_at = self._scale_at(group.model, point)
-        function = self.profile.function
-        return Place(function, address, address + point.offset, point.kind, point.words, put.order, scale_at)
-
-    def _instances(self, model: int) -> int:
-        group = sunspec.model(model).group
-        return 0 if group is None else max(0, (self._models[model][1] + 2 - group.first) // group.size)
-
-    def _place(self, model: int, name: str, instance: int | None, part: Part) -> Place | None:
-        address, length = self._models[model]
-        point = sunspec.model(model).find(name, instance)
-        if point is None or point.offset + point.words > length + 2:
-            return None  # this maker's model is shorter than the standard's
-        scale_at = self._scale_at(model, point)
-        return Place(part.function, address, address + point.offset, point.kind, point.words, part.order, scale_at)
-
-    def _scale_at(self, model: int, point: sunspec.ModelPoint) -> int | None:
-        if not point.scale_point:
-            return None
-        address, length = self._models[model]
-        offset = sunspec.model(model).points[point.scale_point].offset
-        return address + offset if offset < length + 2 else NOWHERE
-
-    def facts(self) -> Iterator[Span]:
-        """What must be read before binding: scale factors, ratings, what instances are."""
-        for part in self._parts():
-            for place, match in self.places(part):
-                yield from self._scale_span(place)
-                if match is not None:
-                    yield match.span()
-        for control in self.profile.controls:
-            for part in (*control.rated_charge, *control.rated_discharge):
-                for place, _ in self.places(part):
-                    yield place.span()
-                    yield from self._scale_span(place)
-        for group in self._groups():
-            for put in group.puts:
-                target = self.put(group, put)
-                if target is not None:
-                    yield from self._scale_span(target)
-
-    def _parts(self) -> Iterator[Part]:
-        for point in self.profile.points:
-            yield from point.parts
-        for control in self.profile.controls:
-            for _, part in control.state:
-                yield part
-
-    def _groups(self) -> Iterator[PutGroup]:
-        for control in self.profile.controls:
-            yield from (*control.power, *control.clear, *control.stop)
-        if self.profile.floor is not None:
-            yield self.profile.floor
-
-    @staticmethod
-    def _scale_span(place: Place) -> Iterator[Span]:
-        if place.scale_at is not None and place.scale_at != NOWHERE:
-            yield Span(place.function, place.region, place.scale_at, 1)
+HOLDING = 3  # what was written is read back with this function, whatever telemetry is read with
 
 
 def bind(spec: DeviceSpec, chain: Chain, identity: Identity, words: Mapping[int, int]) -> Binding:
@@ -144,30 +30,36 @@ class _Binder:
     def __init__(self, spec: DeviceSpec, chain: Chain, identity: Identity, words: Mapping[int, int]) -> None:
         self._spec, self._profile = spec, spec.profile
         self._chain, self._identity, self._words = chain, identity, words
-        self._resolver = Resolver(spec.profile, chain)
-        self._notes: list[str] = []
+        self._resolver = Resolver(spec.profile, chain, spec.units)
+        self._notes: list[str] = list(spec.profile.notes)
+        self._unconfirmed: list[str] = []
         self._slow = next((b.name for b in self._profile.blocks if not b.fast), self._profile.blocks[0].name)
         self._fast = {b.name for b in self._profile.blocks if b.fast}
         self._checks: dict[int, Check] = {}
 
     def binding(self) -> Binding:
-        control_def, rated = self._choose_control()
-        control = None if control_def is None else self._control(control_def, rated)
+        found = Found(self._words, self._notes, self._unconfirmed, self._checks)
+        writes = ControlBinder(self._spec, self._resolver, found, self._slow, self._factor)
+        control_def, rated = writes.choose()
+        control = None if control_def is None else writes.control(control_def, rated)
         points = self._points(rated)
         if control_def is not None and control is not None:
             points += self._state(control_def, rated)
-        floor = self._floor()
+        grid = any(point.name == "grid" for point in points)
+        if self._profile.controls and not grid:
+            self._notes.append("nothing that it says proves the grid to be there: it is read, never written to")
+        floor = writes.floor()
         return Binding(
             device=self._spec.name,
             unit=self._spec.unit,
-            function=self._profile.function,
+            function=HOLDING,
             identity=self._identity,
             chain=self._chain,
             points=points,
             checks=tuple(self._checks[at] for at in sorted(self._checks)),
             control=control,
             floor=floor,
-            capability=self._capability(control_def if control is not None else None, control, floor is not None),
+            capability=writes.capability(control_def if control is not None else None, control, floor, grid),
             notes=tuple(self._notes),
         )
 
@@ -202,23 +94,25 @@ class _Binder:
         for point in self._profile.points:
             if self._profile.sunspec and any(b.name == point.name for b in bound):
                 continue  # an earlier model gives it already
+            if point.confidence == "low" and point.name not in self._spec.confirmed:
+                self._unconfirmed.append(point.name)
+                if point.name == "grid":
+                    self._notes.append(f"what it says of the grid {UNCONFIRMED}")
+                    continue
             parts = self._all_parts(point, rated)
             if parts:
                 bound.append(
                     BoundPoint(point.name, point.block, parts, point.valid, point.words, point.bits, point.combine)
                 )
         for name in dict.fromkeys(point.name for point in self._profile.points):
-            if not any(b.name == name for b in bound):
+            if not any(b.name == name for b in bound) and name not in self._unconfirmed:
                 self._notes.append(f"it has no {name}")
-        self._doubts(bound)
+        self._limits(bound)
         return tuple(bound)
 
-    def _doubts(self, bound: list[BoundPoint]) -> None:
-        """Notes on what a technician has to look at: points that are not sure, limits that nobody gives."""
+    def _limits(self, bound: list[BoundPoint]) -> None:
+        """Notes on limits that nobody gives."""
         there = {point.name for point in bound}
-        unsure = [p.name for p in self._profile.points if p.confidence == "low" and p.name in there]
-        if unsure:
-            self._notes.append(f"to be confirmed against its own display: {', '.join(dict.fromkeys(unsure))}")
         if self._profile.role is not DeviceRole.BATTERY:
             return
         for name, given, key in (
@@ -248,132 +142,3 @@ class _Binder:
             for place, _ in self._resolver.places(part):
                 points.append(BoundPoint(name, block, (self._bound(part, place, block, rated),), None, (), ()))
         return tuple(points)
-
-    # --- control ------------------------------------------------------------------------------------------------------
-    def _choose_control(self) -> tuple[Control | None, dict[str, int]]:
-        for control in self._profile.controls:
-            if not self._resolver.has(control.models):
-                continue
-            charge = self._rating(control.rated_charge)
-            discharge = self._rating(control.rated_discharge)
-            if charge is None or discharge is None:
-                self._notes.append(f"{control.id} is there but gives no rating, so it cannot be commanded by it")
-                continue
-            if control.unit != "w" and self._spec.wdischamax_w:
-                discharge = self._spec.wdischamax_w
-            return control, {"charge": charge, "discharge": discharge}
-        if self._profile.controls:
-            self._notes.append("it has no register that takes a setpoint: telemetry only")
-        return None, {}
-
-    def _rating(self, parts: tuple[Part, ...]) -> int | None:
-        block = next((b.name for b in self._profile.blocks if b.after_write), self._slow)
-        for part in parts:
-            for place, _ in self._resolver.places(part):
-                raw = self._words.get(place.address)
-                factor = self._factor(place, block)
-                if raw is None or factor is None or raw == SUNSPEC_SENTINEL.get(place.kind) or raw == 0:
-                    continue
-                self._checks.setdefault(place.address, Check(place, raw, block))
-                value = factor * part.scale * raw
-                return div_round(value.numerator, value.denominator)
-        return None
-
-    def _control(self, control: Control, rated: Mapping[str, int]) -> BoundControl | None:
-        groups: list[tuple[BoundGroup, ...]] = []
-        for puts in (control.power, control.clear, control.stop):
-            bound = tuple(self._group(group, rated) for group in puts)
-            missing = next((b for b in bound if isinstance(b, str)), None)
-            if missing is not None:
-                self._notes.append(f"{control.id} cannot be used: {missing}")
-                return None
-            groups.append(tuple(b for b in bound if isinstance(b, BoundGroup)))
-        coarse = self._too_coarse(control, groups[0])
-        if coarse is not None:
-            self._notes.append(f"{control.id} cannot be used: {coarse}")
-            return None
-        wanted = self._spec.reversion_s if self._spec.reversion_s is not None else control.reversion.default_s
-        reversion_s = max(control.reversion.min_s, min(control.reversion.max_s, wanted))
-        return BoundControl(
-            control.id,
-            control.unit,
-            control.active_mode,
-            rated["charge"],
-            rated["discharge"],
-            reversion_s,
-            control.read_back,
-            control.settle_ns,
-            *groups,
-        )
-
-    def _group(self, group: PutGroup, rated: Mapping[str, int]) -> BoundGroup | str:
-        puts = []
-        for put in group.puts:
-            place = self._resolver.put(group, put)
-            if place is None:
-                return f"it has no register {put.at}"
-            factor = self._factor(place, self._slow)
-            if factor is None:
-                return f"the scale factor of {put.at} is not implemented"
-            of_w = rated.get(put.of, 0)
-            puts.append(
-                BoundPut(place.address, place.kind, place.order, factor * put.scale, put.value, of_w, put.low, put.high)
-            )
-        return BoundGroup(group.function, tuple(puts))
-
-    @staticmethod
-    def _too_coarse(control: Control, groups: tuple[BoundGroup, ...]) -> str | None:
-        unit = "W" if control.unit == "w" else "%"
-        for group in groups:
-            for put in group.puts:
-                if put.value not in ("setpoint", "-setpoint"):
-                    continue
-                if put.step > control.max_step:
-                    return f"its setpoint has steps of {put.step} {unit}, more than {control.max_step} {unit}"
-                if control.unit != "w" and 100 / put.step > raw_range(put.kind)[1]:
-                    return f"100 % does not fit its setpoint register at steps of {put.step} %"
-        return None
-
-    def _floor(self) -> BoundGroup | None:
-        if self._profile.floor is None:
-            return None
-        group = self._group(self._profile.floor, {})
-        if isinstance(group, str):
-            self._notes.append(f"it has no on-grid floor: {group}")
-            return None
-        return group
-
-    def _capability(self, control: Control | None, bound: BoundControl | None, floor: bool) -> Capability:
-        reversion = None if control is None else control.reversion
-        verified = self._spec.reversion_verified
-        return Capability(
-            device=self._spec.name,
-            signed_setpoint=bound is not None,
-            unit="none" if control is None else control.unit,
-            control_point="battery" if control is None else control.control_point,
-            reversion="none" if reversion is None else reversion.kind,
-            reversion_s=0 if bound is None or reversion is None or reversion.kind == "none" else bound.reversion_s,
-            reversion_verified=reversion is not None and (reversion.verified if verified is None else verified),
-            floor=floor,
-            wearing=() if control is None else control.wearing,
-            min_refresh_s=1 if control is None else control.min_refresh_s,
-            read_back=bound is not None and bound.read_back,
-            pv_curtailment=control is not None and control.pv_curtailment,
-            rated_charge_w=0 if bound is None else bound.rated_charge_w,
-            rated_discharge_w=0 if bound is None else bound.rated_discharge_w,
-            resolution_w=0 if bound is None else _resolution_w(bound),
-            refresh_s=self._profile.refresh_s,
-            stale_s=self._profile.stale_s,
-        )
-
-
-def _resolution_w(control: BoundControl) -> int:
-    """The smallest step of the setpoint, rounded up to whole watts."""
-    steps = [
-        put.step * Fraction(put.of_w, 100) if control.unit != "w" else put.step
-        for group in control.power
-        for put in group.puts
-        if put.value in ("setpoint", "-setpoint")
-    ]
-    worst = max(steps, default=Fraction(0))
-    return -((-worst.numerator) // worst.denominator)

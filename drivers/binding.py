@@ -8,7 +8,7 @@ from fractions import Fraction
 
 from drivers.codec import RawType, Scale, WordOrder
 from drivers.events import Identity
-from drivers.family import Block, Profile
+from drivers.family import Block, Codes, Profile
 from drivers.plan import Span
 from drivers.readings import Capability, DeviceRole
 
@@ -33,6 +33,9 @@ class DeviceSpec:
     )
     dcl_ma: int | None = None
     periods_ms: Mapping[str, int] = field(default_factory=dict)  # block -> poll period instead of the profile's
+    nameplate_w: tuple[int, int] | None = None  # charge, discharge: for a device that gives no ratings
+    confirmed: frozenset[str] = frozenset()  # low-confidence parts of the profile that commissioning has confirmed
+    units: Mapping[str, int] = field(default_factory=dict)  # name -> unit number instead of the profile's
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +49,11 @@ class Place:
     length: int
     order: WordOrder
     scale_at: int | None
+    unit: int | None = None  # None = the device's own
 
     def span(self) -> Span:
         """For the plan."""
-        return Span(self.function, self.region, self.address, self.length)
+        return Span(self.function, self.region, self.address, self.length, self.unit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,18 +87,25 @@ class BoundPut:
     kind: RawType
     order: WordOrder
     step: Fraction
-    value: int | str
+    value: int | str | Codes
     of_w: int
     low: int | None
     high: int | None
+    offset: int = 0
+    multiple: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class BoundGroup:
-    """One write request."""
+    """One write request; what it may carry is explained in `drivers.profile_schema.WriteGroupEdge`."""
 
     function: int
     puts: tuple[BoundPut, ...]
+    unit: int | None = None
+    gap_ns: int = 0
+    on_change: bool = False
+    wears: bool = False
+    read_back: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +123,13 @@ class BoundControl:
     power: tuple[BoundGroup, ...]
     clear: tuple[BoundGroup, ...]
     stop: tuple[BoundGroup, ...]
+    arm: tuple[BoundGroup, ...] = ()
+    proof: tuple[tuple[int, BoundGroup], ...] = ()  # (function that reads it, what it must read)
+    convert: str = "none"
+    through_zero_ns: int | None = None
+    released: tuple[int, ...] = (0,)
+    codes: Codes | None = None
+    daily_writes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,7 +85,9 @@ def words_of(kind: RawType) -> int:
 
 
 def raw_range(kind: RawType) -> tuple[int, int]:
-    """Smallest and largest raw integer of a writable type."""
+    """Smallest and largest raw integer of a writable type; of a float, the integers that it holds exactly."""
+    if kind is RawType.F32:
+        return -(1 << 24), 1 << 24
     size = struct.calcsize(">" + _STRUCT[kind]) * 8
     if _STRUCT[kind].islower():
         return -(1 << (size - 1)), (1 << (size - 1)) - 1
@@ -134,9 +136,21 @@ def to_words(raw: int, kind: RawType, order: WordOrder = WordOrder.BIG) -> tuple
     lo, hi = raw_range(kind)
     if not lo <= raw <= hi:
         raise ValueError(f"{raw} does not fit {kind.value} ({lo}..{hi})")
-    data = raw.to_bytes(words_of(kind) * 2, "big", signed=lo < 0)
+    if kind is RawType.F32:
+        data = struct.pack(">f", raw)
+    else:
+        data = raw.to_bytes(words_of(kind) * 2, "big", signed=lo < 0)
     words = struct.unpack(f">{len(data) // 2}H", data)
     return words if order is WordOrder.BIG else words[::-1]
+
+
+def from_words(words: Sequence[int], kind: RawType, order: WordOrder = WordOrder.BIG) -> int | None:
+    """The raw integer of these registers, a float rounded; None if it is NaN or infinite."""
+    data = struct.pack(f">{len(words)}H", *(words if order is WordOrder.BIG else reversed(words)))
+    raw: int | float = struct.unpack(">" + _STRUCT[kind], data)[0]
+    if isinstance(raw, int):
+        return raw
+    return round(raw) if -1e15 < raw < 1e15 else None
 
 
 def text_of(data: bytes) -> str:

@@ -7,6 +7,7 @@ followed by a new identification before anything may be written to it.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -34,6 +35,9 @@ BOOTING_TRIES = 15  # identifications that a "not now" may put off
 BACKOFF_MIN_NS = S // 2
 BACKOFF_MAX_NS = 8 * S
 PROBE_MIN_NS = 50_000_000
+DAY_NS = 86_400 * S
+FLOOR_BUDGET = 24  # writes of a wearing floor a day where the control states no budget
+MOST_WORN = 1000
 WRONG_DEVICE_NS = 10 * S  # how often a device of another kind is asked again
 
 
@@ -90,11 +94,23 @@ class Device:
         self._assembler: Assembler | None = None
         self._battery_polls: tuple[Poll, ...] = ()
         self._grid_polls: tuple[Poll, ...] = ()
+        self._worn_ns: deque[int] = deque(maxlen=MOST_WORN)
 
     @property
     def writable(self) -> bool:
         """Identified, and as commissioned."""
         return self.presence is Presence.OK
+
+    # --- memory that wears out ----------------------------------------------------------------------------------------
+    def wear(self, now_ns: int) -> None:
+        """A wearing register was written."""
+        self._worn_ns.append(now_ns)
+
+    def worn_out(self, now_ns: int) -> bool:
+        """No write of a wearing register is left of the last 24 h's budget. A floor has a budget of its own size."""
+        control = None if self.binding is None else self.binding.control
+        budget = FLOOR_BUDGET if control is None or not control.daily_writes else control.daily_writes
+        return sum(1 for at_ns in self._worn_ns if now_ns - at_ns < DAY_NS) >= budget
 
     # --- the line -----------------------------------------------------------------------------------------------------
     def opened(self, now_ns: int, out: list[BusEffect]) -> None:
@@ -197,7 +213,7 @@ class Device:
                 self.polls.append(
                     Poll(
                         self,
-                        self._read(read.function, read.start, read.length),
+                        self._read(read.function, read.start, read.length, read.unit),
                         BlockDecoder(fields),
                         every_ns,
                         now_ns,
@@ -210,11 +226,12 @@ class Device:
         self._battery_polls = self._polls_of("battery_w")
         self._grid_polls = self._polls_of("grid")
 
-    def _read(self, function: int, start: int, length: int) -> Request:
-        unit, profile = self.spec.unit, self.spec.profile
+    def _read(self, function: int, start: int, length: int, unit: int | None) -> Request:
+        profile = self.spec.profile
+        asked = self.spec.unit if unit is None else unit
         if self._dialect is not None:
-            return self._port.ask(self._dialect, unit, function, start, length, profile.response_ns, profile.gap_ns)
-        return self._port.read(unit, function, start, length, profile.response_ns, profile.gap_ns)
+            return self._port.ask(self._dialect, asked, function, start, length, profile.response_ns, profile.gap_ns)
+        return self._port.read(asked, function, start, length, profile.response_ns, profile.gap_ns)
 
     def _polls_of(self, name: str) -> tuple[Poll, ...]:
         wanted = set() if self._assembler is None else set(self._assembler.slots_of(name))

@@ -50,11 +50,16 @@ class WriteClass(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class RegisterWrite:
-    """One FC6 or FC16 request."""
+    """One FC6 or FC16 request. `gap_ns`: pause after it. `on_change`: read first, not sent if it reads the same.
+    `wears`: counts in the device's daily budget. `unit` None = the device's own."""
 
     address: int
     words: tuple[int, ...]
     function: int = 16
+    gap_ns: int = 0
+    on_change: bool = False
+    wears: bool = False
+    unit: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +69,7 @@ class ReadBack:
     address: int
     expected: tuple[int | None, ...]
     function: int = 3
+    unit: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

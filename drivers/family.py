@@ -26,6 +26,7 @@ class Part:
     mask: int
     sentinels: tuple[int, ...]
     of: str
+    unit: str = ""  # name of another unit number of the device; "" = its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,24 +39,8 @@ class Point:
     valid: tuple[int, int] | None
     words: tuple[tuple[int, str], ...]  # value -> word
     bits: tuple[tuple[int, str], ...]  # bit -> alarm id
-    combine: str = "sum"  # or "max", "min" of the parts that are there
     confidence: str = "high"
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """A register that tells this device from others: raw * scale within low..high, or among `values` if given."""
-
-    at: int
-    kind: RawType
-    length: int
-    function: int
-    order: WordOrder
-    scale: Fraction
-    low: int | None
-    high: int | None
-    values: tuple[int, ...]
-    says: str
+    combine: str = "sum"  # or "max", "min" of the parts that are there
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,17 +60,33 @@ class Block:
 
 
 @dataclass(frozen=True, slots=True)
+class Codes:
+    """A command word by direction."""
+
+    charge: int
+    discharge: int
+    zero: int
+
+    def word(self, watts: int) -> int:
+        """For a battery power, + = discharge."""
+        return self.discharge if watts > 0 else self.charge if watts < 0 else self.zero
+
+
+@dataclass(frozen=True, slots=True)
 class Put:
-    """One value of a write. `value` is a literal in the register's unit, or a symbol; bounds are in that unit too."""
+    """One value of a write. `value` is a literal in the register's unit, a command word, or a symbol; bounds are in
+    that unit too. raw * scale + offset = value; raw is a multiple of `multiple`."""
 
     at: int | str
-    value: int | str
+    value: int | str | Codes
     kind: RawType | None
     order: WordOrder
     scale: Fraction  # register's unit per raw step
     of: str
     low: int | None
     high: int | None
+    offset: int = 0
+    multiple: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,11 @@ class PutGroup:
     model: int | None
     function: int
     puts: tuple[Put, ...]
+    unit: str = ""
+    gap_ns: int = 0  # pause that the device needs after it
+    on_change: bool = False  # read first, written only if it differs
+    wears: bool = False
+    read_back: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +112,7 @@ class Reversion:
     default_s: int
     min_s: int
     max_s: int
+    granularity_s: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,20 +123,52 @@ class Control:
     models: tuple[int, ...]
     unit: str
     control_point: str
+    convert: str
     max_step: int
     active_mode: int
+    released: tuple[int, ...]
     min_refresh_s: int
     read_back: bool
     settle_ns: int
+    through_zero_ns: int | None
     wearing: tuple[str, ...]
+    daily_writes: int  # of wearing registers; 0 = it has none
     pv_curtailment: bool
+    confidence: str
     reversion: Reversion
     rated_charge: tuple[Part, ...]
     rated_discharge: tuple[Part, ...]
+    codes: Codes | None
     state: tuple[tuple[str, Part], ...]
+    arm: tuple[PutGroup, ...]
     power: tuple[PutGroup, ...]
+    proof: tuple[tuple[int, PutGroup], ...]  # (function that reads it, what it must read)
     clear: tuple[PutGroup, ...]
     stop: tuple[PutGroup, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Expect:
+    """A register that tells this family from others."""
+
+    part: Part
+    values: tuple[int, ...]
+    means: str
+    low: int | None = None  # without values: the range
+    high: int | None = None
+
+    def fits(self, raw: int) -> bool:
+        """What is read is what this family has there."""
+        if self.values:
+            return raw in self.values
+        return (self.low is None or self.low <= raw) and (self.high is None or raw <= self.high)
+
+    @property
+    def wanted(self) -> str:
+        """In words."""
+        if self.values:
+            return ", ".join(str(value) for value in self.values)
+        return f"{'any' if self.low is None else self.low} to {'any' if self.high is None else self.high}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +208,9 @@ class Profile:
     floor: PutGroup | None
     controls: tuple[Control, ...]
     dialect: str = ""  # of drivers.dialects; "" = Modbus
-    rules: tuple[Rule, ...] = ()
     models: tuple[int, ...] = ()  # one of these must be in the chain; empty = any
-    confidence: str = "high"
+    expect_model: tuple[str, ...] = ()
+    expects: tuple[Expect, ...] = ()
+    units: tuple[tuple[str, int], ...] = ()
+    notes: tuple[str, ...] = ()
+    floor_confidence: str = "high"

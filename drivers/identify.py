@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable
 
 from drivers import sunspec
-from drivers.bind import Resolver, bind
+from drivers.bind import bind
 from drivers.binding import Binding, Chain, DeviceSpec
-from drivers.codec import BlockDecoder, Field, RawType, Scale, text_of
+from drivers.codec import RawType, from_words, text_of
 from drivers.dialects import DIALECTS
 from drivers.events import Identity
-from drivers.family import Rule
 from drivers.plan import Span, plan
 from drivers.port import Port, Request
+from drivers.resolve import Resolver
 
 MOST_MODELS = 64
 Reply = bytes | int
@@ -40,12 +40,14 @@ class _Identify:
             return (yield from self._by_registers())
         return (yield from self._by_chain())
 
-    def _ask(self, function: int, address: int, count: int) -> Request:
-        unit, response_ns, gap_ns = self._spec.unit, self._profile.response_ns, self._profile.gap_ns
+    def _ask(self, function: int, address: int, count: int, unit: int | None = None) -> Request:
+        asked, response_ns, gap_ns = self._spec.unit, self._profile.response_ns, self._profile.gap_ns
+        if unit is not None:
+            asked = unit
         dialect = DIALECTS.get(self._profile.dialect)
         if dialect is not None:
-            return self._port.ask(dialect, unit, function, address, count, response_ns, gap_ns)
-        return self._port.read(unit, function, address, count, response_ns, gap_ns)
+            return self._port.ask(dialect, asked, function, address, count, response_ns, gap_ns)
+        return self._port.read(asked, function, address, count, response_ns, gap_ns)
 
     def _registers(self, spans: Iterable[Span]) -> Generator[Request, Reply, dict[int, int]]:
         """The words at these places; those that the device refuses are missing."""
@@ -56,7 +58,7 @@ class _Identify:
         """The same by (function, address): two functions may number different registers alike."""
         words: Words = {}
         for read in plan(list(dict.fromkeys(spans)), self._cap, self._profile.max_bits):
-            reply = yield self._ask(read.function, read.start, read.length)
+            reply = yield self._ask(read.function, read.start, read.length, read.unit)
             if isinstance(reply, bytes):
                 for n in range(read.length):
                     words[read.function, read.start + n] = int.from_bytes(reply[2 + 2 * n : 4 + 2 * n], "big")
@@ -64,10 +66,11 @@ class _Identify:
 
     # --- fixed registers ----------------------------------------------------------------------------------------------
     def _by_registers(self) -> Steps:
-        texts, rules = self._profile.texts, self._profile.rules
+        texts = self._profile.texts
         places = [Span(t.function, t.function, t.at, t.length) for t in texts if t.fixed is None]
-        places += [Span(r.function, r.function, r.at, r.length) for r in rules]
         words = yield from self._by_function(places)
+        resolver = Resolver(self._profile, (), self._spec.units)
+        facts = yield from self._registers(resolver.facts())
         found = []
         for text in texts:
             if text.fixed is not None:
@@ -85,31 +88,30 @@ class _Identify:
                 f'unit {self._spec.unit} says its maker is "{identity.maker}", a {self._profile.title} says '
                 f'"{expected}"; check the unit number, or choose the profile of this device'
             )
-        broken = next((sentence for rule in rules if (sentence := self._broken(rule, words))), None)
-        return broken or bind(self._spec, (), identity, {})
+        models = self._profile.expect_model
+        if models and not identity.model.startswith(models):
+            return (
+                f'unit {self._spec.unit} says its model is "{identity.model}", a {self._profile.title} says '
+                f"{' or '.join(models)}...; check the unit number, or choose the profile of this device"
+            )
+        return self._unexpected(resolver, facts) or bind(self._spec, (), identity, facts)
 
-    def _broken(self, rule: Rule, words: Words) -> str:
-        """Why this is not the device, by one rule; empty if it may be."""
-        advice = rule.says or "check the unit number, or choose the profile of this device"
-        if (rule.function, rule.at) not in words:
-            return f"unit {self._spec.unit} has no register {rule.at}, a {self._profile.id} does; {advice}"
-        scale = Scale.of(rule.scale)
-        if rule.values:
-            wanted, low, high = " or ".join(str(value) for value in rule.values), None, None
-        else:
-            low, high = rule.low, rule.high
-            wanted = f"{'any' if low is None else low}..{'any' if high is None else high}"
-        values: list[int | None] = [None]
-        field = Field(0, 0, rule.kind, rule.length, rule.order, scale, lo=low, hi=high)
-        BlockDecoder([field]).decode(_bytes(words, rule.function, rule.at, rule.length), 0, values)
-        value = values[0]
-        if value is not None and (not rule.values or value in rule.values):
-            return ""
-        seen = " ".join(f"{words[rule.function, rule.at + n]:04X}" for n in range(rule.length))
-        return (
-            f"unit {self._spec.unit} reads {seen} (hexadecimal) in register {rule.at}, a "
-            f"{self._profile.id} {wanted}; {advice}"
-        )
+    def _unexpected(self, resolver: Resolver, facts: dict[int, int]) -> str | None:
+        """The first register that tells another family from ours."""
+        for expect in self._profile.expects:
+            for place, _ in resolver.places(expect.part):
+                words = [facts.get(place.address + n) for n in range(place.length)]
+                known = [word for word in words if word is not None]
+                raw = from_words(known, place.kind, place.order) if len(known) == len(words) else None
+                if raw is not None and expect.part.mask:
+                    raw &= expect.part.mask
+                if raw is None or not expect.fits(raw):
+                    seen = "is not there" if len(known) < len(words) else f"reads {'nothing' if raw is None else raw}"
+                    return (
+                        f"register {place.address} of unit {self._spec.unit} {seen}, {self._profile.title} needs "
+                        f"{expect.wanted} ({expect.means}); choose the profile of this device"
+                    )
+        return None
 
     # --- SunSpec ------------------------------------------------------------------------------------------------------
     def _by_chain(self) -> Steps:

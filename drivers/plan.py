@@ -11,12 +11,13 @@ COIL_FUNCTIONS = (1, 2)
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """One value: `length` registers (or bits of a coil read) from `start`. A read never crosses regions."""
+    """One value: `length` registers (or bits of a coil read) from `start`. A read never crosses regions or units."""
 
     function: int
     region: int
     start: int
     length: int
+    unit: int | None = None  # None = the device's own
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,7 @@ class ReadRange:
     start: int
     length: int
     members: tuple[int, ...]
+    unit: int | None = None  # None = the device's own
 
 
 def plan(spans: Sequence[Span], max_registers: int, max_bits: int) -> tuple[ReadRange, ...]:
@@ -35,14 +37,20 @@ def plan(spans: Sequence[Span], max_registers: int, max_bits: int) -> tuple[Read
     Going up the addresses and starting a new read only when the next value does not fit any more gives the fewest. A
     value longer than the cap gets a read of its own, up to the caller to have refused.
     """
-    order = sorted(range(len(spans)), key=lambda i: (spans[i].function, spans[i].region, spans[i].start, i))
+
+    def place(i: int) -> tuple[int, int, int, int, int]:
+        span = spans[i]
+        return (-1 if span.unit is None else span.unit, span.function, span.region, span.start, i)
+
+    order = sorted(range(len(spans)), key=place)
     ranges: list[ReadRange] = []
     members: list[int] = []
     begin = end = 0
 
     def close() -> None:
         if members:
-            ranges.append(ReadRange(spans[members[0]].function, begin, end - begin, tuple(members)))
+            first = spans[members[0]]
+            ranges.append(ReadRange(first.function, begin, end - begin, tuple(members), first.unit))
             members.clear()
 
     for index in order:
@@ -51,7 +59,7 @@ def plan(spans: Sequence[Span], max_registers: int, max_bits: int) -> tuple[Read
         cap = max_bits if span.function in COIL_FUNCTIONS else max_registers
         if members:
             first = spans[members[0]]
-            together = (first.function, first.region) == (span.function, span.region)
+            together = (first.unit, first.function, first.region) == (span.unit, span.function, span.region)
             if together and max(stop, end) - begin <= cap:
                 end = max(stop, end)
                 members.append(index)

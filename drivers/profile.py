@@ -18,19 +18,14 @@ from pydantic import ValidationError
 from drivers import sunspec
 from drivers.codec import BIT_TYPES, RawType, words_of
 from drivers.dialects import DIALECTS
-from drivers.family import Block, Control, Part, Point, Profile, Put, PutGroup, Reversion, Rule, Text
+from drivers.family import Block, Expect, Part, Point, Profile, Text
 from drivers.plausible import PLAUSIBLE
-from drivers.profile_schema import (
-    ControlEdge,
-    PartEdge,
-    PointEdge,
-    ProfileEdge,
-    RuleEdge,
-    TextEdge,
-    WriteEdge,
-    WriteGroupEdge,
-)
+from drivers.profile_control import ControlReader
+from drivers.profile_error import ProfileError
+from drivers.profile_schema import ExpectEdge, PartEdge, PointEdge, ProfileEdge, TextEdge
 from drivers.readings import DeviceRole
+
+__all__ = ["ProfileError", "load", "parse"]
 
 PROFILES = Path(__file__).parent / "profiles"
 MS = 1_000_000
@@ -76,14 +71,6 @@ POINTS: dict[DeviceRole, frozenset[str]] = {
     ),
 }
 GRID_WORDS = frozenset({"connected", "islanded"})
-
-
-class ProfileError(ValueError):
-    """A profile that must not be used."""
-
-    def __init__(self, file: str, key: str, reason: str) -> None:
-        super().__init__(f"{file}: {key}: {reason}")
-        self.file, self.key, self.reason = file, key, reason
 
 
 @cache
@@ -136,10 +123,9 @@ class _Reader:
         edge, line = self._edge, self._edge.line
         role = DeviceRole(edge.role)
         self._check_dialect()
-        controls = tuple(self._control(f"control[{n}]", c) for n, c in enumerate(edge.control))
-        floor = None
-        if edge.floor is not None:
-            floor = self._group("floor", WriteGroupEdge(model=edge.floor.model, write=[edge.floor.write]))
+        writes = ControlReader(self._file, self._sunspec, line.word_order, line.units, self._part, self._table_point)
+        controls = tuple(writes.control(f"control[{n}]", c) for n, c in enumerate(edge.control))
+        floor = None if edge.floor is None else writes.floor(edge.floor)
         points = tuple(
             self._point(f"point[{n}]", p, role) for n, whole in enumerate(edge.point) for p in self._of_models(n, whole)
         )
@@ -173,9 +159,12 @@ class _Reader:
             floor=floor,
             controls=controls,
             dialect=line.dialect,
-            rules=tuple(self._rule(f"identify.require[{n}]", rule) for n, rule in enumerate(edge.identify.require)),
             models=tuple(edge.identify.models),
-            confidence=edge.confidence,
+            expect_model=tuple(edge.identify.expect_model),
+            expects=tuple(self._expect(f"identify.expect[{n}]", e) for n, e in enumerate(edge.identify.expect)),
+            units=tuple(line.units.items()),
+            notes=tuple(edge.notes),
+            floor_confidence="high" if edge.floor is None else edge.floor.confidence,
         )
 
     def _check_dialect(self) -> None:
@@ -193,17 +182,15 @@ class _Reader:
             self._fail(f"{key}.function", f"{found} does not read anything; known are {names}")
         return found
 
-    def _rule(self, key: str, edge: RuleEdge) -> Rule:
-        length = words_of(edge.type)
-        if self._sunspec or not length:
-            self._fail(key, "is for numbers in fixed registers; a SunSpec device is known by its models")
+    def _expect(self, key: str, edge: ExpectEdge) -> Expect:
+        if self._sunspec:
+            self._fail(key, "a SunSpec device says who it is in model 1; leave this out")
         if edge.min is None and edge.max is None and not edge.values:
             self._fail(key, "says nothing; give values = [...], or min and max")
-        order, function = edge.order or self._edge.line.word_order, self._function(key, edge.function)
-        return Rule(
-            edge.at, edge.type, length, function, order, Fraction(edge.scale), edge.min, edge.max,
-            tuple(edge.values), edge.says,
-        )  # fmt: skip
+        data = edge.model_dump(include=set(PartEdge.model_fields))
+        return Expect(
+            self._part(key, PartEdge.model_validate(data)), tuple(edge.values), edge.means, edge.min, edge.max
+        )
 
     def _fail(self, key: str, reason: str) -> None:
         raise ProfileError(self._file, key, reason)
@@ -275,8 +262,8 @@ class _Reader:
             edge.valid or PLAUSIBLE.get(edge.name),
             self._numbers(f"{key}.map", edge.map),
             self._numbers(f"{key}.bits", edge.bits),
-            edge.combine,
             edge.confidence if "confidence" in edge.model_fields_set else self._edge.confidence,
+            edge.combine,
         )
 
     def _of_models(self, n: int, point: PointEdge) -> list[PointEdge]:
@@ -307,6 +294,8 @@ class _Reader:
     def _part(self, key: str, edge: PartEdge) -> Part:
         function = self._function(key, edge.function)
         length = edge.count
+        if edge.unit and edge.unit not in self._edge.line.units:
+            self._fail(f"{key}.unit", f'line.units has no "{edge.unit}"')
         if self._sunspec:
             if isinstance(edge.at, int) or edge.model is None:
                 self._fail(key, 'a SunSpec value is model = N and at = "PointName"; addresses come from the chain')
@@ -336,6 +325,7 @@ class _Reader:
             edge.mask,
             tuple(edge.sentinels),
             edge.of,
+            edge.unit,
         )
 
     def _table_point(self, key: str, model: int | None, name: str, instance: int | None) -> sunspec.ModelPoint:
@@ -356,98 +346,19 @@ class _Reader:
                 self._fail(f"point {name}", "is there twice")
 
     def _check_overlaps(self, points: tuple[Point, ...]) -> None:
-        spans: list[tuple[int, int, int, Part, str, bool]] = []
+        spans: list[tuple[tuple[str, int], int, int, Part, Point]] = []
         for point in points:
             for part in point.parts:
                 if isinstance(part.at, int):
-                    of_many = point.combine != "sum"
-                    spans.append((part.function, part.at, part.at + part.length, part, point.name, of_many))
+                    spans.append(((part.unit, part.function), part.at, part.at + part.length, part, point))
         spans.sort(key=lambda s: s[:3])
         for a, b in pairwise(spans):
-            divided = (a[3].mask and b[3].mask) or (a[5] and b[5] and a[4] != b[4])
-            shared = a[1:3] == b[1:3] and a[3].kind is b[3].kind and divided
+            masked = a[3].mask and b[3].mask
+            words = {a[4].name, b[4].name} == {"grid", "status"}  # one state word may answer both questions
+            extremes = "sum" not in (a[4].combine, b[4].combine) and a[4].name != b[4].name
+            shared = a[1:3] == b[1:3] and a[3].kind is b[3].kind and (masked or words or extremes)
             if a[0] == b[0] and b[1] < a[2] and not shared:
-                self._fail(f"point {b[4]}.at", f"register {b[1]} is already part of point {a[4]} ({a[1]}..{a[2] - 1})")
-
-    def _control(self, key: str, edge: ControlEdge) -> Control:
-        key = f"{key} ({edge.id})"
-        if edge.power and not edge.clear:
-            self._fail(f"{key}.clear", "a setpoint without a release is refused: say how control is handed back")
-        if not edge.power:
-            self._fail(f"{key}.power", "a control without power writes controls nothing")
-        rev = edge.reversion
-        if not rev.min_s <= rev.default_s <= rev.max_s:
-            self._fail(f"{key}.reversion.default_s", f"{rev.default_s} s is outside {rev.min_s}..{rev.max_s} s")
-        if rev.kind == "device_s" and not self._writes_symbol(edge.power, "reversion"):
-            self._fail(f"{key}.power", "the reversion time must be written with every setpoint")
-        power = self._groups(f"{key}.power", edge.power, edge)
-        return Control(
-            edge.id,
-            tuple(edge.models),
-            edge.unit,
-            edge.control_point,
-            edge.max_step,
-            edge.active_mode,
-            edge.min_refresh_s,
-            edge.read_back,
-            edge.settle_ms * MS,
-            tuple(edge.wearing),
-            edge.pv_curtailment,
-            Reversion(rev.kind, rev.verified, rev.default_s, rev.min_s, rev.max_s),
-            tuple(self._part(f"{key}.rated.charge[{n}]", p) for n, p in enumerate(edge.rated.charge)),
-            tuple(self._part(f"{key}.rated.discharge[{n}]", p) for n, p in enumerate(edge.rated.discharge)),
-            tuple((name, self._part(f"{key}.state.{name}", p)) for name, p in edge.state.items()),
-            power,
-            self._groups(f"{key}.clear", edge.clear, edge),
-            self._groups(f"{key}.stop", edge.stop, edge) or power,
-        )
-
-    @staticmethod
-    def _writes_symbol(groups: list[WriteGroupEdge], symbol: str) -> bool:
-        return any(write.value == symbol for group in groups for write in group.write)
-
-    def _groups(self, key: str, groups: list[WriteGroupEdge], control: ControlEdge) -> tuple[PutGroup, ...]:
-        for n, group in enumerate(groups):
-            for m, write in enumerate(group.write):
-                self._check_step(f"{key}[{n}].write[{m}].scale", write, control)
-        return tuple(self._group(f"{key}[{n}]", group) for n, group in enumerate(groups))
-
-    def _check_step(self, key: str, write: WriteEdge, control: ControlEdge) -> None:
-        if write.value not in ("setpoint", "-setpoint") or self._sunspec:
-            return  # SunSpec scale factors are known when the device is read, and checked then
-        if abs(Fraction(write.scale)) > control.max_step:
-            unit = "W" if control.unit == "w" else "%"
-            self._fail(
-                key, f"steps of {write.scale} {unit} lose the setpoint's resolution of {control.max_step} {unit}"
-            )
-
-    def _group(self, key: str, group: WriteGroupEdge) -> PutGroup:
-        end: int | None = None
-        size = 0
-        puts = []
-        for n, write in enumerate(group.write):
-            put, begin, size = self._put(f"{key}.write[{n}]", write, group.model)
-            if end is not None and begin != end:
-                self._fail(f"{key}.write[{n}].at", "the values of one write must be neighbours; make two writes of it")
-            end = begin + size
-            puts.append(put)
-        if group.function == 6 and (len(puts) != 1 or size != 1):
-            self._fail(f"{key}.function", "function 6 writes one register only")
-        return PutGroup(group.model, group.function, tuple(puts))
-
-    def _put(self, key: str, edge: WriteEdge, model: int | None) -> tuple[Put, int, int]:
-        if isinstance(edge.value, str) and (edge.min is None or edge.max is None or edge.min > edge.max):
-            self._fail(key, f"{edge.value} is written without bounds; give min and max in the register's unit")
-        if self._sunspec:
-            if isinstance(edge.at, int) or model is None:
-                self._fail(key, 'a SunSpec write is model = N and at = "PointName"; addresses come from the chain')
-            point = self._table_point(key, model, str(edge.at), None)
-            begin, size = point.offset, point.words
-        else:
-            if isinstance(edge.at, str) or edge.type is None:
-                self._fail(key, "needs at = register and type = ...")
-                raise AssertionError
-            begin, size = edge.at, words_of(edge.type)
-        order = edge.order or self._edge.line.word_order
-        put = Put(edge.at, edge.value, edge.type, order, Fraction(edge.scale), edge.of, edge.min, edge.max)
-        return put, begin, size
+                self._fail(
+                    f"point {b[4].name}.at",
+                    f"register {b[1]} is already part of point {a[4].name} ({a[1]}..{a[2] - 1})",
+                )

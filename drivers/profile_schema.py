@@ -25,6 +25,10 @@ Word = Annotated[StrictInt, Field(ge=0, le=0xFFFF)]
 Function = Annotated[StrictInt, Field(ge=1, le=255)]
 Confidence = Literal["high", "medium", "low"]
 Millis = Annotated[StrictInt, Field(ge=50, le=3_600_000)]
+Pause = Annotated[StrictInt, Field(ge=0, le=5_000)]
+Symbol = Literal[
+    "setpoint", "-setpoint", "charge", "discharge", "magnitude", "reversion", "floor", "rated_charge", "rated_discharge"
+]
 
 
 class Edge(BaseModel):
@@ -35,8 +39,9 @@ class Edge(BaseModel):
 
 class LineEdge(Edge):
     """The line as the device likes it. `response_ms`: the longest that a healthy device takes to begin its answer.
-    `gap_ms`: the pause that it needs after one, beyond 3.5 characters. `dialect`: a framing that is not Modbus;
-    functions are then its commands, and registers those of the image that it makes of a reply (`drivers.dialect`)."""
+    `gap_ms`: the pause that it needs after one, beyond 3.5 characters. `units`: other unit numbers that the same device
+    answers at, by name (a gateway and what hangs on it). `dialect`: a framing that is not Modbus; functions are then
+    its commands, and registers those of the image that it makes of a reply (`drivers.dialect`)."""
 
     dialect: Literal["", "jk_pb", "jbd", "pace", "pylontech"] = ""
     links: list[Literal["rtu", "tcp"]] = Field(min_length=1)
@@ -47,6 +52,7 @@ class LineEdge(Edge):
     response_ms: StrictInt = Field(ge=10, le=10_000)
     gap_ms: StrictInt = Field(default=0, ge=0, le=5_000)
     word_order: WordOrder = WordOrder.BIG
+    units: dict[str, Annotated[StrictInt, Field(ge=0, le=255)]] = {}
 
 
 class MatchEdge(Edge):
@@ -75,6 +81,7 @@ class PartEdge(Edge):
     of: Literal["", "charge", "discharge"] = ""
     repeat: StrictInt = Field(default=1, ge=1, le=64)
     step: StrictInt | None = Field(default=None, ge=1, le=1000)
+    unit: str = ""
 
 
 class TextEdge(Edge):
@@ -92,30 +99,33 @@ class IdentifyTextEdge(Edge):
     serial: TextEdge
 
 
-class RuleEdge(Edge):
-    """What a register must read for the device to be this one: raw * scale, rounded, within min and max or among
-    values. `says`: what to tell a person otherwise."""
+class ExpectEdge(Edge):
+    """A register that tells this family from others: (raw & mask) must be one of `values`, or within `min` and `max` (a
+    float rounded), else it is not ours. `means`: what that register is, and what else the device may be."""
 
     at: Word
-    type: RawType = RawType.U16
+    type: RawType
     function: Function | None = None
     order: WordOrder | None = None
-    scale: Exact = "1"
+    unit: str = ""
+    mask: StrictInt = Field(default=0, ge=0)
+    values: list[StrictInt] = []
     min: StrictInt | None = None
     max: StrictInt | None = None
-    values: list[StrictInt] = []
-    says: str = ""
+    means: str = Field(min_length=3)
 
 
 class IdentifyEdge(Edge):
-    """`models`: one of these must be in a SunSpec chain. `require`: registers that tell this device from others."""
+    """`expect_maker`, `expect_model`: how the texts begin; `expect`: registers that must have known values; `models`:
+    one of these must be in a SunSpec chain."""
 
     kind: Literal["registers", "sunspec"]
     expect_maker: str = ""
+    expect_model: list[str] = []
+    expect: list[ExpectEdge] = []
     bases: list[Word] = []
     text: IdentifyTextEdge | None = None
     models: list[StrictInt] = []
-    require: list[RuleEdge] = []
 
 
 class TimingEdge(Edge):
@@ -148,7 +158,9 @@ class BlockEdge(Edge):
 class PointEdge(PartEdge):
     """`combine`: of several parts their sum, or the highest or lowest of those that are there (a sentinel says that one
     is not; one outside `valid` makes the point unknown). `also`: further points that have this very value. `models`:
-    SunSpec models that all have it. `confidence`: low = to be confirmed at commissioning."""
+    SunSpec models that all have it. `confidence` low: the fact is not sure. A grid state of low confidence is not
+    believed before a commissioning check has confirmed it, so that nothing is written; other such points are read, and
+    `device show` says so."""
 
     name: str
     block: str
@@ -163,75 +175,144 @@ class PointEdge(PartEdge):
     bits: dict[str, str] = {}
 
 
+class CodeEdge(Edge):
+    """A command word that says the direction; the power stands in another register."""
+
+    charge: StrictInt
+    discharge: StrictInt
+    zero: StrictInt
+
+
 class WriteEdge(Edge):
-    """One register to write. `value`: a number in the register's unit, or a symbol with bounds `min` and `max` in that
-    unit. `of`: the register takes percent of that rating. `scale`: register's unit per raw step."""
+    """One register to write: raw * scale + offset in the register's unit. `value`: a number, a command word by
+    direction, or a symbol with bounds `min` and `max` in that unit. `of`: the register takes percent of that rating.
+    `multiple`: the device keeps only multiples of so many raw steps."""
 
     at: Word | str
-    value: StrictInt | Literal["setpoint", "-setpoint", "reversion", "floor"]
+    value: StrictInt | CodeEdge | Symbol
     type: RawType | None = None
     order: WordOrder | None = None
     scale: Exact = "1"
+    offset: StrictInt = 0
+    multiple: StrictInt = Field(default=1, ge=1)
     of: Literal["", "charge", "discharge"] = ""
     min: StrictInt | None = None
     max: StrictInt | None = None
 
 
 class WriteGroupEdge(Edge):
+    """Neighbouring registers in one request. `gap_ms`: the device needs this pause after it. `on_change`: read first,
+    written only if it differs. `wears`: stored in memory that wears out, so each write counts in the daily budget.
+    `read_back` false: the register does not read as it was written."""
+
     model: StrictInt | None = None
     function: Literal[6, 16] = 16
+    unit: str = ""
+    gap_ms: Pause = 0
+    on_change: StrictBool = False
+    wears: StrictBool = False
+    read_back: StrictBool = True
     write: list[WriteEdge] = Field(min_length=1)
 
 
 class FloorEdge(Edge):
+    """The on-grid floor: % of SoC below which the device does not discharge by itself."""
+
     model: StrictInt | None = None
+    function: Literal[6, 16] = 16
+    unit: str = ""
+    wears: StrictBool = False
+    confidence: Confidence = "high"
     write: WriteEdge
 
 
 class ReversionEdge(Edge):
-    kind: Literal["device_s", "device_min", "implicit", "none"]
+    """What the device does when we fall silent. device_s, device_min: a timer that we write. implicit: a fixed time.
+    unreliable: it has a timer that is known to fail. none: our setpoint stays. `granularity_s`: steps of the timer."""
+
+    kind: Literal["device_s", "device_min", "implicit", "unreliable", "none"]
     verified: StrictBool
+    granularity_s: StrictInt = Field(default=1, ge=1, le=3600)
     default_s: StrictInt = Field(ge=0, le=3600)
     min_s: StrictInt = Field(ge=0, le=3600)
     max_s: StrictInt = Field(ge=0, le=3600)
 
 
 class RatedEdge(Edge):
-    charge: list[PartEdge] = Field(min_length=1)
-    discharge: list[PartEdge] = Field(min_length=1)
+    """Where the ratings are read; empty lists: nowhere, the site's nameplate counts."""
+
+    charge: list[PartEdge] = []
+    discharge: list[PartEdge] = []
+
+
+class WearEdge(Edge):
+    """`daily`: most writes of wearing registers in 24 h; releases count and are never refused."""
+
+    daily: StrictInt = Field(ge=1, le=1000)
+
+
+class ProofEdge(WriteEdge):
+    """A register that must show the setpoint once it is applied: for devices that acknowledge without applying."""
+
+    function: Literal[3, 4] = 3
+
+
+StateName = Literal[
+    "remote_mode",
+    "remote_w",
+    "remote_mirror_w",
+    "reversion_s",
+    "remote_code",
+    "remote_charge_w",
+    "remote_discharge_w",
+]
 
 
 class ControlEdge(Edge):
     """One way to command the device. `max_step`: coarsest setpoint that is accepted, in `unit`. `active_mode`: what
-    remote_mode reads while our setpoint rules. `settle_ms`: from a write until the registers show it."""
+    remote_mode reads while our setpoint rules, `released` what it reads when the device is its own. `settle_ms`: from a
+    write until the registers show it. `convert`: how a battery target becomes the setpoint at the control point.
+    `arm`: writes before a setpoint, left out while remote control reads as active. `through_zero_ms`: on a change of
+    direction 0 W comes first, for so long. `codes`: what remote_code reads. `confidence` low: not used before a
+    commissioning check has confirmed it."""
 
     id: str
     models: list[StrictInt] = []
-    unit: Literal["w", "pct_of_wchamax"]
+    unit: Literal["w", "pct_of_wchamax", "pct_of_rated"]
     control_point: Literal["battery", "inverter_ac", "grid"]
+    convert: Literal["none", "pv", "measured", "grid"] = "none"
     max_step: StrictInt = Field(ge=1)
     active_mode: StrictInt
+    released: list[StrictInt] = [0]
     min_refresh_s: StrictInt = Field(ge=1, le=900)
     read_back: StrictBool
-    settle_ms: StrictInt = Field(default=0, ge=0, le=5_000)
+    settle_ms: Pause = 0
+    through_zero_ms: Pause | None = None
     wearing: list[str] = []
+    wear: WearEdge | None = None
     pv_curtailment: StrictBool = False
+    confidence: Confidence = "high"
     reversion: ReversionEdge
-    rated: RatedEdge
-    state: dict[Literal["remote_mode", "remote_w", "remote_mirror_w", "reversion_s"], PartEdge] = {}
+    rated: RatedEdge = RatedEdge()
+    codes: CodeEdge | None = None
+    state: dict[StateName, PartEdge] = {}
+    arm: list[WriteGroupEdge] = []
     power: list[WriteGroupEdge] = []
+    proof: list[ProofEdge] = []
     clear: list[WriteGroupEdge] = []
     stop: list[WriteGroupEdge] = []
 
 
 class ProfileEdge(Edge):
-    """A whole file. `confidence`: how sure its facts are; of a point, its own word counts."""
+    """A whole file. `notes`: sentences for the technician, shown with the device. `confidence`: how sure its facts are;
+    of a point, its own word counts."""
 
     schema_: Literal[1] = Field(alias="schema")
     id: str = Field(pattern=r"^[a-z0-9_]+$")
     title: str
     confidence: Confidence = "high"
     role: Literal["battery", "inverter", "meter"]
+    notes: list[str] = []
     line: LineEdge
     identify: IdentifyEdge
     timing: TimingEdge

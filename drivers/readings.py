@@ -70,6 +70,7 @@ class InverterReading:
     reversion_s: int | None  # reversion time read back; 0 = never
     status: str  # a word of the profile's state map: "running", "standby", "fault", ...
     alarms: tuple[str, ...] = ()
+    remote_now_w: int | None = None  # control point not the battery: what the active setpoint means for it just now
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +97,9 @@ class Capability:
 
     device: str
     signed_setpoint: bool
-    unit: str  # "w", "pct_of_wchamax", ...
+    unit: str  # "w" | "pct_of_wchamax" | "pct_of_rated" | "none"
     control_point: str  # "battery" | "inverter_ac" | "grid"
-    reversion: str  # "device_s" | "device_min" | "implicit" | "none"
+    reversion: str  # "device_s" | "device_min" | "implicit" | "unreliable" | "none"
     reversion_s: int  # what we write with each command; 0 = none
     reversion_verified: bool
     floor: bool  # has an on-grid SoC floor that we may write
@@ -111,3 +112,8 @@ class Capability:
     resolution_w: int  # smallest step of the setpoint, rounded up
     refresh_s: int  # how often its slow block is read, worst case
     stale_s: int  # age at which its reading counts as lost, <= 15
+    granularity_s: int = 1  # steps of the reversion timer
+    grid_evidence: bool = True  # it has a point that proves the grid is there; without one it is never commanded
+    daily_writes: int = 0  # most writes of wearing registers in 24 h; 0 = it has none
+    write_s: int = 1  # longest from an order to its last write, pauses included
+    unconfirmed: tuple[str, ...] = ()  # what a commissioning check must confirm before it is used

@@ -12,6 +12,7 @@ from agent.core.params import Params
 from agent.core.snapshot import Snapshot
 from drivers.readings import GridState
 
+NO_RETURN = ("none", "unreliable")  # what the device does when we fall silent: nothing that can be relied on
 GRID_CODE = {GridState.UNKNOWN: 0, GridState.CONNECTED: 1, GridState.ISLANDED: 2}
 CHARGING = tuple(i for i, row in enumerate(LIMITS) if row.side is not Side.DISCHARGE)
 DISCHARGING = tuple(i for i, row in enumerate(LIMITS) if row.side is not Side.CHARGE)
@@ -55,7 +56,7 @@ def gather(s: Snapshot, acting: bool, returning: bool) -> Facts:
     charge_alarm, discharge_alarm = blocked(pack.alarms) if pack is not None and pack.alarms else (False, False)
     high, low = (pack.cell_max_mv, pack.cell_min_mv) if pack is not None else (None, None)
     hot, cold = (pack.temp_max_dc, pack.temp_min_dc) if pack is not None else (None, None)
-    controllable = capability is not None and capability.signed_setpoint and capability.reversion != "none"
+    controllable = capability is not None and capability.signed_setpoint and capability.reversion not in NO_RETURN
     return Facts(
         GRID_CODE[s.grid],
         int(returning),

@@ -22,6 +22,7 @@ FLOOR_RETRY_NS = 10 * S
 FLOOR_RETRY_MAX_NS = 600 * S
 FLOOR_STEP = 10  # permille: a floor may read back rounded up by less than this
 STOP_FLOW_W = 200
+DRIFT_W = 50  # a setpoint at the AC terminals is renewed when PV moved the battery by more
 PACE_SLACK_NS = S // 10  # a cycle may come this much early
 
 
@@ -160,6 +161,8 @@ def _power(hand: Hand, s: Snapshot, given_w: int, wanted: Wanted, params: Params
         why = "again: it was not confirmed"
     elif _gone(hand, s, given_w):
         why, lost = "again: the inverter lost it", True
+    elif _drifted(hand, s, given_w):
+        why = "again: PV or load moved"
     elif wanted.unheeded:
         why = "again: it is not followed"
     elif now - hand.asked_ns >= params.timers.refresh_ns:
@@ -191,6 +194,14 @@ def _gone(hand: Hand, s: Snapshot, given_w: int) -> bool:
     if inverter.remote_active is None or inverter.remote_w is None or s.capability is None:
         return False
     return abs(inverter.remote_w - given_w) > max(1, s.capability.resolution_w)
+
+
+def _drifted(hand: Hand, s: Snapshot, given_w: int) -> bool:
+    """The setpoint is not at the battery, and what it means there is no longer what was given."""
+    inverter = s.inverter
+    if inverter is None or inverter.remote_now_w is None or inverter.at_ns <= hand.confirmed_ns:
+        return False
+    return abs(inverter.remote_now_w - given_w) > DRIFT_W
 
 
 def _clear(hand: Hand, s: Snapshot, watch: bool) -> tuple[Hand, Write | None, str | None]:

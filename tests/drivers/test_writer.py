@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from drivers.binding import Binding, BoundGroup, DeviceSpec
 from drivers.codec import RawType
+from drivers.convert import Live
 from drivers.events import ReadBack, RegisterWrite, WriteClass, WriteSequence
 from drivers.profile import load
 from drivers.readings import DeviceRole
@@ -31,8 +32,10 @@ def bound(slave: Slave | None = None, spec: DeviceSpec = SPEC) -> Binding:
 BINDING = bound()
 
 
-def order(write_class: WriteClass, value: int = 0, binding: Binding = BINDING) -> WriteSequence:
-    sequence = compile_write(binding, write_class, value, 7, 99)
+def order(
+    write_class: WriteClass, value: int = 0, binding: Binding = BINDING, live: Live | None = None
+) -> WriteSequence:
+    sequence = compile_write(binding, write_class, value, 7, 99, live)
     assert isinstance(sequence, WriteSequence), sequence
     return sequence
 
@@ -207,9 +210,12 @@ def test_the_ieee_1547_models_are_preferred_and_commanded_in_watts() -> None:
     assert binding.capability.control_point == "inverter_ac"
     assert (binding.capability.rated_charge_w, binding.capability.rated_discharge_w) == (5000, 6000)
     assert not binding.capability.floor
-    sequence = order(WriteClass.POWER, -3456, binding)
+    refusal = compile_write(binding, WriteClass.POWER, -3456, 1, 1)
+    assert isinstance(refusal, str)
+    assert "PV power is not known" in refusal
+    sequence = order(WriteClass.POWER, -3456, binding, Live(pv_w=2000))  # AC = battery + PV
     assert sequence.writes == (
-        RegisterWrite(M704 + 23, (1, 0xFFFF, 0x10000 - 3456, 0, 0, 0, 0, 0, 0, 60)),
+        RegisterWrite(M704 + 23, (1, 0xFFFF, 0x10000 - 1456, 0, 0, 0, 0, 0, 0, 60)),
         RegisterWrite(M704 + 22, (1,)),
     )
     assert order(WriteClass.CLEAR, 0, binding).writes == (RegisterWrite(M704 + 22, (0,)),)
@@ -227,7 +233,7 @@ def test_the_ieee_1547_models_are_read() -> None:
 def run_order(wire: Wire, write_class: WriteClass, value: int) -> None:
     binding = wire.statuses("inverter")[-1].binding
     assert isinstance(binding, Binding)
-    sequence = compile_write(binding, write_class, value, 1, wire.now + S)
+    sequence = compile_write(binding, write_class, value, 1, wire.now + S, Live(pv_w=wire.inverters()[-1].pv_w))
     assert isinstance(sequence, WriteSequence)
     wire.order_now(sequence)
     wire.run(1 * S)
@@ -239,7 +245,8 @@ def test_a_setpoint_by_704_reads_back_as_the_remote_power() -> None:
     run_order(wire, WriteClass.POWER, -3456)
     assert str(wire.results()[-1].outcome) == "confirmed"
     reading = wire.inverters()[-1]
-    assert (reading.remote_w, reading.remote_active, reading.reversion_s) == (-3456, True, 60)
+    assert (reading.remote_w, reading.remote_active, reading.reversion_s) == (None, True, 60)
+    assert reading.remote_now_w == -3456  # what WSet means for the battery with this PV
 
 
 def test_a_scale_factor_that_loses_704s_resolution_is_refused() -> None:

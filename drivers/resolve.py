@@ -1,0 +1,121 @@
+"""Where the values of a profile lie in one device: fixed registers, or places in its chain of SunSpec models. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from drivers import sunspec
+from drivers.binding import Chain, Place
+from drivers.codec import RawType, words_of
+from drivers.family import Part, Profile, Put, PutGroup
+from drivers.plan import Span
+
+NOWHERE = -1  # a scale factor behind the end of a model that its maker cut short
+
+
+class Resolver:
+    """Where the values of a profile lie in a device with this chain."""
+
+    def __init__(self, profile: Profile, chain: Chain, units: Mapping[str, int] | None = None) -> None:
+        """`units`: other unit numbers of the device by name, where they differ from the profile's."""
+        self.profile = profile
+        self._units = {**dict(profile.units), **(units or {})}
+        self._models: dict[int, tuple[int, int]] = {}
+        for model, address, length in chain:
+            self._models.setdefault(model, (address, length))
+
+    def has(self, models: Iterable[int]) -> bool:
+        """All of these models are in the chain."""
+        return all(model in self._models for model in models)
+
+    def places(self, part: Part) -> list[tuple[Place, Place | None]]:
+        """The part's place, or one per instance with the place of what its instance must match. Empty: not there."""
+        if isinstance(part.at, int):
+            kind, unit = part.kind or RawType.U16, self._units.get(part.unit)
+            return [(Place(part.function, 0, part.at, kind, part.length, part.order, None, unit), None)]
+        if part.model is None or part.model not in self._models:
+            return []
+        if part.match is None:
+            place = self._place(part.model, part.at, part.instance, part)
+            return [] if place is None else [(place, None)]
+        found: list[tuple[Place, Place | None]] = []
+        for instance in range(1, self._instances(part.model) + 1):
+            place = self._place(part.model, part.at, instance, part)
+            match = self._place(part.model, part.match[0], instance, part)
+            if place is not None and match is not None:
+                found.append((place, match))
+        return found
+
+    def put(self, group: PutGroup, put: Put) -> Place | None:
+        """Where a written value lies."""
+        if isinstance(put.at, int):
+            kind = put.kind or RawType.U16
+            unit = self._units.get(group.unit)
+            return Place(self.profile.function, 0, put.at, kind, words_of(kind), put.order, None, unit)
+        if group.model is None or group.model not in self._models:
+            return None
+        address, length = self._models[group.model]
+        point = sunspec.model(group.model).find(put.at, None)
+        if point is None or point.offset + point.words > length + 2:
+            return None
+        scale_at = self._scale_at(group.model, point)
+        function = self.profile.function
+        return Place(function, address, address + point.offset, point.kind, point.words, put.order, scale_at)
+
+    def _instances(self, model: int) -> int:
+        group = sunspec.model(model).group
+        return 0 if group is None else max(0, (self._models[model][1] + 2 - group.first) // group.size)
+
+    def _place(self, model: int, name: str, instance: int | None, part: Part) -> Place | None:
+        address, length = self._models[model]
+        point = sunspec.model(model).find(name, instance)
+        if point is None or point.offset + point.words > length + 2:
+            return None  # this maker's model is shorter than the standard's
+        scale_at = self._scale_at(model, point)
+        return Place(part.function, address, address + point.offset, point.kind, point.words, part.order, scale_at)
+
+    def _scale_at(self, model: int, point: sunspec.ModelPoint) -> int | None:
+        if not point.scale_point:
+            return None
+        address, length = self._models[model]
+        offset = sunspec.model(model).points[point.scale_point].offset
+        return address + offset if offset < length + 2 else NOWHERE
+
+    def facts(self) -> Iterator[Span]:
+        """What must be read before binding: scale factors, ratings, what instances are."""
+        for part in self._parts():
+            for place, match in self.places(part):
+                yield from self._scale_span(place)
+                if match is not None:
+                    yield match.span()
+        for expect in self.profile.expects:
+            for place, _ in self.places(expect.part):
+                yield place.span()
+        for control in self.profile.controls:
+            for part in (*control.rated_charge, *control.rated_discharge):
+                for place, _ in self.places(part):
+                    yield place.span()
+                    yield from self._scale_span(place)
+        for group in self._groups():
+            for put in group.puts:
+                target = self.put(group, put)
+                if target is not None:
+                    yield from self._scale_span(target)
+
+    def _parts(self) -> Iterator[Part]:
+        for point in self.profile.points:
+            yield from point.parts
+        for control in self.profile.controls:
+            for _, part in control.state:
+                yield part
+
+    def _groups(self) -> Iterator[PutGroup]:
+        for control in self.profile.controls:
+            yield from (*control.arm, *control.power, *control.clear, *control.stop)
+        if self.profile.floor is not None:
+            yield self.profile.floor
+
+    @staticmethod
+    def _scale_span(place: Place) -> Iterator[Span]:
+        if place.scale_at is not None and place.scale_at != NOWHERE:
+            yield Span(place.function, place.region, place.scale_at, 1)
