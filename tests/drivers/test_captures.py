@@ -10,11 +10,16 @@ from typing import Any
 
 import pytest
 
+from drivers.bus import Bus, BusSpec, DeviceSpec
 from drivers.codec import BlockDecoder, Field, RawType, Scale, WordOrder
+from drivers.dialect import Kind
+from drivers.dialects import DIALECTS
 from drivers.events import Presence
 from drivers.port import Fate, Port, Timing
+from drivers.profile import load
+from drivers.readings import BatteryReading, DeviceRole
 from tests.drivers.home import home, specs
-from tests.drivers.wire import MS, S, Slave
+from tests.drivers.wire import MS, S, Slave, Wire, crc
 
 CAPTURES = Path(os.environ.get("BATTERY_CAPTURES", Path(__file__).parents[3] / "shared" / "captures"))
 pytestmark = pytest.mark.skipif(
@@ -91,3 +96,95 @@ def test_a_deye_counts_energy_with_the_low_word_first() -> None:
     names = ("day_battery_charge", "total_battery_charge", "total_battery_discharge", "total_grid_import")
     wanted = [round(block["expected"][f"{name}_kwh"] * 10) for name in (*names, "total_grid_export")]
     assert values == wanted
+
+
+def bms_frames(name: str) -> list[dict[str, Any]]:
+    """Recorded frames that are not Modbus."""
+    path = CAPTURES / f"{name}.json"
+    if not path.is_file():
+        pytest.skip(f"there is no {path.name} in {CAPTURES}")
+    found: list[dict[str, Any]] = json.loads(path.read_text())["frames"]
+    return found
+
+
+def talk(profile: str, unit: int, frames: dict[bytes, bytes], baud: int) -> BatteryReading:
+    """The last reading of a battery of which these frames were recorded."""
+    spec = DeviceSpec("bms", DeviceRole.BATTERY, unit, load(profile))
+    wire = Wire(Bus(BusSpec("line", baud), [spec]), [], baud)
+    wire.frames = frames
+    wire.open()
+    wire.run(20 * S)
+    assert wire.statuses("bms")[-1].presence is Presence.OK, wire.statuses("bms")[-1].detail
+    return wire.batteries()[-1]
+
+
+def test_a_jk_pack_is_read_as_its_recorder_saw_it() -> None:
+    status, settings = bms_frames("jk_frames")[:2]
+    codec = DIALECTS["jk_pb"]
+    frames = {}
+    about = bytearray(300)
+    about[:14] = bytes((0x55, 0xAA, 0xEB, 0x90, 3, 0)) + b"JK_B2A8S"
+    about[299] = sum(about) & 0xFF
+    recorded = (0x20, bytes.fromhex(status["hex"])), (0x1E, bytes.fromhex(settings["hex"])), (0x1C, bytes(about))
+    for function, frame in recorded:
+        ack = bytes((1, 0x10, 0x16, function, 0, 1))
+        frames[codec.request(1, function)] = frame + b"\0" + ack + crc(ack) + b"\0"
+    reading, expected = talk("jk_pb", 1, frames, 115200), status["expected"]
+    assert reading.pack_mv == round(expected["voltage"] * 1000)
+    assert reading.pack_ma == round(expected["current"] * 1000)  # the recorder turned the sign: charging is negative
+    assert reading.soc_permille == round(expected["soc"]) * 10
+    assert (reading.cell_max_mv, reading.cell_min_mv) == (3357, 3341)
+    assert reading.alarms == ()
+    assert (reading.charge_enabled, reading.discharge_enabled) == (True, True)
+
+
+def test_a_jbd_pack_is_read_as_documented() -> None:
+    frame = bms_frames("jbd_frame")[0]
+    codec, expected = DIALECTS["jbd"], frame["expected"]
+    cells = bytes((0, 8)) + struct.pack(">4H", 3890, 3900, 3901, 3899)
+    name = bytes((0, 4)) + b"JBD4"
+    frames = {codec.request(1, 3): bytes.fromhex(frame["hex"])}
+    for command, body in ((4, cells), (5, name)):
+        checksum = (0x10000 - sum(body)).to_bytes(2, "big")
+        frames[codec.request(1, command)] = bytes((0xDD, command)) + body + checksum + b"\x77"
+    reading = talk("jbd", 1, frames, 9600)
+    assert reading.pack_mv == round(expected["voltage_v"] * 1000)
+    assert reading.pack_ma == 0
+    assert reading.soc_permille == expected["soc_pct"] * 10
+    assert reading.temp_max_dc == round(max(expected["ntc_c"]) * 10)
+    assert reading.temp_min_dc == round(min(expected["ntc_c"]) * 10)
+
+
+def test_a_pace_pack_is_read_as_its_recorder_saw_it() -> None:
+    frame = bms_frames("pace_ascii_frame")[0]
+    found = DIALECTS["pace"].scan(1, 0x42, frame["ascii"].encode())
+    assert found is not None
+    assert found.kind is Kind.DATA
+    words, expected = struct.unpack(">64H", found.image), frame["expected"]
+    assert words[0] == expected["cell_count"]
+    assert list(words[10:12]) == expected["cells_mv"]
+    assert (words[2] - 0x10000) / 100 == expected["current_a"]
+    assert words[3] / 1000 == expected["voltage_v"]
+    assert (words[5] / 100, words[7] / 100, words[8]) == (
+        expected["remaining_ah"], expected["full_ah"], expected["cycles"]
+    )  # fmt: skip
+    assert words[9] == int(1000 * expected["remaining_ah"] / expected["full_ah"])
+    assert (words[42] - 2730) / 10 == expected["temps_c_first"]
+
+
+def test_a_daly_pack_is_read_as_its_recorder_saw_it() -> None:
+    if not (CAPTURES / "daly_modbus_d2.json").is_file():
+        pytest.skip(f"there is no daly_modbus_d2.json in {CAPTURES}")
+    block = capture("daly_modbus_d2")
+    slave = Slave(block["unit"])
+    slave.put(3, block["base"], *block["words"])
+    slave.put(3, 169, *[0] * 16)
+    wire = home([DeviceSpec("bms", DeviceRole.BATTERY, block["unit"], load("daly_modbus"))], [slave])
+    wire.run(10 * S)
+    reading, expected = wire.batteries()[-1], block["expected"]
+    assert reading.pack_mv == expected["voltage_v"] * 1000
+    assert reading.pack_ma == -expected["current_a"] * 1000  # the recorder counts charging positive
+    assert reading.soc_permille == expected["soc_pct"] * 10
+    assert (reading.cell_max_mv, reading.cell_min_mv) == (max(expected["cell_mv"]), min(expected["cell_mv"]))
+    assert (reading.temp_max_dc, reading.temp_min_dc) == (max(expected["temps_c"]) * 10, min(expected["temps_c"]) * 10)
+    assert (reading.charge_enabled, reading.discharge_enabled) == (False, True)
