@@ -106,7 +106,8 @@ def open_line(config: Config, name: str) -> Line:
 
 def _device(config: Config, device: DeviceSection) -> DeviceSpec:
     try:
-        found = profiles.load(device.profile)
+        own = config.file.agent.profiles
+        found = profiles.load(device.profile, None if own is None else config.resolve(own))
     except profiles.ProfileError as error:
         raise ConfigError(f"{config.path}: device {device.name}: {error}") from error
     pinned = _pins(config).read().get(device.name)
@@ -116,6 +117,8 @@ def _device(config: Config, device: DeviceSection) -> DeviceSpec:
     if unknown:
         blocks = ", ".join(block.name for block in found.blocks)
         raise ConfigError(f"{config.path}: device {device.name}: poll_ms: no block {unknown[0]!r}; there are: {blocks}")
+    if found.dialect and next(bus for bus in config.file.bus if bus.name == device.bus).tcp is not None:
+        raise ConfigError(f"{config.path}: device {device.name}: {found.title} needs a serial line, not a tcp bus")
     return DeviceSpec(
         name=device.name,
         role=DeviceRole(device.role),
@@ -123,12 +126,18 @@ def _device(config: Config, device: DeviceSection) -> DeviceSpec:
         profile=found,
         pinned=pinned,
         wdischamax_w=device.wdischamax_w,
+        ccl_ma=_milliamps(device.charge_limit_a),
+        dcl_ma=_milliamps(device.discharge_limit_a),
         periods_ms=device.poll_ms,
         reversion_s=config.params.timers.reversion_s if device.role == "inverter" else None,
         nameplate_w=(config.params.site.nameplate_charge_w, config.params.site.nameplate_discharge_w),
         confirmed=frozenset(device.confirmed),
         units=device.units,
     )
+
+
+def _milliamps(amps: int | None) -> int | None:
+    return None if amps is None else amps * 1000
 
 
 def _pins(config: Config) -> Pins:

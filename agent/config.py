@@ -69,6 +69,7 @@ class AgentSection(_Strict):
     fleet: Name
     state_dir: str = "/var/lib/batteryd"
     socket: str = "/run/batteryd/batteryd.sock"
+    profiles: str | None = None  # a directory with profiles of the site's own, beside the shipped ones
     demo: bool = False
 
 
@@ -118,6 +119,8 @@ class DeviceSection(_Strict):
     unit: Annotated[int, Field(ge=0, le=247)]
     profile: str
     serial: str | None = None
+    charge_limit_a: Annotated[int, Field(ge=0, le=5_000)] | None = None  # a pack's data sheet, where its BMS gives none
+    discharge_limit_a: Annotated[int, Field(ge=0, le=5_000)] | None = None
     wdischamax_w: Annotated[int, Field(gt=0, le=100_000)] | None = None
     poll_ms: dict[
         Name, Annotated[int, Field(ge=50, le=60_000)]

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from agent import mail
 from agent.compose import Agent, compose
-from agent.config import EXAMPLE, load
+from agent.config import EXAMPLE, ConfigError, load
 from agent.core.durable import Durable
 from agent.core.inputs import Clock, ClockTrust
 from agent.runtime.part import Now, Post
 from drivers.events import Identity
+from tests.drivers.test_own_profile import OWN
 
 KNOWN = Identity("Maker", "Model", "1.0", "SN-1")
 CLOCK = Clock(1_760_000_000_000, ClockTrust.SYNCED, "k", "b")
@@ -43,3 +45,31 @@ def test_a_state_directory_that_cannot_be_used_stops_new_dispatch_and_nothing_el
 
     states = [e.event for e in effects if isinstance(e, Post) and isinstance(e.event, mail.DiskState)]
     assert [state.ok for state in states] == [False]
+
+
+def configured(tmp_path: Path, text: str) -> Agent:
+    path = tmp_path / "batteryd.toml"
+    path.write_text(text.replace("[site]", f'state_dir = "{tmp_path / "state"}"\n\n[site]', 1), "utf-8")
+    return compose(load(path), boot="0" * 32, kernel_boot="k", draw=lambda: 0, random=bytes)
+
+
+def test_a_profile_of_the_sites_own_is_driven_with_the_limits_of_the_data_sheet(tmp_path: Path) -> None:
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "corner_shop_bms.toml").write_text(OWN)
+    text = EXAMPLE.replace("[site]", 'profiles = "own"\n\n[site]', 1)
+    text = text.replace(
+        'profile = "seplos_v3"', 'profile = "corner_shop_bms"\ncharge_limit_a = 80\ndischarge_limit_a = 100'
+    )
+
+    spec = configured(tmp_path, text).buses["rs485"]._by_name["bms"].spec
+
+    assert spec.profile.title == "Corner shop BMS"
+    assert (spec.ccl_ma, spec.dcl_ma) == (80_000, 100_000)
+
+
+def test_a_serial_dialect_is_refused_on_a_tcp_bus(tmp_path: Path) -> None:
+    text = EXAMPLE.replace('profile = "seplos_v3"', 'profile = "jbd"')
+    text = re.sub(r"(?m)^port = .*$", 'tcp = "10.0.0.9:502"', text)
+
+    with pytest.raises(ConfigError, match=r"device bms: JBD BMS needs a serial line"):
+        configured(tmp_path, text)
