@@ -8,6 +8,7 @@ import socket
 import time
 
 from hil.devices.slave import Slaves, request_length
+from hil.devices.still_dialect import StillDialect
 
 STALE_NS = 30_000_000  # a request that pauses this long inside is broken; far above t3.5 because processes get paused
 
@@ -46,6 +47,35 @@ class Line:
                 except OSError:
                     return False
             length = request_length(self._buffer)
+        return True
+
+
+class FrameLine:
+    """Requests of a dialect that is not Modbus from a file descriptor, replies to it."""
+
+    def __init__(self, fd: int, device: StillDialect) -> None:
+        self.fd = fd
+        self._device = device
+        self._buffer = b""
+        self._last_ns = 0
+
+    def readable(self) -> bool:
+        """Take what is there; answer what is complete. False = the line is gone."""
+        now = time.monotonic_ns()
+        if now - self._last_ns > STALE_NS:
+            self._buffer = b""
+        self._last_ns = now
+        try:
+            self._buffer += os.read(self.fd, 4096)
+            while self._buffer:
+                used, reply = self._device.take(self._buffer)
+                if not used:
+                    break
+                self._buffer = self._buffer[used:]
+                if reply:
+                    os.write(self.fd, reply)
+        except OSError:
+            return False
         return True
 
 

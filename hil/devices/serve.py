@@ -14,11 +14,12 @@ import tty
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from hil.devices.ports import Line, TcpPeer
+from hil.devices.ports import FrameLine, Line, TcpPeer
 from hil.devices.sdm630 import sdm630
 from hil.devices.seplos_v3 import seplos_v3
 from hil.devices.slave import Slave, Slaves
-from hil.devices.still import profile_names, still_device
+from hil.devices.still import dialect_of, profile_names, still_device
+from hil.devices.still_dialect import StillDialect
 from hil.devices.sunspec_hybrid import sunspec_hybrid
 from hil.devices.world import Value, params_of
 from hil.plant.home import Home
@@ -47,14 +48,20 @@ class Server:
         ValueError says which profiles there are.
         """
         self.home: Home | None = None
+        self._frames: StillDialect | None = None
+        slave: Slave | None
         if profile in LIVE:
             make, usual = LIVE[profile]
             self.home = Home(seed, params_of(home or {}), time.monotonic_ns())
             slave = make(self.home, usual if unit is None else unit)
         else:
-            slave = still_device(profile, 1 if unit is None else unit)
-        self.unit = slave.unit
-        self.slaves = Slaves([slave])
+            slave = None
+            if dialect_of(profile):
+                self._frames = StillDialect(profile, 1 if unit is None else unit)
+            else:
+                slave = still_device(profile, 1 if unit is None else unit)
+        self.unit = slave.unit if slave is not None else 1 if unit is None else unit
+        self.slaves = Slaves([] if slave is None else [slave])
         self.stopped = False
         self.address: tuple[str, int] | None = None
         self.link: str | None = None
@@ -85,6 +92,8 @@ class Server:
             self._named.unlink(missing_ok=True)
 
     def _listen(self, address: str) -> None:
+        if self._frames is not None:
+            raise ValueError("this device is not Modbus and has no TCP; serve it on a pty")
         host, _, port = address.rpartition(":")
         if not port.isdigit():
             raise ValueError(f"{address!r} is not HOST:PORT, for example 127.0.0.1:1502")
@@ -114,7 +123,8 @@ class Server:
             self._named.unlink(missing_ok=True)
             self._named.symlink_to(self.link)
             self.link = link
-        self._selector.register(ours, selectors.EVENT_READ, Line(ours, self.slaves).readable)
+        line = Line(ours, self.slaves) if self._frames is None else FrameLine(ours, self._frames)
+        self._selector.register(ours, selectors.EVENT_READ, line.readable)
 
 
 def profiles() -> tuple[str, ...]:

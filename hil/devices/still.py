@@ -26,12 +26,35 @@ VALUES: Mapping[str, int] = {
     "l1_mv": 230_000, "l2_mv": 230_000, "l3_mv": 230_000,
     "l1_w": 250, "import_wh": 1_000_000, "export_wh": 500_000,
 }  # fmt: skip
-WORDS = {"u16": 1, "i16": 1, "u32": 2, "i32": 2, "u64": 4, "i64": 4, "f32": 2, "enum16": 1, "bits16": 1, "bits32": 2}
+MODELS = PROFILES / "sunspec"
+MISSING = {"i16": 0x8000, "sunssf": 0x8000, "i32": 0x80000000, "acc32": 0, "acc64": 0, "string": 0}
+WORDS = {
+    "u16": 1,
+    "i16": 1,
+    "u32": 2,
+    "i32": 2,
+    "u64": 4,
+    "i64": 4,
+    "acc32": 2,
+    "f32": 2,
+    "enum16": 1,
+    "bits16": 1,
+    "bits32": 2,
+    "bits64": 4,
+}
 
 
 def profile_names() -> tuple[str, ...]:
     """Profiles that there are files for."""
     return tuple(sorted(path.stem for path in PROFILES.glob("*.toml")))
+
+
+def dialect_of(profile: str) -> str:
+    """The framing that a profile names; "" is Modbus, and of a profile that there is not."""
+    path = PROFILES / f"{profile}.toml"
+    if not path.is_file():
+        return ""
+    return str(tomllib.loads(path.read_text(encoding="utf-8"))["line"].get("dialect", ""))
 
 
 def still_device(profile: str, unit: int) -> Slave:
@@ -40,13 +63,10 @@ def still_device(profile: str, unit: int) -> Slave:
     if not path.is_file():
         raise ValueError(f"there is no profile {profile!r}; there are {', '.join(profile_names())}")
     data = tomllib.loads(path.read_text(encoding="utf-8"))
-    if data["identify"]["kind"] == "sunspec":
-        raise ValueError(f"{profile!r} is found by a SunSpec chain; a still picture has none: serve sunspec_hybrid")
     line = data["line"]
-    registers: dict[int, dict[int, int]] = {}
-    for function, address, words in _registers(data, line):
-        table = registers.setdefault(function, {})
-        table.update((address + i, word) for i, word in enumerate(words))
+    if line.get("dialect"):
+        raise ValueError(f"{profile!r} is not Modbus: it is served on a pty")
+    registers = chain_of(data) if data["identify"]["kind"] == "sunspec" else picture(data)
     world = StillWorld()
     tables = {function: _images(words) for function, words in registers.items()}
 
@@ -61,6 +81,25 @@ def still_device(profile: str, unit: int) -> Slave:
     return Slave(unit, world, tables, line.get("max_registers", 125), write)
 
 
+def picture(data: Mapping[str, Any]) -> dict[int, dict[int, int]]:
+    """Function -> address -> register of a profile with fixed registers, or the images of a dialect."""
+    registers: dict[int, dict[int, int]] = {}
+    line = data["line"]
+    for function, address, words, mask in _registers(data, line):
+        table = registers.setdefault(function, {})
+        for i, word in enumerate(words):
+            kept = table.get(address + i, 0) & ~mask if mask else 0
+            table[address + i] = kept | (word & mask if mask else word)
+    for rule in data["identify"].get("expect", []):
+        table = registers.setdefault(rule.get("function", line.get("function", 3)), {})
+        seen, wanted = table.get(rule["at"]), rule.get("values")
+        if wanted:
+            table[rule["at"]] = wanted[0]
+        elif seen is None and WORDS[rule["type"]] == 1:
+            table[rule["at"]] = rule.get("min", 0)
+    return registers
+
+
 class StillWorld:
     """Time does not pass."""
 
@@ -73,14 +112,16 @@ class StillWorld:
         """Nothing moves."""
 
 
-def _registers(data: Mapping[str, Any], line: Mapping[str, Any]) -> Iterator[tuple[int, int, list[int]]]:
-    """(function, address, words) of everything that has a place; bits by FC1 and FC2 count as 16 to a register."""
+def _registers(data: Mapping[str, Any], line: Mapping[str, Any]) -> Iterator[tuple[int, int, list[int], int]]:
+    """(function, address, words, mask) of all that has a place; bits by FC1 and FC2 count as 16 to a register."""
     usual, low_first = line.get("function", 3), line.get("word_order", "big") != "big"
-    for text in (data["identify"].get("text") or {}).values():
+    for name, text in (data["identify"].get("text") or {}).items():
         if "at" in text:
-            body = str(data["title"]).encode("ascii", "replace")
+            title = data["identify"].get("expect_maker") if name == "maker" else ""
+            body = str(title or data["title"]).encode("ascii", "replace")
             raw = _string(body, text.get("count", 1)) if text.get("type", "string") == "string" else [0x1234] * 2
-            yield text.get("function", usual), text["at"], raw[: text.get("count") or WORDS.get(text.get("type"), 1)]
+            size = text.get("count") or WORDS.get(text.get("type"), 1)
+            yield text.get("function", usual), text["at"], raw[:size], 0
     for point in data["point"]:
         parts = point.get("parts") or [point]
         for i, part in enumerate(parts):
@@ -88,10 +129,23 @@ def _registers(data: Mapping[str, Any], line: Mapping[str, Any]) -> Iterator[tup
                 continue
             function = part.get("function", usual)
             if function in (1, 2):
-                yield function, part["at"] & ~15, [0]
+                yield function, part["at"] & ~15, [0], 0
                 continue
             value = VALUES.get(point["name"], 0) if i == 0 else 0
-            yield function, part["at"], _encode(part, value, low_first)
+            mask = part.get("mask", 0)
+            if mask and point["name"].endswith("enabled"):
+                lo, hi = point.get("valid", (0, 1))
+                part = {**part, "scale": "1", "sign": 1, "offset": 0}
+                value = 0 if lo == hi else mask & -mask  # a single valid value is that of a register with no bit set
+            for n in _places(part, point.get("combine")):
+                step = part.get("step", WORDS.get(part.get("type", "u16"), 1))
+                yield function, part["at"] + n * step, _encode(part, value, low_first), mask
+
+
+def _places(part: Mapping[str, Any], combine: str | None) -> range:
+    """Which of repeated values is meant: the first is the highest, the others are the lowest."""
+    count = part.get("repeat", 1)
+    return range(1) if combine == "max" else range(min(1, count - 1), count)
 
 
 def _encode(part: Mapping[str, Any], value: int, low_first: bool) -> list[int]:
@@ -125,3 +179,37 @@ def _images(words: Mapping[int, int]) -> list[Image]:
             run = []
         run.append(address)
     return images
+
+
+def chain_of(data: Mapping[str, Any]) -> dict[int, dict[int, int]]:
+    """The registers of a SunSpec device with model 1 and the models of the profile, only the first of alternatives."""
+    title = str(data["title"]).encode("ascii", "replace")
+    words = [0x5375, 0x6E53, 1, 66, *_string(b"Still", 16), *_string(title, 16), *_string(b"", 8), *_string(b"1", 8)]
+    words += [*_string(b"1", 16), 1, 0x8000]
+    points = [{**point, **part} for point in data["point"] for part in point.get("parts") or [point]]
+    for model in dict.fromkeys(point.get("model") or point["models"][0] for point in points):
+        words += _model(model, [p for p in points if model in (p.get("model"), *p.get("models", [])[:1])])
+    base = data["identify"]["bases"][0]
+    return {data["line"].get("function", 3): {base + n: word for n, word in enumerate([*words, 0xFFFF, 0])}}
+
+
+def _model(model: int, points: list[dict[str, Any]]) -> list[int]:
+    """One model: what no point names is not implemented, every scale factor is 0."""
+    table = tomllib.loads((MODELS / f"model_{model}.toml").read_text(encoding="utf-8"))
+    rows = {name: (offset, kind, size) for name, offset, kind, size, _ in table["points"]}
+    end = max(offset + size for offset, _, size in rows.values())
+    group, copies = table.get("group"), 4
+    if group is not None:
+        end = group["first"] + copies * group["size"]
+    words = [0] * end
+    for name, (offset, kind, size) in rows.items():
+        raw = 0 if name.endswith("_SF") else MISSING.get(kind, (1 << 16 * size) - 1)
+        words[offset : offset + size] = [raw >> 16 * (size - 1 - i) & 0xFFFF for i in range(size)]
+    for point in points:
+        if point["at"] in rows and "instance" not in point:
+            offset, kind, size = rows[point["at"]]
+            value = VALUES.get(point["name"], 0)
+            words[offset : offset + size] = _encode({**point, "type": kind}, value, False)[:size]
+    if group is not None and group["count"] in rows:
+        words[rows[group["count"]][0]] = copies
+    return [model, end - 2, *words[2:]]
