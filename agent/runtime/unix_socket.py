@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import grp
 import os
 import pwd
@@ -38,6 +39,7 @@ class UnixSocket:
         self._selector = selectors.DefaultSelector()
         self._wake_read, self._wake_write = socket.socketpair()
         self._wake_read.setblocking(False)
+        self._wake_write.setblocking(False)
 
     def start(self) -> None:
         """Binds (an old socket file is removed) and serves on a thread. OSError if it cannot bind."""
@@ -60,7 +62,8 @@ class UnixSocket:
             buffer += effect.data + b"\n"
             if effect.close:
                 self._closing.add(effect.conn)
-        self._wake_write.send(b"x")
+        with contextlib.suppress(BlockingIOError):  # full: it is awake already
+            self._wake_write.send(b"x")
 
     def _run(self) -> None:
         lines: dict[int, bytearray] = {}
