@@ -49,6 +49,7 @@ class Run:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.backend.finish()
+        self.backend.discard()
 
     # --- doing -------------------------------------------------------------------------------------------------------
     def do(self, name: str, label: str = "", /, **args: Any) -> Run:
