@@ -100,7 +100,9 @@ class _Binder:
                     continue
             parts = self._all_parts(point, rated)
             if parts:
-                bound.append(BoundPoint(point.name, point.block, parts, point.valid, point.words, point.bits))
+                bound.append(
+                    BoundPoint(point.name, point.block, parts, point.valid, point.words, point.bits, point.direction)
+                )
         for name in dict.fromkeys(point.name for point in self._profile.points):
             if not any(b.name == name for b in bound) and name not in self._unconfirmed:
                 self._notes.append(f"it has no {name}")

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from drivers import sunspec
 from drivers.codec import BIT_TYPES, RawType, words_of
-from drivers.family import Block, Expect, Part, Point, Profile, Text
+from drivers.family import Block, Direction, Expect, Part, Point, Profile, Text
 from drivers.profile_control import ControlReader
 from drivers.profile_error import ProfileError
 from drivers.profile_schema import ExpectEdge, PartEdge, PointEdge, ProfileEdge, TextEdge
@@ -212,14 +212,20 @@ class _Reader:
         if edge.name == "alarms" and not edge.bits:
             self._fail(f"{key}.bits", "alarms need a map of bits to alarm ids")
         parts = edge.parts or [PartEdge.model_validate(edge.model_dump(include=set(PartEdge.model_fields)))]
+        found = [self._part(f"{key}.parts[{n}]" if edge.parts else key, p) for n, p in enumerate(parts)]
+        way = edge.direction
+        if way is not None:
+            data = way.model_dump(include=set(PartEdge.model_fields))
+            found.append(self._part(f"{key}.direction", PartEdge.model_validate(data)))
         return Point(
             edge.name,
             edge.block,
-            tuple(self._part(f"{key}.parts[{n}]" if edge.parts else key, p) for n, p in enumerate(parts)),
+            tuple(found),
             edge.valid,
             self._numbers(f"{key}.map", edge.map),
             self._numbers(f"{key}.bits", edge.bits),
             edge.confidence,
+            None if way is None else Direction(tuple(way.positive), tuple(way.negative), tuple(way.still)),
         )
 
     def _numbers(self, key: str, table: dict[str, str]) -> tuple[tuple[int, str], ...]:

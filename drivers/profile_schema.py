@@ -145,6 +145,14 @@ class BlockEdge(Edge):
     read: RangeEdge | None = None
 
 
+class DirectionEdge(PartEdge):
+    """Which way a magnitude flows: the values of this register that make it positive, negative or still."""
+
+    positive: list[StrictInt] = Field(min_length=1)
+    negative: list[StrictInt] = Field(min_length=1)
+    still: list[StrictInt] = []
+
+
 class PointEdge(PartEdge):
     """`confidence` low: the fact is not sure. A grid state of low confidence is not believed before a commissioning
     check has confirmed it, so that nothing is written; other such points are read, and `device show` says so."""
@@ -156,6 +164,7 @@ class PointEdge(PartEdge):
     valid: tuple[StrictInt, StrictInt] | None = None
     map: dict[str, str] = {}
     bits: dict[str, str] = {}
+    direction: DirectionEdge | None = None
     confidence: Confidence = "high"
 
 
@@ -266,7 +275,7 @@ class ControlEdge(Edge):
     control_point: Literal["battery", "inverter_ac", "grid"]
     convert: Literal["none", "pv", "measured", "grid"] = "none"
     max_step: StrictInt = Field(ge=1)
-    active_mode: StrictInt
+    active_mode: StrictInt | Annotated[list[StrictInt], Field(min_length=1)]
     released: list[StrictInt] = [0]
     min_refresh_s: StrictInt = Field(ge=1, le=900)
     read_back: StrictBool
