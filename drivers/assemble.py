@@ -23,6 +23,7 @@ class Assembler:
         self._range = {p.name: p.valid for p in binding.points if p.valid is not None and len(p.parts) > 1}
         self._extremes = {p.name: _Extreme(p) for p in binding.points if p.combine != "sum"}
         self._limits = {"ccl_ma": spec.ccl_ma, "dcl_ma": spec.dcl_ma}
+        self._direction = {p.name: p.direction for p in binding.points if p.direction is not None}
         self._alarms = tuple((slots[n][0], p.bits) for n, p in enumerate(binding.points) if p.name == "alarms")
         self._status = _words(binding.points, "status")
         self._grid = {value: GRID[word] for value, word in _words(binding.points, "grid").items()}
@@ -52,12 +53,18 @@ class Assembler:
             return self._extremes[name].of([values[slot] for slot in slots])
         if len(slots) == 1:
             return values[slots[0]]
+        direction = self._direction.get(name)
         total = 0
-        for slot in slots:
+        for slot in slots if direction is None else slots[:-1]:
             value = values[slot]
             if value is None:
                 return None
             total += value
+        if direction is not None:
+            signed = direction.signed(total, values[slots[-1]])
+            if signed is None:
+                return None
+            total = signed
         valid = self._range.get(name)
         return total if valid is None or valid[0] <= total <= valid[1] else None
 
@@ -139,7 +146,7 @@ class Assembler:
         if mode in control.released:
             return None, False
         watts = self._get(values, "remote_w") if control.codes is None else self._by_code(values, control.codes)
-        if mode != control.active_mode or watts is None:
+        if mode not in control.active_modes or watts is None:
             return None, True
         if "remote_mirror_w" in self._slots:
             mirror = self._get(values, "remote_mirror_w")

@@ -102,7 +102,16 @@ class _Binder:
             parts = self._all_parts(point, rated)
             if parts:
                 bound.append(
-                    BoundPoint(point.name, point.block, parts, point.valid, point.words, point.bits, point.combine)
+                    BoundPoint(
+                        point.name,
+                        point.block,
+                        parts,
+                        point.valid,
+                        point.words,
+                        point.bits,
+                        point.direction,
+                        point.combine,
+                    )
                 )
         for name in dict.fromkeys(point.name for point in self._profile.points):
             if not any(b.name == name for b in bound) and name not in self._unconfirmed:

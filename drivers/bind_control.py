@@ -114,7 +114,7 @@ class ControlBinder:
         return BoundControl(
             control.id,
             control.unit,
-            control.active_mode,
+            control.active_modes,
             rated["charge"],
             rated["discharge"],
             _reversion_s(control.reversion, self._spec.reversion_s),

@@ -8,7 +8,7 @@ from fractions import Fraction
 
 from drivers.codec import RawType, Scale, WordOrder
 from drivers.events import Identity
-from drivers.family import Block, Codes, Profile
+from drivers.family import Block, Codes, Direction, Profile
 from drivers.plan import Span
 from drivers.readings import Capability, DeviceRole
 
@@ -76,6 +76,7 @@ class BoundPoint:
     valid: tuple[int, int] | None
     words: tuple[tuple[int, str], ...]
     bits: tuple[tuple[int, str], ...]
+    direction: Direction | None = None  # what the last part says of the sum of the others
     combine: str = "sum"  # "max" and "min" are of the parts that are not at a sentinel
 
 
@@ -114,7 +115,7 @@ class BoundControl:
 
     id: str
     unit: str
-    active_mode: int
+    active_modes: tuple[int, ...]
     rated_charge_w: int
     rated_discharge_w: int
     reversion_s: int

@@ -8,6 +8,8 @@ from fractions import Fraction
 from drivers.codec import RawType, WordOrder
 from drivers.readings import DeviceRole
 
+STILL_W = 100  # a device that says that nothing flows may still show so much
+
 
 @dataclass(frozen=True, slots=True)
 class Part:
@@ -30,6 +32,24 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
+class Direction:
+    """Which values of the direction register make a magnitude positive, negative, or nothing at all."""
+
+    positive: tuple[int, ...]
+    negative: tuple[int, ...]
+    still: tuple[int, ...]
+
+    def signed(self, magnitude: int, word: int | None) -> int | None:
+        """The signed value; None if the word says nothing about a magnitude that is not 0."""
+        if word in self.positive:
+            return magnitude
+        if word in self.negative:
+            return -magnitude
+        still = word in self.still and abs(magnitude) <= STILL_W
+        return 0 if still or (word is not None and magnitude == 0) else None
+
+
+@dataclass(frozen=True, slots=True)
 class Point:
     """A named value of the reading: its parts, combined."""
 
@@ -40,6 +60,7 @@ class Point:
     words: tuple[tuple[int, str], ...]  # value -> word
     bits: tuple[tuple[int, str], ...]  # bit -> alarm id
     confidence: str = "high"
+    direction: Direction | None = None  # the last part is the register that says it
     combine: str = "sum"  # or "max", "min" of the parts that are there
 
 
@@ -125,7 +146,7 @@ class Control:
     control_point: str
     convert: str
     max_step: int
-    active_mode: int
+    active_modes: tuple[int, ...]
     released: tuple[int, ...]
     min_refresh_s: int
     read_back: bool

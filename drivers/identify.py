@@ -82,19 +82,23 @@ class _Identify:
                 text_of(data) if text.kind is RawType.STRING else str(int.from_bytes(data, "big")) if known else ""
             )
         identity = Identity(*found)
-        expected = self._profile.expect_maker
+        other = self._other(identity) or self._unexpected(resolver, facts)
+        return other or bind(self._spec, (), identity, facts)
+
+    def _other(self, identity: Identity) -> str | None:
+        """It says by name that it is another family."""
+        expected, models = self._profile.expect_maker, self._profile.expect_model
         if expected and not identity.maker.startswith(expected):
             return (
                 f'unit {self._spec.unit} says its maker is "{identity.maker}", a {self._profile.title} says '
                 f'"{expected}"; check the unit number, or choose the profile of this device'
             )
-        models = self._profile.expect_model
         if models and not identity.model.startswith(models):
             return (
                 f'unit {self._spec.unit} says its model is "{identity.model}", a {self._profile.title} says '
                 f"{' or '.join(models)}...; check the unit number, or choose the profile of this device"
             )
-        return self._unexpected(resolver, facts) or bind(self._spec, (), identity, facts)
+        return None
 
     def _unexpected(self, resolver: Resolver, facts: dict[int, int]) -> str | None:
         """The first register that tells another family from ours."""
@@ -108,8 +112,8 @@ class _Identify:
                 if raw is None or not expect.fits(raw):
                     seen = "is not there" if len(known) < len(words) else f"reads {'nothing' if raw is None else raw}"
                     return (
-                        f"register {place.address} of unit {self._spec.unit} {seen}, {self._profile.title} needs "
-                        f"{expect.wanted} ({expect.means}); choose the profile of this device"
+                        f"register {place.address} of unit {self._spec.unit} {seen}, a {self._profile.title} has "
+                        f"{expect.wanted} ({expect.means}); choose this device's profile"
                     )
         return None
 
@@ -136,7 +140,7 @@ class _Identify:
         identity = yield from self._common(common)
         resolver = Resolver(self._profile, chain)
         words = yield from self._registers(resolver.facts())
-        return bind(self._spec, chain, identity, words)
+        return self._other(identity) or bind(self._spec, chain, identity, words)
 
     def _whose(self, chain: Chain) -> int | None:
         """The model 1 of the models that we read: a meter behind an inverter has one of its own in the same chain."""

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from drivers import sunspec
 from drivers.codec import BIT_TYPES, RawType, words_of
 from drivers.dialects import DIALECTS
-from drivers.family import Block, Expect, Part, Point, Profile, Text
+from drivers.family import Block, Direction, Expect, Part, Point, Profile, Text
 from drivers.plausible import PLAUSIBLE
 from drivers.profile_control import ControlReader
 from drivers.profile_error import ProfileError
@@ -250,19 +250,26 @@ class _Reader:
         if edge.name == "alarms" and not edge.bits:
             self._fail(f"{key}.bits", "alarms need a map of bits to alarm ids")
         given = edge.parts or [PartEdge.model_validate(edge.model_dump(include=set(PartEdge.model_fields)))]
-        parts = [
+        found = [
             self._part(f"{key}.parts[{n}]" if edge.parts else key, part)
             for n, whole in enumerate(given)
             for part in self._repeated(key, whole)
         ]
+        way = edge.direction
+        if way is not None:
+            if edge.combine != "sum":
+                self._fail(f"{key}.direction", "is of one magnitude, not of the highest or lowest of several")
+            data = way.model_dump(include=set(PartEdge.model_fields))
+            found.append(self._part(f"{key}.direction", PartEdge.model_validate(data)))
         return Point(
             edge.name,
             edge.block,
-            tuple(parts),
+            tuple(found),
             edge.valid or PLAUSIBLE.get(edge.name),
             self._numbers(f"{key}.map", edge.map),
             self._numbers(f"{key}.bits", edge.bits),
             edge.confidence if "confidence" in edge.model_fields_set else self._edge.confidence,
+            None if way is None else Direction(tuple(way.positive), tuple(way.negative), tuple(way.still)),
             edge.combine,
         )
 

@@ -22,6 +22,10 @@ TIMED = ("device_s", "device_min")
 CONVERSIONS = {"battery": ("none",), "inverter_ac": ("pv", "measured"), "grid": ("grid", "measured")}
 
 
+def _modes(edge: ControlEdge) -> tuple[int, ...]:
+    return tuple(edge.active_mode) if isinstance(edge.active_mode, list) else (edge.active_mode,)
+
+
 class ControlReader:
     """Reads control and floor of one file. `part` and `point` come from the reading half."""
 
@@ -67,7 +71,7 @@ class ControlReader:
             edge.control_point,
             edge.convert,
             edge.max_step,
-            edge.active_mode,
+            _modes(edge),
             tuple(edge.released),
             edge.min_refresh_s,
             edge.read_back,
@@ -103,8 +107,9 @@ class ControlReader:
             self._fail(f"{key}.convert", f'a setpoint at the {edge.control_point} needs convert = "{known}"')
         if edge.codes is None and "remote_code" in edge.state:
             self._fail(f"{key}.codes", "remote_code needs codes = { charge, discharge, zero }")
-        if edge.active_mode in edge.released:
-            self._fail(f"{key}.released", f"{edge.active_mode} cannot mean both active and released")
+        both = sorted(set(_modes(edge)) & set(edge.released))
+        if both:
+            self._fail(f"{key}.released", f"{both[0]} cannot mean both active and released")
         self._check_reversion(key, edge)
         self._check_symbols(key, edge)
         self._check_wear(key, edge)

@@ -155,6 +155,14 @@ class BlockEdge(Edge):
     read: RangeEdge | None = None
 
 
+class DirectionEdge(PartEdge):
+    """Which way a magnitude flows: the values of this register that make it positive, negative or still."""
+
+    positive: list[StrictInt] = Field(min_length=1)
+    negative: list[StrictInt] = Field(min_length=1)
+    still: list[StrictInt] = []
+
+
 class PointEdge(PartEdge):
     """`combine`: of several parts their sum, or the highest or lowest of those that are there (a sentinel says that one
     is not; one outside `valid` makes the point unknown). `also`: further points that have this very value. `models`:
@@ -173,6 +181,7 @@ class PointEdge(PartEdge):
     valid: tuple[StrictInt, StrictInt] | None = None
     map: dict[str, str] = {}
     bits: dict[str, str] = {}
+    direction: DirectionEdge | None = None
 
 
 class CodeEdge(Edge):
@@ -282,7 +291,7 @@ class ControlEdge(Edge):
     control_point: Literal["battery", "inverter_ac", "grid"]
     convert: Literal["none", "pv", "measured", "grid"] = "none"
     max_step: StrictInt = Field(ge=1)
-    active_mode: StrictInt
+    active_mode: StrictInt | Annotated[list[StrictInt], Field(min_length=1)]
     released: list[StrictInt] = [0]
     min_refresh_s: StrictInt = Field(ge=1, le=900)
     read_back: StrictBool

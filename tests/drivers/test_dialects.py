@@ -12,7 +12,7 @@ from drivers.dialects import DIALECTS
 from drivers.events import Presence
 from drivers.profile import load
 from drivers.readings import BatteryReading
-from tests.drivers.vectors import VECTORS, read, wire_of
+from tests.drivers.telemetry import VECTORS, read, wire_of
 from tests.drivers.wire import S, Wire
 
 PROFILES = ("jbd", "jk_pb", "pace_ascii", "pylontech_ascii")

@@ -1,7 +1,7 @@
 """Vectors: registers or frames worked out by hand from a device's documents, and the reading that they must give.
 
-A file of `vectors/` is picked up by its presence. Its form is said in drivers/profiles/ADDING.md. Nothing here uses the
-driver's codec, planner or dialects.
+A file of `vectors/telemetry/` is picked up by its presence. Its form is said in drivers/profiles/ADDING.md.
+Nothing here uses the driver's codec, planner or dialects.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from drivers.events import Identity
 from drivers.profile import load
 from tests.drivers.wire import S, Slave, Wire, crc
 
-VECTORS = Path(__file__).parent / "vectors"
+VECTORS = Path(__file__).parent / "vectors" / "telemetry"
 
 
 @dataclass(frozen=True)
