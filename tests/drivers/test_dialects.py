@@ -177,3 +177,15 @@ def test_a_dialect_shares_its_line_with_modbus() -> None:
     assert wire.batteries()[-1].pack_mv == 52429
     assert wire.meters()[-1].grid_w == 1672
     assert wire.violations == 0
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_somebody_elses_bytes_before_the_reply_cost_nothing(name: str) -> None:
+    wire = wire_for(name)
+    wire.emitted.clear()
+    wire.maul = lambda ask, answer: [(0, b"\x00" + ask + answer)]
+    wire.run(10 * S)
+    readings = [event for event in wire.emitted if isinstance(event, BatteryReading)]
+    assert len(readings) > 5
+    assert all(reading.pack_mv is not None for reading in readings)
+    assert wire.statuses("x") == []  # nothing happened that anybody should hear of
