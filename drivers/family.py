@@ -8,7 +8,6 @@ from fractions import Fraction
 from drivers.codec import RawType, WordOrder
 from drivers.readings import DeviceRole
 
-
 STILL_W = 100  # a device that says that nothing flows may still show so much
 
 
@@ -29,6 +28,7 @@ class Part:
     mask: int
     sentinels: tuple[int, ...]
     of: str
+    shared: bool = False  # another point reads the same register too
     unit: str = ""  # name of another unit number of the device; "" = its own
 
 
@@ -173,7 +173,8 @@ class Expect:
     """A register that tells this family from others."""
 
     part: Part
-    values: tuple[int, ...]
+    values: tuple[int, ...]  # empty = any
+    but: tuple[int, ...]
     means: str
 
 

@@ -97,11 +97,12 @@ class _Identify:
                 raw = from_words(known, place.kind, place.order) if len(known) == len(words) else None
                 if raw is not None and expect.part.mask:
                     raw &= expect.part.mask
-                if raw not in expect.values:
+                if raw is None or raw in expect.but or (expect.values and raw not in expect.values):
                     seen = "is not there" if raw is None else f"reads {raw}"
                     return (
                         f"register {place.address} of unit {self._spec.unit} {seen}, a {self._profile.title} has "
-                        f"{', '.join(str(v) for v in expect.values)} ({expect.means}); choose this device's profile"
+                        f"{', '.join(str(v) for v in expect.values) or 'another'} ({expect.means}); choose this "
+                        f"device's profile"
                     )
         return None
 

@@ -152,7 +152,7 @@ class _Reader:
         if self._sunspec:
             self._fail(key, "a SunSpec device says who it is in model 1; leave this out")
         data = edge.model_dump(include=set(PartEdge.model_fields))
-        return Expect(self._part(key, PartEdge.model_validate(data)), tuple(edge.values), edge.means)
+        return Expect(self._part(key, PartEdge.model_validate(data)), tuple(edge.values), tuple(edge.but), edge.means)
 
     def _fail(self, key: str, reason: str) -> None:
         raise ProfileError(self._file, key, reason)
@@ -239,7 +239,7 @@ class _Reader:
         length = edge.count
         if edge.unit and edge.unit not in self._edge.line.units:
             self._fail(f"{key}.unit", f'line.units has no "{edge.unit}"')
-        if self._sunspec:
+        if self._sunspec and not edge.vendor:
             if isinstance(edge.at, int) or edge.model is None:
                 self._fail(key, 'a SunSpec value is model = N and at = "PointName"; addresses come from the chain')
             self._table_point(key, edge.model, str(edge.at), edge.instance or (1 if edge.match else None))
@@ -268,6 +268,7 @@ class _Reader:
             edge.mask,
             tuple(edge.sentinels),
             edge.of,
+            edge.shared,
             edge.unit,
         )
 
@@ -298,6 +299,6 @@ class _Reader:
         for a, b in pairwise(spans):
             masked = a[3].mask and b[3].mask
             words = {a[4], b[4]} == {"grid", "status"}  # one state word may answer both questions
-            shared = a[1:3] == b[1:3] and a[3].kind is b[3].kind and (masked or words)
+            shared = a[1:3] == b[1:3] and a[3].kind is b[3].kind and (masked or words or b[3].shared or a[3].shared)
             if a[0] == b[0] and b[1] < a[2] and not shared:
                 self._fail(f"point {b[4]}.at", f"register {b[1]} is already part of point {a[4]} ({a[1]}..{a[2] - 1})")

@@ -60,7 +60,8 @@ class MatchEdge(Edge):
 class PartEdge(Edge):
     """One register value: (raw & mask) * scale * sign + offset, where `scale` leads to the core's unit (mV, mA, W,
     permille, 0.1 C, mHz, Wh). `of`: the register holds percent of that rating. `match`: every instance of the group
-    whose point has one of the values."""
+    whose point has one of the values. `vendor`: a fixed register of a SunSpec device, outside its models.
+    `shared`: another point reads the same register, and that is meant."""
 
     at: Word | str
     model: StrictInt | None = None
@@ -77,6 +78,8 @@ class PartEdge(Edge):
     sentinels: list[StrictInt] = []
     of: Literal["", "charge", "discharge"] = ""
     unit: str = ""
+    vendor: StrictBool = False
+    shared: StrictBool = False
 
 
 class TextEdge(Edge):
@@ -95,7 +98,8 @@ class IdentifyTextEdge(Edge):
 
 
 class ExpectEdge(Edge):
-    """A register that tells this family from others: (raw & mask) must be one of `values`, else it is not ours."""
+    """A register that tells this family from others: (raw & mask) must be one of `values` (empty: any)
+    and none of `but`, else it is not ours."""
 
     at: Word
     type: RawType
@@ -103,7 +107,8 @@ class ExpectEdge(Edge):
     order: WordOrder | None = None
     unit: str = ""
     mask: StrictInt = Field(default=0, ge=0)
-    values: list[StrictInt] = Field(min_length=1)
+    values: list[StrictInt] = []
+    but: list[StrictInt] = []
     means: str = Field(min_length=3)
 
 
@@ -188,6 +193,7 @@ class WriteEdge(Edge):
     scale: Exact = "1"
     offset: StrictInt = 0
     multiple: StrictInt = Field(default=1, ge=1)
+    vendor: StrictBool = False
     of: Literal["", "charge", "discharge"] = ""
     min: StrictInt | None = None
     max: StrictInt | None = None
