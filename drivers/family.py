@@ -28,6 +28,7 @@ class Part:
     mask: int
     sentinels: tuple[int, ...]
     of: str
+    shared: bool = False  # another point reads the same register too
     unit: str = ""  # name of another unit number of the device; "" = its own
 
 
@@ -173,13 +174,16 @@ class Expect:
     """A register that tells this family from others."""
 
     part: Part
-    values: tuple[int, ...]
+    values: tuple[int, ...]  # empty = any
+    but: tuple[int, ...]
     means: str
     low: int | None = None  # without values: the range
     high: int | None = None
 
     def fits(self, raw: int) -> bool:
         """What is read is what this family has there."""
+        if raw in self.but:
+            return False
         if self.values:
             return raw in self.values
         return (self.low is None or self.low <= raw) and (self.high is None or raw <= self.high)
@@ -189,6 +193,8 @@ class Expect:
         """In words."""
         if self.values:
             return ", ".join(str(value) for value in self.values)
+        if self.low is None and self.high is None:
+            return "another value"
         return f"{'any' if self.low is None else self.low} to {'any' if self.high is None else self.high}"
 
 

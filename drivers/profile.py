@@ -185,12 +185,11 @@ class _Reader:
     def _expect(self, key: str, edge: ExpectEdge) -> Expect:
         if self._sunspec:
             self._fail(key, "a SunSpec device says who it is in model 1; leave this out")
-        if edge.min is None and edge.max is None and not edge.values:
-            self._fail(key, "says nothing; give values = [...], or min and max")
+        if edge.min is None and edge.max is None and not edge.values and not edge.but:
+            self._fail(key, "says nothing; give values = [...], but = [...], or min and max")
         data = edge.model_dump(include=set(PartEdge.model_fields))
-        return Expect(
-            self._part(key, PartEdge.model_validate(data)), tuple(edge.values), edge.means, edge.min, edge.max
-        )
+        values, but = tuple(edge.values), tuple(edge.but)
+        return Expect(self._part(key, PartEdge.model_validate(data)), values, but, edge.means, edge.min, edge.max)
 
     def _fail(self, key: str, reason: str) -> None:
         raise ProfileError(self._file, key, reason)
@@ -303,7 +302,7 @@ class _Reader:
         length = edge.count
         if edge.unit and edge.unit not in self._edge.line.units:
             self._fail(f"{key}.unit", f'line.units has no "{edge.unit}"')
-        if self._sunspec:
+        if self._sunspec and not edge.vendor:
             if isinstance(edge.at, int) or edge.model is None:
                 self._fail(key, 'a SunSpec value is model = N and at = "PointName"; addresses come from the chain')
             self._table_point(key, edge.model, str(edge.at), edge.instance or (1 if edge.match else None))
@@ -332,6 +331,7 @@ class _Reader:
             edge.mask,
             tuple(edge.sentinels),
             edge.of,
+            edge.shared,
             edge.unit,
         )
 
@@ -363,7 +363,8 @@ class _Reader:
             masked = a[3].mask and b[3].mask
             words = {a[4].name, b[4].name} == {"grid", "status"}  # one state word may answer both questions
             extremes = "sum" not in (a[4].combine, b[4].combine) and a[4].name != b[4].name
-            shared = a[1:3] == b[1:3] and a[3].kind is b[3].kind and (masked or words or extremes)
+            meant = masked or words or extremes or b[3].shared or a[3].shared
+            shared = a[1:3] == b[1:3] and a[3].kind is b[3].kind and meant
             if a[0] == b[0] and b[1] < a[2] and not shared:
                 self._fail(
                     f"point {b[4].name}.at",

@@ -164,7 +164,7 @@ class ControlReader:
         return tuple(self._group(f"{key}[{n}]", group) for n, group in enumerate(groups))
 
     def _check_step(self, key: str, write: WriteEdge, control: ControlEdge) -> None:
-        if not isinstance(write.value, str) or write.value not in SETPOINTS or self._sunspec:
+        if not isinstance(write.value, str) or write.value not in SETPOINTS or (self._sunspec and not write.vendor):
             return  # SunSpec scale factors are known when the device is read, and checked then
         step = abs(Fraction(write.scale)) * write.multiple
         if step > control.max_step:
@@ -199,7 +199,7 @@ class ControlReader:
     def _put(self, key: str, edge: WriteEdge, model: int | None) -> tuple[Put, int, int]:
         if isinstance(edge.value, str) and (edge.min is None or edge.max is None or edge.min > edge.max):
             self._fail(key, f"{edge.value} is written without bounds; give min and max in the register's unit")
-        if self._sunspec:
+        if self._sunspec and not edge.vendor:
             if isinstance(edge.at, int) or model is None:
                 self._fail(key, 'a SunSpec write is model = N and at = "PointName"; addresses come from the chain')
             point = self._point(key, model, str(edge.at), None)

@@ -63,7 +63,9 @@ class MatchEdge(Edge):
 class PartEdge(Edge):
     """One register value: (raw & mask) * scale * sign + offset, where `scale` leads to the core's unit (mV, mA, W,
     permille, 0.1 C, mHz, Wh). `of`: the register holds percent of that rating. `match`: every instance of the group
-    whose point has one of the values. `repeat`: so many of them, one every `step` registers (default: side by side)."""
+    whose point has one of the values. `repeat`: so many of them, one every `step` registers (default: side by side).
+    `vendor`: a fixed register of a SunSpec device, outside its models. `shared`: another point reads the same register,
+    and that is meant."""
 
     at: Word | str
     model: StrictInt | None = None
@@ -82,6 +84,8 @@ class PartEdge(Edge):
     repeat: StrictInt = Field(default=1, ge=1, le=64)
     step: StrictInt | None = Field(default=None, ge=1, le=1000)
     unit: str = ""
+    vendor: StrictBool = False
+    shared: StrictBool = False
 
 
 class TextEdge(Edge):
@@ -101,7 +105,8 @@ class IdentifyTextEdge(Edge):
 
 class ExpectEdge(Edge):
     """A register that tells this family from others: (raw & mask) must be one of `values`, or within `min` and `max` (a
-    float rounded), else it is not ours. `means`: what that register is, and what else the device may be."""
+    float rounded), and none of `but`, else it is not ours. `means`: what that register is, and what else the device may
+    be."""
 
     at: Word
     type: RawType
@@ -112,6 +117,7 @@ class ExpectEdge(Edge):
     values: list[StrictInt] = []
     min: StrictInt | None = None
     max: StrictInt | None = None
+    but: list[StrictInt] = []
     means: str = Field(min_length=3)
 
 
@@ -204,6 +210,7 @@ class WriteEdge(Edge):
     scale: Exact = "1"
     offset: StrictInt = 0
     multiple: StrictInt = Field(default=1, ge=1)
+    vendor: StrictBool = False
     of: Literal["", "charge", "discharge"] = ""
     min: StrictInt | None = None
     max: StrictInt | None = None

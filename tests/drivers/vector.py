@@ -69,7 +69,7 @@ class Vector:
         if isinstance(words, str):
             raw = words.encode().ljust(len(words) + len(words) % 2, b"\0")
             words = [int.from_bytes(raw[n : n + 2], "big") for n in range(0, len(raw), 2)]
-        slaves[int(unit or self.data["unit"])].put(int(function), int(first), *words)
+        slaves[int(unit or self.data["unit"])].put(int(function), int(first, 0), *words)
 
     def wire(self, slaves: list[Slave] | None = None, spec: DeviceSpec | None = None) -> Wire:
         """The device on a fast line, identified and read."""
