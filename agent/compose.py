@@ -14,7 +14,7 @@ from importlib import metadata
 from typing import TypeVar
 
 from agent.clock import ClockKeeper
-from agent.config import Config, ConfigError, DeviceSection
+from agent.config import LINK_EXAMPLE, Config, ConfigError, DeviceSection
 from agent.control import Control, Home
 from agent.core.durable import Durable
 from agent.core.inputs import Reserve
@@ -49,10 +49,11 @@ def compose(
     draw: Callable[[], int],
     random: Callable[[int], bytes],
     dry: bool = False,
+    ntp: bool = False,
 ) -> Agent:
     """Build it all. ConfigError for what the files say wrong; what is wrong with the state directory the store says.
 
-    `dry` checks everything and touches no disk.
+    `dry` checks everything and touches no disk. `ntp`: what the kernel says of its clock now.
     """
     buses = {section.name: make_bus(config, section.name) for section in config.file.bus}
     store = Store(_store(config))
@@ -68,8 +69,10 @@ def compose(
         version=version(),
         pins=pins,
     )
+    clock = ClockKeeper(kernel_boot, boot)
+    clock.ntp(ntp)
     parts: dict[str, Part] = {
-        "control": Control(config.params, home, durable, reserve, ClockKeeper(kernel_boot, boot), draw),
+        "control": Control(config.params, home, durable, reserve, clock, draw),
         "local": Server(_local(config)),
         "store": store,
     }
@@ -170,7 +173,9 @@ def _link(config: Config, durable: Durable, boot: str, random: Callable[[int], b
     for key in ("ca", "cert", "key"):
         path = config.resolve(getattr(section, key))
         if not os.access(path, os.R_OK):
-            raise ConfigError(f"{config.path}: link.{key}: {path} cannot be read; enrol the gateway first")
+            raise ConfigError(
+                f"{config.path}: link.{key}: {path} cannot be read; enrol the gateway first", LINK_EXAMPLE
+            )
     link = LinkConfig(
         device=config.file.agent.id,
         fleet=config.file.agent.fleet,
@@ -188,5 +193,5 @@ def _link(config: Config, durable: Durable, boot: str, random: Callable[[int], b
 
 def _or_refuse(config: Config, key: str, found: T | str) -> T:
     if isinstance(found, str):
-        raise ConfigError(f"{config.path}: {key}: {found}")
+        raise ConfigError(f"{config.path}: {key}: {found}", LINK_EXAMPLE)
     return found

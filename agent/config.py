@@ -54,6 +54,16 @@ unit = 3
 profile = "sunspec_hybrid"
 """
 
+LINK_EXAMPLE = """\
+[link]
+brokers = ["broker.example:8883"]
+ca = "/etc/batteryd/ca.crt"            # who signs the broker's certificate
+cert = "/etc/batteryd/tls.crt"         # this gateway's own, CN = agent.id
+key = "/etc/batteryd/tls.key"
+sign_key = "/etc/batteryd/sign.pem"    # Ed25519, mode 0600
+trust = "/etc/batteryd/trust.json"     # the keys that may command this home
+"""
+
 Watts = Annotated[int, Field(ge=0, le=1_000_000)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")]
 
@@ -263,7 +273,11 @@ class Config:
 
 
 class ConfigError(ValueError):
-    """The file cannot be used; the text says which key, why, and shows an example that works."""
+    """The file cannot be used. `reason` names file, key and why; the whole text ends with an example that works."""
+
+    def __init__(self, reason: str, example: str = EXAMPLE) -> None:
+        super().__init__(f"{reason}\n\nA file that works:\n\n{example}")
+        self.reason = reason
 
 
 def load(path: Path) -> Config:
@@ -271,17 +285,17 @@ def load(path: Path) -> Config:
     try:
         raw = tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}\n\nA file that works:\n\n{EXAMPLE}") from error
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ConfigError(f"{path}: is not TOML: {error}\n\nA file that works:\n\n{EXAMPLE}") from error
+        raise ConfigError(f"{path}: is not TOML: {error}") from error
     try:
         file = File.model_validate(raw)
         params, link_timers = _params(file), _link_timers(file)
     except ValidationError as error:
         lines = [f"{path}: {_key(e['loc'])}: {_reason(e)}" for e in error.errors()]
-        raise ConfigError("\n".join(lines) + f"\n\nA file that works:\n\n{EXAMPLE}") from error
+        raise ConfigError("\n".join(lines)) from error
     except ValueError as error:
-        raise ConfigError(f"{path}: {error}\n\nA file that works:\n\n{EXAMPLE}") from error
+        raise ConfigError(f"{path}: {error}") from error
     return Config(path.resolve(), file, params, link_timers)
 
 

@@ -74,6 +74,7 @@ def _run(config: configuration.Config, signals: set[signal.Signals]) -> int:
             config,
             boot=random_bytes(16).hex(),
             kernel_boot=kernel_boot_id(),
+            ntp=ntp_synced(),
             draw=lambda: int.from_bytes(random_bytes(4), "big"),
             random=random_bytes,
         )
