@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from importlib import metadata
 from typing import TypeVar
 
 from agent.clock import ClockKeeper
-from agent.config import Config, ConfigError, DeviceSection
+from agent.config import LINK_EXAMPLE, Config, ConfigError, DeviceSection
 from agent.control import Control, Home
 from agent.core.durable import Durable
 from agent.core.inputs import Reserve
@@ -48,16 +49,18 @@ def compose(
     draw: Callable[[], int],
     random: Callable[[int], bytes],
     dry: bool = False,
+    ntp: bool = False,
 ) -> Agent:
-    """Build it all. ConfigError for what the files say wrong, OSError for a state directory that cannot be used.
+    """Build it all. ConfigError for what the files say wrong; what is wrong with the state directory the store says.
 
-    `dry` checks everything and touches no disk.
+    `dry` checks everything and touches no disk. `ntp`: what the kernel says of its clock now.
     """
     buses = {section.name: make_bus(config, section.name) for section in config.file.bus}
-    store = Store(StoreConfig(config.state_dir / "store.db", config.state_dir / "reserve"))
+    store = Store(_store(config))
     durable, reserve = Durable(), Reserve(1000, "new")
     if not dry:
-        config.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with contextlib.suppress(OSError):  # the store says what is wrong with the disk, and protection goes on
+            config.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         durable, reserve = store.load(), store.reserve()
     pins = _pins(config).read()
     home = Home(
@@ -66,8 +69,10 @@ def compose(
         version=version(),
         pins=pins,
     )
+    clock = ClockKeeper(kernel_boot, boot)
+    clock.ntp(ntp)
     parts: dict[str, Part] = {
-        "control": Control(config.params, home, durable, reserve, ClockKeeper(kernel_boot, boot), draw),
+        "control": Control(config.params, home, durable, reserve, clock, draw),
         "local": Server(_local(config)),
         "store": store,
     }
@@ -130,7 +135,11 @@ def _device(config: Config, device: DeviceSection) -> DeviceSpec:
 
 
 def _pins(config: Config) -> Pins:
-    return Pins(config.state_dir / "pins.json")
+    return Pins(_store(config).pins_path)  # the file that the store writes
+
+
+def _store(config: Config) -> StoreConfig:
+    return StoreConfig(config.state_dir / "store.db", config.state_dir / "reserve")
 
 
 def _local(config: Config) -> LocalConfig:
@@ -167,7 +176,9 @@ def _link(config: Config, durable: Durable, boot: str, random: Callable[[int], b
     for key in ("ca", "cert", "key"):
         path = config.resolve(getattr(section, key))
         if not os.access(path, os.R_OK):
-            raise ConfigError(f"{config.path}: link.{key}: {path} cannot be read; enrol the gateway first")
+            raise ConfigError(
+                f"{config.path}: link.{key}: {path} cannot be read; enrol the gateway first", LINK_EXAMPLE
+            )
     link = LinkConfig(
         device=config.file.agent.id,
         fleet=config.file.agent.fleet,
@@ -185,5 +196,5 @@ def _link(config: Config, durable: Durable, boot: str, random: Callable[[int], b
 
 def _or_refuse(config: Config, key: str, found: T | str) -> T:
     if isinstance(found, str):
-        raise ConfigError(f"{config.path}: {key}: {found}")
+        raise ConfigError(f"{config.path}: {key}: {found}", LINK_EXAMPLE)
     return found

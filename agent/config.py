@@ -54,6 +54,16 @@ unit = 3
 profile = "sunspec_hybrid"
 """
 
+LINK_EXAMPLE = """\
+[link]
+brokers = ["broker.example:8883"]
+ca = "/etc/batteryd/ca.crt"            # who signs the broker's certificate
+cert = "/etc/batteryd/tls.crt"         # this gateway's own, CN = agent.id
+key = "/etc/batteryd/tls.key"
+sign_key = "/etc/batteryd/sign.pem"    # Ed25519, mode 0600
+trust = "/etc/batteryd/trust.json"     # the keys that may command this home
+"""
+
 Watts = Annotated[int, Field(ge=0, le=1_000_000)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")]
 
@@ -106,6 +116,8 @@ class BusSection(_Strict):
     def _one_line(self) -> BusSection:
         if (self.port is None) == (self.tcp is None):
             raise ValueError("give either port (a serial device) or tcp (host:port)")
+        if self.tcp is not None and not 1 <= int(self.tcp.rpartition(":")[2]) <= 65_535:
+            raise ValueError(f"tcp = {self.tcp!r}: a port is between 1 and 65535")
         return self
 
 
@@ -188,11 +200,24 @@ class File(_Strict):
             count = sum(device.role == role for device in self.device)
             if count != 1:
                 raise ValueError(f"a home needs exactly one {role} for now, this file has {count}")
+        self._one_bus_a_line()
         addresses = [(device.bus, device.unit) for device in self.device]
         if len(set(addresses)) != len(addresses):
             raise ValueError("two devices share one unit address on the same bus")
         self._not_looser()
         return self
+
+    def _one_bus_a_line(self) -> None:
+        lines = [bus.port or bus.tcp for bus in self.bus]
+        doubles = sorted({str(line) for line in lines if lines.count(line) > 1})
+        if doubles:
+            raise ValueError(f"two buses on {doubles[0]}: one line is one [[bus]], its devices differ by unit")
+        serial = {bus.name for bus in self.bus if bus.port is not None}
+        for device in self.device:
+            if device.unit == 0 and device.bus in serial:
+                raise ValueError(
+                    f"device {device.name}: unit 0 is broadcast on a serial line; give its address, 1 to 247"
+                )
 
     def _not_looser(self) -> None:
         pairs = (
@@ -250,7 +275,11 @@ class Config:
 
 
 class ConfigError(ValueError):
-    """The file cannot be used; the text says which key, why, and shows an example that works."""
+    """The file cannot be used. `reason` names file, key and why; the whole text ends with an example that works."""
+
+    def __init__(self, reason: str, example: str = EXAMPLE) -> None:
+        super().__init__(f"{reason}\n\nA file that works:\n\n{example}")
+        self.reason = reason
 
 
 def load(path: Path) -> Config:
@@ -258,18 +287,18 @@ def load(path: Path) -> Config:
     try:
         raw = tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}\n\nA file that works:\n\n{EXAMPLE}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: is not TOML: {error}\n\nA file that works:\n\n{EXAMPLE}") from error
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ConfigError(f"{path}: is not TOML: {error}") from error
     try:
         file = File.model_validate(raw)
-        params = _params(file)
+        params, link_timers = _params(file), _link_timers(file)
     except ValidationError as error:
         lines = [f"{path}: {_key(e['loc'])}: {_reason(e)}" for e in error.errors()]
-        raise ConfigError("\n".join(lines) + f"\n\nA file that works:\n\n{EXAMPLE}") from error
+        raise ConfigError("\n".join(lines)) from error
     except ValueError as error:
-        raise ConfigError(f"{path}: {error}\n\nA file that works:\n\n{EXAMPLE}") from error
-    return Config(path.resolve(), file, params, _link_timers(file))
+        raise ConfigError(f"{path}: {error}") from error
+    return Config(path.resolve(), file, params, link_timers)
 
 
 def _key(loc: tuple[int | str, ...]) -> str:
@@ -322,15 +351,8 @@ def _timers(file: File) -> Timers:
         name = key if key in known else key.removesuffix("_s") + "_ns"
         new = int(value) if name == "reversion_s" else round(value * S)
         old = getattr(base, name)
-        if (
-            not file.agent.demo
-            and new < old
-            and name not in ("cycle_ns", "reversion_s", "refresh_ns", "release_delay_ns")
-        ):
-            raise ValueError(
-                f"timers.{key} = {value} is shorter than its default {old / S:g}; "
-                "only a file with agent.demo = true may"
-            )
+        if not file.agent.demo and new < old and name not in ("cycle_ns", "refresh_ns"):
+            raise _too_short(key, value, old if name == "reversion_s" else old / S)
         changes[name] = new
     timers = replace(base, **changes)
     if timers.refresh_ns * 4 > timers.reversion_s * S:
@@ -341,10 +363,26 @@ def _timers(file: File) -> Timers:
     return timers
 
 
+def _too_short(key: str, value: float, default: float) -> ValueError:
+    return ValueError(
+        f"timers.{key} = {value:g} is shorter than its default {default:g}; only a file with agent.demo = true may"
+    )
+
+
 def _link_timers(file: File) -> LinkTimers:
     base, timers = LinkTimers(), file.timers
-    return LinkTimers(
+    found = LinkTimers(
         base.backoff_min_ns if timers.backoff_min_s is None else round(timers.backoff_min_s * S),
         base.backoff_max_ns if timers.backoff_max_s is None else round(timers.backoff_max_s * S),
         timers.block_s or base.block_s,
     )
+    if found.backoff_max_ns < found.backoff_min_ns:
+        raise ValueError("timers.backoff_max_s is shorter than timers.backoff_min_s")
+    for key, new, old in (
+        ("backoff_min_s", found.backoff_min_ns / S, base.backoff_min_ns / S),
+        ("backoff_max_s", found.backoff_max_ns / S, base.backoff_max_ns / S),
+        ("block_s", found.block_s, base.block_s),
+    ):
+        if new < old and not file.agent.demo:
+            raise _too_short(key, new, old)
+    return found

@@ -305,7 +305,10 @@ class Control:
         )
 
     def _running(self, decision: Decision) -> dict[str, object] | None:
-        for record in self._state.book.durable.commands if self._state is not None else ():
+        if self._state is None:
+            return None
+        book = self._state.book
+        for record in book.durable.commands:
             if record.command.id == decision.command_id:
                 return {
                     "command_id": record.command.id,
@@ -314,7 +317,7 @@ class Control:
                     "asked_w": record.command.power_w,
                     "given_w": decision.given_w,
                     "ends_in_s": max(0, (record.end_ns - decision.at_ns) // 1_000_000_000),
-                    "energy_wh": record.delivered_mwh / 1000,
+                    "energy_wh": book.meters.total(record) / 1000,
                 }
         return None
 

@@ -15,6 +15,8 @@ from pathlib import Path
 from agent import config as configuration
 from agent.compose import Agent, compose, open_line
 from agent.runtime import part
+from agent.runtime.claim import Claim
+from agent.runtime.journal import Journal
 from agent.runtime.real import RealRuntime, kernel_boot_id, now, ntp_synced, random_bytes
 from agent.runtime.sd_notify import SdNotifier
 
@@ -32,7 +34,7 @@ def main(argv: list[str] | None = None) -> int:
     mode.add_argument("--check", action="store_true", help="check the configuration and exit")
     mode.add_argument("--release", action="store_true", help="hand the inverter back to itself and exit")
     args = parser.parse_args(argv)
-    signals = {signal.SIGTERM, signal.SIGINT}
+    signals = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}  # HUP: the terminal it was started from went away
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)  # before any thread: only `sigwait` below takes them
     try:
         config = configuration.load(args.config)
@@ -61,31 +63,31 @@ def _check(config: configuration.Config) -> int:
     return OK
 
 
-def _log(entry: part.Log) -> None:
-    level = {"error": "<3>", "warning": "<4>"}.get(entry.level, "<6>")
-    prefix = level if "JOURNAL_STREAM" in os.environ else ""
-    print(f"{prefix}{entry.level:<7} {entry.text}", file=sys.stderr, flush=True)
-
-
 def _run(config: configuration.Config, signals: set[signal.Signals]) -> int:
+    held = Claim(config.state_dir)
+    if held.refusal is not None:
+        print(held.refusal, file=sys.stderr)
+        return DEVICE
+    log = Journal(prefixed="JOURNAL_STREAM" in os.environ)
     try:
         agent = compose(
             config,
             boot=random_bytes(16).hex(),
             kernel_boot=kernel_boot_id(),
+            ntp=ntp_synced(),
             draw=lambda: int.from_bytes(random_bytes(4), "big"),
             random=random_bytes,
         )
     except (configuration.ConfigError, OSError) as error:
         print(error, file=sys.stderr)
         return USAGE
-    runtime = RealRuntime(_log)
+    runtime = RealRuntime(log)
     runtime.notify = SdNotifier()
     for name, bus in agent.buses.items():
         runtime.add_bus(name, bus, open_line(config, name))
     for name, agent_part in agent.parts.items():
         runtime.add(name, agent_part)
-    _attach(runtime, config, agent)
+    _attach(runtime, config, agent, log)
     runtime.start()
     ticker = threading.Event()
     threading.Thread(target=_kernel_clock, args=(runtime, ticker), name="kernel", daemon=True).start()
@@ -100,12 +102,12 @@ def _run(config: configuration.Config, signals: set[signal.Signals]) -> int:
             least_ns = now().mono_ns + LAST_NS if name == "store" else 0
             late |= runtime.wait_stopped({name}, max(until_ns, least_ns))
     for name in sorted(late):
-        _log(part.Log("error", f"{name} did not finish its part of the stop in time"))
-    sys.stderr.flush()
+        log(part.Log("error", f"{name} did not finish its part of the stop in time"))
+    log.flush()
     os._exit(DEVICE if "control" in late else OK)  # threads that wait for a wire or a broker must not hold us
 
 
-def _attach(runtime: RealRuntime, config: configuration.Config, agent: Agent) -> None:
+def _attach(runtime: RealRuntime, config: configuration.Config, agent: Agent, log: Journal) -> None:
     from agent.runtime.unix_socket import UnixSocket
 
     server = UnixSocket(config.resolve(config.file.agent.socket), lambda event: runtime.post("local", event))
@@ -113,7 +115,7 @@ def _attach(runtime: RealRuntime, config: configuration.Config, agent: Agent) ->
         server.start()
         runtime.local = server.reply
     except OSError as error:
-        _log(part.Log("error", f"the local socket cannot be opened: {error}; batteryctl will not reach this daemon"))
+        log(part.Log("error", f"the local socket cannot be opened: {error}; batteryctl will not reach this daemon"))
     link = config.file.link
     if link is not None and "link" in agent.parts:
         from agent.runtime.mqtt import MqttAdapter, Tls

@@ -132,6 +132,10 @@ class Device:
     # --- identification -----------------------------------------------------------------------------------------------
     def _begin(self, at_ns: int, response_ns: int) -> None:
         self._forget()
+        self._ask_again(at_ns, response_ns)
+
+    def _ask_again(self, at_ns: int, response_ns: int) -> None:
+        """Identify from `at_ns` on, beside whatever is polled."""
         self._steps = identify.steps(self.spec, self._port, self._cap)
         request = next(self._steps, None)
         if request is not None:
@@ -175,9 +179,11 @@ class Device:
             self._pinned = identity
         wrong = _difference(self._pinned, identity)
         if wrong is None:
+            self.ask = self._steps = None
             notes = "; ".join(self.binding.notes)
             self._status(Presence.OK, f"{_name(identity)}{': ' + notes if notes else ''}", at_ns, out)
-        else:
+        else:  # it may be exchanged again without a moment of silence
+            self._ask_again(at_ns + WRONG_DEVICE_NS, self.spec.profile.response_ns)
             self._status(
                 Presence.MISMATCH,
                 f"{_name(identity)} answers at unit {self.spec.unit}, commissioned was {_name(self._pinned)} ({wrong} "

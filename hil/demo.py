@@ -47,6 +47,9 @@ def main(argv: Sequence[str]) -> int:
     say(f"batteryd: {installed_from()}")
     outcome, void = unstalled(lambda: tell(scenario, seed, args.plain, args.keep), say=say, fine=lambda o: o.ok)
     width = min(100, shutil.get_terminal_size((100, 24)).columns)
+    if not outcome.ok:
+        for note in outcome.notes:
+            say(f"-- {note}")
     say(scoreboard(outcome.verdicts, [chapter.id for chapter in scenario.chapters], width))
     report = outcome.report(void)
     if args.json == "-":
@@ -58,8 +61,6 @@ def main(argv: Sequence[str]) -> int:
 
 def tell(scenario: Scenario, seed: int, plain: bool = False, keep: Path | None = None) -> Outcome:
     """One telling, on a screen when there is one."""
-    if keep is not None:
-        keep.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
         watcher: Watcher
         if not plain and sys.stderr.isatty():

@@ -97,9 +97,19 @@ class Runner:
             backend.start(scenario, self._seed)
             self._live()
             ended = backend.now_ns()
-        finally:
-            ending = backend.finish()
-        return Outcome(scenario, backend.name, self._seed, self._verdicts, ended, ending.trace, ending.notes)
+        except KeyboardInterrupt:
+            backend.finish()
+            backend.discard()
+            raise
+        except BaseException:
+            backend.finish()  # what is left tells why
+            raise
+        ending = backend.finish()
+        broken = not self._verdicts or any(not v.ok for v in self._verdicts)
+        notes = (*ending.notes, f"logs and traces: {ending.logs}") if broken and ending.logs else ending.notes
+        if not broken:
+            backend.discard()
+        return Outcome(scenario, backend.name, self._seed, self._verdicts, ended, ending.trace, notes)
 
     # --- the story ---------------------------------------------------------------------------------------------------
     def _live(self) -> None:

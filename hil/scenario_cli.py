@@ -72,12 +72,27 @@ def run_scenario(scenario: scenarios.Scenario, backend: str, seed: int, director
             watcher: Watcher = _Bar(bar)
             if directory is not None:
                 watcher = _Both(watcher, stack.enter_context(Recorder(directory)))
-            return Runner(scenario, make_backend(backend), seed, watcher).run()
+            return Runner(scenario, make_backend(backend, _logs(directory)), seed, watcher).run()
 
     if backend == "virtual":
-        return once().report()
+        return _reported(once(), 0)
     outcome, void = unstalled(once, say=say, fine=lambda o: o.ok)
+    return _reported(outcome, void)
+
+
+def _reported(outcome: Outcome, void: int) -> Report:
+    if not outcome.ok:
+        for note in outcome.notes:
+            say(f"-- {note}")
     return outcome.report(void)
+
+
+def _logs(directory: Path | None) -> Path | None:
+    """A new place for each run, below the report."""
+    if directory is None:
+        return None
+    number = 1 + sum(1 for _ in directory.glob("run-*"))
+    return directory / f"run-{number}"
 
 
 class _Both(Quiet):

@@ -47,12 +47,17 @@ class StallMeter:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            start_new_session=True,  # a Ctrl-C at the terminal is for the bench alone
         )
         assert self._process.stdout is not None
         self._process.stdout.readline()  # it says when it is watching
         return self
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
+        if value is not None and self._process is not None and self._result is None:
+            self._process.kill()
+            self._process.communicate()
+            return
         self.read()
 
     def read(self) -> Stalls:

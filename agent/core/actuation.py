@@ -33,7 +33,7 @@ def watch(
 ) -> Actuation:
     """One cycle. `commanded_w` None = released or not read back: nothing to compare, and nothing is held against it."""
     if commanded_w is None:
-        return actuation if not actuation.off_ns and not actuation.reversed_ns else Actuation(rearms=actuation.rearms)
+        return Actuation(rearms=actuation.rearms) if actuation.off_ns else actuation
     if measured_w is None or measured_at_ns < confirmed_ns or now_ns - confirmed_ns < SETTLE_NS:
         return actuation
     nameplate = max(params.site.nameplate_charge_w, params.site.nameplate_discharge_w)
@@ -43,7 +43,7 @@ def watch(
     reversed_ns = actuation.reversed_ns + dt_ns if mirrored else 0
     if abs(difference) > band:
         return Actuation(actuation.off_ns + dt_ns, reversed_ns, difference, actuation.rearms)
-    if not actuation.off_ns and not actuation.reversed_ns:
+    if not actuation.off_ns:
         return actuation
     return Actuation(max(0, actuation.off_ns - dt_ns), reversed_ns, actuation.off_by_w, actuation.rearms)
 

@@ -17,6 +17,7 @@ from agent.core.permit import BOTH, caps, fold
 
 BITS = tuple(1 << i for i in range(len(Facts._fields)))
 ALL_FACTS = sum(BITS)
+STATE = [row.id for row in LIMITS].index("state")
 READS = tuple(sum(BITS[Facts._fields.index(name)] for name in row.reads) for row in LIMITS)
 
 
@@ -54,6 +55,13 @@ def evaluate(
     lo, hi = fold(PLAIN, left)
     shown = _values(facts, params, pure, left, before, differ)
     return Evaluated(params, facts, pure, tuple(left), shown, lo, hi, holds)
+
+
+def explained(bounds: Evaluated, sentence: str) -> Evaluated:
+    """The same, where the limit of the agent's own state says what that state is."""
+    values = bounds.values
+    told = LimitValue(values[STATE].id, values[STATE].side, values[STATE].cap_w, sentence, values[STATE].owner)
+    return bounds._replace(values=(*values[:STATE], told, *values[STATE + 1 :]))
 
 
 def changed(facts: Facts, before: Facts) -> int:

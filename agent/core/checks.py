@@ -47,6 +47,12 @@ def late(who: str, age_ns: int, stale_ns: int) -> str | None:
     return f"no good reading of the {who} for more than {tenths(stale_ns // 100_000_000, 's')}"
 
 
+def frozen(w: World) -> str | None:
+    if not w.snapshot.battery_frozen:
+        return None
+    return "the BMS repeats the same values to the last digit while power flows: they are taken for lost"
+
+
 def asleep(w: World) -> str | None:
     device = w.snapshot.battery_device
     if device is None or device.presence != "silent" or w.snapshot.inverter_age_ns > w.snapshot.inverter_stale_ns:

@@ -204,6 +204,15 @@ FAULTS: tuple[Fault, ...] = (
         grace=True,
     ),
     Fault(
+        "battery_frozen",
+        Severity.DEGRADED,
+        Clear.HOLD,
+        checks.frozen,
+        "Restart the BMS or the gateway that reads it; compare with the BMS' own display.",
+        _settle,
+        doubles=True,
+    ),
+    Fault(
         "bms_asleep",
         Severity.DEGRADED,
         Clear.AUTO,
@@ -342,7 +351,7 @@ def _gone(row: Fault, old: Memory, latched: bool, now: int, p: Params) -> Memory
 
 def hold_of(row: Fault, memory: Memory, p: Params) -> int:
     """How long the condition must be gone, ns."""
-    if row.clear is Clear.AUTO or row.hold is None:
+    if row.hold is None:
         return 0
     hold = row.hold(p) + memory.jitter_ns
     if row.doubles:
@@ -376,6 +385,15 @@ def shown(memory: tuple[Memory, ...]) -> tuple[FaultValue, ...]:
 def active(memory: tuple[Memory, ...], fault_id: str) -> bool:
     """That fault is active, be it only by its hold."""
     return any(m.active and m.id == fault_id for m in memory)
+
+
+def cause(memory: tuple[Memory, ...]) -> str:
+    """The sentence of the worst active fault, and that it is held when its condition is gone; "" = no grave one."""
+    grave = [m for m in memory if m.active and BY_ID[m.id].severity >= Severity.DEGRADED]
+    if not grave:
+        return ""
+    bad = max(grave, key=lambda m: BY_ID[m.id].severity)
+    return bad.sentence if bad.gone_ns is None else f"it recovers from this: {bad.sentence}"
 
 
 def critical(memory: tuple[Memory, ...]) -> bool:

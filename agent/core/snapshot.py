@@ -15,6 +15,7 @@ from typing import NamedTuple
 from agent.core.caps import NEVER_NS
 from agent.core.inputs import Device, Inputs
 from agent.core.params import Params, S, Timers
+from agent.core.still import LOAD_PERMILLE_OF_C, Still, follow, frozen
 from drivers.readings import BatteryReading, Capability, DeviceRole, GridState, InverterReading, MeterReading
 
 NJ_PER_MWH = 3_600_000_000  # 1 mWh = 3.6 J, and 1 W x 1 ns = 1 nJ
@@ -57,6 +58,8 @@ class Trace:
     nets: tuple[int, ...] = ()  # last house loads without the battery, W
     net_at_ns: int | None = None
     was_connected: bool = False
+    still: tuple[Still, ...] = ()
+    still_at_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,7 @@ class Snapshot:
     meter_stale_ns: int
     devices_ok: bool
     mismatch: str | None  # name of a device that is not the commissioned one
+    battery_frozen: bool  # a BMS repeats itself under load: its age is that of a lost one
     grid: GridState
     grid_lost: bool  # evidence that the grid was away, not merely that a reading is late
     grid_why: str
@@ -107,6 +111,9 @@ def take(params: Params, inputs: Inputs, trace: Trace) -> tuple[Snapshot, Trace]
     inverter_stale = max(timers.stale_inverter_ns, home.inverter_stale_ns)
     meter_stale = max(timers.stale_meter_ns, home.meter_stale_ns)
 
+    still = _still(params, now, trace, batteries, inverter if inverter_age <= inverter_stale else None)
+    if frozen(still):
+        battery_age = max(battery_age, battery_stale + 1)
     live_pack = pack if battery_age <= battery_stale else None
     live_inverter = inverter if inverter_age <= inverter_stale else None
     live_meter = meter if meter_age <= meter_stale else None
@@ -127,6 +134,8 @@ def take(params: Params, inputs: Inputs, trace: Trace) -> tuple[Snapshot, Trace]
         nets,
         live_meter.at_ns if live_meter is not None and net is not None else None,
         trace.was_connected or grid is GridState.CONNECTED,
+        still,
+        now,
     )
     snapshot = Snapshot(
         now_ns=now,
@@ -144,6 +153,7 @@ def take(params: Params, inputs: Inputs, trace: Trace) -> tuple[Snapshot, Trace]
         meter_stale_ns=meter_stale,
         devices_ok=home.ok,
         mismatch=home.mismatch,
+        battery_frozen=frozen(still),
         grid=grid,
         grid_lost=lost,
         grid_why=why,
@@ -158,6 +168,15 @@ def take(params: Params, inputs: Inputs, trace: Trace) -> tuple[Snapshot, Trace]
         stated_ns=max(battery_stale, inverter_stale, meter_stale) + ends,
     )
     return snapshot, after
+
+
+def _still(
+    p: Params, now: int, trace: Trace, packs: list[BatteryReading], inverter: InverterReading | None
+) -> tuple[Still, ...]:
+    """`inverter` is fresh or None: what it measures says whether the packs' values must move."""
+    power_w = inverter.battery_w if inverter is not None else None
+    loaded = power_w is not None and abs(power_w) * 1000 > p.site.capacity_wh * LOAD_PERMILLE_OF_C
+    return follow(trace.still, packs, max(0, now - trace.still_at_ns) if loaded and trace.still_at_ns else 0)
 
 
 def reserve_of(params: Params, inputs: Inputs) -> int:

@@ -42,6 +42,11 @@ from drivers.readings import GridState
 
 INIT_NS = 10 * S  # first readings have this long to come
 STARTS_KEPT = 16
+UNFIT = {
+    Mode.INIT: "first readings are awaited",
+    Mode.SELF_TEST: "the inverter's release is awaited",
+    Mode.STANDBY: "it acts after `batteryctl resume`, or with the next cycle",
+}
 
 
 def initial(params: Params, durable: Durable, clock: Clock, now_ns: int) -> State:
@@ -165,7 +170,11 @@ def _bound(p: Params, state: State, s: Snapshot, judged: Judged, dt: int) -> bou
     returning = s.grid is GridState.CONNECTED and faults.active(judged.checked.memory, "grid_lost")
     facts = permit.gather(s, judged.mode in modes.ACTING, returning)
     remember = state.mode is not Mode.INIT and s.battery_age_ns <= s.battery_stale_ns
-    return bounds.evaluate(facts, p, state.bounds, remember, s.now_ns, dt)
+    left = bounds.evaluate(facts, p, state.bounds, remember, s.now_ns, dt)
+    if judged.mode in modes.ACTING:
+        return left
+    cause = faults.cause(judged.checked.memory) or UNFIT.get(judged.mode, "")
+    return bounds.explained(left, f"the agent is in {judged.mode.value}: {cause}")
 
 
 def _told(

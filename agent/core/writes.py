@@ -221,7 +221,7 @@ def _clear(hand: Hand, s: Snapshot, watch: bool) -> tuple[Hand, Write | None, st
     if not forced:
         if hand.clear_pending or (hand.clear_ns is not None and now - hand.clear_ns < CLEAR_RETRY_NS):
             return hand, None, None
-        if telling is not None and telling.remote_active is False:
+        if telling is not None and telling.remote_active is False and telling.remote_w is None:
             return replace(hand, maybe_active=False, clear_failures=0), None, None
         if not fresh and not hand.touched_ns:
             return hand, None, None  # nothing was read yet, and nothing was asked by us: look first
@@ -229,8 +229,9 @@ def _clear(hand: Hand, s: Snapshot, watch: bool) -> tuple[Hand, Write | None, st
 
 
 def _foreign(hand: Hand, telling: InverterReading | None, now: int) -> tuple[Hand, Write | None, str | None]:
-    """A setpoint is active that we did not ask for."""
-    if telling is None or not telling.remote_active or (hand.foreign_ns and now - hand.foreign_ns < FOREIGN_RETRY_NS):
+    """A setpoint is active that we did not ask for. A reading that contradicts itself is taken for the worse."""
+    active = telling is not None and (telling.remote_active or telling.remote_w is not None)
+    if not active or (hand.foreign_ns and now - hand.foreign_ns < FOREIGN_RETRY_NS):
         return hand, None, None
     hand = replace(_release(hand, now), foreign_ns=now, maybe_active=True)
     return hand, Write(Intent.CLEAR, 0, "not ours"), "another hand commands the inverter: its setpoint is cleared"

@@ -2,7 +2,8 @@
 
 A row leaves the store only by the aggregator's signed receipt. Rows go out in order, at most `IN_FLIGHT` without a
 PUBACK; acks, events and settlement of now overtake the telemetry of the past. What has a PUBACK but no receipt goes out
-again after a growing pause: the store is read again from there, so that memory stays bounded however long an outage.
+again after a growing pause, or soon when a receipt skips it: the store is read again from there, so that memory stays
+bounded however long an outage.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ BULK_IN_FLIGHT = 8  # telemetry leaves room for acks
 UNRECEIPTED = 256  # telemetry stops this many rows ahead of the receipts
 URGENT_MAX = 512
 LOAD_ROWS = 16
+GAP_NS = 2_000_000_000  # a row that a receipt skips goes out again this long after its PUBACK: it may only be late
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,7 @@ class Outbox:
         self._cursor = max(self._cursor, min(upto, self._last))
         if self.unsent < before:
             self._pause_ns = self._resend_ns
+        self._notice_gaps(max(gone, default=0))
 
     # --- what to do --------------------------------------------------------------------------------------------------
     def due(self, now_ns: int) -> tuple[list[OutboxRow], Load | None]:
@@ -178,6 +181,13 @@ class Outbox:
         self._pause_ns = min(self._pause_ns * 2, self._resend_cap_ns)
         self._rewind([*late, *(row.seq for row in self._bulk)])
         self._bulk.clear()
+
+    def _notice_gaps(self, newest: int) -> None:
+        """The aggregator has `newest`, not what the broker took before it, as when we came back from an outage before
+        it was: those rows do not wait for the pause."""
+        for seq, at_ns in self._sent.items():
+            if seq < newest:
+                self._sent[seq] = min(at_ns, at_ns - self._pause_ns + GAP_NS)
 
     def _rewind(self, lost: list[int]) -> None:
         if lost:

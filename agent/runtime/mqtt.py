@@ -42,7 +42,7 @@ class MqttAdapter:
         self._post = post
         self._context: ssl.SSLContext | None = None
         self._client: paho.Client | None = None
-        self._tokens: dict[int, int] = {}
+        self._tokens: dict[int, int | None] = {}  # by packet id; None: QoS 0, of which nobody wants to hear
         self._early: set[int] = set()
         self._ended = threading.Event()
 
@@ -56,10 +56,9 @@ class MqttAdapter:
             return
         if isinstance(effect, part.MqttPublish):
             info = client.publish(effect.topic, effect.payload, effect.qos, effect.retain)
-            if effect.qos:
-                self._tokens[info.mid] = effect.token
-                if info.mid in self._early:
-                    self._settle(info.mid)
+            self._tokens[info.mid] = effect.token if effect.qos else None  # paho tells of both
+            if info.mid in self._early:
+                self._settle(info.mid)
         elif isinstance(effect, part.MqttSubscribe):
             client.subscribe(list(effect.topics))
         elif isinstance(effect, part.MqttDisconnect) and client.disconnect() != 0:
@@ -129,7 +128,9 @@ class MqttAdapter:
 
     def _settle(self, mid: int) -> None:
         """Dict and set steps are atomic; a lock here would meet paho's own, which it holds around callbacks."""
+        if mid not in self._tokens:
+            return
         token = self._tokens.pop(mid, None)
+        self._early.discard(mid)
         if token is not None:
-            self._early.discard(mid)
             self._post(part.MqttAcked(token))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import grp
 import os
 import pwd
@@ -18,6 +19,7 @@ MAX_LINE = 65_536
 MAX_UNSENT = 1_048_576
 MAX_CLIENTS = 32
 MAX_PER_USER = 8  # so that one user cannot lock the others out
+MAX_ASKED = 2  # lines of a connection that are passed on: the second one is told that it is one too many
 
 
 class UnixSocket:
@@ -29,12 +31,15 @@ class UnixSocket:
         self._lock = threading.Lock()
         self._clients: dict[int, socket.socket] = {}
         self._owners: dict[int, int] = {}
+        self._groups: dict[int, tuple[int, ...]] = {}
+        self._asked: dict[int, int] = {}
         self._unsent: dict[int, bytearray] = {}
         self._closing: set[int] = set()
         self._next = 1
         self._selector = selectors.DefaultSelector()
         self._wake_read, self._wake_write = socket.socketpair()
         self._wake_read.setblocking(False)
+        self._wake_write.setblocking(False)
 
     def start(self) -> None:
         """Binds (an old socket file is removed) and serves on a thread. OSError if it cannot bind."""
@@ -57,7 +62,8 @@ class UnixSocket:
             buffer += effect.data + b"\n"
             if effect.close:
                 self._closing.add(effect.conn)
-        self._wake_write.send(b"x")
+        with contextlib.suppress(BlockingIOError):  # full: it is awake already
+            self._wake_write.send(b"x")
 
     def _run(self) -> None:
         lines: dict[int, bytearray] = {}
@@ -77,7 +83,7 @@ class UnixSocket:
             client, _ = listener.accept()
         except OSError:
             return
-        uid, _ = _peer(client)
+        uid, gids = _peer(client)
         of_user = sum(owner == uid for owner in self._owners.values())
         if of_user >= MAX_PER_USER or (len(self._clients) >= MAX_CLIENTS and uid != os.getuid()):
             client.close()
@@ -87,6 +93,8 @@ class UnixSocket:
         with self._lock:
             self._clients[conn] = client
             self._owners[conn] = uid
+            self._groups[conn] = gids
+            self._asked[conn] = 0
             self._unsent[conn] = bytearray()
         lines[conn] = bytearray()
         self._selector.register(client, selectors.EVENT_READ, ("client", conn))
@@ -107,10 +115,13 @@ class UnixSocket:
         buffer = lines[conn]
         buffer += data
         while (end := buffer.find(b"\n")) >= 0:
+            self._asked[conn] += 1
+            if self._asked[conn] > MAX_ASKED:
+                self._drop(conn, lines)
+                return
             line = bytes(buffer[:end])
             del buffer[: end + 1]
-            uid, gids = _peer(client)
-            self._post(part.LocalRequest(conn, uid, gids, line))
+            self._post(part.LocalRequest(conn, self._owners[conn], self._groups[conn], line))
         if len(buffer) > MAX_LINE:
             self._drop(conn, lines)
 
@@ -141,7 +152,8 @@ class UnixSocket:
         if client is None:
             return
         self._unsent.pop(conn, None)
-        self._owners.pop(conn, None)
+        for known in (self._owners, self._groups, self._asked):
+            known.pop(conn, None)
         self._closing.discard(conn)
         lines.pop(conn, None)
         self._selector.unregister(client)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 from hil.expr import Value
@@ -18,6 +19,7 @@ class Ending:
 
     trace: str | None
     notes: tuple[str, ...] = ()
+    logs: Path | None = None  # where more is told, until `discard`
 
 
 class Backend(Rig, Protocol):
@@ -55,4 +57,8 @@ class Backend(Rig, Protocol):
 
     def finish(self) -> Ending:
         """Stop everything that `start` began, whatever state it is in. Safe to call twice."""
+        ...
+
+    def discard(self) -> None:
+        """After `finish`: nobody needs the logs and traces of this run."""
         ...

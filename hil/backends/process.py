@@ -56,13 +56,14 @@ SEARCH_S = 0.002
 
 
 class ProcessBackend:
-    """See the module. `directory` holds every log and trace of the run; it is removed unless `keep`."""
+    """See the module. `directory` holds every log and trace of the run; one that is given stays."""
 
     name = "process"
 
-    def __init__(self, directory: Path | None = None, keep: bool = False) -> None:
+    def __init__(self, directory: Path | None = None) -> None:
+        self._keep = directory is not None
         self.directory = Path(tempfile.mkdtemp(prefix="bench-")) if directory is None else directory
-        self._keep = keep or directory is not None
+        self.directory.mkdir(parents=True, exist_ok=True)
         self._lock = threading.Lock()
         self._records: list[Happening] = []
         self._stack = contextlib.ExitStack()
@@ -123,10 +124,11 @@ class ProcessBackend:
         if self._stopper is not None:
             self._stopper.join(20.0)
         self._stack.close()
-        notes = self._errors()
+        return Ending(None, self._errors(), self.directory)
+
+    def discard(self) -> None:
         if not self._keep:
             shutil.rmtree(self.directory, ignore_errors=True)
-        return Ending(None, notes)
 
     def release_hold(self) -> None:
         """Whatever was withheld from the supervisor is its own again."""

@@ -133,8 +133,11 @@ class VirtualBackend:
     def finish(self) -> Ending:
         notes = tuple(f"{at / S:.2f} {entry.level} {entry.text}" for at, entry in self.log if entry.level == "error")
         self._view = None
-        self._directory.cleanup()
+        self._directory.cleanup()  # the trace and the notes tell all that its files could
         return Ending(self._hash.hexdigest(), notes[:20])
+
+    def discard(self) -> None:
+        """Nothing is left after `finish`."""
 
     def _reserve(self, scenario: Scenario) -> None:
         permille = scenario.home.get(RESERVE, 200)

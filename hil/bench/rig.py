@@ -40,8 +40,15 @@ def live() -> Iterator[ProcessBackend]:
         backend.start(scenario(), 1)
         wait(backend, lambda s: s["agent.devices_ok"] == 3 and s["agent.fresh"] is True and s["agent.mode"] == "local")
         yield backend
-    finally:
+    except NotReady as error:
         backend.finish()
+        raise NotReady(f"{error}; logs and traces: {backend.directory}") from None
+    except BaseException:
+        backend.finish()
+        backend.discard()
+        raise
+    backend.finish()
+    backend.discard()
 
 
 def wait(backend: ProcessBackend, until: Callable[[Mapping[str, Value]], bool], seconds: float = READY_S) -> None:

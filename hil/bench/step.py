@@ -55,4 +55,5 @@ def measure() -> list[float]:
     finally:
         vars(control)["step"] = real
         backend.finish()
+        backend.discard()
     return times

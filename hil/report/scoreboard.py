@@ -44,10 +44,18 @@ def _measured(verdict: Verdict) -> str:
     if isinstance(value, bool):
         if "seconds" in beside:
             return f"{beside['seconds']} s"
-        extra = [f"{name} {seen}" for name, seen in beside.items() if not _is_timer(name)]
+        extra = [_extra(name, seen) for name, seen in beside.items() if not _is_timer(name)]
         return ", ".join(extra)
     unit = f" {verdict.unit}" if verdict.unit else ""
     return f"{_number(value)}{unit} ({verdict.reach}{unit})"
+
+
+def _extra(name: str, seen: Scalar) -> str:
+    """`min truth.soc`, "200.2 permille" -> "min 200.2 permille"; `last agg.duplicates`, 19 -> "duplicates 19"."""
+    fold, _, signal = name.partition(" ")
+    if isinstance(seen, str):
+        return f"{fold} {seen}"
+    return f"{signal.rpartition('.')[2].replace('_', ' ')} {_number(seen)}"
 
 
 def _timers(verdicts: Sequence[Verdict]) -> list[str]:

@@ -10,6 +10,7 @@ from agent.config import EXAMPLE, Config, ConfigError, load
 from agent.core.params import S
 
 DEMO = EXAMPLE.replace('fleet = "example"', 'fleet = "example"\ndemo = true')
+PORT = 'port = "/dev/serial/by-id/usb-FTDI_FT232R-if00-port0"'
 
 
 def write(tmp_path: Path, text: str) -> Path:
@@ -50,6 +51,21 @@ def test_the_example_in_every_error_message_works(tmp_path: Path) -> None:
         ("[[bus]]", "[battery]\nmax_discharge_w = 12000\n\n[[bus]]", "file", "looser than site.nameplate_discharge_w"),
         ("[[bus]]", "[battery]\nreserve_min_pct = 5\nsoc_floor_pct = 8\n\n[[bus]]", "", "reserve under the floor"),
         ("[[bus]]", "[timers]\nhold_s = 5\n\n[[bus]]", "timers.hold_s", "only a file with agent.demo = true"),
+        *(
+            ("[[bus]]", f"[timers]\n{key} = {value}\n\n[[bus]]", f"timers.{key} = {value}", "only a file with")
+            for key, value in (
+                ("reversion_s", 59),
+                ("release_delay_s", 0),
+                ("backoff_min_s", 0.5),
+                ("backoff_max_s", 100),
+                ("block_s", 59),
+            )
+        ),
+        ("[[bus]]", "[timers]\nbackoff_min_s = 150\n\n[[bus]]", "timers.backoff_max_s", "timers.backoff_min_s"),
+        ("unit = 3", "unit = 0", "device inverter", "broadcast"),
+        ("[[bus]]", f'[[bus]]\nname = "two"\n{PORT}\n\n[[bus]]', "two buses on /dev/serial", "one line"),
+        (PORT, 'tcp = "inverter:99999"', "bus[0]", "between 1 and 65535"),
+        ("[agent]", "deep = " + "[" * 5000 + "\n[agent]", "", "is not TOML"),
         ("[[bus]]", "[timers]\nrefresh_s = 30\n\n[[bus]]", "timers.refresh_s", "a quarter"),
         ("[[bus]]", "[timers\n[[bus]]", "", "is not TOML"),
     ],

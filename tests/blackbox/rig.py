@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from agent.core.command import TERMINAL, Command, CommandKind, CommandState
-from agent.core.decision import Commit, Decision, Intent, Outputs, Write
+from agent.core.decision import Commit, Decision, Intent, Mode, Outputs, Write
 from agent.core.durable import Durable, from_json, to_json
 from agent.core.inputs import (
     Clock,
@@ -41,6 +41,8 @@ APPLIED = ("confirmed", "silent_applied")  # fates of a write after which the de
 FATES = (*APPLIED, "silent", "rejected", "mismatch", "late", "superseded")
 HOT = 550
 FULL_MV = 3550
+RESERVE = Reserve(200, "file")
+STEP_W = 2  # of the inverter's setpoint
 
 
 class Broken(AssertionError):
@@ -125,7 +127,7 @@ class Rig:
     trust: ClockTrust = ClockTrust.SYNCED
     kernel_boot: str = "kernel-1"
     boots: int = 0
-    reserve: Reserve = field(default_factory=lambda: Reserve(200, "file"))
+    reserve: Reserve = RESERVE
     disk_ok: bool = True
     commits: str = "at once"  # "at once" | "late" | "fail"
     fate: str = "confirmed"
@@ -155,6 +157,7 @@ class Rig:
 
     def __post_init__(self) -> None:
         self.state: State = initial(self.params, self.disk, self.clock(), self.now_ns)
+        self.born_ns = self.now_ns
         self.alive = True
 
     def fork(self) -> Rig:
@@ -367,6 +370,7 @@ class Rig:
         self.disk = from_json(to_json(self.disk))
         self.last = {}
         self.fresh = False
+        self.born_ns = self.now_ns
         self.state = initial(self.params, self.disk, self.clock(), self.now_ns)
 
     # --- truth -------------------------------------------------------------------------------------------------------
@@ -386,7 +390,9 @@ class Rig:
             return
         if self.blind_since_ns is not None and self.stated_ns and w.remote_w != 0:
             blind_s = (self.now_ns - self.blind_since_ns) / S
-            demand(blind_s <= self.stated_ns / S + 1, "no watt flows unwatched", w.remote_w, blind_s)
+            demand(
+                blind_s <= self.stated_ns / S + 1, "no watt flows unwatched", f"{w.remote_w} W for {blind_s} s blind"
+            )
         if w.remote_w > 0 and self.now_ns > self.excused_ns and self.judge_truth:
             demand(w.permille >= self.reserve.permille, "the home keeps its reserve", w, self.reserve)
 
@@ -414,8 +420,9 @@ class Inspector:
     def _shape(self) -> None:
         d = self.d
         demand(d.lo_w <= 0 <= d.hi_w, "I1 the permit contains 0", d.lo_w, d.hi_w)
-        inside = -SITE.nameplate_charge_w <= d.lo_w and d.hi_w <= SITE.nameplate_discharge_w
-        demand(inside, "I2 nameplate", d.lo_w, d.hi_w)
+        demand(
+            -SITE.nameplate_charge_w <= d.lo_w and d.hi_w <= SITE.nameplate_discharge_w, "I2 nameplate", d.lo_w, d.hi_w
+        )
         if d.given_w is not None:
             demand(d.lo_w <= d.given_w <= d.hi_w, "given is inside the permit", d.given_w, d.lo_w, d.hi_w)
         demand(all(f.id != "internal_error" for f in d.faults), "no error of our own", d.faults, self.out.notices)
@@ -479,14 +486,17 @@ class Inspector:
     def _site(self) -> None:
         """I8, with what the battery does now taken out of what the meter sees."""
         assert self.m is not None and self.v is not None
-        if self.m.grid_w is None or self.v.battery_w is None:
+        battery_w, b = self.v.battery_w, self.b
+        if battery_w is None and b is not None and b.pack_mv is not None and b.pack_ma is not None:
+            battery_w = b.pack_mv * b.pack_ma // 1_000_000  # the BMS knows it too
+        if self.m.grid_w is None or battery_w is None:
             self.rig.unmetered_ns = self.rig.unmetered_ns or self.i.now_ns
             if self.i.now_ns - self.rig.unmetered_ns > self.p.timers.stale_inverter_ns:
                 demand(self.d.lo_w == self.d.hi_w == 0, "I8 no grid power known", self.d.lo_w, self.d.hi_w)
             return
         self.rig.unmetered_ns = 0
-        need = self.m.grid_w + self.v.battery_w
-        export, imported = need + SITE.export_limit_w, SITE.import_limit_w - need
+        need = self.m.grid_w + battery_w
+        export, imported = need + SITE.export_limit_w + 1, SITE.import_limit_w - need + 1  # rounding of the BMS' power
         demand(self.d.hi_w <= max(0, export), "I8 export", self.d.hi_w, need)
         demand(-self.d.lo_w <= max(0, imported), "I8 import", self.d.lo_w, need)
 
@@ -527,15 +537,18 @@ class Inspector:
                 demand(d.given_w is not None, "released writes no power", write)
             if write.intent is Intent.FLOOR:
                 demand(write.value >= self.i.reserve.permille, "the floor is never put below the reserve", write)
-        if d.grid != "connected" or self.v is None or self.v.remote_w is None:
+        if d.grid != "connected" or self.v is None or self.v.remote_w is None or self.v.remote_active is not True:
             return
         if self._age(self.v.at_ns) > 0 or not d.lo_w <= self.v.remote_w <= d.hi_w:
             self._tightened()
 
     def _tightened(self) -> None:
         assert self.v is not None and self.v.remote_w is not None
-        if self.d.lo_w <= self.v.remote_w <= self.d.hi_w:
+        if self.d.lo_w - STEP_W <= self.v.remote_w <= self.d.hi_w + STEP_W:
             return
+        waking = self.d.mode in (Mode.INIT, Mode.SELF_TEST, Mode.STANDBY)
+        if waking and self.i.now_ns - self.rig.born_ns <= 5 * S:
+            return  # after a crash work goes on under the lease that it has, until the first permit that counts
         since = [w for _, w, _ in self.rig.writes[-3:]]
         under_way = bool(self.rig.writes) and self.i.now_ns - self.rig.writes[-1][0] <= 3 * S and since
         acts = bool(self.out.writes) or under_way

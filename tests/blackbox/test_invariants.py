@@ -18,6 +18,7 @@ from drivers.readings import GridState
 from tests.blackbox.rig import Rig, World
 from tests.core.home import command
 
+pytestmark = pytest.mark.slow
 QUIET = settings(
     max_examples=120, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -13,6 +14,7 @@ from agent.core.inputs import ClockTrust, CommandIn, FreshTime, LocalResume, Loc
 from tests.blackbox.rig import FATES, Rig, World
 from tests.core.home import command
 
+pytestmark = pytest.mark.slow
 DEVICES = ("battery", "inverter", "meter")
 POWERS = st.one_of(st.integers(-12_000, 12_000), st.sampled_from([0, 1, -1, 10**9, -(10**12)]))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agent.core.actuation import Actuation, rearm, watch
+from agent.core.actuation import Actuation, rearm, unheeded, watch
 from agent.core.decision import Mode
 from agent.core.inputs import LocalResume
 from agent.core.params import S
@@ -53,6 +53,12 @@ def test_rearms_of_the_last_hour_count() -> None:
     for second in range(100):
         many = rearm(many, second * S)
     assert len(many.rearms) <= 16
+
+
+def test_said_again_at_each_quarter_of_the_patience() -> None:
+    """Ten seconds: at 2.5, 5, 7.5 and 10."""
+    at = [unheeded(Actuation(n * S // 10), Actuation((n + 1) * S // 10), PARAMS) for n in range(105)]
+    assert [n + 1 for n, said in enumerate(at) if said] == [25, 50, 75, 100]
 
 
 def deaf() -> Home:

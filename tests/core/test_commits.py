@@ -67,6 +67,7 @@ def test_of_too_many_records_events_go_first_and_the_newest_stay() -> None:
     acks = tuple(Record("ack", {"n": n}) for n in range(MAX_BACKLOG))
     assert keep((EVENT, *acks)) == acks
     assert keep((*acks, EVENT, Record("ack", {"n": -1})))[-1].body == {"n": -1}
+    assert keep((EVENT, EVENT, *acks[1:])) == (EVENT, *acks[1:])
     more = tuple(Record("ack", {"n": n}) for n in range(MAX_BACKLOG + 3))
     assert keep(more) == more[3:]
     assert keep((ACK,)) == (ACK,)

@@ -76,6 +76,7 @@ ELSEWHERE = {  # raised in the tests of the part that they watch
     "actuation_reversed": "test_actuation",
     "deaf_inverter": "test_actuation",
     "lockout": "test_actuation",
+    "battery_frozen": "test_still",
     "setpoint_lost": "test_writes",
     "floor_changed": "test_writes",
     "floor_refused": "test_writes",

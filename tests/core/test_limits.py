@@ -137,6 +137,8 @@ ROWS = [
     ("nameplate_charge", {"rated_charge_w": 5_000}, 5_000),
     ("nameplate_charge", {"rated_charge_w": 20_000}, 11_400),
     ("nameplate_charge", {"rated_charge_w": 0}, 0),
+    ("nameplate_charge", {"rated_charge_w": -1}, 0),
+    ("nameplate_discharge", {"rated_discharge_w": -1}, 0),
     ("nameplate_discharge", {"rated_discharge_w": 5_000}, 5_000),
     ("nameplate_discharge", {"rated_discharge_w": 20_000}, 11_400),
 ]

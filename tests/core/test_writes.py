@@ -10,7 +10,7 @@ import pytest
 
 from agent.core.command import CommandKind, RampClass
 from agent.core.decision import Intent, Mode
-from agent.core.inputs import Reserve
+from agent.core.inputs import FreshTime, Reserve
 from agent.core.params import S
 from drivers.readings import GridState
 from tests.core.home import START_NS, Home, arriving, command
@@ -191,10 +191,20 @@ def test_another_hand_is_cleared_on_grid_once_a_minute() -> None:
     home.remote_w = 7000
     home.inverter["remote_active"] = True
     home.outcome = "confirmed"
-    home.run(61)
-    assert times(home, Intent.CLEAR)[0] == 6
-    assert 1 <= len(times(home, Intent.CLEAR)) <= 2
+    home.run(130)
+    assert times(home, Intent.CLEAR) == [6, 66, 126]
     assert any("another hand" in notice for notice in home.notices)
+
+
+def test_a_reading_that_contradicts_itself_is_taken_for_the_worse() -> None:
+    home = Home()
+    home.inverter.update(remote_active=False, remote_w=700)
+    home.tick()
+    assert home.intents() == ["clear"]
+    home.run(4)
+    assert home.mode() is Mode.LOCAL  # the CLEAR was confirmed
+    home.run(70)
+    assert home.intents() == ["clear", "clear", "clear"]  # and it still tells of a setpoint: another hand's
 
 
 def test_a_device_that_is_not_the_commissioned_one_is_not_written() -> None:
@@ -473,6 +483,43 @@ def test_a_stale_reading_gives_zero_at_once_and_release_after_thirty_seconds(dev
     before = len(home.writes)
     home.run(60)
     assert len(home.writes) == before
+
+
+def test_a_second_degradation_holds_zero_as_long_as_the_first() -> None:
+    home = running()
+    for _ in range(2):
+        home.mute.add("meter")
+        home.run(5)
+        assert home.given() == 0
+        home.mute.clear()
+        home.run(90)
+        assert home.given() == 5000
+
+
+def test_the_agents_own_state_says_what_is_the_matter() -> None:
+    home = Home()
+    home.queue = [FreshTime()]
+    seen = []
+    for _ in range(4):
+        home.tick()
+        seen.append(next(v.sentence for v in home.decision.limits if v.id == "state"))
+    assert seen == [
+        "the agent is in self_test: the inverter's release is awaited",
+        "the agent is in standby: it acts after `batteryctl resume`, or with the next cycle",
+        "the agent is fit to act",
+        "the agent is fit to act",
+    ]
+    home.tick(arriving(command()))
+    home.run(12)
+    home.mute.add("battery")
+    home.run(8)
+    home.mute.clear()
+    home.run(2)
+    assert home.decision.binding is not None
+    assert home.decision.binding.sentence == (
+        "the agent is in degraded: it recovers from this: no good reading of the battery for more than 5.0 s"
+    )
+    assert home.decision.binding in home.decision.limits
 
 
 def test_a_stale_reading_while_idle_writes_nothing() -> None:

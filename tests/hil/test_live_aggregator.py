@@ -93,6 +93,8 @@ def test_a_command_goes_out_and_its_acks_are_waited_for(
 ) -> None:
     signed = live.send(lambda a, now: a.dispatch("home-1", 5000, 60, now))
     arrived = device.next()
+    while arrived.topic == f"{DOWN}/time":  # the answer to a retained birth of another test
+        arrived = device.next()
     assert (arrived.topic, arrived.payload, arrived.retain) == (f"{DOWN}/command", signed.token, False)
 
     assert not live.wait_ack(signed.id, {"received"}, 0)

@@ -60,6 +60,14 @@ def _wait_wall(seconds: float) -> None:
     threading.Event().wait(seconds)
 
 
+def test_an_interrupted_watch_leaves_no_process() -> None:
+    meter = stall.StallMeter()
+    with pytest.raises(KeyboardInterrupt), meter:
+        raise KeyboardInterrupt
+    assert meter._process is not None
+    assert meter._process.returncode == -signal.SIGKILL
+
+
 @pytest.mark.parametrize(("stalled", "void", "runs"), [([False], 0, 1), ([True, False], 1, 2), ([True] * 3, 3, 3)])
 def test_void_runs_are_said_and_repeated_at_most_twice(
     monkeypatch: pytest.MonkeyPatch, stalled: list[bool], void: int, runs: int

@@ -120,8 +120,8 @@ def test_chapters_end_when_they_are_done() -> None:
 
     assert [(v.name, v.ok) for v in outcome.verdicts] == [("one", True), ("two", True), ("ends", True)]
     assert outcome.ended_ns == pytest.approx(11.5e9, abs=0.2e9)  # 1 + 1.5 + 1 linger, then 2 + 6
-    assert [op for op, _ in world.calls] == ["dispatch", "mute", "mute"]
-    assert [args.get("on") for _, args in world.calls] == [None, True, False]
+    assert [op for op, _ in world.calls] == ["dispatch", "mute", "mute", "discard"]
+    assert [args.get("on") for _, args in world.calls[1:3]] == [True, False]
 
 
 def test_a_chapter_that_does_not_come_true_fails_at_its_limit() -> None:

@@ -1,66 +1,58 @@
-"""One device alone, for any Modbus client."""
+"""`python -m hil serve` as a client of another make sees it, and the other verbs of the command line."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
-from pymodbus.client import ModbusSerialClient, ModbusTcpClient
+from pymodbus.client import ModbusTcpClient
 
-from hil.devices.serve import Server, profiles
-from hil.devices.still import still_device
+from hil.__main__ import VERBS, main
 
-
-@contextmanager
-def serving(server: Server) -> Iterator[Server]:
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.stopped = True
-        thread.join()
-        server.close()
+ROOT = Path(__file__).parents[2]
 
 
-def test_a_live_device_over_tcp() -> None:
-    with serving(Server("sunspec_hybrid", tcp="127.0.0.1:0", home={"load_w": 700, "pv_w": 0})) as server:
-        assert server.address is not None
-        client: Any = ModbusTcpClient("127.0.0.1", port=server.address[1])
-        assert client.connect()
-        assert client.read_holding_registers(40_000, count=2, device_id=3).registers == [0x5375, 0x6E53]
-        client.close()
+@pytest.mark.slow
+def test_a_stranger_reads_the_served_device() -> None:
+    command = [sys.executable, "-m", "hil", "serve", "sunspec_hybrid", "--tcp", "127.0.0.1:0"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        try:
+            assert process.stdout is not None
+            shown = json.loads(process.stdout.readline())
+            host, _, port = shown["tcp"].rpartition(":")
+            client = ModbusTcpClient(host, port=int(port))
+            assert client.connect()  # type: ignore[no-untyped-call]  # pymodbus annotates only its replies
+            reply = client.read_holding_registers(40_000, count=2, device_id=shown["unit"])
+            client.close()  # type: ignore[no-untyped-call]  # as above
+            assert reply.registers == [0x5375, 0x6E53]  # "SunS"
+        finally:
+            process.terminate()
+        assert process.wait(10) == 0
 
 
-def test_a_live_device_over_a_pty() -> None:
-    with serving(Server("eastron_sdm630", pty="", unit=9)) as server:
-        assert server.link is not None
-        client: Any = ModbusSerialClient(server.link, baudrate=9600, timeout=1)
-        assert client.connect()
-        assert client.read_input_registers(0, count=2, device_id=9).registers == [0x4366, 0x0000]
-        client.close()
+def test_serve_says_what_it_cannot_serve(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["serve", "seplos_v3"]) == 2
+    assert "say where to serve" in capsys.readouterr().err
 
 
-def test_names_and_refusals() -> None:
-    assert {"seplos_v3", "eastron_sdm630", "sunspec_hybrid"} <= set(profiles())
-    with pytest.raises(ValueError, match="there is no profile 'toaster'"):
-        Server("toaster", tcp="127.0.0.1:0")
-    with pytest.raises(ValueError, match="not HOST:PORT"):
-        Server("seplos_v3", tcp="nonsense")
-    with pytest.raises(ValueError, match="say where"):
-        Server("seplos_v3")
+def test_an_unknown_verb_lists_the_known(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fly"]) == 2
+    assert main([]) == 2
+    assert main(["--help"]) == 0
+    shown = capsys.readouterr()
+    assert "no verb 'fly'" in shown.err
+    assert all(verb in shown.out for verb in VERBS)
 
 
-def test_a_still_picture_of_a_profile_encodes_by_its_raw_toml() -> None:
-    """Seplos: 52.80 V in 10 mV = 5280 = 14a0h; 1 A discharge = -100 = ff9ch; SoC 55.0 % = 0226h."""
-    slave = still_device("seplos_v3", 4)
-    reply = slave.answer(bytes.fromhex("04 10 00 00 06"), 0, [])
-    assert reply is not None
-    words = reply[2:].hex(" ", 2).split()
-    assert (words[0], words[1], words[5]) == ("14a0", "ff9c", "0226")
-    assert slave.answer(bytes.fromhex("04 50 00 00 01"), 0, []) == b"\x84\x02"
-    meter = still_device("eastron_sdm630", 2)
-    assert meter.answer(bytes.fromhex("04 00 34 00 02"), 0, []) == bytes.fromhex("04 04 43 7a 00 00")  # 250.0 W
+def test_scenario_refuses_with_2(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    bad = tmp_path / "bad.toml"
+    bad.write_text('[scenario]\nname = "x"\nduration = "1s"\ncolour = 1\n', encoding="utf-8")
+    assert main(["scenario", "nosuch"]) == 2
+    assert main(["scenario", str(bad)]) == 2
+    assert main(["scenario", "demo", "--backend", "virtual"]) == 2
+    err = capsys.readouterr().err
+    assert "bad.toml: file.scenario.colour: is not a key here" in err
+    assert "demo runs on process, not on virtual" in err

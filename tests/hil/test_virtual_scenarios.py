@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from hil.aggregator.forge import FORGERIES
 from hil.backends.virtual import VirtualBackend
 from hil.runner import Quiet, Runner
 from hil.scenario import DIRECTORY, Scenario, find, load
@@ -20,6 +21,7 @@ from hil.writes import fingerprint
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
+S = 1_000_000_000
 VIRTUAL = sorted(p.stem for p in DIRECTORY.glob("*.toml") if "virtual" in load(p).backends)
 
 
@@ -78,3 +80,19 @@ def test_same_seed_same_trace_in_processes_with_different_hash_seeds() -> None:
     first = _hash(12, "1")
     assert first == _hash(12, "4242")
     assert first != _hash(13, "1")
+
+
+def test_no_forgery_of_the_kit_moves_anything() -> None:
+    attacked = load(find("attack"))
+    first = next(e for e in attacked.events if e.verb == "aggregator.attack")
+    quiet = tuple(e for e in attacked.events if e.verb != "aggregator.attack")
+    forged = tuple(
+        dataclasses.replace(first, id=way, at_ns=(60 + 3 * i) * S, args={"way": way, "power_w": 11_400})
+        for i, way in enumerate(FORGERIES)
+    )
+    promises = tuple(a for a in attacked.assertions if a.name == "started once")
+
+    trace = _trace(dataclasses.replace(attacked, events=(*quiet, *forged), assertions=promises))
+
+    assert len(forged) > 40
+    assert trace == _trace(dataclasses.replace(attacked, events=quiet, assertions=promises))

@@ -70,6 +70,9 @@ class World:
         self.finished += 1
         return Ending("abc")
 
+    def discard(self) -> None:
+        self.calls.append(("discard", {}))
+
     def home(self, op: str, **args: Value) -> None:
         self.calls.append((op, args))
         if op == "mute" and args["on"]:

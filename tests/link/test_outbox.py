@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.link.outbox import BULK_IN_FLIGHT, IN_FLIGHT, LOAD_ROWS, UNRECEIPTED, Load, Outbox
+from agent.link.outbox import BULK_IN_FLIGHT, GAP_NS, IN_FLIGHT, LOAD_ROWS, UNRECEIPTED, Load, Outbox
 from agent.mail import OutboxRow
 
 S = 1_000_000_000
@@ -313,6 +313,26 @@ def test_a_row_that_was_receipted_while_it_waited_is_not_sent(kind: str) -> None
     world.published.clear()
     world.pump()
     assert world.published[:2] == [waiting[1], waiting[3]]
+
+
+@pytest.mark.parametrize("kind", ["batch", "ack"])
+def test_a_row_that_a_receipt_skips_does_not_wait_for_the_pause(kind: str) -> None:
+    world = World()
+    world.connect()
+    world.answer()
+    world.store(kind)
+    world.store(kind)
+    world.puback(heard=False)  # the broker took both and nobody was subscribed
+    world.puback(heard=False)
+    world.store(kind)
+    world.puback()
+    world.receipt()
+    assert world.outbox.wake_ns == world.now + GAP_NS
+    world.pump()
+    assert world.published == [1, 2, 3], "a row that is only late is not sent twice"
+    world.wait(2)
+    world.answer()
+    assert world.published == [1, 2, 3, 1, 2]
 
 
 def test_receipts_make_the_next_pause_short_again() -> None:
