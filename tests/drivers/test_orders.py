@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from drivers.convert import Live, to_battery, to_device
 from drivers.events import WriteClass, WriteOutcome, WriteResult, WriteSequence
+from drivers.wear import Wear
 from drivers.writer import compile_write
 from tests.drivers.vector import Vector, binding_of, vectors
 from tests.drivers.wire import MS, S, Wire
@@ -55,7 +56,7 @@ def test_the_daily_budget_ends_setpoints_and_never_a_release() -> None:
     wire = vector.wire()
     device = wire.bus._devices[0]
     for _ in range(200):
-        device.wear(wire.now)
+        device.wear.wrote(wire.now)
     result = send(wire, WriteClass.POWER, -2500)
     assert result.outcome is WriteOutcome.REJECTED
     assert "today's budget" in result.detail
@@ -69,11 +70,13 @@ def test_the_daily_budget_ends_setpoints_and_never_a_release() -> None:
 
 
 def test_the_budget_is_of_the_last_24_hours() -> None:
-    device = BY_NAME["goodwe_et"].wire().bus._devices[0]
+    wear = Wear()
     for _ in range(200):
-        device.wear(HOUR)
-    assert device.worn_out(24 * HOUR)
-    assert not device.worn_out(25 * HOUR)
+        wear.wrote(HOUR)
+    assert wear.spent(24 * HOUR, 200)
+    assert not wear.spent(24 * HOUR, 201)
+    assert not wear.spent(25 * HOUR, 200)
+    assert Wear().spent(0, 0) is False  # a floor without a control has a budget of its own
 
 
 def test_acknowledged_without_being_applied_is_a_mismatch() -> None:
