@@ -7,6 +7,7 @@ points unknown, never unscaled.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from fractions import Fraction
 
 from drivers.bind_control import UNCONFIRMED, ControlBinder, Found
@@ -18,6 +19,7 @@ from drivers.readings import DeviceRole
 from drivers.resolve import Resolver
 
 HIGHEST_SCALE = 10
+DC_PORTS = 714  # the model that lists them
 HOLDING = 3  # what was written is read back with this function, whatever telemetry is read with
 
 
@@ -45,6 +47,8 @@ class _Binder:
         points = self._points(rated)
         if control_def is not None and control is not None:
             points += self._state(control_def, rated)
+        if control is not None and control.convert == "pv" and self._has_no_pv(points):
+            control = replace(control, convert="none")
         grid = any(point.name == "grid" for point in points)
         if self._profile.controls and not grid:
             self._notes.append("nothing that it says proves the grid to be there: it is read, never written to")
@@ -62,6 +66,11 @@ class _Binder:
             capability=writes.capability(control_def if control is not None else None, control, floor, grid),
             notes=tuple(self._notes),
         )
+
+    def _has_no_pv(self, points: tuple[BoundPoint, ...]) -> bool:
+        """It lists its DC ports, and none of them is PV: what is at its AC terminals is the battery."""
+        listed = any(model == DC_PORTS for model, _, _ in self._chain)
+        return listed and not any(point.name == "pv_w" for point in points)
 
     # --- values -------------------------------------------------------------------------------------------------------
     def _factor(self, place: Place, block: str) -> Fraction | None:

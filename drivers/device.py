@@ -7,7 +7,6 @@ followed by a new identification before anything may be written to it.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -21,6 +20,7 @@ from drivers.family import Block
 from drivers.layout import Layout
 from drivers.plan import Span, plan
 from drivers.port import EXCEPTIONS, Fate, Outcome, Port, Request
+from drivers.wear import Wear
 
 __all__ = ["Binding", "Device", "DeviceSpec", "Poll"]
 
@@ -35,9 +35,6 @@ BOOTING_TRIES = 15  # identifications that a "not now" may put off
 BACKOFF_MIN_NS = S // 2
 BACKOFF_MAX_NS = 8 * S
 PROBE_MIN_NS = 50_000_000
-DAY_NS = 86_400 * S
-FLOOR_BUDGET = 24  # writes of a wearing floor a day where the control states no budget
-MOST_WORN = 1000
 WRONG_DEVICE_NS = 10 * S  # how often a device of another kind is asked again
 
 
@@ -94,23 +91,12 @@ class Device:
         self._assembler: Assembler | None = None
         self._battery_polls: tuple[Poll, ...] = ()
         self._grid_polls: tuple[Poll, ...] = ()
-        self._worn_ns: deque[int] = deque(maxlen=MOST_WORN)
+        self.wear = Wear()
 
     @property
     def writable(self) -> bool:
         """Identified, and as commissioned."""
         return self.presence is Presence.OK
-
-    # --- memory that wears out ----------------------------------------------------------------------------------------
-    def wear(self, now_ns: int) -> None:
-        """A wearing register was written."""
-        self._worn_ns.append(now_ns)
-
-    def worn_out(self, now_ns: int) -> bool:
-        """No write of a wearing register is left of the last 24 h's budget. A floor has a budget of its own size."""
-        control = None if self.binding is None else self.binding.control
-        budget = FLOOR_BUDGET if control is None or not control.daily_writes else control.daily_writes
-        return sum(1 for at_ns in self._worn_ns if now_ns - at_ns < DAY_NS) >= budget
 
     # --- the line -----------------------------------------------------------------------------------------------------
     def opened(self, now_ns: int, out: list[BusEffect]) -> None:

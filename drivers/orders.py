@@ -30,6 +30,7 @@ class Order:
         self._requests += [self._read(b.unit, b.function, b.address, len(b.expected)) for b in sequence.read_backs]
         control = None if device.binding is None else device.binding.control
         self._settle_ns = 0 if control is None else control.settle_ns
+        self._budget = 0 if control is None else control.daily_writes
         self._step = 0
         self._tries = 0
         self._looked_again = False
@@ -91,7 +92,7 @@ class Order:
         if seen == write.words:
             return self._next(outcome)
         release = self.sequence.write_class in (WriteClass.CLEAR, WriteClass.STOP)
-        if write.wears and not release and self.device.worn_out(outcome.at_ns):
+        if write.wears and not release and self.device.wear.spent(outcome.at_ns, self._budget):
             why = (
                 f"register {write.address} wears out when written and today's budget for that is spent; tomorrow again"
             )
@@ -102,7 +103,7 @@ class Order:
         write = self.sequence.writes[self._step]
         self.not_before_ns = outcome.at_ns + write.gap_ns
         if write.wears:
-            self.device.wear(outcome.at_ns)
+            self.device.wear.wrote(outcome.at_ns)
 
     def _next(self, outcome: Outcome) -> Verdict | None:
         self._step += 1

@@ -18,6 +18,8 @@ exit codes: 0 ok, 1 unhealthy, 2 usage, 3 daemon not running, 4 refused by a lim
 
 def main(argv: list[str] | None = None) -> int:
     """Runs one verb; returns its exit code."""
+    if sys.stdout is None:  # started with it closed (`>&-`): the exit code still answers
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123  # for good; pathlib is slow
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a degree sign on an ASCII terminal is no reason to fail

@@ -201,6 +201,8 @@ def _drifted(hand: Hand, s: Snapshot, given_w: int) -> bool:
     inverter = s.inverter
     if inverter is None or inverter.remote_now_w is None or inverter.at_ns <= hand.confirmed_ns:
         return False
+    if s.inverter_age_ns > s.inverter_stale_ns:
+        return False
     return abs(inverter.remote_now_w - given_w) > DRIFT_W
 
 

@@ -119,3 +119,14 @@ def test_nothing_passes_outside_permit_nameplate_grid_and_reserve(
 
 def test_the_faults_that_may_stop_in_an_island_are_those_that_the_core_stops_for() -> None:
     assert STOP_FAULTS == CRITICAL
+
+
+def test_what_a_setpoint_depends_on_is_passed_while_it_is_fresh() -> None:
+    gate = Gate(PARAMS)
+    seen = evidence(inverter_=inverter(pv_w=2000, battery_w=500, ac_w=2400), meter_=meter(grid_w=-1000))
+    live = gate._live(seen)
+    assert (live.pv_w, live.ac_w, live.battery_w) == (2000, 2400, 500)
+    assert live.load_w == 1500  # battery + PV + grid
+    assert gate._live(replace(seen, now_ns=NOW + 6 * S)).pv_w is None
+    assert gate._live(replace(seen, meters=())).load_w is None
+    assert gate._live(replace(seen, inverter=None)).pv_w is None

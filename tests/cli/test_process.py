@@ -96,6 +96,14 @@ def test_exit_codes_of_a_real_process(serve: Serve) -> None:
     assert codes == {("status",): 1, ("why",): 0, ("stop",): 4, ("nonsense",): 2}
 
 
+def test_a_closed_stdout_leaves_the_exit_code(serve: Serve) -> None:
+    serve(troubled())
+    done = subprocess.run(
+        ["sh", "-c", '"$@" >&-', "sh", *COMMAND, "status"], stderr=subprocess.PIPE, cwd=ROOT, timeout=30, check=False
+    )
+    assert (done.returncode, done.stderr) == (1, b"")
+
+
 @pytest.mark.parametrize("verb", ["status", "why", "log", "reserve", "stop", "device"])
 def test_only_what_is_needed_is_imported(verb: str, serve: Serve) -> None:
     serve(HOME, answer=lambda asked: VerbDone(asked.conn, 0, "done", {}))

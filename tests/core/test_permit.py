@@ -92,6 +92,7 @@ def test_the_good_home() -> None:
         ({"inverters": (h.inverter(NOW, grid_state=GridState.UNKNOWN),)}, {"grid": 0}),
         (able(signed_setpoint=False), {"controllable": 0}),
         (able(reversion="none", reversion_s=0), {"controllable": 0}),
+        (able(reversion="unreliable"), {"controllable": 0}),
         (able(reversion="device_min", reversion_s=120), {"horizon_ms": 127_000}),
         (able(rated_charge_w=5_000, rated_discharge_w=6_000), {"rated_charge_w": 5_000, "rated_discharge_w": 6_000}),
     ],

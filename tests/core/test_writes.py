@@ -98,6 +98,20 @@ def test_an_inverter_that_does_not_tell_its_setpoint_is_believed_to_have_it() ->
     assert home.writes[-1][1].why in ("setpoint", "lease")
 
 
+def test_a_setpoint_at_the_ac_terminals_is_renewed_when_pv_moves_the_battery() -> None:
+    home = running()
+    home.inverter.update(remote_w=None, remote_now_w=4960)
+    before = len(home.writes)
+    home.run(3)
+    assert len(home.writes) == before  # 40 W are let pass
+    home.inverter["remote_now_w"] = 4900
+    home.tick()
+    assert home.writes[-1][1].why == "again: PV or load moved"
+    assert home.powers()[-1] == 5000
+    home.run(30)
+    assert "setpoint_lost" not in home.faults()
+
+
 def test_a_setpoint_of_another_value_is_overwritten() -> None:
     home = running()
     home.remote_w = -4000

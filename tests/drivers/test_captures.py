@@ -17,8 +17,9 @@ from drivers.dialects import DIALECTS
 from drivers.events import Presence
 from drivers.port import Fate, Port, Timing
 from drivers.profile import load
-from drivers.readings import BatteryReading, DeviceRole
+from drivers.readings import BatteryReading, DeviceRole, InverterReading
 from tests.drivers.home import home, specs
+from tests.drivers.vector import Zeros
 from tests.drivers.wire import MS, S, Slave, Wire, crc
 
 CAPTURES = Path(os.environ.get("BATTERY_CAPTURES", Path(__file__).parents[3] / "shared" / "captures"))
@@ -188,3 +189,43 @@ def test_a_daly_pack_is_read_as_its_recorder_saw_it() -> None:
     assert (reading.cell_max_mv, reading.cell_min_mv) == (max(expected["cell_mv"]), min(expected["cell_mv"]))
     assert (reading.temp_max_dc, reading.temp_min_dc) == (max(expected["temps_c"]) * 10, min(expected["temps_c"]) * 10)
     assert (reading.charge_enabled, reading.discharge_enabled) == (False, True)
+
+
+def recorded(profile: str, name: str, more: dict[int, int] | None = None) -> tuple[InverterReading, Any, Any]:
+    """What a profile makes of all recorded blocks of a device; what was not recorded reads 0."""
+    blocks_ = json.loads((CAPTURES / f"{name}.json").read_text())["blocks"]
+    slave = Slave(blocks_[0]["unit"], Zeros())
+    for block in blocks_:
+        slave.put(block["function"], block["base"], *block["words"])
+    for address, word in (more or {}).items():
+        slave.put(3, address, word)
+    wire = home([DeviceSpec("inverter", DeviceRole.INVERTER, slave.unit, load(profile))], [slave])
+    wire.run(12 * S)
+    status = wire.statuses("inverter")[-1]
+    assert status.presence is Presence.OK, status.detail
+    return wire.inverters()[-1], {k: v for block in blocks_ for k, v in block["expected"].items()}, status.identity
+
+
+def test_a_goodwe_reads_as_its_recording_says() -> None:
+    reading, expected, identity = recorded("goodwe_et", "goodwe_gw10k_et")
+    assert (identity.maker, identity.model, identity.serial) == ("GoodWe", "GW10K-ET", "9010KETU000W0000")
+    assert reading.battery_w == expected["pbattery1"]["value"] == -2512
+    assert reading.pv_w == expected["ppv1"]["value"] + expected["ppv2"]["value"]
+    assert reading.ac_w == expected["total_inverter_power"]["value"]
+    assert reading.frequency_mhz == round(expected["fgrid"]["value"] * 1000)
+    assert reading.soc_permille == expected["battery_soc"]["value"] * 10
+    assert (str(reading.grid_state), reading.status) == ("connected", "running")
+
+
+def test_a_goodwe_without_a_battery_has_no_soc() -> None:
+    reading, expected, _ = recorded("goodwe_et", "goodwe_gw6000_eh", {37007: 0xFFFF})
+    assert reading.battery_w == expected["pbattery1"]["value"] == 0
+    assert reading.soc_permille is None
+    assert reading.pv_w == expected["ppv1"]["value"] + expected["ppv2"]["value"]
+    assert reading.ac_w == expected["total_inverter_power"]["value"]
+
+
+def test_a_deye_reads_as_its_recording_says() -> None:
+    reading, expected, _ = recorded("deye_3p_lv", "deye_sg04lp3", {0: 5})
+    assert reading.battery_w == expected["battery_power_w_discharge_pos"] == 721
+    assert reading.soc_permille == expected["battery_soc_pct"] * 10

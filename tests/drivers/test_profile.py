@@ -142,3 +142,73 @@ def test_an_unknown_sunspec_point_is_named() -> None:
     text = (PROFILES / "sunspec_hybrid.toml").read_text().replace('at = "ECPConn"', 'at = "ECPCon"')
     with pytest.raises(ProfileError, match='model 122 has no point "ECPCon"'):
         parse(text, "sunspec_hybrid.toml")
+
+
+WORD = """
+[[control]]
+id = "w"
+unit = "w"
+control_point = "battery"
+max_step = 10
+active_mode = [1, 2]
+min_refresh_s = 1
+read_back = true
+through_zero_ms = 100
+wearing = ["cmd"]
+wear = { daily = 9 }
+reversion = { kind = "device_min", verified = false, granularity_s = 60, default_s = 120, min_s = 60, max_s = 600 }
+codes = { charge = 1, discharge = 2, zero = 0 }
+[control.state]
+remote_code = { at = 50, type = "u16" }
+[[control.power]]
+function = 6
+on_change = true
+wears = true
+write = [{ at = 50, type = "u16", value = { charge = 1, discharge = 2, zero = 0 } }]
+[[control.power]]
+write = [{ at = 51, type = "u16", multiple = 10, value = "magnitude", min = 0, max = 9000 }]
+[[control.power]]
+write = [{ at = 52, type = "u16", scale = "60", value = "reversion", min = 60, max = 600 }]
+[[control.clear]]
+function = 6
+write = [{ at = 50, type = "u16", value = 0 }]
+"""
+
+
+def test_a_direction_word_with_its_power_is_accepted() -> None:
+    control = parse(PLAIN + WORD, "x.toml").controls[0]
+    assert control.active_modes == (1, 2)
+    assert control.daily_writes == 9
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key", "reason"),
+    [
+        ("through_zero_ms = 100\n", "", "control[0] (w).through_zero_ms", "run the old power the other way"),
+        ("wear = { daily = 9 }\n", "", "control[0] (w).wear", "wears out memory"),
+        ("on_change = true\n", "", "control[0] (w).power[0].on_change", "written on change only"),
+        ("value = { charge = 1, discharge = 2, zero = 0 } }", "value = 1 }", "control[0] (w).power", "no direction"),
+        ('multiple = 10, value = "magnitude"', 'multiple = 11, value = "magnitude"',
+         "control[0] (w).power[1].write[0].scale", "lose the setpoint's resolution"),
+        ('value = "magnitude", min = 0, max = 9000', 'value = 5', "control[0] (w).power", "carries the setpoint"),
+        ("default_s = 120", "default_s = 90", "control[0] (w).reversion.default_s", "no multiple of the granularity"),
+        ("min_s = 60", "min_s = 0", "control[0] (w).reversion.min_s", "stays for ever"),
+        ('kind = "device_min"', 'kind = "implicit"', "control[0] (w).reversion.min_s", "has one time"),
+        ('kind = "device_min"', 'kind = "none"', "control[0] (w).reversion.max_s", "has no time"),
+        ('value = "reversion", min = 60, max = 600', "value = 1", "control[0] (w).power", "reversion time must be"),
+        ("codes = { charge = 1, discharge = 2, zero = 0 }\n", "", "control[0] (w).codes", "remote_code needs codes"),
+        ("active_mode = [1, 2]", "active_mode = [0, 1]", "control[0] (w).released", "both active and released"),
+        ('control_point = "battery"', 'control_point = "inverter_ac"', "control[0] (w).convert", "needs convert"),
+        ("function = 6\non_change", 'function = 6\nunit = "x"\non_change', "control[0] (w).power[0].unit",
+         'line.units has no "x"'),
+        ('remote_code = { at = 50', 'remote_code = { unit = "x", at = 50', "control[0] (w).state.remote_code.unit",
+         'line.units has no "x"'),
+    ],
+)  # fmt: skip
+def test_a_spoiled_command_word_is_refused(old: str, new: str, key: str, reason: str) -> None:
+    text = PLAIN + WORD
+    assert old in text
+    with pytest.raises(ProfileError) as caught:
+        parse(text.replace(old, new, 1), "x.toml")
+    assert (caught.value.file, caught.value.key) == ("x.toml", key)
+    assert reason in str(caught.value)

@@ -222,6 +222,13 @@ def test_the_ieee_1547_models_are_preferred_and_commanded_in_watts() -> None:
     assert isinstance(compile_write(binding, WriteClass.FLOOR, 200, 1, 1), str)
 
 
+def test_without_a_pv_port_the_ac_terminals_are_the_batterys() -> None:
+    slave = der()
+    slave.put(3, M714 + 20, 1)  # both DC ports are batteries
+    sequence = order(WriteClass.POWER, -3456, bound(slave))
+    assert sequence.writes[0].words[1:3] == (0xFFFF, 0x10000 - 3456)
+
+
 def test_the_ieee_1547_models_are_read() -> None:
     wire = home([SPEC], [der()])
     wire.run(3 * S)

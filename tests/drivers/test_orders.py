@@ -1,0 +1,160 @@
+"""Orders on the wire: pauses, registers that wear out, acknowledged but not applied, and what is not confirmed yet."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from drivers.convert import Live, to_battery, to_device
+from drivers.events import WriteClass, WriteOutcome, WriteResult, WriteSequence
+from drivers.wear import Wear
+from drivers.writer import compile_write
+from tests.drivers.vector import Vector, binding_of, vectors
+from tests.drivers.wire import MS, S, Wire
+
+BY_NAME = {vector.name: vector for vector in vectors()}
+HOUR = 3600 * S
+
+
+def unit(vector: Vector) -> int:
+    number: int = vector.data["unit"]
+    return number
+
+
+def send(wire: Wire, write_class: WriteClass, value: int = 0, live: Live | None = None) -> WriteResult:
+    order = compile_write(binding_of(wire), write_class, value, 1, wire.now + S, live)
+    assert isinstance(order, WriteSequence), order
+    wire.order_now(order)
+    wire.run(6 * S)
+    return wire.results()[-1]
+
+
+def written(wire: Wire, vector: Vector) -> list[tuple[int, tuple[int, ...]]]:
+    writes = wire.slaves[unit(vector)].writes
+    found, writes[:] = [*writes], []
+    return found
+
+
+def test_a_register_that_is_right_already_is_not_written_again() -> None:
+    vector = BY_NAME["goodwe_et"]
+    wire = vector.wire()
+    assert send(wire, WriteClass.POWER, -2500).outcome is WriteOutcome.CONFIRMED
+    assert written(wire, vector) == [(47511, (8,)), (47511, (11,)), (47512, (2500,))]  # 47512 was 0 already
+    ruling = Live(remote_active=True, remote_w=-2500)
+    assert send(wire, WriteClass.POWER, -2500, ruling).outcome is WriteOutcome.CONFIRMED
+    assert written(wire, vector) == []
+    assert send(wire, WriteClass.POWER, -2600, ruling).outcome is WriteOutcome.CONFIRMED
+    assert written(wire, vector) == [(47512, (2600,))]
+
+
+def test_the_daily_budget_ends_setpoints_and_never_a_release() -> None:
+    vector = BY_NAME["goodwe_et"]
+    wire = vector.wire()
+    device = wire.bus._devices[0]
+    for _ in range(200):
+        device.wear.wrote(wire.now)
+    result = send(wire, WriteClass.POWER, -2500)
+    assert result.outcome is WriteOutcome.REJECTED
+    assert "today's budget" in result.detail
+    assert written(wire, vector) == []
+    wire.slaves[unit(vector)].put(3, 47511, 11, 900)
+    assert send(wire, WriteClass.CLEAR).outcome is WriteOutcome.CONFIRMED
+    assert written(wire, vector) == [(47511, (1,)), (47512, (0,))]
+    wire.slaves[unit(vector)].put(3, 47511, 11, 900)
+    assert send(wire, WriteClass.STOP).outcome is WriteOutcome.CONFIRMED
+    assert written(wire, vector) == [(47511, (8,)), (47512, (0,))]
+
+
+def test_the_budget_is_of_the_last_24_hours() -> None:
+    wear = Wear()
+    for _ in range(200):
+        wear.wrote(HOUR)
+    assert wear.spent(24 * HOUR, 200)
+    assert not wear.spent(24 * HOUR, 201)
+    assert not wear.spent(25 * HOUR, 200)
+    assert Wear().spent(0, 0) is False  # a floor without a control has a budget of its own
+
+
+def test_acknowledged_without_being_applied_is_a_mismatch() -> None:
+    vector = BY_NAME["growatt_vpp"]
+    wire = vector.wire()
+    result = send(wire, WriteClass.POWER, -2500)  # 30474 goes on showing 0
+    assert result.outcome is WriteOutcome.MISMATCH
+    assert "register 30474 reads 0, 25 was written" in result.detail
+
+
+def test_pauses_between_writes_are_kept() -> None:
+    vector = BY_NAME["solis_hybrid"]
+    wire = vector.wire()
+    assert send(wire, WriteClass.POWER, 1000).outcome is WriteOutcome.CONFIRMED
+    sent = [at_ns for at_ns, frame in wire.sent if frame[1] == 6]
+    assert len(sent) == 4
+    assert all(later - earlier >= 100 * MS for earlier, later in itertools.pairwise(sent))
+
+
+@pytest.mark.parametrize("name", ["huawei_luna", "sungrow_sh", "sofar_hyd_g3", "sma_storage", "eg4_luxpower"])
+def test_a_grid_state_that_is_not_confirmed_is_not_believed(name: str) -> None:
+    vector = BY_NAME[name]
+    wire = vector.wire(spec=replace(vector.spec, confirmed=frozenset()))
+    capability = binding_of(wire).capability
+    assert str(wire.inverters()[-1].grid_state) == "unknown"
+    assert "grid" in capability.unconfirmed
+    assert not capability.grid_evidence
+    assert not capability.signed_setpoint
+    assert "a commissioning check must confirm it" in wire.statuses("device")[-1].detail
+
+
+def test_a_control_that_is_not_confirmed_takes_no_setpoint() -> None:
+    vector = BY_NAME["deye_3p_hv"]
+    wire = vector.wire(spec=replace(vector.spec, confirmed=frozenset()))
+    refusal = compile_write(binding_of(wire), WriteClass.POWER, 100, 1, 1)
+    assert isinstance(refusal, str)
+    assert "remote_mode is not sure" in refusal
+    assert "remote_mode" in binding_of(wire).capability.unconfirmed
+
+
+def test_without_a_rating_of_the_device_or_the_site_there_is_no_setpoint() -> None:
+    vector = BY_NAME["victron_gx"]
+    wire = vector.wire(spec=replace(vector.spec, nameplate_w=None))
+    refusal = compile_write(binding_of(wire), WriteClass.POWER, 100, 1, 1, Live(ac_w=0, battery_w=0))
+    assert isinstance(refusal, str)
+    assert "gives no rating" in refusal
+
+
+@given(
+    st.sampled_from(["none", "pv", "measured", "grid"]),
+    st.integers(-100_000, 100_000),
+    st.integers(0, 100_000),
+    st.integers(0, 100_000),
+    st.integers(-100_000, 100_000),
+    st.integers(-100_000, 100_000),
+)
+def test_conversion_there_and_back_is_the_battery_target(
+    convert: str, target: int, pv: int, load: int, ac: int, battery: int
+) -> None:
+    live = Live(pv, load, ac, battery)
+    device = to_device(convert, target, live)
+    assert isinstance(device, int)
+    assert to_battery(convert, device, live) == target
+
+
+def test_conversion_by_hand() -> None:
+    live = Live(pv_w=2000, load_w=1500, ac_w=2700, battery_w=800)
+    assert to_device("none", -500, live) == -500
+    assert to_device("pv", -500, live) == 1500  # 2000 W of PV, 500 of it into the battery
+    assert to_device("measured", -500, live) == 1400  # 100 W are lost or used behind it
+    assert to_device("grid", -500, live) == 0  # load 1500 = PV 2000 - charging 500
+    for convert in ("pv", "measured", "grid"):
+        assert isinstance(to_device(convert, 0, Live()), str)
+
+
+def test_a_reversion_time_in_minutes_is_rounded_up() -> None:
+    vector = BY_NAME["huawei_luna"]
+    binding = binding_of(vector.wire(spec=replace(vector.spec, reversion_s=121)))
+    order = compile_write(binding, WriteClass.POWER, 0, 1, 1)
+    assert isinstance(order, WriteSequence)
+    assert next(write.words for write in order.writes if write.address == 47083) == (3,)
