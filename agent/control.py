@@ -382,7 +382,7 @@ class Control:
             release.told = True
             effects.extend(self._say("info" if release.confirmed else "error", release.sentence, now))
             effects.extend(self._last_commit(now))
-            effects.append(Post("runtime", part.Stopped("control")))
+            effects.append(Post("runtime", part.Stopped("control", release.confirmed)))
         elif not release.ended:
             effects.append(WakeAt(now.mono_ns + 200_000_000))
         return effects
