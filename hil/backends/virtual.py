@@ -133,10 +133,11 @@ class VirtualBackend:
     def finish(self) -> Ending:
         notes = tuple(f"{at / S:.2f} {entry.level} {entry.text}" for at, entry in self.log if entry.level == "error")
         self._view = None
+        self._directory.cleanup()  # a virtual run is told again by its seed
         return Ending(self._hash.hexdigest(), notes[:20])
 
     def discard(self) -> None:
-        self._directory.cleanup()
+        """Nothing is left."""
 
     def _reserve(self, scenario: Scenario) -> None:
         permille = scenario.home.get(RESERVE, 200)
