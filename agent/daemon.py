@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import agent.runtime.lean  # isort: skip  # noqa: F401  # acts when imported, before whatever imports pydantic
+
 import argparse
 import os
 import signal
