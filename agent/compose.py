@@ -10,7 +10,6 @@ import os
 import pwd
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import metadata
 from typing import TypeVar
 
 from agent.clock import ClockKeeper
@@ -23,6 +22,7 @@ from agent.local.server import LocalConfig, Server
 from agent.runtime.part import Part
 from agent.store.pins import Pins
 from agent.store.store import Store, StoreConfig
+from agent.version import VERSION
 from drivers import profile as profiles
 from drivers.binding import DeviceSpec
 from drivers.bus import Bus, BusSpec
@@ -66,7 +66,7 @@ def compose(
     home = Home(
         bus_of={device.name: device.bus for device in config.file.device},
         role_of=config.roles(),
-        version=version(),
+        version=VERSION,
         pins=pins,
     )
     clock = ClockKeeper(kernel_boot, boot)
@@ -79,14 +79,6 @@ def compose(
     if config.file.link is not None:
         parts["link"] = _link(config, durable, boot, random)
     return Agent(parts, buses)
-
-
-def version() -> str:
-    """Of the installed distribution; "source" when run from a clone."""
-    try:
-        return metadata.version("battery-agent")
-    except metadata.PackageNotFoundError:
-        return "source"
 
 
 def make_bus(config: Config, name: str, only: str | None = None) -> Bus:
@@ -158,7 +150,7 @@ def _local(config: Config) -> LocalConfig:
     except ValueError as error:
         raise ConfigError(f"{config.path}: local.{error}") from error
     return LocalConfig(
-        version=version(),
+        version=VERSION,
         own_uid=os.getuid(),
         technician_gids=frozenset(section.technician_gids),
         homeowner_pin=pin,

@@ -94,7 +94,7 @@ class Control:
         self._disk: mail.DiskState | None = None
         self._decision: Decision | None = None
         self._verb_waiting: list[mail.Verb] = []
-        self._profile: dict[str, object] = {}
+        self._profiled: object = None  # what the last Profile was made of
         self._due_ns = 0
         self._last_ns = 0
         self._sample_ns = 0
@@ -275,9 +275,10 @@ class Control:
             values = sample_values(decision, inputs)
             sample = mail.Sample(inputs.clock, now.mono_ns // 1_000_000, values, decision.command_id is not None)
             effects.append(Post("link", sample))
-            body = profile_body(self._params, self._home.version, decision, self._devices.values())
-            if body != self._profile:
-                self._profile = body
+            known = (decision.reserve_permille, decision.stated_end_s, self._device_cache)
+            if known != self._profiled:
+                self._profiled = known
+                body = profile_body(self._params, self._home.version, decision, self._devices.values())
                 effects.append(Post("link", mail.Profile(body)))
         effects.append(Post("local", view))
         if not self._ready:
@@ -382,7 +383,7 @@ class Control:
             release.told = True
             effects.extend(self._say("info" if release.confirmed else "error", release.sentence, now))
             effects.extend(self._last_commit(now))
-            effects.append(Post("runtime", part.Stopped("control")))
+            effects.append(Post("runtime", part.Stopped("control", release.confirmed)))
         elif not release.ended:
             effects.append(WakeAt(now.mono_ns + 200_000_000))
         return effects

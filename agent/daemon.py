@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import agent.runtime.lean  # isort: skip  # noqa: F401  # acts when imported, before whatever imports pydantic
+
 import argparse
 import os
 import signal
@@ -102,7 +104,7 @@ def _run(config: configuration.Config, signals: set[signal.Signals]) -> int:
             least_ns = now().mono_ns + LAST_NS if name == "store" else 0
             late |= runtime.wait_stopped({name}, max(until_ns, least_ns))
     for name in sorted(late):
-        log(part.Log("error", f"{name} did not finish its part of the stop in time"))
+        log(part.Log("error", f"{name} did not end its part of the stop as it should, or not in time"))
     log.flush()
     os._exit(DEVICE if "control" in late else OK)  # threads that wait for a wire or a broker must not hold us
 

@@ -22,7 +22,7 @@ class LinkConfig:
     block_s: int = 60  # telemetry samples a batch
     backoff_floor_ns: int = 1 * S
     backoff_cap_ns: int = 120 * S
-    live_ns: int = 1 * S  # a live record at most this often
+    live_ns: int = 2 * S  # a live record at most this often: twice in a dispatch centre's slowest scan of 4 s
     resend_ns: int = 60 * S  # a row without a receipt is published again after this long, doubling
     resend_cap_ns: int = 900 * S
     repeat_ack_ns: int = 10 * S  # a repeated command gets its stored ack at most this often

@@ -67,9 +67,10 @@ class Kernel:
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """`part` has finished its part of a clean stop."""
+    """`part` has finished its part of a clean stop; `ok`: as it should."""
 
     part: str
+    ok: bool = True
 
 
 # --- MQTT (the link's world) ------------------------------------------------------------------------------------------

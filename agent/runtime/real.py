@@ -108,15 +108,17 @@ class RealRuntime:
             thread.start()
 
     def wait_stopped(self, names: Iterable[str], until_ns: int) -> set[str]:
-        """The parts of `names` that have said Stopped by then."""
-        missing = set(names)
+        """The parts of `names` that have not said by then that they stopped as they should."""
+        missing, failed = set(names), set[str]()
         while missing:
             event = self._boxes["runtime"].get(until_ns)
             if event is None:
                 break
             if isinstance(event, part.Stopped):
                 missing.discard(event.part)
-        return missing
+                if not event.ok:
+                    failed.add(event.part)
+        return missing | failed
 
     def _thread(self, name: str, target: Callable[[], None]) -> None:
         def run() -> None:

@@ -161,3 +161,11 @@ def test_check_says_what_is_wrong_and_ends_with_2(tmp_path: Path) -> None:
     bad = subprocess.run(command, capture_output=True, text=True, check=False)
     assert bad.returncode == 2
     assert "site.capacity_kwh: unknown key" in bad.stderr
+
+
+def test_a_stop_without_proof_of_release_says_so_in_its_exit_code(rig: Rig) -> None:
+    daemon = rig.daemon({"port": str(rig.directory / "nothing")})
+    rig.until(lambda r: set(presences(r).values()) == {"absent"})
+    daemon.terminate()
+    assert daemon.wait(25) == 5
+    assert "no proof of release" in rig.log.read_text()

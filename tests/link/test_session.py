@@ -130,7 +130,7 @@ def test_birth_tells_where_the_outbox_stands_and_a_profile_cannot_overwrite_a_cl
 
 
 def test_live_runs_while_dispatched_or_asked_and_not_otherwise() -> None:
-    home = Home()
+    home = Home(live_ns=1 * S)
     home.ready()
 
     def lives(seconds: int, dispatched: bool) -> int:
