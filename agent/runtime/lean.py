@@ -1,38 +1,37 @@
 """Imported by the daemon before everything else: libraries come without what it never uses, memory stays in one heap.
 
 pydantic imports importlib.metadata (with it email, zipfile, csv) to look for plugins of its own; the daemon has none.
-An empty stand-in during that one import saves 2 MB; whoever imports importlib.metadata later gets the real one.
+paho imports urllib.request (with it http and email) to look for a proxy in the environment; a gateway has none.
+The two stand-ins save 4 MB; whoever imports the real modules later gets them.
 """
 
 from __future__ import annotations
 
 import ctypes
-import importlib
 import os
-import sys
 from types import ModuleType
 
+from drivers.stand_in import stand_in
+
 M_ARENA_MAX = -8  # of mallopt(3): a heap a thread would cost half a megabyte and help nobody
-_METADATA = "importlib.metadata"
+
+
+def import_paho() -> ModuleType:
+    """paho.mqtt.client, without its look at the environment's proxies."""
+    with stand_in("urllib.request", getproxies=dict):
+        import paho.mqtt.client
+
+    return paho.mqtt.client
 
 
 def _import_pydantic() -> None:
-    if _METADATA in sys.modules:
-        return
     os.environ["PYDANTIC_DISABLE_PLUGINS"] = "__all__"
-    empty = ModuleType(_METADATA)
-    vars(empty).update(entry_points=tuple, version=str, distributions=tuple, distribution=None)
-    sys.modules[_METADATA] = vars(importlib)["metadata"] = empty
-    try:
+    with stand_in("importlib.metadata", entry_points=tuple, version=str, distributions=tuple, distribution=None):
         import pydantic
         import pydantic.networks
         import pydantic.plugin._loader
 
         assert pydantic.BaseModel is not None  # its lazy import is made here and now
-    except ImportError:
-        return  # another version of pydantic: it comes as it likes
-    finally:
-        del sys.modules[_METADATA], importlib.metadata
 
 
 def _one_heap() -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agent.runtime import part
+from agent.runtime import lean, part
 
 if TYPE_CHECKING:
     import ssl
@@ -65,11 +65,10 @@ class MqttAdapter:
             self._ended.set()  # there was no connection to say goodbye on
 
     def _run(self, want: part.MqttConnect) -> None:
-        import paho.mqtt.client as paho
-
+        paho = lean.import_paho()
         host, port = self._brokers[want.broker % len(self._brokers)]
         client = paho.Client(
-            paho.CallbackAPIVersion.VERSION2,  # type: ignore[attr-defined]  # paho re-exports it without __all__
+            paho.CallbackAPIVersion.VERSION2,
             client_id=want.client_id,
             protocol=paho.MQTTv311,
             clean_session=True,  # a queue at the broker would only deliver stale commands

@@ -8,10 +8,14 @@ import sys
 CODE = """
 import sys
 import agent.daemon, agent.link.session
-carried = {"asyncio", "email", "zipfile", "importlib.metadata"} & set(sys.modules)
+from agent.runtime.lean import import_paho
+assert import_paho().MQTTv311
+carried = {"asyncio", "email", "zipfile", "http", "importlib.metadata"} & set(sys.modules)
 assert not carried, carried
 import importlib.metadata
 assert importlib.metadata.version("pydantic")
+import urllib.request
+assert urllib.request.Request("http://x/")
 from pydantic import BaseModel
 class Model(BaseModel):
     x: int
