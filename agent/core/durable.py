@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 from dataclasses import dataclass, field
 
@@ -54,8 +55,18 @@ class Durable:
 
 
 def to_json(durable: Durable) -> str:
-    """Compact JSON with sorted keys."""
-    return json.dumps(dataclasses.asdict(durable), separators=(",", ":"), sort_keys=True)
+    """Compact JSON with sorted keys. A record that did not change is not written out again."""
+    frame = _text(dataclasses.replace(durable, commands=()))
+    return frame.replace('"commands":[]', f'"commands":[{",".join(map(_record_text, durable.commands))}]', 1)
+
+
+@functools.lru_cache(maxsize=512)
+def _record_text(record: CommandRecord) -> str:
+    return _text(record)
+
+
+def _text(value: Durable | CommandRecord) -> str:
+    return json.dumps(dataclasses.asdict(value), separators=(",", ":"), sort_keys=True)
 
 
 def from_json(text: str) -> Durable:
