@@ -263,13 +263,10 @@ class Config:
     @property
     def state_dir(self) -> Path:
         """Where the store and the reserve live."""
-        return self._resolve(self.file.agent.state_dir)
+        return self.resolve(self.file.agent.state_dir)
 
     def resolve(self, name: str) -> Path:
         """A path of the file, relative ones from the file's own folder."""
-        return self._resolve(name)
-
-    def _resolve(self, name: str) -> Path:
         return (self.path.parent / name).resolve() if not Path(name).is_absolute() else Path(name)
 
     def roles(self) -> dict[str, DeviceRole]:

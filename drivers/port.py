@@ -8,7 +8,7 @@ reply to the request in flight are here. Unit 0 is a unit like any other: its re
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum, IntEnum
+from enum import Enum
 
 from drivers.dialect import Dialect, Kind
 from drivers.events import Transmit
@@ -44,15 +44,6 @@ EXCEPTIONS = {
     10: "no gateway path",
     11: "gateway target does not answer",
 }
-
-
-class Priority(IntEnum):
-    """Who goes first when the line is free."""
-
-    STOP = 0
-    COMMAND = 1
-    FAST = 2
-    SLOW = 3
 
 
 class Fate(Enum):
