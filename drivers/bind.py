@@ -12,13 +12,12 @@ from fractions import Fraction
 
 from drivers.bind_control import UNCONFIRMED, ControlBinder, Found
 from drivers.binding import Binding, BoundPart, BoundPoint, Chain, Check, DeviceSpec, Place
-from drivers.codec import SUNSPEC_SENTINEL, RawType, Scale, WordOrder
+from drivers.codec import SUNSPEC_SENTINEL, RawType, Scale, WordOrder, scale_factor
 from drivers.events import Identity
 from drivers.family import Control, Part, Point
 from drivers.readings import DeviceRole
 from drivers.resolve import Resolver
 
-HIGHEST_SCALE = 10
 DC_PORTS = 714  # the model that lists them
 HOLDING = 3  # what was written is read back with this function, whatever telemetry is read with
 
@@ -84,7 +83,8 @@ class _Binder:
         home = self._slow if block in self._fast else block
         where = Place(place.function, place.region, place.scale_at, RawType.SUNSSF, 1, WordOrder.BIG, None)
         self._checks.setdefault(place.scale_at, Check(where, raw, home))
-        return Fraction(10) ** raw if abs(raw) <= HIGHEST_SCALE else None
+        exponent = scale_factor(word)
+        return None if exponent is None else Fraction(10) ** exponent
 
     def _bound(self, part: Part, place: Place, block: str, rated: Mapping[str, int]) -> BoundPart:
         factor = self._factor(place, block)

@@ -63,8 +63,9 @@ class Resolver:
         return Place(function, address, address + point.offset, point.kind, point.words, put.order, scale_at)
 
     def _instances(self, model: int) -> int:
-        group = sunspec.model(model).group
-        return 0 if group is None else max(0, (self._models[model][1] + 2 - group.first) // group.size)
+        table = sunspec.model(model)
+        room = self._models[model][1] + 2 - table.size
+        return 0 if table.group is None else max(0, room // table.group.size)
 
     def _place(self, model: int, name: str, instance: int | None, part: Part) -> Place | None:
         address, length = self._models[model]
@@ -78,8 +79,8 @@ class Resolver:
         if not point.scale_point:
             return None
         address, length = self._models[model]
-        offset = sunspec.model(model).points[point.scale_point].offset
-        return address + offset if offset < length + 2 else NOWHERE
+        scale = sunspec.model(model).find(point.scale_point, None)
+        return NOWHERE if scale is None or scale.offset >= length + 2 else address + scale.offset
 
     def facts(self) -> Iterator[Span]:
         """What must be read before binding: scale factors, ratings, what instances are."""

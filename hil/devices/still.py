@@ -196,11 +196,12 @@ def chain_of(data: Mapping[str, Any]) -> dict[int, dict[int, int]]:
 def _model(model: int, points: list[dict[str, Any]]) -> list[int]:
     """One model: what no point names is not implemented, every scale factor is 0."""
     table = tomllib.loads((MODELS / f"model_{model}.toml").read_text(encoding="utf-8"))
-    rows = {name: (offset, kind, size) for name, offset, kind, size, _ in table["points"]}
-    end = max(offset + size for offset, _, size in rows.values())
-    group, copies = table.get("group"), 4
+    lines = (line.split() for line in table["points"].splitlines() if line)
+    rows = {name: (int(offset), kind, int(size)) for offset, name, kind, size, *_ in lines}
+    end, copies = table["size"], 4
+    group = (table.get("group") or [None])[0]
     if group is not None:
-        end = group["first"] + copies * group["size"]
+        end += copies * group["size"]
     words = [0] * end
     for name, (offset, kind, size) in rows.items():
         raw = 0 if name.endswith("_SF") else MISSING.get(kind, (1 << 16 * size) - 1)
