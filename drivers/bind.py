@@ -103,25 +103,26 @@ class _Binder:
         for point in self._profile.points:
             if self._profile.sunspec and any(b.name == point.name for b in bound):
                 continue  # an earlier model gives it already
+            parts = self._all_parts(point, rated)
+            if not parts:
+                continue
             if point.confidence == "low" and point.name not in self._spec.confirmed:
                 self._unconfirmed.append(point.name)
                 if point.name == "grid":
                     self._notes.append(f"what it says of the grid {UNCONFIRMED}")
                     continue
-            parts = self._all_parts(point, rated)
-            if parts:
-                bound.append(
-                    BoundPoint(
-                        point.name,
-                        point.block,
-                        parts,
-                        point.valid,
-                        point.words,
-                        point.bits,
-                        point.direction,
-                        point.combine,
-                    )
+            bound.append(
+                BoundPoint(
+                    point.name,
+                    point.block,
+                    parts,
+                    point.valid,
+                    point.words,
+                    point.bits,
+                    point.direction,
+                    point.combine,
                 )
+            )
         for name in dict.fromkeys(point.name for point in self._profile.points):
             if not any(b.name == name for b in bound) and name not in self._unconfirmed:
                 self._notes.append(f"it has no {name}")

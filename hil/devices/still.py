@@ -27,6 +27,8 @@ VALUES: Mapping[str, int] = {
     "l1_w": 250, "import_wh": 1_000_000, "export_wh": 500_000,
 }  # fmt: skip
 MODELS = PROFILES / "sunspec"
+COPIES = 4  # instances of a model's group
+FACTORS = {"CellV_SF": -3}  # all others are 0
 MISSING = {"i16": 0x8000, "sunssf": 0x8000, "i32": 0x80000000, "acc32": 0, "acc64": 0, "string": 0}
 WORDS = {
     "u16": 1,
@@ -194,23 +196,39 @@ def chain_of(data: Mapping[str, Any]) -> dict[int, dict[int, int]]:
 
 
 def _model(model: int, points: list[dict[str, Any]]) -> list[int]:
-    """One model: what no point names is not implemented, every scale factor is 0."""
+    """One model with four instances of its group: what no point names is not implemented."""
     table = tomllib.loads((MODELS / f"model_{model}.toml").read_text(encoding="utf-8"))
-    lines = (line.split() for line in table["points"].splitlines() if line)
-    rows = {name: (int(offset), kind, int(size)) for offset, name, kind, size, *_ in lines}
-    end, copies = table["size"], 4
-    group = (table.get("group") or [None])[0]
-    if group is not None:
-        end += copies * group["size"]
-    words = [0] * end
-    for name, (offset, kind, size) in rows.items():
-        raw = 0 if name.endswith("_SF") else MISSING.get(kind, (1 << 16 * size) - 1)
-        words[offset : offset + size] = [raw >> 16 * (size - 1 - i) & 0xFFFF for i in range(size)]
+    rows, size = _rows(table["points"]), table["size"]
+    words = _fill(rows, size, points, None)
+    for group in table.get("group", [])[:1]:
+        if group["count"] in rows:
+            words[rows[group["count"]][0]] = COPIES
+        inner = _rows(group["points"])
+        for instance in range(1, COPIES + 1):
+            words += _fill(inner, group["size"], points, instance)
+    return [model, len(words) - 2, *words[2:]]
+
+
+def _rows(text: str) -> dict[str, tuple[int, str, int, str]]:
+    """Name -> offset, type, registers and scale factor point of the points of a model table."""
+    lines = ([*line.split(), ""] for line in text.splitlines() if line)
+    return {name: (int(offset), kind, int(size), scale) for offset, name, kind, size, scale, *_ in lines}
+
+
+def _fill(
+    rows: Mapping[str, tuple[int, str, int, str]], size: int, points: list[dict[str, Any]], instance: int | None
+) -> list[int]:
+    """The registers of a model outside its group, or of one instance of it."""
+    words = [0] * size
+    for name, (offset, kind, length, _) in rows.items():
+        raw = FACTORS.get(name, 0) if kind == "sunssf" else MISSING.get(kind, (1 << 16 * length) - 1)
+        words[offset : offset + length] = [raw >> 16 * (length - 1 - i) & 0xFFFF for i in range(length)]
     for point in points:
-        if point["at"] in rows and "instance" not in point:
-            offset, kind, size = rows[point["at"]]
-            value = VALUES.get(point["name"], 0)
-            words[offset : offset + size] = _encode({**point, "type": kind}, value, False)[:size]
-    if group is not None and group["count"] in rows:
-        words[rows[group["count"]][0]] = copies
-    return [model, end - 2, *words[2:]]
+        meant = point.get("instance") == instance or point.get("every", False)
+        if point["at"] in rows and meant:
+            offset, kind, length, factor = rows[point["at"]]
+            lo, hi = point.get("valid", (0, 1))
+            value = lo if lo == hi else VALUES.get(point["name"], 0)
+            scale = Fraction(point.get("scale", "1")) * Fraction(10) ** FACTORS.get(factor, 0)
+            words[offset : offset + length] = _encode({**point, "type": kind, "scale": scale}, value, False)[:length]
+    return words
