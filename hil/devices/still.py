@@ -28,7 +28,7 @@ VALUES: Mapping[str, int] = {
 }  # fmt: skip
 MODELS = PROFILES / "sunspec"
 COPIES = 4  # instances of a model's group
-FACTORS = {"CellV_SF": -3}  # all others are 0
+FACTORS = {"CellV_SF": -3, "V_SF": -1}  # all others are 0
 MISSING = {"i16": 0x8000, "sunssf": 0x8000, "i32": 0x80000000, "acc32": 0, "acc64": 0, "string": 0}
 WORDS = {
     "u16": 1,
@@ -116,7 +116,7 @@ class StillWorld:
 
 def _registers(data: Mapping[str, Any], line: Mapping[str, Any]) -> Iterator[tuple[int, int, list[int], int]]:
     """(function, address, words, mask) of all that has a place; bits by FC1 and FC2 count as 16 to a register."""
-    usual, low_first = line.get("function", 3), line.get("word_order", "big") != "big"
+    usual, order = line.get("function", 3), line.get("word_order", "big")
     for name, text in (data["identify"].get("text") or {}).items():
         if "at" in text:
             title = data["identify"].get("expect_maker") if name == "maker" else ""
@@ -127,8 +127,9 @@ def _registers(data: Mapping[str, Any], line: Mapping[str, Any]) -> Iterator[tup
     for point in data["point"]:
         parts = point.get("parts") or [point]
         for i, part in enumerate(parts):
-            if not isinstance(part.get("at"), int):
+            if not isinstance(part.get("at"), int) or part.get("shared"):
                 continue
+            low_first = part.get("order", order) != "big"
             function = part.get("function", usual)
             if function in (1, 2):
                 yield function, part["at"] & ~15, [0], 0
@@ -184,15 +185,21 @@ def _images(words: Mapping[int, int]) -> list[Image]:
 
 
 def chain_of(data: Mapping[str, Any]) -> dict[int, dict[int, int]]:
-    """The registers of a SunSpec device with model 1 and the models of the profile, only the first of alternatives."""
+    """The registers of a SunSpec device with model 1 and the models of the profile, only the first of alternatives; and
+    the maker's own registers."""
     title = str(data["title"]).encode("ascii", "replace")
-    words = [0x5375, 0x6E53, 1, 66, *_string(b"Still", 16), *_string(title, 16), *_string(b"", 8), *_string(b"1", 8)]
+    maker = str(data["identify"].get("expect_maker") or "Still").encode("ascii")
+    words = [0x5375, 0x6E53, 1, 66, *_string(maker, 16), *_string(title, 16), *_string(b"", 8), *_string(b"1", 8)]
     words += [*_string(b"1", 16), 1, 0x8000]
     points = [{**point, **part} for point in data["point"] for part in point.get("parts") or [point]]
+    points = [point for point in points if not point.get("vendor")]
     for model in dict.fromkeys(point.get("model") or point["models"][0] for point in points):
         words += _model(model, [p for p in points if model in (p.get("model"), *p.get("models", [])[:1])])
     base = data["identify"]["bases"][0]
-    return {data["line"].get("function", 3): {base + n: word for n, word in enumerate([*words, 0xFFFF, 0])}}
+    registers = picture(data)
+    chain = registers.setdefault(data["line"].get("function", 3), {})
+    chain.update({base + n: word for n, word in enumerate([*words, 0xFFFF, 0])})
+    return registers
 
 
 def _model(model: int, points: list[dict[str, Any]]) -> list[int]:
