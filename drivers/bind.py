@@ -19,6 +19,7 @@ from drivers.readings import DeviceRole
 from drivers.resolve import Resolver
 
 DC_PORTS = 714  # the model that lists them
+NEAR = 12  # registers that a fast read may grow by to see the scale factor together with its value
 HOLDING = 3  # what was written is read back with this function, whatever telemetry is read with
 
 
@@ -80,9 +81,12 @@ class _Binder:
         if word is None:
             return None
         raw = word - 0x10000 if word & 0x8000 else word
-        home = self._slow if block in self._fast else block
+        near = abs(place.scale_at - place.address) <= NEAR
+        home = block if near or block not in self._fast else self._slow
         where = Place(place.function, place.region, place.scale_at, RawType.SUNSSF, 1, WordOrder.BIG, None)
-        self._checks.setdefault(place.scale_at, Check(where, raw, home))
+        known = self._checks.get(place.scale_at)
+        if known is None or (home in self._fast and known.block not in self._fast):
+            self._checks[place.scale_at] = Check(where, raw, home)
         exponent = scale_factor(word)
         return None if exponent is None else Fraction(10) ** exponent
 
@@ -126,6 +130,9 @@ class _Binder:
         for name in dict.fromkeys(point.name for point in self._profile.points):
             if not any(b.name == name for b in bound) and name not in self._unconfirmed:
                 self._notes.append(f"it has no {name}")
+        unscaled = ", ".join(b.name for b in bound if any(part.scale is None for part in b.parts))
+        if unscaled:
+            self._notes.append(f"not known for want of a scale factor of -10 to 10: {unscaled}")
         self._limits(bound)
         return tuple(bound)
 

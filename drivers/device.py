@@ -301,7 +301,7 @@ class Device:
             poll.strikes, poll.dropped = 0, False
         for slot, raw in poll.checks:
             if values[slot] != raw:
-                self._changed(at_ns, out)
+                self._changed(raw, values[slot], at_ns, out)
                 return
         if poll.touched:
             poll.touched = False
@@ -327,12 +327,13 @@ class Device:
                 self.presence, f"{self._detail}; it refuses register {poll.request.address}: {why}", now_ns, out
             )
 
-    def _changed(self, at_ns: int, out: list[BusEffect]) -> None:
+    def _changed(self, was: int, now: int | None, at_ns: int, out: list[BusEffect]) -> None:
         """A scale factor or rating is not what it was: nothing is known until the device was identified anew."""
         self._values = [None] * len(self._values)
         self._emit(at_ns, out)
         self._begin(at_ns, self.spec.profile.response_ns)
-        self._status(Presence.IDENTIFYING, "a scale factor or rating changed; reading it all anew", at_ns, out)
+        detail = f"a scale factor or rating changed from {was} to {now}: nothing is known until it was read anew"
+        self._status(Presence.IDENTIFYING, detail, at_ns, out)
 
     def _clear(self, poll: Poll) -> None:
         for slot in poll.decoder.slots:
