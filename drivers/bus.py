@@ -253,7 +253,7 @@ class Bus:
         if self._waiting or self._active:
             job = self._next_order(now_ns, out)
         if job is None:
-            job = self._again or self._due(now_ns)
+            job = self._held_again(now_ns) if self._again is not None else self._due(now_ns)
         if job is None:
             return
         if now_ns < self._port.ready_ns:
@@ -273,6 +273,15 @@ class Bus:
         self._flight = job
         out.append(self._port.send(request, now_ns))
         self._wake_ns = min(self._wake_ns, self._port.deadline_ns)
+
+    def _held_again(self, now_ns: int) -> Poll | Ask | None:
+        """The retry, once its device may be asked again."""
+        job = self._again
+        held_ns = 0 if job is None else self._port.held_until(job.request)
+        if held_ns <= now_ns:
+            return job
+        self._wake_ns = min(self._wake_ns, held_ns)
+        return None
 
     @staticmethod
     def _begin(job: Poll | Ask | Order, now_ns: int) -> Request:

@@ -25,7 +25,7 @@ from drivers.codec import BlockDecoder
 from drivers.dialects import DIALECTS
 from drivers.events import Identity
 from drivers.layout import Layout
-from drivers.plan import plan
+from drivers.plan import Reach, plan
 from drivers.port import Port, Timing
 from drivers.profile import PROFILES, load
 from drivers.readings import Reading
@@ -80,7 +80,7 @@ class Device:
 
     def _reads(self, block: str) -> Iterator[tuple[int, int, int, BlockDecoder]]:
         items = self.layout.items(block)
-        for read in plan([item.span() for item in items], 125, 2000):
+        for read in plan([item.span() for item in items], Reach(125, 2000)):
             fields = [items[n].field(read.start) for n in read.members]
             yield read.function, read.start, read.length, BlockDecoder(fields)
 
@@ -247,7 +247,7 @@ def test_whoever_answers_the_question_who_it_is_gets_an_answer(name: str) -> Non
     for seed in range(60):
         source = random.Random(f"{name}{seed}")
         port = Port(Timing.serial(9600, 10, 0), False)
-        steps = identify.steps(spec, port, cap)
+        steps = identify.steps(spec, port, Reach(cap, 2000))
         request = next(steps)
         try:
             for _ in range(500):
