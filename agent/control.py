@@ -179,7 +179,7 @@ class Control:
         self._device_cache = None
         pins = self._pin(status)
         level = "info" if status.presence in (Presence.OK, Presence.IDENTIFYING) else "warning"
-        return [*self._say(level, f"{status.device}: {status.detail}", now), *pins, *self._cycle(now)]
+        return [*self._say(level, f"{status.device}: {status.line or status.detail}", now), *pins, *self._cycle(now)]
 
     def _pin(self, status: DeviceStatus) -> list[Effect]:
         """Whoever answers first, or was adopted, is the one from now on."""
@@ -251,7 +251,7 @@ class Control:
         status = self._devices.get(name)
         if status is None:
             return Device(name, role, Presence.IDENTIFYING.value, None)
-        return Device(name, role, status.presence.value, status.capability)
+        return Device(name, role, status.presence.value, status.capability, status.line)
 
     def _writes(self, out: Outputs, inputs: Inputs) -> list[Effect]:
         effects: list[Effect] = []

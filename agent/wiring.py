@@ -86,7 +86,7 @@ def wiring(devices: Sequence[Row], site_wh: int) -> Wiring:
     of = {role: [d for d in devices if d.role == role] for role in ("battery", "inverter", "meter")}
     for role, found in of.items():
         if not found:
-            raise WiringError(f'a home needs a {role}; this file has no [[device]] with role = "{role}"')
+            raise WiringError(f'a home needs at least one {role}; this file has no [[device]] with role = "{role}"')
     for key, role in (("packs", "inverter"), ("capacity_wh", "battery"), ("place", "meter")):
         for device in devices:
             if device.role != role and getattr(device, key) is not None:
