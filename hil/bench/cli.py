@@ -16,7 +16,7 @@ BENCHES = {
     "step": ("hil.bench.step", "one cycle of the core"),
     "start": ("hil.bench.start", "daemon start -> birth and a live record verified"),
     "footprint": ("hil.bench.footprint", "memory of the live daemon; start and memory of batteryctl"),
-    "wire": ("hil.bench.wire", "how exactly the paced wire keeps its baud rate"),
+    "wire": ("hil.bench.wire", "the live daemon's port against the wire limit and libmodbus; how true the wire is"),
 }
 
 
