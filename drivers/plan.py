@@ -59,9 +59,9 @@ def plan(spans: Sequence[Span], reach: Reach) -> tuple[ReadRange, ...]:
     value longer than the cap gets a read of its own, up to the caller to have refused.
     """
 
-    def place(i: int) -> tuple[int, int, int, int, int]:
+    def place(i: int) -> tuple[int, int, int, int, int, int]:
         span = spans[i]
-        return (-1 if span.unit is None else span.unit, span.function, span.region, span.start, i)
+        return (-1 if span.unit is None else span.unit, span.function, span.region, span.start, -span.length, i)
 
     order = sorted(range(len(spans)), key=place)
     ranges: list[ReadRange] = []
@@ -81,7 +81,8 @@ def plan(spans: Sequence[Span], reach: Reach) -> tuple[ReadRange, ...]:
             first = spans[members[0]]
             together = (first.unit, first.function, first.region) == (span.unit, span.function, span.region)
             longer = max(stop, end)
-            if together and reach.bridges(end, span.start) and reach.allows(span.function, begin, end, longer):
+            near = stop <= end or reach.allows(span.function, begin, end, longer)  # inside a longer one costs nothing
+            if together and near and reach.bridges(end, span.start):
                 end = longer
                 members.append(index)
                 continue

@@ -98,6 +98,11 @@ def test_a_read_runs_over_no_longer_gap_than_the_device_takes() -> None:
     assert len(plan(spans, Reach(64, 64, gap=15))) == 2
 
 
+def test_a_block_that_is_wanted_whole_stays_whole_above_the_cap() -> None:
+    spans = [Span(3, 0, 10, 1), Span(3, 0, 50, 2), Span(3, 0, 10, 60), Span(3, 0, 70, 1)]
+    assert plan(spans, Reach(30, 2000)) == (ReadRange(3, 10, 60, (2, 0, 1)), ReadRange(3, 70, 1, (3,)))
+
+
 @given(SPANS, st.integers(4, 40), st.none() | st.integers(0, 12), HOLES)
 def test_every_value_is_fetched_once_within_reach(
     spans: list[Span], cap: int, gap: int | None, holes: list[tuple[int, int, int]]
