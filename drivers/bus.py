@@ -330,6 +330,8 @@ class Bus:
             self._again = job
         elif outcome.fate is not Fate.GARBLED or isinstance(job, Ask):
             job.device.ended(job, outcome, out)
+        elif isinstance(job, Poll):
+            job.device.missed(outcome.at_ns, out, garbled=True)
         if outcome.fate is Fate.DATA:
             self._reopen_ns = REOPEN_MIN_NS
             self._tcp_misses = 0
@@ -349,7 +351,7 @@ class Bus:
         if outcome.fate is Fate.TIMEOUT:
             order.device.missed(outcome.at_ns, out)
         elif outcome.fate is not Fate.GARBLED:
-            order.device.heard()
+            order.device.heard(outcome.at_ns)
 
     def _stats(self) -> BusStats:
         c = self._port.counters

@@ -67,6 +67,7 @@ class Device:
         self._steps: identify.Steps | None = None
         self._backoff_ns = BACKOFF_MIN_NS
         self._misses = 0
+        self._heard_ns = 0
         self._put_off = 0
         self._detail = ""
         self._line = ""  # what is wrong with the line itself
@@ -207,7 +208,7 @@ class Device:
     def ended(self, job: Poll | Ask, outcome: Outcome, out: list[BusEffect]) -> None:
         """A poll or a question has its answer, or will never have one. Retries after garble are the bus' affair."""
         if outcome.fate is Fate.DATA or outcome.fate is Fate.EXCEPTION:
-            self.heard()
+            self.heard(outcome.at_ns)
         if isinstance(job, Ask):
             if job is self.ask:
                 self._ask_ended(job, outcome, out)
@@ -225,14 +226,16 @@ class Device:
         if poll.emits and self.polls:
             self._emit(outcome.at_ns, out)
 
-    def heard(self) -> None:
+    def heard(self, now_ns: int) -> None:
         """A valid answer came, be it a refusal."""
         self._misses = 0
+        self._heard_ns = now_ns
 
-    def missed(self, now_ns: int, out: list[BusEffect]) -> None:
-        """No valid answer came; the third in a row makes the device silent."""
-        self._misses += 1
-        if self._misses >= MISSES:
+    def missed(self, now_ns: int, out: list[BusEffect], garbled: bool = False) -> None:
+        """No valid answer came; the third silence in a row makes the device silent, and so does any trouble that lasts
+        longer than its readings live: somebody else may stand there by then."""
+        self._misses += not garbled
+        if self._misses >= MISSES or now_ns - self._heard_ns > self.spec.profile.stale_s * S:
             self._silent(now_ns, out)
 
     def _silent(self, now_ns: int, out: list[BusEffect]) -> None:

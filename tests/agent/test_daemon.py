@@ -120,7 +120,11 @@ def test_a_port_that_does_not_exist_keeps_it_up_until_it_does(rig: Rig) -> None:
 def test_an_inverter_with_the_wrong_serial_is_read_and_never_written(rig: Rig) -> None:
     home = rig.home("--link", str(rig.directory / "bus"))
     mark = 'profile = "sunspec_hybrid"'
-    rig.daemon({"port": str(rig.directory / "bus")}, lambda text: text.replace(mark, mark + '\nserial = "OTHER-1"'))
+
+    def edit(text: str) -> str:
+        return text.replace(mark, mark + '\nserial = "OTHER-1"')
+
+    daemon = rig.daemon({"port": str(rig.directory / "bus")}, edit)
     reply = rig.until(lambda r: presences(r).get("inverter") == "mismatch")
     assert "OTHER-1" in json.dumps(reply)
     assert "SIM-INV-0001" in json.dumps(reply)
@@ -128,6 +132,18 @@ def test_an_inverter_with_the_wrong_serial_is_read_and_never_written(rig: Rig) -
     assert home.new_writes() == []
     assert rig.ask("adopt", device="inverter")["ok"]
     rig.until(lambda r: presences(r) == ALL_OK)
+    daemon.terminate()
+    assert daemon.wait(20) == 0
+    rig.daemon({"port": str(rig.directory / "bus")}, edit)
+    rig.until(lambda r: presences(r) == ALL_OK)  # one command was enough, though the file still names the other
+
+
+def test_nobody_is_adopted_who_does_not_answer(rig: Rig) -> None:
+    rig.daemon({"port": str(rig.directory / "nothing")})
+    rig.until(lambda r: set(presences(r).values()) == {"absent"})
+    reply = rig.ask("adopt", device="inverter")
+    assert (reply["ok"], reply["code"]) == (False, 5)
+    assert "inverter cannot be adopted now: its line is gone" in json.dumps(reply)
 
 
 def test_the_same_home_over_tcp(rig: Rig) -> None:
