@@ -237,7 +237,7 @@ class Port:
             if outcome.fate is not Fate.TIMEOUT:
                 for frame in self._strangers:
                     self.overheard.stranger(frame, outcome.at_ns)
-                self.overheard.answered(request, outcome.at_ns)
+                self.overheard.answered(request, outcome.at_ns, self._full_ns)
             if outcome.fate is Fate.DATA:
                 if self._echo_due:
                     self._echo = False  # the reply came without it: another adapter, or it was switched off
