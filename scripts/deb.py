@@ -130,15 +130,15 @@ def install(work: Path, root: Path) -> None:
     """Product and dependencies into SITE, entry points, the system's files."""
     site = root / SITE
     site.mkdir(parents=True)
-    env, source, lock = work / "env", work / "source", work / "run.txt"
-    lock.write_text(runtime_lock((ROOT / "requirements" / "run.txt").read_text("utf-8")), "utf-8")
+    env, source = work / "env", work / "source"
+    building, running = split_lock((ROOT / "requirements" / "run.txt").read_text("utf-8"), work)
     copy_tracked(source)
     quiet([sys.executable, "-m", "venv", str(env)])
     pip = [str(env / "bin" / "pip"), "--disable-pip-version-check", "--quiet", "install"]
     locked = ["--require-hashes", "--only-binary=:all:", "-r"]
-    quiet([*pip, *locked, str(ROOT / "requirements" / "run.txt")])  # brings the build backend too
+    quiet([*pip, *locked, str(building)])
     target = ["--target", str(site), "--no-compile", "--no-deps"]
-    quiet([*pip, *target, *locked, str(lock)])
+    quiet([*pip, *target, *locked, str(running)])
     quiet([*pip, *target, "--no-index", "--no-build-isolation", str(source)], cwd=work)
     tidy(site)
     (root / HOME / "bin").mkdir()
@@ -155,10 +155,14 @@ def install(work: Path, root: Path) -> None:
         shutil.copyfile(ROOT / origin, root / place)
 
 
-def runtime_lock(text: str) -> str:
-    """The lock without what only builds."""
+def split_lock(text: str, work: Path) -> tuple[Path, Path]:
+    """Two locks: what builds the product, and what it runs on."""
     entries = re.split(r"\n(?=[a-z0-9])", text)
-    return "\n".join(entry for entry in entries if entry.partition("==")[0] not in BUILD_ONLY) + "\n"
+    paths = work / "build.txt", work / "run.txt"
+    for path, builds in zip(paths, (True, False), strict=True):
+        chosen = [entry for entry in entries if (entry.partition("==")[0] in BUILD_ONLY) is builds]
+        path.write_text("\n".join(chosen) + "\n", "utf-8")
+    return paths
 
 
 def copy_tracked(target: Path) -> None:
