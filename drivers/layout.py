@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from drivers.binding import Binding, BoundPart
-from drivers.codec import Field, Scale
+from drivers.codec import Field, RawType, Scale
 from drivers.plan import Span
 
 
@@ -45,7 +45,8 @@ class Layout:
                     valid = point.valid if len(point.parts) == 1 else None
                     slots.append(self._add(point.block, part, valid))
                     continue
-                raw = replace(part, sentinels=())  # the assembler must tell one that is absent from one not known
+                # The assembler must tell one that is absent from one not known; a float that is no number is neither.
+                raw = replace(part, sentinels=()) if part.place.kind is RawType.F32 else part
                 if (point.block, raw) not in shared:  # the highest and the lowest are of the same registers
                     shared[point.block, raw] = self._add(point.block, raw, None)
                 slots.append(shared[point.block, raw])
