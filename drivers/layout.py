@@ -51,9 +51,9 @@ class Layout:
                     shared[point.block, raw] = self._add(point.block, raw, None)
                 slots.append(shared[point.block, raw])
             self.slots[n] = tuple(slots)
-        regions = {(block, item.part.place.region) for block, items in self._items.items() for item in items}
+        regions = {item.part.place.region for items in self._items.values() for item in items}
         for check in binding.checks:
-            if (check.block, check.place.region) in regions:  # a model that nobody reads is not read to be checked
+            if check.place.region in regions:  # a model that nobody reads is not read to be checked
                 self.checks.append((self.count, check.raw))
                 self._add(check.block, BoundPart(check.place, Scale(), (), 0), None)
 
