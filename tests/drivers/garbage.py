@@ -147,14 +147,14 @@ def _rows(group: dict[str, Any], offset: int) -> Rows:
 
 
 def types_of(chain: Chain) -> dict[int, str]:
-    """Address -> type, of the scale factors and the enumerations of a chain."""
+    """Address -> type, of what is one register in a chain."""
     found = {}
     for model, address, _ in chain:
         rows, first, inner, step = layout_of(model)
         found.update({address + offset: kind for offset, kind, _, _ in rows.values()})
         for n in range(COPIES):
             found.update({address + first + n * step + offset: kind for offset, kind, _, _ in inner.values()})
-    return {at: kind for at, kind in found.items() if kind in ("sunssf", "enum16")}
+    return {at: kind for at, kind in found.items() if kind in ("sunssf", "enum16", "uint16", "int16")}
 
 
 def sentinels(name: str, chain: Chain = ()) -> Iterator[dict[tuple[int, int], int]]:
@@ -208,7 +208,8 @@ def fills(name: str, chain: Chain = (), times: int = 25) -> Iterator[tuple[str, 
     types = types_of(chain)
     for seed in range(times):
         source = random.Random(f"{name}{seed}")
-        yield f"noise {seed}", _noise(source, types, _likely(raw_of(name), source) if seed % 2 else {})
+        calm = seed % 2 == 1
+        yield f"noise {seed}", _noise(source, types, _likely(raw_of(name), source) if calm else {}, calm)
 
 
 def _likely(raw: dict[str, Any], source: random.Random) -> dict[tuple[int, int], int]:
@@ -237,16 +238,22 @@ def _likely(raw: dict[str, Any], source: random.Random) -> dict[tuple[int, int],
     return found
 
 
-def _noise(source: random.Random, types: dict[int, str], likely: dict[tuple[int, int], int]) -> Registers:
+def _noise(source: random.Random, types: dict[int, str], likely: dict[tuple[int, int], int], calm: bool) -> Registers:
+    """Calm: nearly every register of a chain is small, so that values made of many are known too."""
     noise = dict(likely)
 
     def word_at(function: int, at: int) -> int:
         if (function, at) not in noise:
             kind, chance = types.get(at), source.random()
             if kind == "sunssf" and chance < 0.9:
-                noise[function, at] = source.choice((0, 0, 0, -1, -2, -3, -10, 1, 2, 10)) & 0xFFFF
+                factors = (-1, -2, -3) if calm else (0, 0, 0, -1, -2, -3, -10, 1, 2, 10)
+                noise[function, at] = source.choice(factors) & 0xFFFF
+            elif kind == "sunssf":
+                noise[function, at] = source.choice((0x8000, 11, -11 & 0xFFFF, source.getrandbits(16)))
             elif kind == "enum16" and chance < 0.7:
                 noise[function, at] = source.randint(0, 8)
+            elif calm and kind is not None and chance < 0.97:
+                noise[function, at] = source.randint(1, 50)
             else:
                 noise[function, at] = source.choice(EXTREMES) if chance < 0.3 else source.getrandbits(16)
         return noise[function, at]
