@@ -203,6 +203,7 @@ class ControlBinder:
             daily_writes=0 if bound is None else bound.daily_writes,
             write_s=1 if bound is None else _write_s(bound, self._profile),
             unconfirmed=tuple(self._found.unconfirmed),
+            control="" if bound is None else bound.id,
         )
 
 

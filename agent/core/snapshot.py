@@ -125,7 +125,8 @@ def take(params: Params, inputs: Inputs, trace: Trace) -> tuple[Snapshot, Trace]
     soc = _Soc(trace, params, now, live_pack, live_inverter)
     pv_w = inverter.pv_w if inverter is not None else None
     capability = home.inverter.capability if home.inverter is not None else None
-    ends = timers.cycle_ns + timers.write_ns + S * max(timers.reversion_s, capability.reversion_s if capability else 0)
+    write_ns = max(timers.write_ns, S * capability.write_s if capability else 0)  # pauses that this device needs
+    ends = timers.cycle_ns + write_ns + S * max(timers.reversion_s, capability.reversion_s if capability else 0)
     after = Trace(
         soc.at_ns,
         soc.reported,

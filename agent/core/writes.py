@@ -128,6 +128,8 @@ def plan(hand: Hand, s: Snapshot, wanted: Wanted, params: Params) -> Planned:
         hand, write = _stop(hand, s.now_ns, params)
     elif wanted.given_w is not None and connected:
         hand, write, rearmed = _power(hand, s, wanted.given_w, wanted, params)
+    elif not device.capability.control:
+        hand = replace(hand, maybe_active=False)  # it is only read: nothing to release
     elif not wanted.waiting:
         hand, write, notice = _clear(hand, s, connected and wanted.mode is not Mode.LOCKOUT)
         if notice:
