@@ -12,9 +12,9 @@ from typing import NoReturn
 
 from drivers import sunspec
 from drivers.codec import WordOrder, words_of
-from drivers.family import Codes, Control, Part, Put, PutGroup, Reversion
+from drivers.family import Codes, Control, Owner, Part, Put, PutGroup, Reversion
 from drivers.profile_error import ProfileError
-from drivers.profile_schema import CodeEdge, ControlEdge, FloorEdge, PartEdge, WriteEdge, WriteGroupEdge
+from drivers.profile_schema import CodeEdge, ControlEdge, FloorEdge, OwnerEdge, PartEdge, WriteEdge, WriteGroupEdge
 
 MS = 1_000_000
 SETPOINTS = frozenset({"setpoint", "-setpoint", "charge", "discharge", "magnitude"})
@@ -113,6 +113,7 @@ class ControlReader:
         self._check_reversion(key, edge)
         self._check_symbols(key, edge)
         self._check_wear(key, edge)
+        self._check_owner(key, edge)
 
     def _check_reversion(self, key: str, edge: ControlEdge) -> None:
         rev, key_rev = edge.reversion, f"{key}.reversion"
@@ -151,6 +152,17 @@ class ControlReader:
                     self._fail(f"{key}.wear", f"{name}[{n}] wears out memory: give wear = {{ daily = N }} and wearing")
                 if group.wears and not group.on_change:
                     self._fail(f"{key}.{name}[{n}].on_change", "a wearing register is written on change only")
+
+    def _check_owner(self, key: str, edge: ControlEdge) -> None:
+        """What the owner had is of use in a release, of a whole write, and of a register that we can read."""
+        for name in ("arm", "power", "clear", "stop"):
+            for n, group in enumerate(getattr(edge, name)):
+                owners = [isinstance(write.value, OwnerEdge) for write in group.write]
+                if any(owners) and (name != "clear" or not all(owners)):
+                    reason = "the owner's values are written back by clear, in writes of their own"
+                    self._fail(f"{key}.{name}[{n}]", reason)
+                if any(owners) and "remote_mode" not in edge.state:
+                    self._fail(f"{key}.state.remote_mode", "without it nobody knows whether a value is the owner's")
 
     @staticmethod
     def _writes_symbol(groups: list[WriteGroupEdge], symbol: str) -> bool:
@@ -208,9 +220,11 @@ class ControlReader:
             if isinstance(edge.at, str) or edge.type is None:
                 self._fail(key, "needs at = register and type = ...")
             begin, size = edge.at, words_of(edge.type)
-        value: int | str | Codes
+        value: int | str | Codes | Owner
         if isinstance(edge.value, CodeEdge):
             value = Codes(edge.value.charge, edge.value.discharge, edge.value.zero)
+        elif isinstance(edge.value, OwnerEdge):
+            value = Owner(edge.value.default)
         else:
             value = edge.value
         put = Put(

@@ -198,13 +198,19 @@ class CodeEdge(Edge):
     zero: StrictInt
 
 
+class OwnerEdge(Edge):
+    """In a release only: what the owner had there before we took control, `default` if that is not known."""
+
+    default: StrictInt
+
+
 class WriteEdge(Edge):
     """One register to write: raw * scale + offset in the register's unit. `value`: a number, a command word by
     direction, or a symbol with bounds `min` and `max` in that unit. `of`: the register takes percent of that rating.
     `multiple`: the device keeps only multiples of so many raw steps."""
 
     at: Word | str
-    value: StrictInt | CodeEdge | Symbol
+    value: StrictInt | CodeEdge | OwnerEdge | Symbol
     type: RawType | None = None
     order: WordOrder | None = None
     scale: Exact = "1"

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from drivers.binding import Binding, BoundControl, BoundGroup, BoundPut
-from drivers.codec import raw_range, to_words, toward_zero, up
+from drivers.codec import raw_range, to_words, toward_zero, up, words_of
 from drivers.convert import Live, to_device
 from drivers.events import ReadBack, RegisterWrite, WriteClass, WriteSequence
-from drivers.family import Codes
+from drivers.family import Codes, Owner
 
 READ_GAP = 16  # registers between two written ones that are read along rather than asked for apart
 NOTHING = Live()
@@ -49,8 +49,9 @@ def compile_write(
         if isinstance(words, str):
             return words
         group, address = step.group, step.group.puts[0].address
+        owner = isinstance(group.puts[0].value, Owner)
         writes.append(
-            RegisterWrite(address, words, group.function, step.gap_ns, group.on_change, group.wears, group.unit)
+            RegisterWrite(address, words, group.function, step.gap_ns, group.on_change, group.wears, group.unit, owner)
         )
         if group.read_back:
             expected.update({(group.unit, address + n): word for n, word in enumerate(words)})
@@ -71,6 +72,7 @@ def compile_write(
         writes=tuple(writes),
         read_backs=tuple(read_backs),
         not_after_ns=not_after_ns,
+        keep=_keep(binding, write_class, live or NOTHING),
     )
 
 
@@ -96,6 +98,9 @@ def _steps(binding: Binding, write_class: WriteClass, value: int, live: Live) ->
             f"{value} W is beyond what {binding.device} is rated for "
             f"({-control.rated_charge_w}..{control.rated_discharge_w} W)"
         )
+    restores = any(isinstance(group.puts[0].value, Owner) for group in control.clear)
+    if restores and live.remote_active is None:
+        return f"it is not known whether {binding.device} is under remote control: its owner's settings would be lost"
     watts = to_device(control.convert, value, live)
     if isinstance(watts, str):
         return f"{binding.device} is commanded at its {binding.capability.control_point}: {watts}"
@@ -123,6 +128,18 @@ def _through_zero(control: BoundControl, watts: int, live: Live) -> list[_Step]:
     steps = _plain(control.power, 0)
     last = steps[-1]
     return [*steps[:-1], _Step(last.group, 0, max(last.gap_ns, control.through_zero_ns))]
+
+
+def _keep(binding: Binding, write_class: WriteClass, live: Live) -> tuple[ReadBack, ...]:
+    """What the owner has in the registers that a release restores, if nobody commands the device now."""
+    control = binding.control
+    if control is None or write_class not in (WriteClass.POWER, WriteClass.STOP) or live.remote_active is not False:
+        return ()
+    return tuple(
+        ReadBack(group.puts[0].address, (None,) * sum(words_of(put.kind) for put in group.puts), 3, group.unit)
+        for group in control.clear
+        if isinstance(group.puts[0].value, Owner)
+    )
 
 
 # --- values -----------------------------------------------------------------------------------------------------------
@@ -161,6 +178,8 @@ def _wanted(binding: Binding, put: BoundPut, value: int, watts: int) -> Fraction
     """What the register should hold, in its own unit."""
     if isinstance(put.value, int):
         return Fraction(put.value)
+    if isinstance(put.value, Owner):
+        return put.value.default * put.step + put.offset
     if isinstance(put.value, Codes):
         return Fraction(put.value.word(watts))
     control = binding.control

@@ -52,6 +52,7 @@ class Hand:
     floor_confirmed_ns: int | None = None
     floor_failures: int = 0
     stop_ns: int = 0
+    worn_until_ns: int = 0  # until then the day's writes that wear the inverter out are used up
 
 
 class Wanted(NamedTuple):
@@ -100,6 +101,8 @@ def _power_heard(hand: Hand, done: WriteDone, good: bool, now_ns: int) -> Hand:
     if done.value != hand.setpoint_w or done.outcome == "superseded":
         return replace(hand, touched_ns=now_ns)
     hand = replace(hand, pending=False, confirmed=good, touched_ns=now_ns, outcome=done.outcome)
+    if done.outcome == "worn":
+        return replace(hand, worn_until_ns=done.free_ns)
     if not good:
         return replace(hand, failures=hand.failures + 1)
     return replace(hand, confirmed_ns=now_ns, held_ns=now_ns if hand.held_ns is None else hand.held_ns, failures=0)
