@@ -26,7 +26,8 @@ def unit(vector: Vector) -> int:
 
 
 def send(wire: Wire, write_class: WriteClass, value: int = 0, live: Live | None = None) -> WriteResult:
-    order = compile_write(binding_of(wire), write_class, value, 1, wire.now + S, live)
+    released = Live(remote_active=False)
+    order = compile_write(binding_of(wire), write_class, value, 1, wire.now + S, live or released)
     assert isinstance(order, WriteSequence), order
     wire.order_now(order)
     wire.run(6 * S)
