@@ -171,6 +171,7 @@ class Home:
         self.meter: dict[str, Any] = {}
         self.presence: dict[str, str] = {}
         self.told: dict[str, Any] = {}  # what the inverter's capability says otherwise
+        self.line = ""  # what the bus says of the line that all three hang on
         self.mute: set[str] = set()  # devices that stop answering
         self.frozen: dict[str, Any] = {}
         self.reserve = Reserve(200, "file")
@@ -235,7 +236,9 @@ class Home:
             ),
             meters=self.reading("meter", meter, **{"grid_w": 500 - power, **self.meter}),
             devices=tuple(
-                replace(d, capability=capability(**self.told)) if d.role is DeviceRole.INVERTER else d
+                replace(d, line=self.line, capability=capability(**self.told))
+                if d.role is DeviceRole.INVERTER
+                else replace(d, line=self.line)
                 for d in devices(**self.presence)
             ),
             reserve=self.reserve,

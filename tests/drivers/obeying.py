@@ -39,7 +39,8 @@ class Obeying:
             return unit, at
         model = int(write.get("model") or group["model"])
         table = tomllib.loads((PROFILES / "sunspec" / f"model_{model}.toml").read_text("utf-8"))
-        offset = next(row[1] for row in table["points"] if row[0] == at)
+        rows = (row.split() for row in table["points"].strip().splitlines())
+        offset = next(int(row[0]) for row in rows if row[1] == at)
         return unit, self._chain()[model] + offset
 
     def _chain(self) -> dict[int, int]:
