@@ -196,7 +196,8 @@ class Control:
         if self._release is not None:
             self._release.result(result)
             return self._release_step(now)
-        routine = result.write_class is WriteClass.POWER and result.outcome is WriteOutcome.CONFIRMED
+        ours = result.write_class in (WriteClass.POWER, WriteClass.HEARTBEAT)
+        routine = ours and result.outcome is WriteOutcome.CONFIRMED
         return () if routine else self._cycle(now)  # a ramp must not run at the speed of the bus
 
     # --- the cycle ---------------------------------------------------------------------------------------------------

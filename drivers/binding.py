@@ -133,6 +133,7 @@ class BoundControl:
     released: tuple[int, ...] = (0,)
     codes: Codes | None = None
     daily_writes: int = 0
+    heartbeat: tuple[BoundGroup, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -188,7 +188,7 @@ class Bus:
         if self._active.get(name) is order:
             del self._active[name]
         out.append(Emit(_result(order.sequence, outcome, order.sent_ns, now_ns, detail, order.free_ns)))
-        if order.sent_ns:
+        if order.sent_ns and order.sequence.write_class is not WriteClass.HEARTBEAT:
             order.device.touch(now_ns)
 
     def _drop_waiting(self, now_ns: int, out: list[BusEffect]) -> None:

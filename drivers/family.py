@@ -175,6 +175,8 @@ class Control:
     proof: tuple[tuple[int, PutGroup], ...]  # (function that reads it, what it must read)
     clear: tuple[PutGroup, ...]
     stop: tuple[PutGroup, ...]
+    heartbeat: tuple[PutGroup, ...] = ()
+    heartbeat_s: int = 0  # how often; 0 = it has none
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,16 @@ from drivers import sunspec
 from drivers.codec import WordOrder, words_of
 from drivers.family import Codes, Control, Owner, Part, Put, PutGroup, Reversion
 from drivers.profile_error import ProfileError
-from drivers.profile_schema import CodeEdge, ControlEdge, FloorEdge, OwnerEdge, PartEdge, WriteEdge, WriteGroupEdge
+from drivers.profile_schema import (
+    CodeEdge,
+    ControlEdge,
+    FloorEdge,
+    HeartbeatEdge,
+    OwnerEdge,
+    PartEdge,
+    WriteEdge,
+    WriteGroupEdge,
+)
 
 MS = 1_000_000
 SETPOINTS = frozenset({"setpoint", "-setpoint", "charge", "discharge", "magnitude"})
@@ -94,7 +103,16 @@ class ControlReader:
             ),
             self._groups(f"{key}.clear", edge.clear, edge),
             self._groups(f"{key}.stop", edge.stop, edge) or power,
+            () if edge.heartbeat is None else self._beats(f"{key}.heartbeat", edge.heartbeat, edge),
+            0 if edge.heartbeat is None else edge.heartbeat.every_s,
         )
+
+    def _beats(self, key: str, edge: HeartbeatEdge, control: ControlEdge) -> tuple[PutGroup, ...]:
+        if not self._writes_symbol(edge.write, "beat"):
+            self._fail(key, "nothing in it carries the beat")
+        if any(group.wears for group in edge.write):
+            self._fail(key, "a register that wears out when written cannot carry a heartbeat")
+        return self._groups(f"{key}.write", edge.write, control)
 
     # --- what makes no sense ------------------------------------------------------------------------------------------
     def _check(self, key: str, edge: ControlEdge) -> None:

@@ -33,8 +33,9 @@ class _Step:
 def compile_write(
     binding: Binding, write_class: WriteClass, value: int, order_id: int, not_after_ns: int, live: Live | None = None
 ) -> WriteSequence | str:
-    """The writes of one order. `value`: W for POWER (+ = discharge), permille for FLOOR, ignored otherwise. `live`: the
-    latest readings, without which a device that is not controlled at its battery takes no setpoint.
+    """The writes of one order. `value`: W for POWER (+ = discharge), permille for FLOOR, the beat for HEARTBEAT, else
+    ignored. `live`: the latest readings, without which a device that is not controlled at its battery takes no
+    setpoint.
 
     Returns a sentence instead when the device cannot take the order or the value is out of its bounds. Every POWER and
     STOP carries the reversion time, so that a silent agent ends its own setpoint.
@@ -55,8 +56,10 @@ def compile_write(
         )
         if group.read_back:
             expected.update({(group.unit, address + n): word for n, word in enumerate(words)})
-    kept = write_class in (WriteClass.POWER, WriteClass.FLOOR)
+    kept = write_class in (WriteClass.POWER, WriteClass.FLOOR, WriteClass.HEARTBEAT)
     proof = binding.control is None or binding.control.read_back or write_class is WriteClass.FLOOR
+    if write_class is WriteClass.HEARTBEAT:
+        proof = False  # the device's own counter is the proof
     read_backs = _read_backs(expected, binding.function) if proof else []
     if write_class in (WriteClass.POWER, WriteClass.STOP) and binding.control is not None:
         for function, group in binding.control.proof:
@@ -86,7 +89,7 @@ def _steps(binding: Binding, write_class: WriteClass, value: int, live: Live) ->
     if control is None:
         return f"{binding.device} takes no setpoint: {'; '.join(binding.notes) or 'its profile has no control'}"
     if write_class is WriteClass.HEARTBEAT:
-        return f"{binding.device} has no heartbeat register"
+        return _plain(control.heartbeat, 0) if control.heartbeat else f"{binding.device} has no heartbeat register"
     if write_class is WriteClass.CLEAR:
         return _plain(control.clear, 0)
     arm = () if live.remote_active else control.arm
@@ -194,6 +197,8 @@ def _wanted(binding: Binding, put: BoundPut, value: int, watts: int) -> Fraction
     }
     if put.value == "reversion":
         return Fraction(control.reversion_s if control is not None else 0)
+    if put.value == "beat":
+        return Fraction(value)
     if put.value == "floor":
         return Fraction(value, 10)
     number = symbols[put.value]
