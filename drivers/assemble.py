@@ -8,6 +8,7 @@ from drivers.binding import Binding, BoundPoint, DeviceSpec
 from drivers.codec import RawType
 from drivers.convert import Live, to_battery
 from drivers.family import Codes
+from drivers.pulse import Pulse
 from drivers.readings import BatteryReading, DeviceRole, GridState, InverterReading, MeterReading, Reading
 
 Values = Sequence[int | None]
@@ -29,6 +30,7 @@ class Assembler:
         self._status = _words(binding.points, "status")
         self._grid = {value: GRID[word] for value, word in _words(binding.points, "grid").items()}
         self._control = binding.control
+        self._pulse = Pulse()
         self._tolerance_w = 2 * binding.capability.resolution_w
         makers: dict[DeviceRole, Callable[[Values, int, int, int], Reading]] = {
             DeviceRole.BATTERY: self._battery,
@@ -110,6 +112,9 @@ class Assembler:
 
     def _inverter(self, values: Values, at_ns: int, battery_at_ns: int, grid_at_ns: int) -> InverterReading:
         get = self._get
+        heard_ns = self._pulse.heard_ns(get(values, "heartbeat"), at_ns)
+        if heard_ns < at_ns:  # it answers and does not live: all that it says is as old as its last beat
+            at_ns, battery_at_ns, grid_at_ns = heard_ns, min(battery_at_ns, heard_ns), min(grid_at_ns, heard_ns)
         grid, status = get(values, "grid"), get(values, "status")
         remote_w, active = self._remote(values)
         control = self._control

@@ -17,10 +17,10 @@ from drivers.dialects import DIALECTS
 from drivers.events import BusEffect, DeviceStatus, Emit, Identity, Presence
 from drivers.family import Block
 from drivers.identify import difference, name_of
+from drivers.keeper import Keeper
 from drivers.layout import Layout
 from drivers.plan import Span, plan
 from drivers.port import EXCEPTIONS, Fate, Outcome, Port, Request
-from drivers.wear import Wear
 
 __all__ = ["Binding", "Device", "DeviceSpec", "Poll"]
 
@@ -92,7 +92,7 @@ class Device:
         self._assembler: Assembler | None = None
         self._battery_polls: tuple[Poll, ...] = ()
         self._grid_polls: tuple[Poll, ...] = ()
-        self.wear = Wear()
+        self.keeper = Keeper(spec.name, spec.memory)
 
     @property
     def writable(self) -> bool:
