@@ -15,11 +15,11 @@ from drivers.binding import Binding, DeviceSpec
 from drivers.dialects import DIALECTS
 from drivers.events import BusEffect, DeviceStatus, Emit, Identity, Presence
 from drivers.identify import difference, name_of
+from drivers.keeper import Keeper
 from drivers.layout import Layout
 from drivers.plan import BITS_PER_REGISTER, Reach
 from drivers.poll import STRIKES, Poll, Polls
 from drivers.port import EXCEPTIONS, Fate, Outcome, Port, Request
-from drivers.wear import Wear
 
 __all__ = ["Binding", "Device", "DeviceSpec", "Poll"]
 
@@ -78,7 +78,7 @@ class Device:
         self._maker: Polls | None = None
         self._battery_polls: tuple[Poll, ...] = ()
         self._grid_polls: tuple[Poll, ...] = ()
-        self.wear = Wear()
+        self.keeper = Keeper(spec.name, spec.memory)
 
     @property
     def writable(self) -> bool:

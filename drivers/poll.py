@@ -45,7 +45,7 @@ class Polls:
 
     def __init__(self, device: Device, layout: Layout, reach: Reach) -> None:
         self._device, self._layout, self._reach = device, layout, reach
-        self._has_fast = any(block.fast for block in device.spec.profile.blocks)
+        self._has_fast = any(block.fast and layout.items(block.name) for block in device.spec.profile.blocks)
 
     def all(self, now_ns: int) -> list[Poll]:
         """Every block of the profile, all due now."""
