@@ -45,6 +45,7 @@ def test_a_value_that_is_not_there_takes_no_other_with_it_and_is_dropped() -> No
     wire.run(20 * S)
     reading = wire.batteries()[-1]
     assert (reading.pack_mv, reading.soc_permille) == (52_000, 778)
+    assert reading.cell_max_mv is None, "one of its four cells is not known, and may be the worst"
     since = wire.now
     wire.run(5 * S)
     asked = reads(wire, since)
