@@ -10,15 +10,16 @@ import signal
 import sys
 from collections.abc import Iterable, Mapping
 
-from agent.compose import make_bus, open_line
+from agent.compose import make_bus, memories, open_line
 from agent.config import Config
 from agent.gate import Gate
 from agent.release import Releases
 from agent.runtime import part
 from agent.runtime.part import Effect, Now, Post
-from agent.runtime.real import RealRuntime, now
+from agent.runtime.real import RealRuntime, kernel_boot_id, now
+from agent.store.memories import Memories
 from drivers.device import Binding
-from drivers.events import DeviceStatus, Execute, Presence, WriteResult
+from drivers.events import DeviceStatus, Execute, Presence, Remember, Remembered, WriteResult
 from drivers.readings import InverterReading
 
 WAIT_NS = 12_000_000_000
@@ -29,9 +30,10 @@ UNREACHED = "the inverter was not reached: is another batteryd running, is the c
 class ReleaseControl:
     """Stands where control stands, and only releases. `inverters`: name -> its bus."""
 
-    def __init__(self, config: Config, inverters: Mapping[str, str]) -> None:
+    def __init__(self, config: Config, inverters: Mapping[str, str], known: Memories) -> None:
         self._gate = Gate(config.params)
         self._bus_of = inverters
+        self._memories = known
         self._release: Releases | None = None
         self._readings: dict[str, InverterReading] = {}
         self._bindings: dict[str, Binding | None] = {}
@@ -58,6 +60,9 @@ class ReleaseControl:
                 self._bindings[event.device] = binding if isinstance(binding, Binding) else None
                 if event.presence is not Presence.OK:
                     self._said[event.device] = event.detail
+            case Remember() if event.device in self._bus_of:
+                if self._memories.write(event.device, event.memory) is None:
+                    yield Post(f"bus:{self._bus_of[event.device]}", Remembered(event.device, event.number))
             case WriteResult() if self._release is not None:
                 self._release.result(event)
         release = self._release
@@ -84,9 +89,10 @@ def release_now(config: Config, signals: set[signal.Signals]) -> int:
     bare = config.params.wiring.bare
     inverters = {d.name: d.bus for d in config.file.device if d.role == "inverter" and d.name not in bare}
     runtime = RealRuntime(lambda entry: None)
-    control = ReleaseControl(config, inverters)
+    kernel_boot = kernel_boot_id()
+    control = ReleaseControl(config, inverters, memories(config, kernel_boot))
     for bus in dict.fromkeys(inverters.values()):
-        runtime.add_bus(bus, make_bus(config, bus, only=inverters), open_line(config, bus))
+        runtime.add_bus(bus, make_bus(config, bus, only=inverters, kernel_boot=kernel_boot), open_line(config, bus))
     runtime.add("control", control)
     runtime.start()
     runtime.wait_stopped({"control"}, now().mono_ns + WAIT_NS)

@@ -41,6 +41,13 @@ def test_a_clear_is_retried_until_it_is_read_back() -> None:
     assert release.confirmed
 
 
+def test_an_inverter_that_is_only_read_needs_no_release() -> None:
+    release = Release(Gate(PARAMS), NOW)
+    assert release.next(NOW + 1, None, replace(binding(), control=None)) is None
+    assert release.ended
+    assert release.confirmed
+
+
 def test_without_an_inverter_it_ends_in_time_and_says_so() -> None:
     release = Release(Gate(PARAMS), NOW)
     assert release.next(NOW + TIMEOUT_NS, None, None) is None
