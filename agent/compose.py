@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -83,13 +83,13 @@ def compose(
     return Agent(parts, buses)
 
 
-def make_bus(config: Config, name: str, only: str | None = None, kernel_boot: str = "") -> Bus:
-    """The bus `name` with its devices, or with device `only`."""
+def make_bus(config: Config, name: str, only: Container[str] | None = None, kernel_boot: str = "") -> Bus:
+    """The bus `name` with its devices, or with those `only`."""
     known = memories(config, kernel_boot).read()
     section = next(bus for bus in config.file.bus if bus.name == name)
     bits = 1 + 8 + (section.parity != "N") + section.stop_bits
     spec = BusSpec(name, baud=section.baud, bits_per_char=bits, tcp=section.tcp is not None)
-    devices = [d for d in config.file.device if d.bus == name and only in (None, d.name)]
+    devices = [d for d in config.file.device if d.bus == name and (only is None or d.name in only)]
     return Bus(spec, [_device(config, device, known.get(device.name, Memory())) for device in devices])
 
 

@@ -283,7 +283,7 @@ class Control:
         view = self._view(decision, inputs)
         if now.mono_ns - self._sample_ns >= SAMPLE_NS - MIN_GAP_NS:
             self._sample_ns = now.mono_ns
-            values = sample_values(decision, inputs)
+            values = sample_values(decision, inputs, self._params.wiring)
             sample = mail.Sample(inputs.clock, now.mono_ns // 1_000_000, values, decision.command_id is not None)
             effects.append(Post("link", sample))
             known = (decision.reserve_permille, decision.stated_end_s, self._device_cache)
@@ -314,6 +314,7 @@ class Control:
             command=self._running(decision),
             stopped_by=self._state.book.durable.stopped_by if self._state is not None else None,
             started_ns=self._started_ns,
+            wiring=self._params.wiring,
         )
 
     def _running(self, decision: Decision) -> dict[str, object] | None:

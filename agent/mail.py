@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from agent.core.decision import Decision, Record
 from agent.core.durable import Durable
 from agent.core.inputs import Clock
+from agent.core.params import Wiring
 from drivers.events import BusStats, DeviceStatus, Identity, Remember
 from drivers.readings import BatteryReading, InverterReading, MeterReading
 
@@ -180,6 +181,7 @@ class View:
     command: Mapping[str, object] | None  # the running command, as acks show it
     stopped_by: str | None
     started_ns: int
+    wiring: Wiring = field(default_factory=Wiring)
 
 
 @dataclass(frozen=True, slots=True)

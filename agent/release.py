@@ -37,6 +37,10 @@ class Releases:
                 orders.append((name, order))
         return orders
 
+    def of(self, name: str) -> Release:
+        """The one of that inverter."""
+        return self._each[name]
+
     def result(self, result: WriteResult) -> None:
         """Of any write to any inverter."""
         if result.device in self._each:
