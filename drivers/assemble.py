@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from drivers.binding import Binding, BoundPoint, DeviceSpec
+from drivers.codec import RawType
 from drivers.convert import Live, to_battery
 from drivers.family import Codes
 from drivers.pulse import Pulse
@@ -196,19 +197,20 @@ class _Extreme:
     def __init__(self, point: BoundPoint) -> None:
         self._pick: Callable[[list[int]], int] = max if point.combine == "max" else min
         self._valid = point.valid
+        self._integer = [part.place.kind is not RawType.F32 and part.scale is not None for part in point.parts]
         self._absent = [
-            frozenset(part.scale.value(raw & part.mask if part.mask else raw) for raw in part.sentinels)
-            if part.scale is not None
+            frozenset(part.scale.value(raw) for raw in part.sentinels)
+            if part.scale is not None and part.place.kind is RawType.F32
             else frozenset()
             for part in point.parts
         ]
 
     def of(self, values: Sequence[int | None]) -> int | None:
         there: list[int] = []
-        for value, absent in zip(values, self._absent, strict=True):
-            if value is None:
+        for value, integer, absent in zip(values, self._integer, self._absent, strict=True):
+            if value is None and not integer:
                 return None
-            if value in absent:
+            if value is None or value in absent:
                 continue
             if self._valid is not None and not self._valid[0] <= value <= self._valid[1]:
                 return None

@@ -191,7 +191,7 @@ class Device:
         layout = Layout(binding)
         self._values = [None] * layout.count
         self._assembler = Assembler(self.spec, binding, layout.slots)
-        has_fast = any(block.fast for block in self.spec.profile.blocks)
+        has_fast = any(block.fast and layout.items(block.name) for block in self.spec.profile.blocks)
         self.polls = []
         for block, every_ns in blocks_of(self.spec):
             items = layout.items(block.name)

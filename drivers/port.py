@@ -231,13 +231,11 @@ class Port:
                 if self._echo_due:
                     self._echo = False  # the reply came without it: another adapter, or it was switched off
                 turn = max(0, outcome.at_ns - self._sent_ns - request.wire_ns)
-                known = self._turnaround.get(request.unit)
+                known = self._turnaround.get(request.unit, 0)
                 # A nap must end before the reply does, or its end is not seen and taken for later than it is: a faster
                 # device is followed at once and a bit further, a slower one (or a stall of this machine) gradually.
-                if known is None or turn < known:
-                    self._turnaround[request.unit] = turn - turn // 8
-                else:
-                    self._turnaround[request.unit] = known + min(SLOWER_NS, (turn - known) // 16)
+                slower_ns = min(SLOWER_NS, (turn - known) // 16)
+                self._turnaround[request.unit] = known + slower_ns if turn >= known else turn - turn // 8
         if outcome.fate is Fate.EXCEPTION:
             self.counters.exceptions += 1
         self._last, self._request = request, None
