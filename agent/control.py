@@ -30,6 +30,7 @@ from agent.core.params import Params
 from agent.core.state import State
 from agent.core.step import final, initial, step
 from agent.gate import Evidence, Gate
+from agent.refusals import Refusals
 from agent.release import Releases
 from agent.runtime import part
 from agent.runtime.part import Effect, Log, Now, Post, SdNotify, WakeAt
@@ -105,6 +106,7 @@ class Control:
         self._release: Releases | None = None
         self._pins = dict(home.pins)
         self._device_cache: tuple[Device, ...] | None = None
+        self._refusals = Refusals()
         bare = params.wiring.bare
         inverters = (name for name, role in home.role_of.items() if role is DeviceRole.INVERTER)
         self._actuators = [name for name in inverters if name not in bare]  # in the order of the configuration
@@ -202,7 +204,9 @@ class Control:
             return self._release_step(now)
         ours = result.write_class in (WriteClass.POWER, WriteClass.HEARTBEAT)
         routine = ours and result.outcome is WriteOutcome.CONFIRMED
-        return () if routine else self._cycle(now)  # a ramp must not run at the speed of the bus
+        refusal = self._refusals.sentence(result)
+        told = [] if refusal is None else self._say("warning", refusal, now)
+        return told if routine else [*told, *self._cycle(now)]  # a ramp must not run at the speed of the bus
 
     # --- the cycle ---------------------------------------------------------------------------------------------------
     def _tick(self, now: Now) -> Iterable[Effect]:
