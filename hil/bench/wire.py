@@ -33,7 +33,7 @@ NOISE, NOISE_BAUD = 5e-4, 115_200
 SECONDS: Mapping[int, float] = {9_600: 8.0, 19_200: 6.0, 115_200: 5.0}
 SETTLE_S = 0.7  # after the daemon is up, or a line has changed hands
 ORDER_BAUD, ORDERS = 19_200, 100
-TIMEOUT_MS = 100  # response_ms of wire_battery.toml, for both
+TIMEOUT_MS = 60  # response_ms of wire_battery.toml, for both
 ACCURACY_PERCENT = 3
 ACCURACY = ((9_600, 1, 12), (19_200, 1, 24), (115_200, FIFO, 100))  # baud, UART fifo, frames a round
 
