@@ -80,8 +80,8 @@ def test_cpu_goodput_and_violations_have_a_reach() -> None:
     cpu = cpu_figure("CPU", rounds)
     assert (cpu.value, cpu.holds) == (0.75, True)
     full = limit_ns(115_200, 60) / MS
-    assert goodput_figure(Round(side(full), side(full))).value == 1.0
-    assert not goodput_figure(Round(side(full / 0.8), side(full))).holds
+    assert goodput_figure([Round(side(full), side(full))]).value == 1.0
+    assert not goodput_figure([Round(side(full / 0.8), side(full))]).holds
     clean, broken = Traffic(10, 10, 0, 1.0, 9), Traffic(10, 5, 5, 1.0, 9)
     assert violation_figure([clean, clean], broken).holds
     missed = violation_figure([clean, broken], broken)
