@@ -27,7 +27,6 @@ from agent.version import VERSION
 from drivers import profile as profiles
 from drivers.binding import DeviceSpec
 from drivers.bus import Bus, BusSpec
-from drivers.events import Identity
 from drivers.line import Line, SerialLine, TcpLine
 from drivers.memory import Memory
 from drivers.readings import DeviceRole
@@ -70,6 +69,7 @@ def compose(
         role_of=config.roles(),
         version=VERSION,
         pins=pins,
+        serials={device.name: device.serial for device in config.file.device if device.serial is not None},
     )
     clock = ClockKeeper(kernel_boot, boot)
     clock.ntp(ntp)
@@ -108,9 +108,7 @@ def _device(config: Config, device: DeviceSection, memory: Memory) -> DeviceSpec
         found = profiles.load(device.profile, None if own is None else config.resolve(own))
     except profiles.ProfileError as error:
         raise ConfigError(f"{config.path}: device {device.name}: {error}") from error
-    pinned = _pins(config).read().get(device.name)
-    if device.serial is not None:
-        pinned = Identity("", "", "", device.serial)
+    pinned = _pins(config).pinned(device.name, device.serial)
     unknown = sorted(set(device.poll_ms) - {block.name for block in found.blocks})
     if unknown:
         blocks = ", ".join(block.name for block in found.blocks)

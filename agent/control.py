@@ -7,7 +7,7 @@ decision. Nothing here waits: buses, disk and link answer with later events.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from agent import mail
 from agent.clock import ClockKeeper
@@ -63,6 +63,7 @@ class Home:
     role_of: dict[str, DeviceRole]
     version: str
     pins: Mapping[str, Identity]  # who each device was at commissioning
+    serials: Mapping[str, str] = field(default_factory=dict)  # what the configuration says of them
 
 
 class Control:
@@ -190,7 +191,7 @@ class Control:
         if status.presence is not Presence.OK or identity is None or self._pins.get(status.device) == identity:
             return []
         self._pins[status.device] = identity
-        return [Post("store", mail.WritePins(dict(self._pins)))]
+        return [Post("store", mail.WritePins(dict(self._pins), self._home.serials))]
 
     def _write_result(self, result: WriteResult, now: Now) -> Iterable[Effect]:
         name = result.write_class.name.lower()
@@ -344,6 +345,10 @@ class Control:
         if refusal is not None:
             return [refusal]
         if verb.verb == "adopt":
+            status = self._devices.get(verb.text)
+            if status is None or status.capability is None:  # nobody is there, or it is of another family
+                why = status.detail if status is not None else "it was not asked yet"
+                return [done(verb, 5, f"{verb.text} cannot be adopted now: {why}")]
             told = f"{verb.text}: what answers now is taken as its own; see `batteryctl status`"
             return [Post(f"bus:{bus_of[verb.text]}", Adopt(verb.text)), done(verb, 0, told)]
         if verb.verb == "reserve":

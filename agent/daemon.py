@@ -60,6 +60,10 @@ def _check(config: configuration.Config) -> int:
         return USAGE
     buses = ", ".join(sorted(agent.buses))
     print(f"ok  {config.path}: {len(config.file.device)} devices on {buses}")
+    from agent.ports import unstable
+
+    for sentence in unstable(config):
+        print(f"!!  {sentence}")
     if config.params.demo:
         print("!!  demo = true: timers may be shorter than is safe; never on a real home")
     return OK

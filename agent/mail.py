@@ -14,7 +14,7 @@ local   -> control Verb
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from agent.core.decision import Decision, Record
 from agent.core.durable import Durable
@@ -107,9 +107,11 @@ class ReserveStored:
 
 @dataclass(frozen=True, slots=True)
 class WritePins:
-    """Remember who each device is, so that another in its place is noticed after a restart. Device name -> identity."""
+    """Remember who each device is, so that another in its place is noticed after a restart. Device name -> identity;
+    `serials`: what the configuration said of them when that was settled."""
 
     pins: Mapping[str, Identity]
+    serials: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from drivers.binding import Binding, BoundPoint, DeviceSpec
-from drivers.codec import RawType
+from drivers.binding import Binding, BoundPart, BoundPoint, DeviceSpec
+from drivers.codec import RawType, Scale
 from drivers.convert import Live, to_battery
 from drivers.family import Codes
 from drivers.pulse import Pulse
@@ -192,30 +192,32 @@ class Assembler:
 
 
 class _Extreme:
-    """The highest or lowest of the parts that are there."""
+    """The highest or lowest of the parts that are there; not known while one was not read, which may be the worst."""
 
     def __init__(self, point: BoundPoint) -> None:
         self._pick: Callable[[list[int]], int] = max if point.combine == "max" else min
         self._valid = point.valid
-        self._integer = [part.place.kind is not RawType.F32 and part.scale is not None for part in point.parts]
-        self._absent = [
-            frozenset(part.scale.value(raw) for raw in part.sentinels)
-            if part.scale is not None and part.place.kind is RawType.F32
-            else frozenset()
-            for part in point.parts
-        ]
+        self._parts = [_extreme_part(part) for part in point.parts]
 
     def of(self, values: Sequence[int | None]) -> int | None:
         there: list[int] = []
-        for value, integer, absent in zip(values, self._integer, self._absent, strict=True):
-            if value is None and not integer:
+        for raw, (scale, absent) in zip(values, self._parts, strict=True):
+            if raw is None:
                 return None
-            if value is None or value in absent:
+            if raw in absent:
                 continue
+            value = raw if scale is None else scale.value(raw)
             if self._valid is not None and not self._valid[0] <= value <= self._valid[1]:
                 return None
             there.append(value)
         return self._pick(there) if there else None
+
+
+def _extreme_part(part: BoundPart) -> tuple[Scale | None, frozenset[int]]:
+    """How to scale what the decoder leaves plain, and the numbers that say "not there"."""
+    if part.place.kind is not RawType.F32:
+        return part.scale, frozenset(part.sentinels)
+    return None, frozenset(part.scale.value(raw) for raw in part.sentinels) if part.scale is not None else frozenset()
 
 
 def _words(points: Sequence[BoundPoint], name: str) -> dict[int, str]:

@@ -259,7 +259,7 @@ class Bus:
         if self._waiting or self._active:
             job = self._next_order(now_ns, out)
         if job is None:
-            job = self._again or self._due(now_ns)
+            job = self._held_again(now_ns) if self._again is not None else self._due(now_ns)
         if job is None:
             return
         if now_ns < self._port.ready_ns:
@@ -279,6 +279,15 @@ class Bus:
         self._flight = job
         out.append(self._port.send(request, now_ns))
         self._wake_ns = min(self._wake_ns, self._port.deadline_ns)
+
+    def _held_again(self, now_ns: int) -> Poll | Ask | None:
+        """The retry, once its device may be asked again."""
+        job = self._again
+        held_ns = 0 if job is None else self._port.held_until(job.request)
+        if held_ns <= now_ns:
+            return job
+        self._wake_ns = min(self._wake_ns, held_ns)
+        return None
 
     @staticmethod
     def _begin(job: Poll | Ask | Order, now_ns: int) -> Request:
@@ -327,6 +336,8 @@ class Bus:
             self._again = job
         elif outcome.fate is not Fate.GARBLED or isinstance(job, Ask):
             job.device.ended(job, outcome, out)
+        elif isinstance(job, Poll):
+            job.device.missed(outcome.at_ns, out, garbled=True)
         if outcome.fate is Fate.DATA:
             self._reopen_ns = REOPEN_MIN_NS
             self._tcp_misses = 0
@@ -349,7 +360,7 @@ class Bus:
         if outcome.fate is Fate.TIMEOUT:
             order.device.missed(outcome.at_ns, out)
         elif outcome.fate is not Fate.GARBLED:
-            order.device.heard()
+            order.device.heard(outcome.at_ns)
 
     def _stats(self) -> BusStats:
         c = self._port.counters

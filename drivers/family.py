@@ -251,3 +251,6 @@ class Profile:
     units: tuple[tuple[str, int], ...] = ()
     notes: tuple[str, ...] = ()
     floor_confidence: str = "high"
+    period_ns: int = 0  # from one request to the next, at least
+    max_gap: int | None = None  # registers that nobody asked for that a read may run over; None = any
+    holes: tuple[tuple[int, int, int], ...] = ()  # (function, first, last) that the device refuses

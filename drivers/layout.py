@@ -45,8 +45,9 @@ class Layout:
                     valid = point.valid if len(point.parts) == 1 else None
                     slots.append(self._add(point.block, part, valid))
                     continue
-                # The assembler must tell one that is absent from one not known; a float that is no number is neither.
-                raw = replace(part, sentinels=()) if part.place.kind is RawType.F32 else part
+                # The assembler must tell one that is absent from one not known: it gets the number of the register.
+                plain = part.scale is not None and part.place.kind is not RawType.F32
+                raw = replace(part, sentinels=(), scale=Scale() if plain else part.scale)
                 if (point.block, raw) not in shared:  # the highest and the lowest are of the same registers
                     shared[point.block, raw] = self._add(point.block, raw, None)
                 slots.append(shared[point.block, raw])

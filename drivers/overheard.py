@@ -152,11 +152,12 @@ class Overheard:
         count = 1 if owed is None else owed.count + 1
         self._owed[request.head] = _Owed(request, count, now_ns + wait_ns, now_ns + 2 * wait_ns)
 
-    def answered(self, request: Request, now_ns: int) -> None:
-        """This may have been the late answer to the try before, so that its own is still to come."""
+    def answered(self, request: Request, now_ns: int, deadline_ns: int) -> None:
+        """This may have been the late answer to the try before, so that its own is still to come, as late as that one.
+        `deadline_ns`: when it would have been given up."""
         owed = self._owed.get(request.head)
         if owed is not None and owed.until_ns > now_ns:
-            owed.until_ns = now_ns + min(2 * request.response_ns, MOST_NS)
+            owed.until_ns = max(owed.until_ns, deadline_ns + min(2 * request.response_ns, MOST_NS))
 
     def held_until(self, request: Request, again: bool) -> int:
         """Until when this must not be asked, because the answer to another request would pass for its own. Asking the

@@ -88,6 +88,8 @@ class Port:
         self._tid = 0
         self._turnaround: dict[int, int] = {}
         self._last: Request | None = None
+        self._periods: dict[int, int] = {}  # unit -> from one request to it to the next
+        self._rests: dict[int, int] = {}  # unit -> until when it rests
         self._full_ns = 0  # the deadline as it was at first
         self._strangers: list[Frame] = []  # heard while we wait
 
@@ -136,8 +138,15 @@ class Port:
         return self._request is not None
 
     def held_until(self, request: Request, again: bool = True) -> int:
-        """See `Overheard.held_until`. On TCP the transaction id tells replies apart."""
-        return self.overheard.held_until(request, again)
+        """Until when this must wait: for the device's own pace, or as `Overheard.held_until` says (on TCP the
+        transaction id tells replies apart)."""
+        held_ns = self.overheard.held_until(request, again)
+        return max(held_ns, self._rests.get(request.unit, 0)) if self._rests else held_ns
+
+    def pace(self, unit: int, period_ns: int) -> None:
+        """At least so long from one request to that unit to the next; other units do not wait for it."""
+        if period_ns:
+            self._periods[unit] = period_ns
 
     def send(self, request: Request, now_ns: int) -> Transmit:
         """Start a transaction; call only when not busy and `ready_ns` has passed."""
@@ -148,6 +157,8 @@ class Port:
         self._echo_due = self._echo
         self._sent_ns = now_ns
         self.counters.transactions += 1
+        if self._periods and request.unit in self._periods:
+            self._rests[request.unit] = now_ns + self._periods[request.unit]
         frame, reply_len = request.frame, request.reply_len
         if self._tcp:
             self._tid = self._tid % 0xFFFF + 1
@@ -226,7 +237,7 @@ class Port:
             if outcome.fate is not Fate.TIMEOUT:
                 for frame in self._strangers:
                     self.overheard.stranger(frame, outcome.at_ns)
-                self.overheard.answered(request, outcome.at_ns)
+                self.overheard.answered(request, outcome.at_ns, self._full_ns)
             if outcome.fate is Fate.DATA:
                 if self._echo_due:
                     self._echo = False  # the reply came without it: another adapter, or it was switched off

@@ -46,10 +46,18 @@ class Edge(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
 
+class RangeEdge(Edge):
+    function: Function
+    at: Word
+    count: StrictInt = Field(ge=1, le=2000)
+
+
 class LineEdge(Edge):
     """The line as the device likes it. `response_ms`: the longest that a healthy device takes to begin its answer.
     `gap_ms`: the pause that it needs after one, beyond 3.5 characters. `units`: other unit numbers that the same device
-    answers at, by name (a gateway and what hangs on it). `dialect`: a framing that is not Modbus; functions are then
+    answers at, by name (a gateway and what hangs on it). `period_ms`: from the beginning of one request to that of the
+    next, at least. `max_gap`: so many registers that nobody asked for may lie inside a read. `illegal`: addresses that
+    it refuses, and any read that runs over them. `dialect`: a framing that is not Modbus; functions are then
     its commands, and registers those of the image that it makes of a reply (`drivers.dialect`)."""
 
     dialect: Literal["", "jk_pb", "jbd", "pace", "pylontech"] = ""
@@ -62,6 +70,9 @@ class LineEdge(Edge):
     gap_ms: StrictInt = Field(default=0, ge=0, le=5_000)
     word_order: WordOrder = WordOrder.BIG
     units: dict[str, Annotated[StrictInt, Field(ge=0, le=255)]] = {}
+    period_ms: StrictInt = Field(default=0, ge=0, le=5_000)
+    max_gap: StrictInt | None = Field(default=None, ge=0, le=2000)
+    illegal: list[RangeEdge] = []
 
 
 class MatchEdge(Edge):
@@ -152,12 +163,6 @@ class TimingEdge(Edge):
 
 class BatteryEdge(Edge):
     soc_quantum_permille: StrictInt = Field(ge=1, le=100)
-
-
-class RangeEdge(Edge):
-    function: Function
-    at: Word
-    count: StrictInt = Field(ge=1, le=2000)
 
 
 class BlockEdge(Edge):

@@ -106,7 +106,7 @@ class Store:
                 error = self._reserve.write(event.permille, event.by)
                 out.append(Post("control", mail.ReserveStored(self._reserve.read().permille, error)))
             case mail.WritePins():
-                error = self._pins.write(event.pins)
+                error = self._pins.write(event.pins, event.serials)
                 if error is not None:
                     out.append(Log("warning", error))
             case mail.WriteMemory():

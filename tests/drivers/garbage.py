@@ -17,7 +17,7 @@ from drivers.binding import Binding, Chain, DeviceSpec
 from drivers.codec import BlockDecoder
 from drivers.events import Identity
 from drivers.layout import Layout
-from drivers.plan import plan
+from drivers.plan import Reach, plan
 from drivers.profile import PROFILES, load
 from drivers.readings import Reading
 from drivers.resolve import Resolver
@@ -70,7 +70,7 @@ class Device:
 
     def _reads(self, block: str) -> Iterator[tuple[int, int, int, BlockDecoder]]:
         items = self.layout.items(block)
-        for read in plan([item.span() for item in items], 125, 2000):
+        for read in plan([item.span() for item in items], Reach(125, 2000)):
             fields = [items[n].field(read.start) for n in read.members]
             yield read.function, read.start, read.length, BlockDecoder(fields)
 

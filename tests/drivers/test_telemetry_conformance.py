@@ -15,6 +15,7 @@ import pytest
 from drivers import identify
 from drivers.binding import Binding, Chain, DeviceSpec
 from drivers.dialects import DIALECTS
+from drivers.plan import Reach
 from drivers.port import Port, Timing
 from drivers.profile import load
 from tests.drivers.garbage import (
@@ -104,7 +105,7 @@ def test_whoever_answers_the_question_who_it_is_gets_an_answer(name: str) -> Non
     for seed in range(60):
         source = random.Random(f"{name}{seed}")
         port = Port(Timing.serial(9600, 10, 0), False)
-        steps = identify.steps(spec, port, cap)
+        steps = identify.steps(spec, port, Reach(cap, 2000))
         request = next(steps)
         try:
             for _ in range(500):
