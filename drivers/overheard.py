@@ -122,6 +122,7 @@ class _Owed:
     request: Request
     count: int
     until_ns: int
+    bound_ns: int  # a poll that repeats faster than that must not keep the others from being asked for ever
 
 
 def _answers(frame: Frame, asked: Request) -> bool:
@@ -147,8 +148,9 @@ class Overheard:
         """A request timed out. Its answer may come as late again as it was given time for, twice over."""
         self._owed = {head: owed for head, owed in self._owed.items() if owed.until_ns > now_ns}
         owed = self._owed.get(request.head)
-        until_ns = now_ns + min(2 * request.response_ns, MOST_NS)
-        self._owed[request.head] = _Owed(request, 1 if owed is None else owed.count + 1, until_ns)
+        wait_ns = min(2 * request.response_ns, MOST_NS)
+        count = 1 if owed is None else owed.count + 1
+        self._owed[request.head] = _Owed(request, count, now_ns + wait_ns, now_ns + 2 * wait_ns)
 
     def answered(self, request: Request, now_ns: int, deadline_ns: int) -> None:
         """This may have been the late answer to the try before, so that its own is still to come, as late as that one.
@@ -165,7 +167,7 @@ class Overheard:
         owed = self._owed.get(request.head)
         if owed is None or owed.request is request or (again and owed.request.address == request.address):
             return 0
-        return owed.until_ns
+        return min(owed.until_ns, owed.bound_ns)
 
     def _is_late(self, frame: Frame, at_ns: int) -> bool:
         for head, owed in self._owed.items():

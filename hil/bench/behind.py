@@ -34,15 +34,19 @@ from hil.talk import data, say
 DEVICE, BUS = "battery", "behind"
 PAUSE_S = (0.10, 0.35)
 LATEST_NS = 10_000_000_000
-UNDER_WAY_NS = 2_000_000  # a poll that the thread had decided on when the order came begins within this
 
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """One order: ms to its first byte, and polls that began meanwhile although it was known."""
+    """One order: ms to its first byte, and the transactions in between."""
 
     ms: float
-    overtaken: int
+    behind: int
+
+    @property
+    def overtaken(self) -> int:
+        """Polls that went first beside the one that was in flight, or that the thread was just about to send."""
+        return max(0, self.behind - 1)
 
 
 def measure(line: BenchLine, count: int, seed: int) -> list[Wait]:
@@ -66,9 +70,18 @@ def waits(posted: Sequence[int], seen: Sequence[Frame]) -> list[Wait]:
         raise RuntimeError(f"{len(posted)} orders, {len(writes)} writes on the wire")
     out = []
     for at_ns, write in zip(posted, writes, strict=True):
-        overtaken = sum(at_ns + UNDER_WAY_NS < frame.t0 < write.t0 for frame in requests)
-        out.append(Wait((write.t0 - at_ns) / 1e6, overtaken))
+        began = sum(at_ns < frame.t0 < write.t0 for frame in requests)
+        out.append(Wait((write.t0 - at_ns) / 1e6, began + _in_flight(seen, at_ns)))
     return out
+
+
+def _in_flight(seen: Sequence[Frame], at_ns: int) -> bool:
+    """A request had begun and its reply was not over."""
+    earlier = [n for n, frame in enumerate(seen) if frame.sender == "master" and frame.t0 <= at_ns]
+    if not earlier:
+        return False
+    reply = next(iter(seen[earlier[-1] + 1 :]), None)
+    return reply is not None and reply.sender == "slave" and at_ns < reply.t1
 
 
 class Control:

@@ -142,6 +142,18 @@ def test_a_late_reply_cannot_pass_for_another_read_of_the_same_shape() -> None:
     assert port.held_until(port.read(2, 3, 40010, 2, 300 * MS)) == 0
 
 
+def test_a_poll_that_repeats_quickly_does_not_hold_up_the_others_for_ever() -> None:
+    port, request = asked()
+    given_up = now = port.deadline_ns
+    port.expire(now)
+    other = port.read(3, 3, 40010, 2, 300 * MS)
+    while port.held_until(other) > now and now < T0 + 60_000 * MS:
+        port.send(request, now)
+        now += 50 * MS
+        assert fate(port.feed(GOOD, now)) is Fate.DATA
+    assert now == given_up + 1_200 * MS
+
+
 def test_the_answer_to_a_second_try_may_come_twice_and_is_still_waited_for() -> None:
     port, request = asked()
     at = port.deadline_ns
