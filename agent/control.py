@@ -42,7 +42,9 @@ from drivers.events import (
     DeviceStatus,
     Execute,
     Identity,
+    Looked,
     Presence,
+    Told,
     WriteClass,
     WriteOutcome,
     WriteResult,
@@ -135,6 +137,8 @@ class Control:
             case BusStats():
                 self._buses[event.bus] = event
                 return ()
+            case Looked() | Told():
+                return (Post("local", event),)
             case mail.LinkState():
                 self._link = event
                 if event.wall_offset_ms is not None:

@@ -99,7 +99,28 @@ class Adopt:
     device: str
 
 
-BusEvent = Opened | Lost | Received | Wake | Execute | Adopt
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Read `count` registers (or bits) for a person, when the line is idle; `conn` comes back in `Looked`. Never a
+    write: `function` is a Modbus read, or a command of `dialect`. Broadcast is never asked."""
+
+    conn: int
+    unit: int
+    function: int
+    address: int
+    count: int
+    response_ns: int
+    dialect: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """Send the counters now; `conn` comes back in `Told`."""
+
+    conn: int
+
+
+BusEvent = Opened | Lost | Received | Wake | Execute | Adopt | Look | Tell
 
 
 # --- out of the bus ---------------------------------------------------------------------------------------------------
@@ -188,6 +209,19 @@ class WriteResult:
 
 
 @dataclass(frozen=True, slots=True)
+class UnitStats:
+    """How one unit has answered since the start. `waits`: answers by how long they were waited for, wire time taken
+    off, see `drivers.waits`."""
+
+    unit: int
+    answers: int
+    exceptions: int
+    crc_errors: int
+    timeouts: int
+    waits: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class BusStats:
     """Counters since start, sent about every 10 s."""
 
@@ -198,9 +232,29 @@ class BusStats:
     exceptions: int
     foreign: int  # frames of another unit, function or nobody's request
     retries: int
+    units: tuple[UnitStats, ...] = ()
 
 
-AgentEvent = Reading | DeviceStatus | WriteResult | BusStats
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """The answer to Look. `fate`: "data", "exception" (its `code`), "garbled", "timeout", "lost" (no line).
+    `data` = registers, big-endian, or bits as they came."""
+
+    conn: int
+    fate: str
+    data: bytes = b""
+    code: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The answer to Tell."""
+
+    conn: int
+    stats: BusStats
+
+
+AgentEvent = Reading | DeviceStatus | WriteResult | BusStats | Looked | Told
 
 
 @dataclass(frozen=True, slots=True)

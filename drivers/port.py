@@ -23,6 +23,7 @@ from drivers.modbus_pdu import (
     WriteMultipleRegistersRequest,
     WriteSingleRegisterRequest,
 )
+from drivers.waits import Tally, place
 
 READS = {
     1: ReadCoilsRequest,
@@ -137,6 +138,7 @@ class Port:
         self._sent_ns = 0
         self._tid = 0
         self._turnaround: dict[int, int] = {}
+        self.tallies: dict[int, Tally] = {}  # of the units that somebody wants to know about
         self._doubt: tuple[bytes, int, int] = (b"", 0, 0)  # head, address, until
 
     # --- requests -----------------------------------------------------------------------------------------------------
@@ -249,11 +251,16 @@ class Port:
         request = self._request
         if request is not None:
             self.ready_ns += request.gap_ns
+            tally = self.tallies.get(request.unit)
             if outcome.fate is Fate.DATA:
                 turn = max(0, outcome.at_ns - self._sent_ns - request.wire_ns)
+                if tally is not None:
+                    tally.waits[place(turn)] += 1
                 known = self._turnaround.get(request.unit)
                 # follows a faster device at once and a slower one gradually, so that no nap ends after the reply
                 self._turnaround[request.unit] = turn if known is None or turn < known else known + (turn - known) // 16
+            elif tally is not None:
+                tally.failed(outcome.fate.value)
         if outcome.fate is Fate.EXCEPTION:
             self.counters.exceptions += 1
         self._request = None
