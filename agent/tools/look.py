@@ -89,8 +89,7 @@ T = TypeVar("T", BatteryReading, InverterReading, MeterReading, DeviceStatus)
 
 def _with(rows: tuple[T, ...], row: T) -> tuple[T, ...]:
     """`row` in the place of the one of the same device."""
-    others = [other for other in rows if other.device != row.device]
-    return (*others, row)
+    return tuple(other for other in rows if other.device != row.device) + (row,)  # noqa: RUF005  # mypy loses the type
 
 
 def _end_with_parent() -> None:

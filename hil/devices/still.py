@@ -118,6 +118,8 @@ def _registers(data: Mapping[str, Any], line: Mapping[str, Any]) -> Iterator[tup
     for name, text in (data["identify"].get("text") or {}).items():
         if "at" in text:
             title = data["identify"].get("expect_maker") if name == "maker" else ""
+            if name == "model":
+                title = next(iter(data["identify"].get("expect_model", [])), "")
             body = str(title or data["title"]).encode("ascii", "replace")
             raw = _string(body, text.get("count", 1)) if text.get("type", "string") == "string" else [0x1234] * 2
             size = text.get("count") or WORDS.get(text.get("type"), 1)
@@ -184,7 +186,8 @@ def _images(words: Mapping[int, int]) -> list[Image]:
 def chain_of(data: Mapping[str, Any]) -> dict[int, dict[int, int]]:
     """The registers of a SunSpec device with model 1 and the models of the profile, only the first of alternatives."""
     title = str(data["title"]).encode("ascii", "replace")
-    words = [0x5375, 0x6E53, 1, 66, *_string(b"Still", 16), *_string(title, 16), *_string(b"", 8), *_string(b"1", 8)]
+    maker = str(data["identify"].get("expect_maker") or "Still").encode("ascii", "replace")
+    words = [0x5375, 0x6E53, 1, 66, *_string(maker, 16), *_string(title, 16), *_string(b"", 8), *_string(b"1", 8)]
     words += [*_string(b"1", 16), 1, 0x8000]
     points = [{**point, **part} for point in data["point"] for part in point.get("parts") or [point]]
     for model in dict.fromkeys(point.get("model") or point["models"][0] for point in points):
