@@ -21,12 +21,13 @@ Registers = Mapping[tuple[int, int, int], int]  # (unit, function, address) -> r
 @dataclass(frozen=True, slots=True)
 class PointState:
     """One point. `state`: "known", "sentinel", "implausible", "missing" (not read), "no scale" (its factor is not
-    implemented), "unclear" (its parts are known and make no value). `raw`: of its parts."""
+    implemented), "unclear" (its parts are known and make no value). `raw`: of its parts; `total`: of their values."""
 
     name: str
     state: str
     raw: tuple[int | None, ...]
     address: int
+    total: int | None
 
 
 def reads_of(spec: DeviceSpec, binding: Binding, cap: int) -> list[ReadRange]:
@@ -77,7 +78,10 @@ class Picture:
         """Every point that the device has."""
         for n, point in enumerate(self._binding.points):
             raws = tuple(self._raw(part) for part in point.parts)
-            yield PointState(point.name, self._state(n, point, raws), raws, point.parts[0].place.address)
+            values = [self._values[slot] for slot in self._slots[n]]
+            known = [value for value in values if value is not None]
+            total = sum(known) if len(known) == len(values) else None
+            yield PointState(point.name, self._state(n, point, raws), raws, point.parts[0].place.address, total)
 
     def _raw(self, part: BoundPart) -> int | None:
         data = self._data(part)

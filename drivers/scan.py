@@ -149,12 +149,12 @@ class Survey:
     def _who(self, unit: int, profiles: Sequence[Profile]) -> Generator[Request, Outcome, Hit]:
         if any(not p.dialect for p in profiles) and self._setting.baud == 115200 and (yield from self._is_jk(unit)):
             profiles = [p for p in self._profiles if p.dialect == JK]
-        asked = _Asked(self._port)
+        asked = Asked(self._port)
         ranked: list[tuple[tuple[int, int, int], Profile, Binding, str]] = []
         for profile in profiles:
             spec = DeviceSpec(profile.id, profile.role, unit, profile, units=dict(profile.units))
             binding = yield from asked.identified(spec)
-            if binding is None:
+            if isinstance(binding, str):
                 continue
             registers = yield from asked.registers(spec, binding)
             known, whole, plain = _fit(spec, binding, registers)
@@ -206,7 +206,7 @@ def _fit(spec: DeviceSpec, binding: Binding, registers: Registers) -> tuple[int,
     return len(good), len(states), len(raws) > 1
 
 
-class _Asked:
+class Asked:
     """Reads of one unit: nothing is asked twice, whichever profile wants it."""
 
     def __init__(self, port: Port) -> None:
@@ -230,8 +230,8 @@ class _Asked:
         self._known[request.frame] = reply
         return reply
 
-    def identified(self, spec: DeviceSpec) -> Generator[Request, Outcome, Binding | None]:
-        """What the profile's own identification finds; silence counts as a refusal."""
+    def identified(self, spec: DeviceSpec) -> Generator[Request, Outcome, Binding | str]:
+        """What the profile's own identification finds, or why it is not ours; silence counts as a refusal."""
         cap = spec.profile.max_registers if not spec.profile.dialect else DIALECTS[spec.profile.dialect].words
         steps = identify.steps(spec, self._port, cap)
         try:
@@ -240,7 +240,8 @@ class _Asked:
                 reply = yield from self._ask(request)
                 request = steps.send(2 if reply is None else reply)
         except StopIteration as end:
-            return end.value if isinstance(end.value, Binding) else None
+            found: Binding | str = end.value
+            return found
 
     def registers(self, spec: DeviceSpec, binding: Binding) -> Generator[Request, Outcome, Registers]:
         """All that the profile's plan reads."""

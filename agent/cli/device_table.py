@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from agent.cli import talk, text
+from agent.cli import quantity, talk, text
 from agent.local import words
 
 _INDENT = 4
@@ -130,7 +130,7 @@ def show(reply: talk.Reply) -> Iterator[str]:
         mark = text.symbol("warn" if low else "ok" if known else "none")
         age = "" if point["age_ms"] is None or not known else _seconds(point["age_ms"])
         sure = "low: read-only until confirmed" if low else str(point["confidence"])
-        yield f"{mark}  {point['name']:19} {_value(point):>20}  {age:>7}  {sure}"
+        yield f"{mark}  {point['name']:19} {quantity.text(str(point['name']), point['value']):>20}  {age:>7}  {sure}"
     yield from _confirming(device)
 
 
@@ -138,34 +138,6 @@ def _seconds(age_ms: int) -> str:
     return words.scaled(age_ms, 1000, 1, "s")
 
 
-def _value(point: talk.Reply) -> str:
-    """In the unit that its name ends with, as a technician reads it off a display."""
-    value, name = point["value"], str(point["name"])
-    if value is None:
-        return words.UNKNOWN
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, list):
-        return ", ".join(str(each) for each in value) or "none"
-    if not isinstance(value, int):
-        return str(value)
-    for ending, scale, digits, unit in _UNITS:
-        if name.endswith(ending):
-            return words.scaled(value, scale, digits, unit)
-    return str(value)
-
-
-_UNITS = (
-    ("_permille", 10, 1, "%"),
-    ("_mah", 1000, 1, "Ah"),
-    ("_mhz", 1000, 2, "Hz"),
-    ("_mv", 1000, 3, "V"),
-    ("_ma", 1000, 2, "A"),
-    ("_wh", 1000, 2, "kWh"),
-    ("_dc", 10, 1, "C"),
-    ("_w", 1, 0, "W"),
-    ("_s", 1, 0, "s"),
-)
 _HOW = (
     ("grid", "open the main switch for a minute: it must say islanded, and connected again after"),
     ("floor", "set the floor on the inverter's own screen: the value here must follow"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from dataclasses import dataclass
@@ -178,4 +179,13 @@ def complain(error: Refused) -> int:
     say(f"xx {error}")
     if error.next_:
         say(f"   next     {error.next_}")
+    return error.code
+
+
+def failed(error: Refused, as_json: bool) -> int:
+    """The same, on stdout as an object where --json asks."""
+    if not as_json:
+        return complain(error)
+    body = {"text": str(error), "next": error.next_}
+    print(json.dumps({"v": 1, "ok": False, "code": error.code, "error": body}))
     return error.code

@@ -229,7 +229,7 @@ def main(argv: list[str] | None = None) -> int:
         say("--  interrupted: what was found until now")
     except Refused as error:
         if not any(scan.hits for _, scan in scans):
-            return _fail(args, error)
+            return lines.failed(error, args.json)
         code = lines.complain(error)
     found = [(replace(place, setting=None), scan.hits, scan.noise) for place, scan in scans]
     if args.json:
@@ -238,14 +238,6 @@ def main(argv: list[str] | None = None) -> int:
         for line in snippet(found, args.jk):
             print(line)
     return code or (OK if any(hits for _, hits, _ in found) else DEVICE)
-
-
-def _fail(args: argparse.Namespace, error: Refused) -> int:
-    if args.json:
-        body = {"text": str(error), "next": error.next_}
-        print(json.dumps({"v": 1, "ok": False, "code": error.code, "error": body}))
-        return error.code
-    return lines.complain(error)
 
 
 if __name__ == "__main__":
