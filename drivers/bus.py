@@ -16,7 +16,6 @@ from drivers.events import (
     Adopt,
     BusEffect,
     BusEvent,
-    BusStats,
     Emit,
     Execute,
     Look,
@@ -26,9 +25,9 @@ from drivers.events import (
     Presence,
     Received,
     Reopen,
+    Stray,
     Tell,
     Told,
-    UnitStats,
     Wake,
     WakeAt,
     WriteClass,
@@ -37,6 +36,7 @@ from drivers.events import (
     WriteSequence,
 )
 from drivers.guests import Guest, Guests
+from drivers.line_stats import stats_of
 from drivers.orders import Order
 from drivers.port import Fate, Outcome, Port, Request, Timing
 from drivers.waits import Tally
@@ -52,6 +52,7 @@ REOPEN_MAX_NS = 8 * S
 TCP_MISSES = 3  # timeouts in a row after which a connection is made anew
 SLOW_BUDGET_NS = 85_000_000  # longest transaction at 9600 baud and below: about 30 registers
 BUDGET_NS = 60_000_000
+HANDING_BACK = (WriteClass.STOP, WriteClass.CLEAR)  # always allowed
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,7 @@ class Bus:
         self._stats_ns = 0
         self._reopen_ns = REOPEN_MIN_NS
         self._tcp_misses = 0
+        self._trouble = ""  # two masters: nothing but a release is written
 
     @property
     def waiting(self) -> bool:
@@ -121,12 +123,14 @@ class Bus:
             self._opened(now_ns, out)
         elif isinstance(event, Lost):
             self._lost(event.reason, now_ns, out)
+        elif isinstance(event, Stray):
+            self._port.stray(event.data, event.at_ns)
         elif isinstance(event, Adopt) and event.device in self._by_name:
             self._by_name[event.device].adopt(now_ns, out)
         elif isinstance(event, Look):
             self._look(event, now_ns, out)
         elif isinstance(event, Tell):
-            out.append(Emit(Told(event.conn, self._stats())))
+            out.append(Emit(Told(event.conn, stats_of(self._spec.name, self._port))))
         self._advance(now_ns, out)
         return out
 
@@ -151,6 +155,23 @@ class Bus:
         out.append(Reopen(now_ns + self._reopen_ns))
         self._reopen_ns = min(2 * self._reopen_ns, REOPEN_MAX_NS)
 
+    def _listen(self, now_ns: int, out: list[BusEffect]) -> None:
+        """Another master came, or was quiet for long enough. Until then nothing is written but a release: our requests
+        collide with its own, and an answer to it could pass for the proof of our write."""
+        trouble = self._port.overheard.trouble(now_ns)
+        if trouble:
+            self._wake_ns = min(self._wake_ns, self._port.overheard.until_ns)
+        if trouble == self._trouble:
+            return
+        self._trouble = trouble
+        for device in self._devices:
+            device.on_line(trouble, now_ns, out)
+        if trouble:
+            for order in [*self._active.values(), *self._waiting.values()]:
+                if order.sequence.write_class not in HANDING_BACK:
+                    self._waiting.pop((order.sequence.device, order.sequence.write_class), None)
+                    self._finish(order, WriteOutcome.REJECTED, trouble, now_ns, out)
+
     # --- orders -------------------------------------------------------------------------------------------------------
     def _execute(self, sequence: WriteSequence, now_ns: int, out: list[BusEffect]) -> None:
         device = self._by_name.get(sequence.device)
@@ -161,6 +182,9 @@ class Bus:
         order = Order(sequence, device, self._port)
         if device.presence is Presence.MISMATCH:
             self._finish(order, WriteOutcome.REJECTED, "the device is not the one that was commissioned", now_ns, out)
+            return
+        if self._trouble and sequence.write_class not in HANDING_BACK:
+            self._finish(order, WriteOutcome.REJECTED, self._trouble, now_ns, out)
             return
         evicted = [sequence.write_class]
         if sequence.write_class is WriteClass.STOP:
@@ -215,8 +239,8 @@ class Bus:
         for order in [*self._active.values()]:
             if not order.device.writable:
                 self._finish(order, WriteOutcome.SILENT, "the device must be identified anew first", now_ns, out)
-            elif order.not_before_ns > now_ns:
-                self._wake_ns = min(self._wake_ns, order.not_before_ns)
+            elif (start_ns := max(order.not_before_ns, self._port.held_until(order.request, False))) > now_ns:
+                self._wake_ns = min(self._wake_ns, start_ns)
             elif best is None or order.sequence.write_class < best.sequence.write_class:
                 best = order
         return best
@@ -227,8 +251,10 @@ class Bus:
             self._stats_ns = now_ns + STATS_NS
         elif now_ns >= self._stats_ns:
             self._stats_ns += STATS_NS
-            out.append(Emit(self._stats()))
+            out.append(Emit(stats_of(self._spec.name, self._port)))
         self._wake_ns = self._stats_ns
+        if self._trouble or self._port.overheard.until_ns:
+            self._listen(now_ns, out)
         if self._waiting:
             self._drop_waiting(now_ns, out)
         if self._port.busy:
@@ -282,8 +308,9 @@ class Bus:
         for device in self._devices:
             ask = device.ask
             if ask is not None:
-                if ask.due_ns > now_ns:
-                    wake_ns = min(wake_ns, ask.due_ns)
+                ask_ns = max(ask.due_ns, port.held_until(ask.request))
+                if ask_ns > now_ns:
+                    wake_ns = min(wake_ns, ask_ns)
                 elif ask.due_ns < best_key:
                     best, best_key = ask, ask.due_ns
             for poll in device.polls:
@@ -360,16 +387,6 @@ class Bus:
         told = self._guests.ended(guest, outcome, now_ns)
         if told is not None:
             out.append(Emit(told))
-
-    def _stats(self) -> BusStats:
-        c = self._port.counters
-        units = tuple(
-            UnitStats(unit, sum(t.waits), t.exceptions, t.crc_errors, t.timeouts, tuple(t.waits))
-            for unit, t in self._port.tallies.items()
-        )
-        return BusStats(
-            self._spec.name, c.transactions, c.crc_errors, c.timeouts, c.exceptions, c.foreign, c.retries, units
-        )
 
 
 def _result(sequence: WriteSequence, outcome: WriteOutcome, sent_ns: int, done_ns: int, detail: str) -> WriteResult:

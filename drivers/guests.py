@@ -1,7 +1,7 @@
 """What a person asks of a line beside its devices: reads alone, one at a time, when nothing else wants the line.
 
 A guest waits until no poll is due and pauses after each transaction for as long as it took. On a line that is never
-idle it goes ahead all the same after a second: one transaction a second is what a busy line gives it.
+idle it goes ahead all the same after a while: that many transactions are what a busy line gives it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from drivers.events import Look, Looked
 from drivers.port import READS, Fate, Outcome, Port, Request
 
 MOST = 8  # that may wait at once
-PATIENCE_NS = 1_000_000_000
+PATIENCE_NS = 400_000_000
 RETRIES = 1  # of a garbled reply
 DATA_AT = 2  # of a reply: function and length are in front
 

@@ -60,7 +60,9 @@ def _wait(seconds: float) -> None:
 
 
 def _tested(old: talk.Reply, new: talk.Reply, wanted: str | None, bounds_us: list[int]) -> talk.Reply:
-    counters = ("transactions", "crc_errors", "timeouts", "exceptions", "foreign", "retries")
+    counters = (
+        "transactions", "crc_errors", "timeouts", "exceptions", "foreign", "retries", "late", "requests", "noise",
+    )  # fmt: skip
     earlier = {unit["unit"]: unit for unit in old["units"]}
     units = []
     for unit in new["units"]:
@@ -69,7 +71,7 @@ def _tested(old: talk.Reply, new: talk.Reply, wanted: str | None, bounds_us: lis
     timer = latency.timer_ms(new["port"]) if new["port"] else None
     bus = {key: new[key] for key in ("name", "port", "tcp", "baud", "parity", "stop_bits")}
     bus |= {key: new[key] - old[key] for key in counters}
-    bus |= {"units": units, "latency_timer_ms": timer}
+    bus |= {"units": units, "latency_timer_ms": timer, "notes": new["notes"]}
     return {**bus, "verdict": verdict.judge(bus)}
 
 
@@ -109,8 +111,7 @@ def lines(reply: talk.Reply) -> Iterator[str]:
         for unit in bus["units"]:
             yield _row(unit)
         yield ""
-        seen = [("foreign frames", bus["foreign"]), ("retries", bus["retries"])]
-        counted = ", ".join(f"{count} {name}" for name, count in seen)
+        counted = ", ".join(f"{bus[key]} {name}" for key, name in _SEEN if bus[key]) or "nothing but answers"
         yield from text.hang("LINE     ", f"{bus['transactions']} transactions, {counted}", 9)
         for item in bus["verdict"]:
             yield from text.hang(f"VERDICT  {text.symbol(item['level'])}  ", str(item["text"]), 13)
@@ -118,6 +119,13 @@ def lines(reply: talk.Reply) -> Iterator[str]:
                 yield from text.hang("             next: ", str(item["next"]), 19)
 
 
+_SEEN = (
+    ("retries", "retries"),
+    ("late", "late answers"),
+    ("foreign", "answers that nobody asked for"),
+    ("requests", "requests of another master"),
+    ("noise", "bursts of noise"),
+)
 _HEAD = "    DEVICE         UNIT  ANSWERS  REFUSED  BAD CRC  SILENT  P50 ms  P99 ms"
 
 

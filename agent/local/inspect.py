@@ -156,6 +156,10 @@ def _bus(stats: BusStats, line: LineFacts, installed: Installed) -> Json:
         "exceptions": stats.exceptions,
         "foreign": stats.foreign,
         "retries": stats.retries,
+        "late": stats.late,
+        "requests": stats.requests,
+        "noise": stats.noise,
+        "notes": list(stats.notes),
         "units": [_unit(unit, names.get(unit.unit)) for unit in stats.units],
     }
 

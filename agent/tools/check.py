@@ -245,4 +245,4 @@ def _configured(args: argparse.Namespace) -> Profile:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(lines.guarded(main))

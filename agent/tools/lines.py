@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -36,6 +37,7 @@ class Place:
     tcp: str | None
     bus: str | None = None
     setting: Setting | None = None  # as configured
+    known: tuple[tuple[int, str], ...] = ()  # units that a running daemon reads already, and their devices
 
     def __str__(self) -> str:
         return str(self.tcp or self.port)
@@ -157,6 +159,7 @@ def places_of_daemon(socket: str) -> list[Place]:
             bus["tcp"],
             bus["name"],
             Setting(0) if bus["tcp"] else Setting(bus["baud"], bus["parity"], bus["stop_bits"]),
+            tuple((unit["unit"], unit["device"] or "a device") for unit in bus["units"]),
         )
         for bus in reply["buses"]
     ]
@@ -167,6 +170,17 @@ def same(one: Place, other: Place) -> bool:
     if one.tcp is not None or other.tcp is not None:
         return one.tcp == other.tcp
     return os.path.realpath(str(one.port)) == os.path.realpath(str(other.port))
+
+
+def guarded(main: Callable[[], int]) -> int:
+    """`main`, and no word when the reader of our output went away (`| head`)."""
+    try:
+        code = main()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # keep the interpreter from flushing into it
+        return 0
+    return code
 
 
 def say(text: str) -> None:

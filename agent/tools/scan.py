@@ -10,7 +10,6 @@ import argparse
 import json
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 from agent.tools import lines
@@ -30,7 +29,8 @@ class Scan:
 
     def __init__(self, place: Place, profiles: list[Profile], args: argparse.Namespace) -> None:
         self._place, self._profiles, self._args = place, profiles, args
-        self._units = units_of(args.units)
+        known = {unit for unit, _ in place.known}
+        self._units = [unit for unit in units_of(args.units) if unit not in known]
         self.hits: list[Hit] = []
         self.noise: dict[Setting, int] = {}
 
@@ -231,7 +231,7 @@ def main(argv: list[str] | None = None) -> int:
         if not any(scan.hits for _, scan in scans):
             return lines.failed(error, args.json)
         code = lines.complain(error)
-    found = [(replace(place, setting=None), scan.hits, scan.noise) for place, scan in scans]
+    found = [(place, scan.hits, scan.noise) for place, scan in scans]
     if args.json:
         print(json.dumps(report(found, code or (OK if any(h for _, h, _ in found) else DEVICE))))
     else:
@@ -241,4 +241,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(lines.guarded(main))

@@ -23,6 +23,7 @@ def report(found: Found, code: int) -> dict[str, object]:
             "port": place.port,
             "tcp": place.tcp,
             "bus": place.bus,
+            "known": [{"unit": unit, "device": device} for unit, device in place.known],
             "devices": [_hit(hit) for hit in hits],
             "garbled": [{"setting": str(setting), "replies": count} for setting, count in noise.items() if count],
             "toml": "\n".join(_toml(place, hits)),
@@ -55,16 +56,20 @@ def snippet(found: Found, jk: bool) -> Iterator[str]:
     for number, (place, hits, noise) in enumerate(found):
         if number:
             yield ""
+        if place.known:
+            names = ", ".join(f"{device} ({unit})" for unit, device in place.known)
+            yield from textwrap.wrap(f"--  {place} is read by batteryd: {names}", WIDTH, subsequent_indent="    ")
         if not hits:
             yield from _nobody(place, noise)
             continue
-        yield f"{place}: {len(hits)} device{'s' if len(hits) != 1 else ''}"
+        other = "other " if place.known else ""
+        yield f"{place}: {len(hits)} {other}device{'s' if len(hits) != 1 else ''}"
         yield ""
         yield "    UNIT  LINE        PROFILE              SURE    MAKER, MODEL, SERIAL"
         for hit in hits:
             yield from _row(hit)
         yield ""
-        yield "To use them, put this into /etc/batteryd/batteryd.toml:"
+        yield "To use them, add this to /etc/batteryd/batteryd.toml:"
         yield ""
         yield from _toml(place, hits)
     if not jk and any(not place.tcp for place, _, _ in found):
@@ -94,10 +99,12 @@ def _row(hit: Hit) -> Iterator[str]:
 
 
 def _nobody(place: Place, noise: Mapping[Setting, int]) -> Iterator[str]:
-    yield f"xx  {place}: nobody answers"
+    yield f"xx  {place}: nobody {'else ' if place.known else ''}answers"
     heard = [str(setting) for setting, count in noise.items() if count]
     if heard:
         text = f"Bytes came back at {', '.join(heard)} that are no frames: something talks there, at another setting"
+    elif place.known:
+        text = "Its speed is set; other speeds can be tried while batteryd is stopped"
     elif place.tcp:
         text = "Is Modbus TCP switched on in the device, and is its unit number among those that were asked?"
     else:
@@ -110,15 +117,10 @@ def _nobody(place: Place, noise: Mapping[Setting, int]) -> Iterator[str]:
 
 def _toml(place: Place, hits: Sequence[Hit]) -> Iterator[str]:
     name = place.bus or ("tcp" if place.tcp else "rs485")
-    yield "[[bus]]"
-    yield f'name = "{name}"'
-    yield f'tcp = "{place.tcp}"' if place.tcp else f'port = "{stable(str(place.port))}"'
     setting = hits[0].setting if hits else Setting(0)
-    if setting.baud:
-        yield f"baud = {setting.baud}"
-        if setting.parity != "N":
-            yield f'parity = "{setting.parity}"'
-    used: dict[str, int] = {}
+    if not place.known:
+        yield from _bus(place, name, setting)
+    used = {name.rstrip("0123456789"): 1 for _, name in place.known}
     for hit in hits:
         yield ""
         if hit.setting != setting:
@@ -128,6 +130,16 @@ def _toml(place: Place, hits: Sequence[Hit]) -> Iterator[str]:
             yield f"# unit {hit.unit} answers as no device that we know: drivers/profiles/ADDING.md"
             continue
         yield from _device(hit, name, used)
+
+
+def _bus(place: Place, name: str, setting: Setting) -> Iterator[str]:
+    yield "[[bus]]"
+    yield f'name = "{name}"'
+    yield f'tcp = "{place.tcp}"' if place.tcp else f'port = "{stable(str(place.port))}"'
+    if setting.baud:
+        yield f"baud = {setting.baud}"
+        if setting.parity != "N":
+            yield f'parity = "{setting.parity}"'
 
 
 def _device(hit: Hit, bus: str, used: dict[str, int]) -> Iterator[str]:
