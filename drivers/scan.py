@@ -213,6 +213,7 @@ class Asked:
         self._port = port
         self._known: dict[bytes, identify.Reply | None] = {}
         self._silent = 0
+        self._refused = 0
 
     def _ask(self, request: Request) -> Generator[Request, Outcome, identify.Reply | None]:
         if request.frame in self._known and request.dialect is None:
@@ -233,11 +234,19 @@ class Asked:
     def identified(self, spec: DeviceSpec) -> Generator[Request, Outcome, Binding | str]:
         """What the profile's own identification finds, or why it is not ours; silence counts as a refusal."""
         cap = spec.profile.max_registers if not spec.profile.dialect else DIALECTS[spec.profile.dialect].words
+        refused = self._refused
+        found = yield from self._steps(spec, cap)
+        if isinstance(found, str) and self._refused > refused and not spec.profile.sunspec:
+            found = yield from self._steps(spec, 1)  # a read over a gap is refused as a whole: value by value
+        return found
+
+    def _steps(self, spec: DeviceSpec, cap: int) -> Generator[Request, Outcome, Binding | str]:
         steps = identify.steps(spec, self._port, cap)
         try:
             request = next(steps)
             while True:
                 reply = yield from self._ask(request)
+                self._refused += not isinstance(reply, bytes)
                 request = steps.send(2 if reply is None else reply)
         except StopIteration as end:
             found: Binding | str = end.value

@@ -105,7 +105,7 @@ def lines(reply: talk.Reply) -> Iterator[str]:
         if number:
             yield ""
         where = bus["tcp"] or f"{bus['port']}, {bus['baud']} baud 8{bus['parity']}{bus['stop_bits']}"
-        yield from text.hang(f"BUS      {bus['name']}  ", f"{where}, {reply['seconds_s']:g} s", 9)
+        yield from text.hang("BUS      ", f"{bus['name']}: {where}, {reply['seconds_s']:g} s", 9)
         yield ""
         yield _HEAD
         for unit in bus["units"]:

@@ -34,17 +34,16 @@ def table(reply: talk.Reply) -> Iterator[str]:
 
 def _head(device: talk.Reply) -> Iterator[str]:
     who = " ".join(str(device[key]) for key in ("maker", "model", "version") if device[key]) or "not identified yet"
-    parts = [f"{device['role']}, {device['bus']} unit {device['unit']}: {who}"]
+    parts = [f"{device['name']}: {device['role']}, {device['bus']} unit {device['unit']}", who]
     if device["serial"]:
         parts.append(f"serial {device['serial']}")
-    if device["presence"] != "ok":
-        parts.append(f"{device['presence']}: {device['detail']}" if device["detail"] else str(device["presence"]))
-    name = str(device["name"])
-    yield from text.hang(f"{text.symbol(device['level'])}  {name}  ", ", ".join(parts), _INDENT)
+    yield from text.hang(f"{text.symbol(device['level'])}  ", ", ".join(parts), _INDENT)
 
 
 def _rows(device: talk.Reply) -> Iterator[tuple[str, str]]:
     cap = device["capability"]
+    if device["presence"] != "ok":
+        yield str(device["presence"]), str(device["detail"])
     if cap is None:
         if device["role"] == "inverter":
             yield "can be told", "not known before it was identified"

@@ -98,13 +98,17 @@ def _garble(bus: Reply, units: list[Reply]) -> list[Reply]:
 
 def _others(bus: Reply, units: list[Reply]) -> list[Reply]:
     out = []
-    if bus["foreign"]:
-        text = (
-            f"{bus['foreign']} frames that nobody asked for: a second master on the line, or replies that come too late"
-        )
-        out.append(
-            _item("fault", text, "unplug other loggers and dongles; a data logger of the inverter is a master too")
-        )
+    strangers = bus["requests"] + bus["foreign"]
+    if strangers:
+        text = f"{strangers} frames of somebody else: a second master asks on this line"
+        out.append(_item("fault", text, "unplug other loggers and dongles: they are masters too"))
+    if bus["late"]:
+        text = f"{bus['late']} answers came after they were given up: a device is slower than its profile says"
+        out.append(_item("warn", text, "a longer response_ms in its profile; is a gateway or a radio link between?"))
+    if bus["noise"] > _FEW:
+        text = f"{bus['noise']} bursts that are no frames: the idle line floats, or another protocol runs on it"
+        out.append(_item("warn", text, "bias (680 ohm to 5 V and ground) at one place; 120 ohm at both ends"))
+    out += [_item("note", str(note), "") for note in bus["notes"]]
     refused = [unit for unit in units if unit["exceptions"] > _asked(unit) // 10]
     if refused:
         text = f"{_names(refused)} refuses registers: the profile is of another model or firmware"
