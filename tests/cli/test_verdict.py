@@ -17,15 +17,8 @@ def unit(number: int, answers: Any = 100, **more: Any) -> dict[str, Any]:
 
 def bus(*units: dict[str, Any], **more: Any) -> dict[str, Any]:
     line = {"port": "/dev/ttyUSB0", "tcp": None, "baud": 9600, "parity": "N", "stop_bits": 1}
-    counters: dict[str, Any] = {
-        "foreign": 0,
-        "late": 0,
-        "requests": 0,
-        "noise": 0,
-        "retries": 0,
-        "latency_timer_ms": None,
-        "notes": [],
-    }
+    counters: dict[str, Any] = dict.fromkeys(("foreign", "late", "requests", "noise", "retries"), 0)
+    counters |= {"latency_timer_ms": None, "notes": []}
     return {**line, **counters, "units": list(units), **more}
 
 
