@@ -235,7 +235,7 @@ def main(argv: list[str] | None = None) -> int:
     if args.json:
         print(json.dumps(report(found, code or (OK if any(h for _, h, _ in found) else DEVICE))))
     else:
-        for line in snippet(found, args.jk):
+        for line in snippet(found, args.jk or bool(args.through), interrupted=code == INTERRUPTED):
             print(line)
     return code or (OK if any(hits for _, hits, _ in found) else DEVICE)
 

@@ -51,8 +51,8 @@ def _hit(hit: Hit) -> dict[str, object]:
     }
 
 
-def snippet(found: Found, jk: bool) -> Iterator[str]:
-    """The table and what to paste."""
+def snippet(found: Found, jk: bool, interrupted: bool = False) -> Iterator[str]:
+    """The table and what to paste. `jk`: JK BMS were looked for, or cannot be."""
     for number, (place, hits, noise) in enumerate(found):
         if number:
             yield ""
@@ -60,7 +60,7 @@ def snippet(found: Found, jk: bool) -> Iterator[str]:
             names = ", ".join(f"{device} ({unit})" for unit, device in place.known)
             yield from textwrap.wrap(f"--  {place} is read by batteryd: {names}", WIDTH, subsequent_indent="    ")
         if not hits:
-            yield from _nobody(place, noise)
+            yield from ["--  nothing yet"] if interrupted else _nobody(place, noise)
             continue
         other = "other " if place.known else ""
         yield f"{place}: {len(hits)} {other}device{'s' if len(hits) != 1 else ''}"
@@ -71,7 +71,8 @@ def snippet(found: Found, jk: bool) -> Iterator[str]:
         yield ""
         yield "To use them, add this to /etc/batteryd/batteryd.toml:"
         yield ""
-        yield from _toml(place, hits)
+        rows = [*_toml(place, hits)]
+        yield from rows if rows[0] else rows[1:]
     if not jk and any(not place.tcp for place, _, _ in found):
         yield ""
         text = (
