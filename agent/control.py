@@ -44,6 +44,7 @@ from drivers.events import (
     Identity,
     Looked,
     Presence,
+    Remember,
     Told,
     WriteClass,
     WriteOutcome,
@@ -135,6 +136,8 @@ class Control:
                 return self._stop(now)
             case WriteResult():
                 return self._write_result(event, now)
+            case Remember():
+                return [Post("store", mail.WriteMemory(self._home.bus_of[event.device], event))]
             case DeviceStatus():
                 return self._device(event, now)
             case BusStats():
@@ -195,11 +198,13 @@ class Control:
 
     def _write_result(self, result: WriteResult, now: Now) -> Iterable[Effect]:
         name = result.write_class.name.lower()
-        self._events.append(WriteDone(result.device, name, result.value, str(result.outcome), result.sent_ns))
+        done = WriteDone(result.device, name, result.value, str(result.outcome), result.sent_ns, result.free_ns)
+        self._events.append(done)
         if self._release is not None:
             self._release.result(result)
             return self._release_step(now)
-        routine = result.write_class is WriteClass.POWER and result.outcome is WriteOutcome.CONFIRMED
+        ours = result.write_class in (WriteClass.POWER, WriteClass.HEARTBEAT)
+        routine = ours and result.outcome is WriteOutcome.CONFIRMED
         return () if routine else self._cycle(now)  # a ramp must not run at the speed of the bus
 
     # --- the cycle ---------------------------------------------------------------------------------------------------

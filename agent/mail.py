@@ -1,6 +1,7 @@
 """What the parts of the agent post to each other. Core's own events (agent.core.inputs) travel as they are.
 
-control -> store   CommitRequest, WriteReserve, WritePins
+control -> store   CommitRequest, WriteReserve, WritePins, WriteMemory
+store   -> bus     Remembered (drivers.events)
 store   -> control Committed, CommitFailed (core.inputs), ReserveStored, DiskState
 store   -> link    Stored, Backlog
 link    -> store   AppendBatch, Receipted, LoadBacklog
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 from agent.core.decision import Decision, Record
 from agent.core.durable import Durable
 from agent.core.inputs import Clock
-from drivers.events import BusStats, DeviceStatus, Identity
+from drivers.events import BusStats, DeviceStatus, Identity, Remember
 from drivers.readings import BatteryReading, InverterReading, MeterReading
 
 
@@ -109,6 +110,14 @@ class WritePins:
     """Remember who each device is, so that another in its place is noticed after a restart. Device name -> identity."""
 
     pins: Mapping[str, Identity]
+
+
+@dataclass(frozen=True, slots=True)
+class WriteMemory:
+    """What a device must not forget; answered to its bus by Remembered once it is on the disk, else not at all."""
+
+    bus: str
+    what: Remember
 
 
 @dataclass(frozen=True, slots=True)

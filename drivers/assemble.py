@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from drivers.binding import Binding, BoundPoint, DeviceSpec
+from drivers.codec import RawType
 from drivers.convert import Live, to_battery
 from drivers.family import Codes
+from drivers.pulse import Pulse
 from drivers.readings import BatteryReading, DeviceRole, GridState, InverterReading, MeterReading, Reading
 
 Values = Sequence[int | None]
@@ -28,6 +30,7 @@ class Assembler:
         self._status = _words(binding.points, "status")
         self._grid = {value: GRID[word] for value, word in _words(binding.points, "grid").items()}
         self._control = binding.control
+        self._pulse = Pulse()
         self._tolerance_w = 2 * binding.capability.resolution_w
         makers: dict[DeviceRole, Callable[[Values, int, int, int], Reading]] = {
             DeviceRole.BATTERY: self._battery,
@@ -109,6 +112,9 @@ class Assembler:
 
     def _inverter(self, values: Values, at_ns: int, battery_at_ns: int, grid_at_ns: int) -> InverterReading:
         get = self._get
+        heard_ns = self._pulse.heard_ns(get(values, "heartbeat"), at_ns)
+        if heard_ns < at_ns:  # it answers and does not live: all that it says is as old as its last beat
+            at_ns, battery_at_ns, grid_at_ns = heard_ns, min(battery_at_ns, heard_ns), min(grid_at_ns, heard_ns)
         grid, status = get(values, "grid"), get(values, "status")
         remote_w, active = self._remote(values)
         control = self._control
@@ -191,19 +197,20 @@ class _Extreme:
     def __init__(self, point: BoundPoint) -> None:
         self._pick: Callable[[list[int]], int] = max if point.combine == "max" else min
         self._valid = point.valid
+        self._integer = [part.place.kind is not RawType.F32 and part.scale is not None for part in point.parts]
         self._absent = [
-            frozenset(part.scale.value(raw & part.mask if part.mask else raw) for raw in part.sentinels)
-            if part.scale is not None
+            frozenset(part.scale.value(raw) for raw in part.sentinels)
+            if part.scale is not None and part.place.kind is RawType.F32
             else frozenset()
             for part in point.parts
         ]
 
     def of(self, values: Sequence[int | None]) -> int | None:
         there: list[int] = []
-        for value, absent in zip(values, self._absent, strict=True):
-            if value is None:
+        for value, integer, absent in zip(values, self._integer, self._absent, strict=True):
+            if value is None and not integer:
                 return None
-            if value in absent:
+            if value is None or value in absent:
                 continue
             if self._valid is not None and not self._valid[0] <= value <= self._valid[1]:
                 return None

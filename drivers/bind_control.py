@@ -111,6 +111,8 @@ class ControlBinder:
             self._found.notes.append(f"{control.id} cannot be used: {coarse}")
             return None
         power, clear, stop, arm, shown = groups
+        beats = [self._group(group, rated) for group in control.heartbeat]  # a device may have it or not
+        there = tuple(b for b in beats if isinstance(b, BoundGroup))
         return BoundControl(
             control.id,
             control.unit,
@@ -130,6 +132,7 @@ class ControlBinder:
             control.released,
             control.codes,
             control.daily_writes,
+            there if len(there) == len(beats) else (),
         )
 
     def floor(self) -> BoundGroup | None:
@@ -203,6 +206,8 @@ class ControlBinder:
             daily_writes=0 if bound is None else bound.daily_writes,
             write_s=1 if bound is None else _write_s(bound, self._profile),
             unconfirmed=tuple(self._found.unconfirmed),
+            heartbeat_s=control.heartbeat_s if control is not None and bound is not None and bound.heartbeat else 0,
+            control="" if bound is None else bound.id,
         )
 
 

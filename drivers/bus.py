@@ -24,6 +24,7 @@ from drivers.events import (
     Opened,
     Presence,
     Received,
+    Remembered,
     Reopen,
     Stray,
     Tell,
@@ -127,6 +128,8 @@ class Bus:
             self._port.stray(event.data, event.at_ns)
         elif isinstance(event, Adopt) and event.device in self._by_name:
             self._by_name[event.device].adopt(now_ns, out)
+        elif isinstance(event, Remembered) and event.device in self._by_name:
+            self._by_name[event.device].keeper.stored(event.number)
         elif isinstance(event, Look):
             self._look(event, now_ns, out)
         elif isinstance(event, Tell):
@@ -201,8 +204,8 @@ class Bus:
         name = order.sequence.device
         if self._active.get(name) is order:
             del self._active[name]
-        out.append(Emit(_result(order.sequence, outcome, order.sent_ns, now_ns, detail)))
-        if order.sent_ns:
+        out.append(Emit(_result(order.sequence, outcome, order.sent_ns, now_ns, detail, order.free_ns)))
+        if order.sent_ns and order.sequence.write_class is not WriteClass.HEARTBEAT:
             order.device.touch(now_ns)
 
     def _drop_waiting(self, now_ns: int, out: list[BusEffect]) -> None:
@@ -237,7 +240,10 @@ class Bus:
             self._active[key[0]] = order
         best: Order | None = None
         for order in [*self._active.values()]:
-            if not order.device.writable:
+            verdict = order.disk_ended(now_ns) if order.waits else None
+            if verdict is not None:
+                self._finish(order, verdict[0], verdict[1], now_ns, out)
+            elif not order.device.writable:
                 self._finish(order, WriteOutcome.SILENT, "the device must be identified anew first", now_ns, out)
             elif (start_ns := max(order.not_before_ns, self._port.held_until(order.request, False))) > now_ns:
                 self._wake_ns = min(self._wake_ns, start_ns)
@@ -359,6 +365,9 @@ class Bus:
         verdict = order.ended(outcome)
         if outcome.fate in (Fate.GARBLED, Fate.TIMEOUT) and verdict is None:
             self._port.counters.retries += 1
+        remember = order.device.keeper.outgoing()
+        if remember is not None:  # ahead of the verdict: whoever ends with that has stored it
+            out.append(Emit(remember))
         if verdict is not None:
             self._finish(order, verdict[0], verdict[1], outcome.at_ns, out)
         if outcome.fate is Fate.TIMEOUT:
@@ -389,7 +398,9 @@ class Bus:
             out.append(Emit(told))
 
 
-def _result(sequence: WriteSequence, outcome: WriteOutcome, sent_ns: int, done_ns: int, detail: str) -> WriteResult:
+def _result(
+    sequence: WriteSequence, outcome: WriteOutcome, sent_ns: int, done_ns: int, detail: str, free_ns: int = 0
+) -> WriteResult:
     return WriteResult(
         sequence.order_id,
         sequence.device,
@@ -399,4 +410,5 @@ def _result(sequence: WriteSequence, outcome: WriteOutcome, sent_ns: int, done_n
         sent_ns,
         done_ns,
         detail,
+        free_ns,
     )

@@ -17,10 +17,10 @@ from drivers.dialects import DIALECTS
 from drivers.events import BusEffect, DeviceStatus, Emit, Identity, Presence
 from drivers.family import Block
 from drivers.identify import difference, name_of
+from drivers.keeper import Keeper
 from drivers.layout import Layout
 from drivers.plan import Span, plan
 from drivers.port import EXCEPTIONS, Fate, Outcome, Port, Request
-from drivers.wear import Wear
 
 __all__ = ["Binding", "Device", "DeviceSpec", "Poll"]
 
@@ -92,7 +92,7 @@ class Device:
         self._assembler: Assembler | None = None
         self._battery_polls: tuple[Poll, ...] = ()
         self._grid_polls: tuple[Poll, ...] = ()
-        self.wear = Wear()
+        self.keeper = Keeper(spec.name, spec.memory)
 
     @property
     def writable(self) -> bool:
@@ -191,7 +191,7 @@ class Device:
         layout = Layout(binding)
         self._values = [None] * layout.count
         self._assembler = Assembler(self.spec, binding, layout.slots)
-        has_fast = any(block.fast for block in self.spec.profile.blocks)
+        has_fast = any(block.fast and layout.items(block.name) for block in self.spec.profile.blocks)
         self.polls = []
         for block, every_ns in blocks_of(self.spec):
             items = layout.items(block.name)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
+from drivers.memory import Memory
 from drivers.readings import Capability, DeviceRole, Reading
 
 
@@ -59,7 +60,8 @@ class WriteClass(IntEnum):
 @dataclass(frozen=True, slots=True)
 class RegisterWrite:
     """One FC6 or FC16 request. `gap_ns`: pause after it. `on_change`: read first, not sent if it reads the same.
-    `wears`: counts in the device's daily budget. `unit` None = the device's own."""
+    `wears`: counts in the device's daily budget. `unit` None = the device's own. `owner`: what its owner had there is
+    written back, `words` only if that is not known."""
 
     address: int
     words: tuple[int, ...]
@@ -68,6 +70,7 @@ class RegisterWrite:
     on_change: bool = False
     wears: bool = False
     unit: int | None = None
+    owner: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +94,7 @@ class WriteSequence:
     writes: tuple[RegisterWrite, ...]
     read_backs: tuple[ReadBack, ...]
     not_after_ns: int  # dropped unsent after this
+    keep: tuple[ReadBack, ...] = ()  # read and stored first, unless they are kept already: what the owner has there
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +132,15 @@ class Tell:
     conn: int
 
 
-BusEvent = Opened | Lost | Received | Stray | Wake | Execute | Adopt | Look | Tell
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """The `Remember` of that number is on the disk."""
+
+    device: str
+    number: int
+
+
+BusEvent = Opened | Lost | Received | Stray | Wake | Execute | Adopt | Remembered | Look | Tell
 
 
 # --- out of the bus ---------------------------------------------------------------------------------------------------
@@ -201,6 +213,7 @@ class WriteOutcome(StrEnum):
     SILENT = "silent"  # no valid answer after the retries
     LATE = "late"  # not_after_ns passed before it could be sent
     SUPERSEDED = "superseded"  # a newer order took its slot unsent
+    WORN = "worn"  # the day's budget of writes that wear the device out is spent
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +228,7 @@ class WriteResult:
     sent_ns: int
     done_ns: int
     detail: str = ""
+    free_ns: int = 0  # WORN: when the budget has room again
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,7 +282,16 @@ class Told:
     stats: BusStats
 
 
-AgentEvent = Reading | DeviceStatus | WriteResult | BusStats | Looked | Told
+@dataclass(frozen=True, slots=True)
+class Remember:
+    """Put `memory` on the disk in the place of the device's former one; answered by Remembered with the same number."""
+
+    device: str
+    number: int
+    memory: Memory
+
+
+AgentEvent = Reading | DeviceStatus | WriteResult | BusStats | Remember | Looked | Told
 
 
 @dataclass(frozen=True, slots=True)

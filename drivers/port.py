@@ -236,13 +236,11 @@ class Port:
                 turn = max(0, outcome.at_ns - self._sent_ns - request.wire_ns)
                 if tally is not None:
                     tally.waits[place(turn)] += 1
-                known = self._turnaround.get(request.unit)
+                known = self._turnaround.get(request.unit, 0)
                 # A nap must end before the reply does, or its end is not seen and taken for later than it is: a faster
                 # device is followed at once and a bit further, a slower one (or a stall of this machine) gradually.
-                if known is None or turn < known:
-                    self._turnaround[request.unit] = turn - turn // 8
-                else:
-                    self._turnaround[request.unit] = known + min(SLOWER_NS, (turn - known) // 16)
+                slower_ns = min(SLOWER_NS, (turn - known) // 16)
+                self._turnaround[request.unit] = known + slower_ns if turn >= known else turn - turn // 8
             elif tally is not None:
                 tally.failed(outcome.fate.value)
         if outcome.fate is Fate.EXCEPTION:

@@ -76,6 +76,7 @@ def merged(crew: Crew, zero_ns: int | None = None) -> Hand:
         maybe_active=any(hand.maybe_active for hand in hands),
         clear_failures=worst.clear_failures,
         floor_failures=max((hand.floor_failures for hand in hands), default=0),
+        worn_until_ns=max((hand.worn_until_ns for hand in hands), default=0),
     )
 
 

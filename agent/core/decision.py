@@ -60,6 +60,7 @@ class Intent(StrEnum):
     CLEAR = "clear"
     STOP = "stop"
     FLOOR = "floor"
+    HEARTBEAT = "heartbeat"
 
 
 @dataclass(frozen=True, slots=True)

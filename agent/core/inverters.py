@@ -85,7 +85,9 @@ def _away(unit: Unit, old: Away, params: Params, now_ns: int) -> Away:
 def ends_ns(can: Capability | None, stale_ns: int, params: Params) -> int:
     """Promise 3 for one inverter: how long what we asked may go on after it was last heard."""
     timers = params.timers
-    return stale_ns + timers.cycle_ns + timers.write_ns + S * max(timers.reversion_s, can.reversion_s if can else 0)
+    reversion_s, write_s = (can.reversion_s, can.write_s) if can else (0, 0)
+    write_ns = max(timers.write_ns, S * write_s)  # with the pauses that this device needs
+    return stale_ns + timers.cycle_ns + write_ns + S * max(timers.reversion_s, reversion_s)
 
 
 class Room(NamedTuple):

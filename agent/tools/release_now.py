@@ -10,15 +10,16 @@ import signal
 import sys
 from collections.abc import Iterable
 
-from agent.compose import make_bus, open_line
+from agent.compose import make_bus, memories, open_line
 from agent.config import Config
 from agent.gate import Gate
 from agent.release import Release
 from agent.runtime import part
 from agent.runtime.part import Effect, Now, Post
-from agent.runtime.real import RealRuntime, now
+from agent.runtime.real import RealRuntime, kernel_boot_id, now
+from agent.store.memories import Memories
 from drivers.device import Binding
-from drivers.events import DeviceStatus, Execute, Presence, WriteResult
+from drivers.events import DeviceStatus, Execute, Presence, Remember, Remembered, WriteResult
 from drivers.readings import InverterReading
 
 WAIT_NS = 12_000_000_000
@@ -28,10 +29,11 @@ STEP_NS = 200_000_000
 class ReleaseControl:
     """Stands where control stands, and only releases."""
 
-    def __init__(self, config: Config, inverter: str, bus: str) -> None:
+    def __init__(self, config: Config, inverter: str, bus: str, known: Memories) -> None:
         self._gate = Gate(config.params)
         self._inverter = inverter
         self._bus = bus
+        self._memories = known
         self._release: Release | None = None
         self._reading: InverterReading | None = None
         self._binding: Binding | None = None
@@ -50,6 +52,9 @@ class ReleaseControl:
                 self._binding = binding if isinstance(binding, Binding) else None
                 if event.presence is not Presence.OK:
                     self.sentence = event.detail
+            case Remember():
+                if self._memories.write(event.device, event.memory) is None:
+                    yield Post(f"bus:{self._bus}", Remembered(event.device, event.number))
             case WriteResult() if self._release is not None:
                 self._release.result(event)
         release = self._release
@@ -72,8 +77,10 @@ def release_now(config: Config, signals: set[signal.Signals]) -> int:
     """0 when the inverter reads back as its own, 5 otherwise. Signals stay blocked: a Ctrl-C shortens nothing."""
     device = next(d for d in config.file.device if d.role == "inverter")
     runtime = RealRuntime(lambda entry: None)
-    control = ReleaseControl(config, device.name, device.bus)
-    runtime.add_bus(device.bus, make_bus(config, device.bus, only=device.name), open_line(config, device.bus))
+    kernel_boot = kernel_boot_id()
+    control = ReleaseControl(config, device.name, device.bus, memories(config, kernel_boot))
+    bus = make_bus(config, device.bus, only=device.name, kernel_boot=kernel_boot)
+    runtime.add_bus(device.bus, bus, open_line(config, device.bus))
     runtime.add("control", control)
     runtime.start()
     runtime.wait_stopped({"control"}, now().mono_ns + WAIT_NS)

@@ -14,14 +14,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hil.bench import libmodbus
+from hil.bench import behind, libmodbus
+from hil.bench.behind import Wait
 from hil.bench.wire_daemon import BUS, WireBackend, thread_cpu_ns, wire_backend
 from hil.bench.wire_line import BenchLine, bench_line
 from hil.bench.wire_log import Traffic, frames, limit_ns, t35_ns, traffic
 from hil.figures import Figure, Report, Scalar
 from hil.program import installed_from
 from hil.progress import Progress
-from hil.rounds import MIN_ROUNDS, interleave, median
+from hil.rounds import MIN_ROUNDS, interleave, median, percentile
 from hil.wire.accuracy import measure
 
 REGISTERS = 60
@@ -31,6 +32,7 @@ FIFO = 8  # bytes that the adapter's UART hands over at once
 NOISE, NOISE_BAUD = 5e-4, 115_200
 SECONDS: Mapping[int, float] = {9_600: 8.0, 19_200: 6.0, 115_200: 5.0}
 SETTLE_S = 0.7  # after the daemon is up, or a line has changed hands
+ORDER_BAUD, ORDERS = 19_200, 100
 TIMEOUT_MS = 100  # response_ms of wire_battery.toml, for both
 ACCURACY_PERCENT = 3
 ACCURACY = ((9_600, 1, 12), (19_200, 1, 24), (115_200, FIFO, 100))  # baud, UART fifo, frames a round
@@ -63,12 +65,15 @@ def run(args: argparse.Namespace) -> Report:
             clean = {baud: bench.rounds(baud, FIFO, rounds) for baud in OF_LIMIT}
             single = bench.rounds(9_600, 1, rounds)
             noisy, unguarded = bench.noisy(), bench.unguarded()
+        with bench_line(Path(folder) / "behind", ORDER_BAUD, FIFO) as line:
+            orders = behind.measure(line, ORDERS, args.seed)
     for baud, seen in clean.items():
         figures += cycle_figures(baud, seen)
     every = [seen.ours.traffic for group in (*clean.values(), single, [noisy]) for seen in group]
     figures += [
         violation_figure(every, unguarded),
         goodput_figure(noisy),
+        order_figure(orders),
         cpu_figure(f"port thread CPU at 9600 baud, {FIFO} bytes at a time", clean[9_600]),
         cpu_figure("port thread CPU at 9600 baud, byte by byte", single),
         Figure("program", installed_from()),
@@ -173,6 +178,19 @@ def cpu_figure(name: str, rounds: Sequence[Round]) -> Figure:
         "libmodbus with a guard": round(median([seen.peer.cpu_us for seen in rounds])),
     }
     return Figure(f"{name} / libmodbus with a guard", round(ratio, 2), "", f"<= {CPU:g}", beside)
+
+
+def order_figure(orders: Sequence[Wait]) -> Figure:
+    """What began between an order and its write, and how long that took."""
+    waited = [order.ms for order in orders]
+    beside: dict[str, Scalar] = {
+        "p50 ms": round(percentile(waited, 500), 1),
+        "p99 ms": round(percentile(waited, 990), 1),
+        "one poll ms": round(limit_ns(ORDER_BAUD, REGISTERS) / 1e6, 1),
+        "n": len(orders),
+    }
+    value = int(percentile([float(order.overtaken) for order in orders], 990))
+    return Figure(f"polls begun while an order waits at {ORDER_BAUD} baud, p99", value, "", "== 0", beside)
 
 
 def accuracy(rounds: int) -> list[Figure]:

@@ -130,3 +130,10 @@ def test_what_a_setpoint_depends_on_is_passed_while_it_is_fresh() -> None:
     assert gate._live(replace(seen, now_ns=NOW + 6 * S)).pv_w is None
     assert gate._live(replace(seen, meters=())).load_w is None
     assert gate._live(replace(seen, inverter=None)).pv_w is None
+
+
+def test_a_heartbeat_needs_the_grid_and_a_setpoint_of_ours() -> None:
+    assert "no setpoint" in str(ask(Intent.HEARTBEAT, 1, decision(given_w=None)))
+    off = evidence(inverter_=inverter(grid_state=GridState.UNKNOWN))
+    assert "refused by the gate" in str(ask(Intent.HEARTBEAT, 1, decision(given_w=100), off))
+    assert "no heartbeat register" in str(ask(Intent.HEARTBEAT, 1, decision(given_w=100)))  # this inverter has none

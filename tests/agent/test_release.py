@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from agent.gate import Gate
 from agent.release import RETRY_NS, TIMEOUT_NS, Release
 from drivers.events import WriteClass, WriteOutcome, WriteResult
@@ -35,6 +37,13 @@ def test_a_clear_is_retried_until_it_is_read_back() -> None:
     assert release.next(NOW + 4, active, binding()) is None
     assert release.next(NOW + 2 + RETRY_NS, active, binding()) is not None
     release.result(result(WriteOutcome.CONFIRMED))
+    assert release.ended
+    assert release.confirmed
+
+
+def test_an_inverter_that_is_only_read_needs_no_release() -> None:
+    release = Release(Gate(PARAMS), NOW)
+    assert release.next(NOW + 1, None, replace(binding(), control=None)) is None
     assert release.ended
     assert release.confirmed
 

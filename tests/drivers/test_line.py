@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import socket
@@ -24,7 +25,8 @@ def pty() -> Iterator[tuple[int, str]]:
     ours, theirs = os.openpty()
     tty.setraw(theirs)
     yield ours, os.ttyname(theirs)
-    os.close(ours)
+    with contextlib.suppress(OSError):
+        os.close(ours)
     os.close(theirs)
 
 
@@ -55,6 +57,49 @@ def test_a_read_naps_once_until_the_predicted_end(pty: tuple[int, str]) -> None:
     line.read_until(5, now() + S, now() + 5 * S)
     assert len(naps) == 1
     assert 0.9 < naps[0] < 1.0
+    line.close()
+
+
+def test_bytes_that_are_missing_are_napped_for(pty: tuple[int, str]) -> None:
+    ours, name = pty
+    naps: list[float] = []
+    looks = iter(("on entry", "before the first read", "nothing yet: how long to wait"))
+
+    def clock() -> int:
+        if next(looks, "") == "nothing yet: how long to wait":
+            os.write(ours, b"12")
+        return now()
+
+    def nap(seconds: float) -> None:
+        naps.append(seconds)
+        os.write(ours, b"345")
+
+    line = SerialLine(name, 9600, clock=clock, sleep=nap)
+    line.open()
+    assert line.read_until(5, 0, now() + 5 * S)[0] == b"12345"
+    assert naps == [pytest.approx(3 * 10 / 9600, abs=0.0005)]
+    assert naps[0] < 3 * 10 / 9600
+    line.close()
+
+
+def test_bytes_that_lay_there_already_do_not_tell_when_the_next_come(pty: tuple[int, str]) -> None:
+    ours, name = pty
+    naps: list[float] = []
+    line = SerialLine(name, 9600, sleep=naps.append)
+    line.open()
+    os.write(ours, b"12")
+    assert line.read_until(5, 0, now() + S // 50)[0] == b"12"
+    assert naps == []
+    line.close()
+
+
+def test_a_line_that_hangs_up_is_lost(pty: tuple[int, str]) -> None:
+    ours, name = pty
+    line = SerialLine(name)
+    line.open()
+    os.close(ours)
+    with pytest.raises(OSError, match=r"."):
+        line.read_until(1, 0, now() + 5 * S)
     line.close()
 
 

@@ -119,6 +119,7 @@ CAPABILITY = Capability(
     resolution_w=2,
     refresh_s=1,
     stale_s=5,
+    control="model_124",
 )
 DEVICES = (
     DeviceStatus("pack", DeviceRole.BATTERY, Presence.OK, 0, "", Identity("Seplos", "V3", "1.4", "SP0012345")),

@@ -39,7 +39,7 @@ def posted(effects: Iterable[Effect]) -> list[Post]:
     return [effect for effect in effects if isinstance(effect, Post)]
 
 
-LOOK = {"verb": "look", "device": "pack", "address": 0x1000, "count": 2}
+LOOK: dict[str, Any] = {"verb": "look", "device": "pack", "address": 0x1000, "count": 2}
 
 
 def test_a_look_at_a_device_goes_to_its_line_as_its_profile_wants(server: Server) -> None:
