@@ -17,6 +17,7 @@ from agent.config import LINK_EXAMPLE, Config, ConfigError, DeviceSection
 from agent.control import Control, Home
 from agent.core.durable import Durable
 from agent.core.inputs import Reserve
+from agent.local.installed import Installed, LineFacts
 from agent.local.pin import PinHash
 from agent.local.server import LocalConfig, Server
 from agent.runtime.part import Part
@@ -169,7 +170,25 @@ def _local(config: Config) -> LocalConfig:
         technician_gids=frozenset(section.technician_gids),
         homeowner_pin=pin,
         name_of=_user_name,
+        installed=installed(config),
     )
+
+
+def installed(config: Config) -> Installed:
+    """Its lines and devices, as people ask about them."""
+    lines = {
+        bus.name: LineFacts(
+            bus.name,
+            None if bus.port is None else str(config.resolve(bus.port)),
+            bus.tcp,
+            bus.baud,
+            bus.parity,
+            bus.stop_bits,
+        )
+        for bus in config.file.bus
+    }
+    devices = config.file.device
+    return Installed({d.name: _device(config, d, Memory()) for d in devices}, {d.name: d.bus for d in devices}, lines)
 
 
 def _user_name(uid: int) -> str:

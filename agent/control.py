@@ -43,8 +43,10 @@ from drivers.events import (
     DeviceStatus,
     Execute,
     Identity,
+    Looked,
     Presence,
     Remember,
+    Told,
     WriteClass,
     WriteOutcome,
     WriteResult,
@@ -144,6 +146,8 @@ class Control:
             case BusStats():
                 self._buses[event.bus] = event
                 return ()
+            case Looked() | Told():
+                return (Post("local", event),)
             case mail.LinkState():
                 self._link = event
                 if event.wall_offset_ms is not None:

@@ -16,9 +16,10 @@ from drivers.events import (
     Adopt,
     BusEffect,
     BusEvent,
-    BusStats,
     Emit,
     Execute,
+    Look,
+    Looked,
     Lost,
     Opened,
     Presence,
@@ -26,6 +27,8 @@ from drivers.events import (
     Remembered,
     Reopen,
     Stray,
+    Tell,
+    Told,
     Wake,
     WakeAt,
     WriteClass,
@@ -33,8 +36,11 @@ from drivers.events import (
     WriteResult,
     WriteSequence,
 )
+from drivers.guests import Guest, Guests
+from drivers.line_stats import stats_of
 from drivers.orders import Order
 from drivers.port import Fate, Outcome, Port, Request, Timing
+from drivers.waits import Tally
 
 __all__ = ["Bus", "BusSpec", "DeviceSpec"]
 
@@ -76,10 +82,16 @@ class Bus:
         cap = timing.registers_within(budget_ns)
         self._devices = [Device(device, self._port, cap) for device in devices]
         self._by_name = {device.spec.name: device for device in self._devices}
+        for device in self._devices:
+            units = {**dict(device.spec.profile.units), **device.spec.units}
+            for unit in (device.spec.unit, *units.values()):
+                self._port.tallies[unit] = Tally()
+        dialects = frozenset(device.profile.dialect for device in devices)
+        self._guests = Guests(self._port, dialects, least_unit=0 if spec.tcp else 1)
         self._open = False
         self._waiting: dict[tuple[str, WriteClass], Order] = {}
         self._active: dict[str, Order] = {}
-        self._flight: Poll | Ask | Order | None = None
+        self._flight: Poll | Ask | Order | Guest | None = None
         self._again: Poll | Ask | None = None
         self._retries = 0
         self._wake_ns = NEVER_NS
@@ -118,6 +130,10 @@ class Bus:
             self._by_name[event.device].adopt(now_ns, out)
         elif isinstance(event, Remembered) and event.device in self._by_name:
             self._by_name[event.device].keeper.stored(event.number)
+        elif isinstance(event, Look):
+            self._look(event, now_ns, out)
+        elif isinstance(event, Tell):
+            out.append(Emit(Told(event.conn, stats_of(self._spec.name, self._port))))
         self._advance(now_ns, out)
         return out
 
@@ -138,6 +154,7 @@ class Bus:
             self._finish(order, WriteOutcome.SILENT, f"the line was lost: {reason}", now_ns, out)
         for device in self._devices:
             device.lost(now_ns, reason, out)
+        out += [Emit(told) for told in self._guests.lost()]
         out.append(Reopen(now_ns + self._reopen_ns))
         self._reopen_ns = min(2 * self._reopen_ns, REOPEN_MAX_NS)
 
@@ -240,7 +257,7 @@ class Bus:
             self._stats_ns = now_ns + STATS_NS
         elif now_ns >= self._stats_ns:
             self._stats_ns += STATS_NS
-            out.append(Emit(self._stats()))
+            out.append(Emit(stats_of(self._spec.name, self._port)))
         self._wake_ns = self._stats_ns
         if self._trouble or self._port.overheard.until_ns:
             self._listen(now_ns, out)
@@ -255,11 +272,13 @@ class Bus:
         out.append(WakeAt(self._wake_ns))
 
     def _start(self, now_ns: int, out: list[BusEffect]) -> None:
-        job: Poll | Ask | Order | None = None
+        job: Poll | Ask | Order | Guest | None = None
         if self._waiting or self._active:
             job = self._next_order(now_ns, out)
         if job is None:
             job = self._held_again(now_ns) if self._again is not None else self._due(now_ns)
+        if self._guests.waiting and self._again is None and (job is None or type(job) is Poll):
+            job = self._or_guest(job, now_ns)
         if job is None:
             return
         if now_ns < self._port.ready_ns:
@@ -290,9 +309,11 @@ class Bus:
         return None
 
     @staticmethod
-    def _begin(job: Poll | Ask | Order, now_ns: int) -> Request:
+    def _begin(job: Poll | Ask | Order | Guest, now_ns: int) -> Request:
         if isinstance(job, Order):
             job.sent_ns = job.sent_ns or now_ns
+        elif isinstance(job, Guest):
+            job.sent_ns = now_ns
         return job.request
 
     def _due(self, now_ns: int) -> Poll | Ask | None:
@@ -330,6 +351,9 @@ class Bus:
             return
         if isinstance(job, Order):
             self._order_ended(job, outcome, now_ns, out)
+        elif isinstance(job, Guest):
+            self._guest_ended(job, outcome, now_ns, out)
+            return
         elif outcome.fate is Fate.GARBLED and self._retries < RETRIES:
             self._retries += 1
             self._port.counters.retries += 1
@@ -362,22 +386,27 @@ class Bus:
         elif outcome.fate is not Fate.GARBLED:
             order.device.heard(outcome.at_ns)
 
-    def _stats(self) -> BusStats:
-        c = self._port.counters
-        return BusStats(
-            bus=self._spec.name,
-            transactions=c.transactions,
-            crc_errors=c.crc_errors,
-            timeouts=c.timeouts,
-            exceptions=c.exceptions,
-            foreign=c.foreign,
-            retries=c.retries,
-            late=c.late,
-            requests=c.requests,
-            noise=c.noise,
-            echoes=c.echoes,
-            notes=self._port.overheard.notes(),
-        )
+    # --- what people ask ----------------------------------------------------------------------------------------------
+    def _look(self, look: Look, now_ns: int, out: list[BusEffect]) -> None:
+        told = self._guests.add(look, now_ns) if self._open else Looked(look.conn, "lost")
+        if told is not None:
+            out.append(Emit(told))
+
+    def _or_guest(self, job: Poll | None, now_ns: int) -> Poll | Guest | None:
+        """The guest that waits, where the poll may wait for it."""
+        due_ns = self._guests.due_ns
+        if due_ns > now_ns:
+            self._wake_ns = min(self._wake_ns, due_ns)
+            return job
+        return self._guests.next(now_ns, job is None) or job
+
+    def _guest_ended(self, guest: Guest, outcome: Outcome, now_ns: int, out: list[BusEffect]) -> None:
+        # whether somebody is there is what was asked: silence is no fault of the line, and no device's
+        if outcome.fate is Fate.TIMEOUT:
+            self._port.counters.timeouts -= 1
+        told = self._guests.ended(guest, outcome, now_ns)
+        if told is not None:
+            out.append(Emit(told))
 
 
 def _result(

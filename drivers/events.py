@@ -112,6 +112,27 @@ class Adopt:
 
 
 @dataclass(frozen=True, slots=True)
+class Look:
+    """Read `count` registers (or bits) for a person, when the line is idle; `conn` comes back in `Looked`. Never a
+    write: `function` is a Modbus read, or a command of `dialect`. Broadcast is never asked."""
+
+    conn: int
+    unit: int
+    function: int
+    address: int
+    count: int
+    response_ns: int
+    dialect: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """Send the counters now; `conn` comes back in `Told`."""
+
+    conn: int
+
+
+@dataclass(frozen=True, slots=True)
 class Remembered:
     """The `Remember` of that number is on the disk."""
 
@@ -119,7 +140,7 @@ class Remembered:
     number: int
 
 
-BusEvent = Opened | Lost | Received | Stray | Wake | Execute | Adopt | Remembered
+BusEvent = Opened | Lost | Received | Stray | Wake | Execute | Adopt | Remembered | Look | Tell
 
 
 # --- out of the bus ---------------------------------------------------------------------------------------------------
@@ -211,6 +232,19 @@ class WriteResult:
 
 
 @dataclass(frozen=True, slots=True)
+class UnitStats:
+    """How one unit has answered since the start. `waits`: answers by how long they were waited for, wire time taken
+    off, see `drivers.waits`."""
+
+    unit: int
+    answers: int
+    exceptions: int
+    crc_errors: int
+    timeouts: int
+    waits: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class BusStats:
     """Counters since start, sent about every 10 s."""
 
@@ -226,6 +260,26 @@ class BusStats:
     noise: int = 0  # bursts that are no frame
     echoes: int = 0  # how often the adapter was found to hear its own words
     notes: tuple[str, ...] = ()  # sentences: what was seen on this line, and what to do
+    units: tuple[UnitStats, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """The answer to Look. `fate`: "data", "exception" (its `code`), "garbled", "timeout", "lost" (no line).
+    `data` = registers, big-endian, or bits as they came."""
+
+    conn: int
+    fate: str
+    data: bytes = b""
+    code: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The answer to Tell."""
+
+    conn: int
+    stats: BusStats
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +291,7 @@ class Remember:
     memory: Memory
 
 
-AgentEvent = Reading | DeviceStatus | WriteResult | BusStats | Remember
+AgentEvent = Reading | DeviceStatus | WriteResult | BusStats | Remember | Looked | Told
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from drivers.modbus_pdu import (
 )
 from drivers.overheard import Counters, Frame, Overheard, frame_at, sound
 from drivers.transaction import EXCEPTIONS, Fate, Outcome, Request
+from drivers.waits import Tally, place
 
 __all__ = ["EXCEPTIONS", "Counters", "Fate", "Outcome", "Port", "Request", "Timing"]
 
@@ -87,6 +88,7 @@ class Port:
         self._sent_ns = 0
         self._tid = 0
         self._turnaround: dict[int, int] = {}
+        self.tallies: dict[int, Tally] = {}  # of the units that somebody wants to know about
         self._last: Request | None = None
         self._periods: dict[int, int] = {}  # unit -> from one request to it to the next
         self._rests: dict[int, int] = {}  # unit -> until when it rests
@@ -234,6 +236,7 @@ class Port:
         request = self._request
         if request is not None:
             self.ready_ns += request.gap_ns
+            tally = self.tallies.get(request.unit)
             if outcome.fate is not Fate.TIMEOUT:
                 for frame in self._strangers:
                     self.overheard.stranger(frame, outcome.at_ns)
@@ -242,11 +245,15 @@ class Port:
                 if self._echo_due:
                     self._echo = False  # the reply came without it: another adapter, or it was switched off
                 turn = max(0, outcome.at_ns - self._sent_ns - request.wire_ns)
+                if tally is not None:
+                    tally.waits[place(turn)] += 1
                 known = self._turnaround.get(request.unit, 0)
                 # A nap must end before the reply does, or its end is not seen and taken for later than it is: a faster
                 # device is followed at once and a bit further, a slower one (or a stall of this machine) gradually.
                 slower_ns = min(SLOWER_NS, (turn - known) // 16)
                 self._turnaround[request.unit] = known + slower_ns if turn >= known else turn - turn // 8
+            elif tally is not None:
+                tally.failed(outcome.fate.value)
         if outcome.fate is Fate.EXCEPTION:
             self.counters.exceptions += 1
         self._last, self._request = request, None
