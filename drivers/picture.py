@@ -12,7 +12,7 @@ from drivers.assemble import Assembler
 from drivers.binding import Binding, BoundPart, BoundPoint, DeviceSpec, blocks_of
 from drivers.codec import BIT_TYPES, BlockDecoder, Field
 from drivers.layout import Item, Layout
-from drivers.plan import ReadRange, Span, plan
+from drivers.plan import Reach, ReadRange, Span, plan
 from drivers.readings import Reading
 
 Registers = Mapping[tuple[int, int, int], int]  # (unit, function, address) -> register, or bit of functions 1 and 2
@@ -38,7 +38,7 @@ def reads_of(spec: DeviceSpec, binding: Binding, cap: int) -> list[ReadRange]:
         spans = [item.span() for item in layout.items(block.name)]
         if block.read is not None:
             spans.append(Span(block.read[0], 0, block.read[1], block.read[2]))
-        for read in plan(spans, cap, spec.profile.max_bits):
+        for read in plan(spans, Reach(cap, spec.profile.max_bits, spec.profile.max_gap, spec.profile.holes)):
             found.setdefault((read.function, read.start, read.length, read.unit), read)
     return [*found.values()]
 

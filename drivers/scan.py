@@ -18,6 +18,7 @@ from drivers.dialects import DIALECTS
 from drivers.events import Identity
 from drivers.family import Profile
 from drivers.picture import Picture, Registers, reads_of
+from drivers.plan import Reach
 from drivers.port import Fate, Outcome, Port, Request
 
 LIKELY = (1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 16, 30, 71, 100, 126, 200, 210, 247)  # as makers set them, 210 = Daly
@@ -241,7 +242,9 @@ class Asked:
         return found
 
     def _steps(self, spec: DeviceSpec, cap: int) -> Generator[Request, Outcome, Binding | str]:
-        steps = identify.steps(spec, self._port, cap)
+        steps = identify.steps(
+            spec, self._port, Reach(cap, spec.profile.max_bits, spec.profile.max_gap, spec.profile.holes)
+        )
         try:
             request = next(steps)
             while True:

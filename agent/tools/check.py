@@ -23,6 +23,7 @@ from drivers.binding import Binding, DeviceSpec
 from drivers.events import Identity
 from drivers.family import Profile
 from drivers.picture import Picture, PointState, Registers
+from drivers.plan import Reach
 from drivers.port import Port as PortOf
 from drivers.port import Request, Timing
 from drivers.resolve import Resolver
@@ -89,7 +90,7 @@ def _span(registers: Registers, unit: int, function: int, start: int, length: in
 def _identified(spec: DeviceSpec, registers: Registers) -> Binding | str:
     """The profile's own identification, answered from the registers; what is not there is refused."""
     alone = 1  # register by register: a recording has gaps where the device has none
-    steps = identify.steps(spec, PortOf(Timing(0, 0, 0), False), alone)
+    steps = identify.steps(spec, PortOf(Timing(0, 0, 0), False), Reach(alone, alone))
     try:
         request = next(steps)
         while True:
