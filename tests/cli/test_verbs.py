@@ -14,7 +14,6 @@ from agent.cli.main import main
 from agent.cli.verbs import VERBS
 from agent.core.decision import LimitValue, Side
 from agent.mail import Verb, VerbDone
-from drivers.events import BusStats
 from tests.cli.conftest import Serve
 from tests.local.home import HOME, decided, home, idle, line, troubled
 
@@ -252,18 +251,6 @@ def test_device_list_states_when_the_setpoint_ends(serve: Serve, run: Run) -> No
     assert all(len(line) <= 80 for line in lines)
     assert "    if we fall silent its own timer ends the setpoint after 60 s (measured at" in lines
     assert "If anything dies, our setpoint ends within 67 s." in lines
-
-
-def test_device_list_says_what_is_wrong_on_a_line(serve: Serve, run: Run) -> None:
-    note = "unit 3 was asked and unit 4 answered, 7 times; look for two devices with one unit number"
-    serve(home(buses=(BusStats("rs485", 900, 0, 7, 0, 7, 0, late=2, requests=5, noise=1, notes=(note,)),)))
-
-    _, out, _ = run("device", "list")
-    told = " ".join(out.split())
-    assert (
-        "900 transactions, 7 timeouts, 7 foreign frames, 2 late answers, 5 requests of another master, 1 bursts" in told
-    )
-    assert note in told
 
 
 def test_device_list_is_unhealthy_with_a_swapped_inverter(serve: Serve, run: Run) -> None:

@@ -17,7 +17,7 @@ from tests.drivers.wire import S
 
 PROFILES = [load(name) for name in profile_names()]
 # What these look alike to a reader of registers: the list of others has to name the right one.
-ALIKE = {"eastron_sdm630": 3, "eastron_sdm120": 1, "eastron_sdm230": 1, "eastron_sdm72dm": 3}
+ALIKE = {"eastron_sdm630", "eastron_sdm120", "eastron_sdm230", "eastron_sdm72dm", "sma_storage", "sma_stp_se"}
 READS = frozenset((1, 2, 3, 4))
 
 
