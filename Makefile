@@ -1,5 +1,6 @@
 # Everything from a fresh clone: `make demo`, `make test`. `make` alone prints the list.
-# The environment lives in .venv and comes from the hash lock; nothing is installed outside it but mosquitto.
+# The environment lives in .venv and comes from the hash lock; nothing is installed outside it but mosquitto, and
+# libmodbus with a C compiler for the tests of its bench.
 
 PYTHON ?= python3
 VENV := .venv
@@ -7,6 +8,8 @@ BIN := $(VENV)/bin
 DEMO_ARGS ?=
 PYTEST_ARGS ?=
 PROOF_ARGS ?=
+MUTATION_ARGS ?=
+COVERING := tests/core --deselect tests/core/test_step_laws.py
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 # Stamps carry the hash of what they were made from, so a re-run, a checkout or a deleted file needs no clock.
@@ -19,7 +22,7 @@ INSTALLED := $(VENV)/installed-$(shell { echo $(LOCKED); sha256sum $(PRODUCT); }
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help env mosquitto demo test quick proof lint format lock clean
+.PHONY: help env mosquitto libmodbus demo test quick proof mutation coverage lint format lock clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,17 +32,27 @@ env: $(INSTALLED) ## build .venv from the hash lock and install the compiled pro
 mosquitto: ## install the MQTT broker that demo and tests start for themselves, if it is missing
 	@scripts/mosquitto.sh
 
+libmodbus: ## install libmodbus and a C compiler, the peer that `hil bench wire` builds, if they are missing
+	@scripts/libmodbus.sh
+
 demo: env mosquitto ## the whole system in simulation, told as a story; DEMO_ARGS="--seconds 180 --json demo.json"
 	@$(BIN)/python -m hil demo $(DEMO_ARGS)
 
-test: env mosquitto lint ## linters, types, import rules, all tests
+test: env mosquitto libmodbus lint ## linters, types, import rules, all tests
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-quick: env mosquitto lint ## the same without the slow parts
+quick: env mosquitto libmodbus lint ## the same without the slow parts
 	@$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
 
 proof: env ## each theorem of the safety core in words, proved by z3 on the shipped source; PROOF_ARGS="I3 --json"
 	@$(BIN)/python -m tests.proof $(PROOF_ARGS)
+
+mutation: env ## small mistakes in what decides, one at a time: how many do tests and theorems find; MUTATION_ARGS="agent.gate"
+	@$(BIN)/python -m tests.mutation $(MUTATION_ARGS)
+
+coverage: env ## the tests of agent.core alone must take every line and branch of it
+	@$(BIN)/python -m coverage run -m pytest -q $(COVERING)
+	@$(BIN)/python -m coverage report
 
 lint: env ## ruff, mypy --strict, import rules
 	@$(BIN)/ruff check --quiet

@@ -10,6 +10,7 @@ import atexit
 import os
 import signal
 import socket
+import struct
 import subprocess
 import tempfile
 import threading
@@ -23,6 +24,16 @@ from typing import BinaryIO
 _STOP_S = 15.0  # TimeoutStopSec
 _POST_S = 30.0
 _PATH_MAX = 100  # sun_path has 108 bytes
+SO_TIMESTAMPNS = 35  # Linux: the kernel stamps each datagram as it is sent, so that who listens may be late
+
+
+def stamp_ns(told: Sequence[tuple[int, int, bytes]]) -> int:
+    """Wall clock, ns, at which a datagram was sent, from its control messages; now when the kernel gave none."""
+    for level, kind, data in told:
+        if level == socket.SOL_SOCKET and kind == SO_TIMESTAMPNS:
+            seconds, ns = struct.unpack("@ll", data[:16])
+            return int(seconds * 1_000_000_000 + ns)
+    return time.time_ns()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +79,7 @@ class Supervisor:
         self.stdout = directory / "stdout.log"
         self.ended: list[Ended] = []
         self.notified = Notified()
+        self.heard: Callable[[str, int], None] | None = None  # each notification, and the kernel's wall ns of it
         self.starts = 0
         self._stop_post = list(stop_post) if stop_post else None
         self._env, self._cwd = dict(os.environ if env is None else env), cwd
@@ -259,12 +271,14 @@ class Supervisor:
     def _listen(self) -> None:
         assert self._socket is not None
         while True:
-            data = self._socket.recv(4096)
+            data, told, _, _ = self._socket.recvmsg(4096, 64)
             if self._closed:
                 return
             with self._changed:
                 for state in data.decode(errors="replace").splitlines():
                     self._note(state)
+                    if self.heard is not None:
+                        self.heard(state, stamp_ns(told))
                 self._changed.notify_all()
 
     def _note(self, state: str) -> None:
@@ -309,4 +323,5 @@ class Supervisor:
         path.unlink(missing_ok=True)
         self._socket_path = path
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         self._socket.bind(str(path))

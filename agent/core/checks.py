@@ -47,6 +47,10 @@ def late(who: str, age_ns: int, stale_ns: int) -> str | None:
     return f"no good reading of the {who} for more than {tenths(stale_ns // 100_000_000, 's')}"
 
 
+def contention(w: World) -> str | None:
+    return next((device.line for device in w.inputs.devices if device.line), None)
+
+
 def frozen(w: World) -> str | None:
     if not w.snapshot.battery_frozen:
         return None
@@ -98,6 +102,13 @@ def inverter_fault(w: World) -> str | None:
     if inverter is None or inverter.status != "fault":
         return None
     return "the inverter reports a fault" + (": " + ", ".join(inverter.alarms) if inverter.alarms else "")
+
+
+def inverter_out(w: World) -> str | None:
+    out = [unit.device.name for unit in w.snapshot.units if unit.out]
+    if not out:
+        return None
+    return f"{', '.join(out)}: gone for longer than a setpoint lasts there; the home goes on without"
 
 
 def mismatch(w: World) -> str | None:

@@ -97,6 +97,14 @@ FAULTS: tuple[Fault, ...] = (
         "Compare with the commissioned serial number; connect the right device or run `batteryctl device adopt NAME`.",
     ),
     Fault(
+        "bus_contention",
+        Severity.FAULT,  # released at once: the zero that goes before in DEGRADED is not written on such a line
+        Clear.AUTO,  # the bus itself waits for a minute of quiet
+        checks.contention,
+        "Find the other master (a logger, an app's stick, a second gateway) and give it a line of its own; nothing but "
+        "a release is written until it was quiet for 60 s.",
+    ),
+    Fault(
         "over_temperature",
         Severity.LOCKOUT,
         Clear.TECHNICIAN,
@@ -121,7 +129,7 @@ FAULTS: tuple[Fault, ...] = (
         "inverter_stale",
         Severity.FAULT,
         Clear.HOLD,
-        lambda w: checks.late("inverter", w.snapshot.inverter_age_ns, w.snapshot.inverter_stale_ns),
+        lambda w: checks.late(w.snapshot.oldest[1], w.snapshot.inverter_age_ns, w.snapshot.inverter_stale_ns),
         "Check the inverter's supply and the RS-485 line; `batteryctl device list` shows what answers.",
         _settle,
         grace=True,
@@ -197,7 +205,7 @@ FAULTS: tuple[Fault, ...] = (
         "battery_stale",
         Severity.DEGRADED,
         Clear.HOLD,
-        lambda w: checks.late("battery", w.snapshot.battery_age_ns, w.snapshot.battery_stale_ns),
+        lambda w: checks.late(w.snapshot.oldest[0], w.snapshot.battery_age_ns, w.snapshot.battery_stale_ns),
         "Check the BMS' cable and address; `batteryctl device list` shows what answers.",
         _recover,
         doubles=True,
@@ -234,7 +242,7 @@ FAULTS: tuple[Fault, ...] = (
         "meter_stale",
         Severity.DEGRADED,
         Clear.HOLD,
-        lambda w: checks.late("meter", w.snapshot.meter_age_ns, w.snapshot.meter_stale_ns),
+        lambda w: checks.late(w.snapshot.oldest[2], w.snapshot.meter_age_ns, w.snapshot.meter_stale_ns),
         "Check the meter's cable and address; `batteryctl device list` shows what answers.",
         _recover,
         doubles=True,
@@ -248,6 +256,14 @@ FAULTS: tuple[Fault, ...] = (
         "Look for reboots of the inverter and for another controller on it.",
         _recover,
         doubles=True,
+    ),
+    Fault(
+        "inverter_out",
+        Severity.DERATE,
+        Clear.HOLD,
+        checks.inverter_out,
+        "Check that inverter's supply and its line; the home goes on with the others meanwhile.",
+        _settle,
     ),
     Fault("bms_alarm", Severity.DERATE, Clear.HOLD, checks.alarm, "Read the BMS' own display or app.", _settle),
     Fault(
