@@ -36,8 +36,11 @@ ARITHMETIC: dict[type[ast.operator], type[ast.operator]] = {
     ast.BitAnd: ast.BitOr,
 }
 CALLS = {"min": "max", "max": "min", "least": "greatest", "greatest": "least", "any": "all", "all": "any"}
-PAIRS = (("_lo", "_hi"), ("_hi", "_lo"), ("_max", "_min"), ("_min", "_max"), ("discharge", "charge"))
-PAIRS += (("charge", "discharge"), ("battery", "inverter"), ("inverter", "meter"), ("high", "low"), ("low", "high"))
+PAIRS = tuple(
+    pair.split(":")
+    for pair in "_lo:_hi _hi:_lo _max:_min _min:_max charge:discharge discharge:charge battery:inverter inverter:meter "
+    "high:low low:high".split()
+)
 TABLES = ("LIMITS", "TABLE")
 
 
