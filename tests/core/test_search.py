@@ -17,7 +17,7 @@ import pytest
 from agent.core.decision import Intent, Mode
 from agent.core.faults import BY_ID, Severity
 from agent.core.inputs import LocalResume, LocalStop
-from agent.core.modes import ACTING, Signs, following
+from agent.core.modes import ACTING, PASSING, ZEROING, Signs, following
 from drivers.readings import GridState
 from tests.core.home import Home, arriving, command
 
@@ -235,3 +235,9 @@ def test_lockout_ends_by_a_technician_with_devices_answering_and_the_cause_gone(
     there = during in ("hot", "over-voltage")
     home.run(2)
     assert (home.mode() is Mode.LOCKOUT) is (not answering or there)
+
+
+def test_which_modes_act_pass_and_zero() -> None:
+    assert {Mode.LOCAL, Mode.DISPATCHED} == ACTING
+    assert {Mode.INIT, Mode.SELF_TEST, Mode.STANDBY} == PASSING
+    assert {Mode.DEGRADED} == ZEROING
