@@ -3,9 +3,11 @@
 # libmodbus with a C compiler for the tests of its bench.
 
 PYTHON ?= python3
+DEB_PYTHON ?= /usr/bin/python3
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO_ARGS ?=
+DEB_ARGS ?=
 PYTEST_ARGS ?=
 PROOF_ARGS ?=
 MUTATION_ARGS ?=
@@ -22,10 +24,14 @@ INSTALLED := $(VENV)/installed-$(shell { echo $(LOCKED); sha256sum $(PRODUCT); }
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
+<<<<<<< HEAD
 .PHONY: help env mosquitto libmodbus demo test quick proof mutation coverage lint format lock clean
+=======
+.PHONY: help env mosquitto libmodbus demo test quick lint format lock deb deb-check clean
+>>>>>>> main
 
 help: ## print this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 env: $(INSTALLED) ## build .venv from the hash lock and install the compiled product into it
 
@@ -69,6 +75,12 @@ lock: env ## renew requirements/*.txt to the newest versions that pyproject.toml
 	@$(PYTHON) -m venv $(VENV)/lock
 	@$(VENV)/lock/bin/pip install -qq --require-hashes --only-binary=:all: -r requirements/lock.txt
 	@scripts/lock.sh $(VENV)/lock/bin/uv $(BIN)/pip
+
+deb: ## build dist/batteryd_VERSION_amd64.deb, on Debian 12; the same commit gives the same bytes
+	@$(DEB_PYTHON) scripts/deb.py $(DEB_ARGS)
+
+deb-check: ## prove the package in a booted Debian 12 container; needs root, debootstrap, systemd-container
+	@scripts/deb-check.sh
 
 clean: ## remove the environment and everything that was built
 	rm -rf $(VENV) build dist out *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

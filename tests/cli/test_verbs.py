@@ -14,6 +14,7 @@ from agent.cli.main import main
 from agent.cli.verbs import VERBS
 from agent.core.decision import LimitValue, Side
 from agent.mail import Verb, VerbDone
+from drivers.events import BusStats
 from tests.cli.conftest import Serve
 from tests.local.home import HOME, decided, home, idle, line, troubled
 
@@ -247,8 +248,22 @@ def test_device_list_states_when_the_setpoint_ends(serve: Serve, run: Run) -> No
     code, out, _ = run("device", "list")
     lines = out.splitlines()
     assert code == 0
-    assert lines[0].startswith("ok  pack          battery   Seplos V3 1.4, serial SP0012345, read ")
+    assert lines[0] == "ok  pack: battery, rs485 unit 1, Seplos V3 1.4, serial SP0012345"
+    assert all(len(line) <= 80 for line in lines)
+    assert "    if we fall silent its own timer ends the setpoint after 60 s (measured at" in lines
     assert "If anything dies, our setpoint ends within 67 s." in lines
+
+
+def test_device_list_says_what_is_wrong_on_a_line(serve: Serve, run: Run) -> None:
+    note = "unit 3 was asked and unit 4 answered, 7 times; look for two devices with one unit number"
+    serve(home(buses=(BusStats("rs485", 900, 0, 7, 0, 7, 0, late=2, requests=5, noise=1, notes=(note,)),)))
+
+    _, out, _ = run("device", "list")
+    told = " ".join(out.split())
+    assert (
+        "900 transactions, 7 timeouts, 7 foreign frames, 2 late answers, 5 requests of another master, 1 bursts" in told
+    )
+    assert note in told
 
 
 def test_device_list_is_unhealthy_with_a_swapped_inverter(serve: Serve, run: Run) -> None:
@@ -257,7 +272,7 @@ def test_device_list_is_unhealthy_with_a_swapped_inverter(serve: Serve, run: Run
     code, out, _ = run("device")
     assert code == 1
     assert "xx  hybrid" in out
-    assert "mismatch: serial H-78" in out.replace("\n" + " " * 28, " ")
+    assert "    mismatch          serial H-78 answers, H-77 was commissioned: reads only" in out.splitlines()
 
 
 def test_device_adopt(serve: Serve, run: Run) -> None:
@@ -295,7 +310,7 @@ def test_version_needs_no_daemon(serve: Serve, run: Run) -> None:
 
 
 # --- without a daemon, with bad usage ---------------------------------------------------------------------------------
-TALKING = sorted(set(VERBS) - {"version", "wait"})
+TALKING = sorted(set(VERBS) - {"version", "wait", "bus"})  # bus needs to be told what to do
 
 
 @pytest.mark.parametrize("verb", TALKING)
@@ -304,7 +319,7 @@ def test_a_daemon_that_does_not_run_is_code_3_with_the_next_step(verb: str, path
 
     assert (code, out) == (3, "")
     assert err.startswith("xx batteryd is not running")
-    assert "next     sudo systemctl start batteryd; batteryctl wait" in err
+    assert "next     sudo systemctl start batteryd; " in err
 
 
 def test_a_socket_that_nobody_serves(serve: Serve, run: Run, path: Path) -> None:
