@@ -9,6 +9,9 @@ BIN := $(VENV)/bin
 DEMO_ARGS ?=
 DEB_ARGS ?=
 PYTEST_ARGS ?=
+PROOF_ARGS ?=
+MUTATION_ARGS ?=
+COVERING := tests/core --deselect tests/core/test_step_laws.py
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 # Stamps carry the hash of what they were made from, so a re-run, a checkout or a deleted file needs no clock.
@@ -21,7 +24,11 @@ INSTALLED := $(VENV)/installed-$(shell { echo $(LOCKED); sha256sum $(PRODUCT); }
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
+<<<<<<< HEAD
+.PHONY: help env mosquitto libmodbus demo test quick proof mutation coverage lint format lock clean
+=======
 .PHONY: help env mosquitto libmodbus demo test quick lint format lock deb deb-check clean
+>>>>>>> main
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +49,16 @@ test: env mosquitto libmodbus lint ## linters, types, import rules, all tests
 
 quick: env mosquitto libmodbus lint ## the same without the slow parts
 	@$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
+
+proof: env ## each theorem of the safety core in words, proved by z3 on the shipped source; PROOF_ARGS="I3 --json"
+	@$(BIN)/python -m tests.proof $(PROOF_ARGS)
+
+mutation: env ## small mistakes in what decides, one at a time: how many do tests and theorems find; MUTATION_ARGS="agent.gate"
+	@$(BIN)/python -m tests.mutation $(MUTATION_ARGS)
+
+coverage: env ## the tests of agent.core alone must take every line and branch of it
+	@$(BIN)/python -m coverage run -m pytest -q $(COVERING)
+	@$(BIN)/python -m coverage report
 
 lint: env ## ruff, mypy --strict, import rules
 	@$(BIN)/ruff check --quiet
