@@ -24,11 +24,7 @@ INSTALLED := $(VENV)/installed-$(shell { echo $(LOCKED); sha256sum $(PRODUCT); }
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-<<<<<<< HEAD
-.PHONY: help env mosquitto libmodbus demo test quick proof mutation coverage lint format lock clean
-=======
-.PHONY: help env mosquitto libmodbus demo test quick lint format lock deb deb-check clean
->>>>>>> main
+.PHONY: help env mosquitto libmodbus demo test quick proof mutation coverage lint format lock deb deb-check clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
