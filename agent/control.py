@@ -176,7 +176,7 @@ class Control:
         self._device_cache = None
         pins = self._pin(status)
         level = "info" if status.presence in (Presence.OK, Presence.IDENTIFYING) else "warning"
-        return [*self._say(level, f"{status.device}: {status.detail}", now), *pins, *self._cycle(now)]
+        return [*self._say(level, f"{status.device}: {status.line or status.detail}", now), *pins, *self._cycle(now)]
 
     def _pin(self, status: DeviceStatus) -> list[Effect]:
         """Whoever answers first, or was adopted, is the one from now on."""
@@ -228,7 +228,7 @@ class Control:
     def _freeze(self, now: Now) -> Inputs:
         if self._device_cache is None:
             self._device_cache = tuple(
-                Device(s.device, s.role, str(s.presence), s.capability) for s in self._devices.values()
+                Device(s.device, s.role, str(s.presence), s.capability, s.line) for s in self._devices.values()
             )
         events, self._events = tuple(self._events), []
         return Inputs(

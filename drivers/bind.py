@@ -12,14 +12,14 @@ from fractions import Fraction
 
 from drivers.bind_control import UNCONFIRMED, ControlBinder, Found
 from drivers.binding import Binding, BoundPart, BoundPoint, Chain, Check, DeviceSpec, Place
-from drivers.codec import SUNSPEC_SENTINEL, RawType, Scale, WordOrder
+from drivers.codec import SUNSPEC_SENTINEL, RawType, Scale, WordOrder, scale_factor
 from drivers.events import Identity
 from drivers.family import Control, Part, Point
 from drivers.readings import DeviceRole
 from drivers.resolve import Resolver
 
-HIGHEST_SCALE = 10
 DC_PORTS = 714  # the model that lists them
+NEAR = 12  # registers that a fast read may grow by to see the scale factor together with its value
 HOLDING = 3  # what was written is read back with this function, whatever telemetry is read with
 
 
@@ -81,10 +81,14 @@ class _Binder:
         if word is None:
             return None
         raw = word - 0x10000 if word & 0x8000 else word
-        home = self._slow if block in self._fast else block
+        near = abs(place.scale_at - place.address) <= NEAR
+        home = block if near or block not in self._fast else self._slow
         where = Place(place.function, place.region, place.scale_at, RawType.SUNSSF, 1, WordOrder.BIG, None)
-        self._checks.setdefault(place.scale_at, Check(where, raw, home))
-        return Fraction(10) ** raw if abs(raw) <= HIGHEST_SCALE else None
+        known = self._checks.get(place.scale_at)
+        if known is None or (home in self._fast and known.block not in self._fast):
+            self._checks[place.scale_at] = Check(where, raw, home)
+        exponent = scale_factor(word)
+        return None if exponent is None else Fraction(10) ** exponent
 
     def _bound(self, part: Part, place: Place, block: str, rated: Mapping[str, int]) -> BoundPart:
         factor = self._factor(place, block)
@@ -103,28 +107,32 @@ class _Binder:
         for point in self._profile.points:
             if self._profile.sunspec and any(b.name == point.name for b in bound):
                 continue  # an earlier model gives it already
+            parts = self._all_parts(point, rated)
+            if not parts:
+                continue
             if point.confidence == "low" and point.name not in self._spec.confirmed:
                 self._unconfirmed.append(point.name)
                 if point.name == "grid":
                     self._notes.append(f"what it says of the grid {UNCONFIRMED}")
                     continue
-            parts = self._all_parts(point, rated)
-            if parts:
-                bound.append(
-                    BoundPoint(
-                        point.name,
-                        point.block,
-                        parts,
-                        point.valid,
-                        point.words,
-                        point.bits,
-                        point.direction,
-                        point.combine,
-                    )
+            bound.append(
+                BoundPoint(
+                    point.name,
+                    point.block,
+                    parts,
+                    point.valid,
+                    point.words,
+                    point.bits,
+                    point.direction,
+                    point.combine,
                 )
+            )
         for name in dict.fromkeys(point.name for point in self._profile.points):
             if not any(b.name == name for b in bound) and name not in self._unconfirmed:
                 self._notes.append(f"it has no {name}")
+        unscaled = ", ".join(b.name for b in bound if any(part.scale is None for part in b.parts))
+        if unscaled:
+            self._notes.append(f"not known for want of a scale factor of -10 to 10: {unscaled}")
         self._limits(bound)
         return tuple(bound)
 

@@ -24,6 +24,7 @@ from drivers.events import (
     Presence,
     Received,
     Reopen,
+    Stray,
     Wake,
     WakeAt,
     WriteClass,
@@ -45,6 +46,7 @@ REOPEN_MAX_NS = 8 * S
 TCP_MISSES = 3  # timeouts in a row after which a connection is made anew
 SLOW_BUDGET_NS = 85_000_000  # longest transaction at 9600 baud and below: about 30 registers
 BUDGET_NS = 60_000_000
+HANDING_BACK = (WriteClass.STOP, WriteClass.CLEAR)  # always allowed
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,7 @@ class Bus:
         self._stats_ns = 0
         self._reopen_ns = REOPEN_MIN_NS
         self._tcp_misses = 0
+        self._trouble = ""  # two masters: nothing but a release is written
 
     @property
     def waiting(self) -> bool:
@@ -108,6 +111,8 @@ class Bus:
             self._opened(now_ns, out)
         elif isinstance(event, Lost):
             self._lost(event.reason, now_ns, out)
+        elif isinstance(event, Stray):
+            self._port.stray(event.data, event.at_ns)
         elif isinstance(event, Adopt) and event.device in self._by_name:
             self._by_name[event.device].adopt(now_ns, out)
         self._advance(now_ns, out)
@@ -133,6 +138,23 @@ class Bus:
         out.append(Reopen(now_ns + self._reopen_ns))
         self._reopen_ns = min(2 * self._reopen_ns, REOPEN_MAX_NS)
 
+    def _listen(self, now_ns: int, out: list[BusEffect]) -> None:
+        """Another master came, or was quiet for long enough. Until then nothing is written but a release: our requests
+        collide with its own, and an answer to it could pass for the proof of our write."""
+        trouble = self._port.overheard.trouble(now_ns)
+        if trouble:
+            self._wake_ns = min(self._wake_ns, self._port.overheard.until_ns)
+        if trouble == self._trouble:
+            return
+        self._trouble = trouble
+        for device in self._devices:
+            device.on_line(trouble, now_ns, out)
+        if trouble:
+            for order in [*self._active.values(), *self._waiting.values()]:
+                if order.sequence.write_class not in HANDING_BACK:
+                    self._waiting.pop((order.sequence.device, order.sequence.write_class), None)
+                    self._finish(order, WriteOutcome.REJECTED, trouble, now_ns, out)
+
     # --- orders -------------------------------------------------------------------------------------------------------
     def _execute(self, sequence: WriteSequence, now_ns: int, out: list[BusEffect]) -> None:
         device = self._by_name.get(sequence.device)
@@ -143,6 +165,9 @@ class Bus:
         order = Order(sequence, device, self._port)
         if device.presence is Presence.MISMATCH:
             self._finish(order, WriteOutcome.REJECTED, "the device is not the one that was commissioned", now_ns, out)
+            return
+        if self._trouble and sequence.write_class not in HANDING_BACK:
+            self._finish(order, WriteOutcome.REJECTED, self._trouble, now_ns, out)
             return
         evicted = [sequence.write_class]
         if sequence.write_class is WriteClass.STOP:
@@ -197,8 +222,8 @@ class Bus:
         for order in [*self._active.values()]:
             if not order.device.writable:
                 self._finish(order, WriteOutcome.SILENT, "the device must be identified anew first", now_ns, out)
-            elif order.not_before_ns > now_ns:
-                self._wake_ns = min(self._wake_ns, order.not_before_ns)
+            elif (start_ns := max(order.not_before_ns, self._port.held_until(order.request, False))) > now_ns:
+                self._wake_ns = min(self._wake_ns, start_ns)
             elif best is None or order.sequence.write_class < best.sequence.write_class:
                 best = order
         return best
@@ -211,6 +236,8 @@ class Bus:
             self._stats_ns += STATS_NS
             out.append(Emit(self._stats()))
         self._wake_ns = self._stats_ns
+        if self._trouble or self._port.overheard.until_ns:
+            self._listen(now_ns, out)
         if self._waiting:
             self._drop_waiting(now_ns, out)
         if self._port.busy:
@@ -260,8 +287,9 @@ class Bus:
         for device in self._devices:
             ask = device.ask
             if ask is not None:
-                if ask.due_ns > now_ns:
-                    wake_ns = min(wake_ns, ask.due_ns)
+                ask_ns = max(ask.due_ns, port.held_until(ask.request))
+                if ask_ns > now_ns:
+                    wake_ns = min(wake_ns, ask_ns)
                 elif ask.due_ns < best_key:
                     best, best_key = ask, ask.due_ns
             for poll in device.polls:
@@ -316,7 +344,20 @@ class Bus:
 
     def _stats(self) -> BusStats:
         c = self._port.counters
-        return BusStats(self._spec.name, c.transactions, c.crc_errors, c.timeouts, c.exceptions, c.foreign, c.retries)
+        return BusStats(
+            bus=self._spec.name,
+            transactions=c.transactions,
+            crc_errors=c.crc_errors,
+            timeouts=c.timeouts,
+            exceptions=c.exceptions,
+            foreign=c.foreign,
+            retries=c.retries,
+            late=c.late,
+            requests=c.requests,
+            noise=c.noise,
+            echoes=c.echoes,
+            notes=self._port.overheard.notes(),
+        )
 
 
 def _result(sequence: WriteSequence, outcome: WriteOutcome, sent_ns: int, done_ns: int, detail: str) -> WriteResult:

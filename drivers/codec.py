@@ -76,6 +76,13 @@ SUNSPEC_SENTINEL: dict[RawType, int] = {
 }
 
 BIT_TYPES = frozenset({RawType.BIT, RawType.BITS})
+HIGHEST_SCALE = 10  # of the standard: a scale factor is -10..10
+
+
+def scale_factor(word: int) -> int | None:
+    """The exponent that a scale factor register gives; None if it is not implemented or outside -10..10."""
+    raw = word - 0x10000 if word & 0x8000 else word
+    return raw if abs(raw) <= HIGHEST_SCALE else None
 
 
 def words_of(kind: RawType) -> int:

@@ -7,7 +7,6 @@ followed by a new identification before anything may be written to it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from drivers import identify
@@ -17,6 +16,7 @@ from drivers.codec import BlockDecoder
 from drivers.dialects import DIALECTS
 from drivers.events import BusEffect, DeviceStatus, Emit, Identity, Presence
 from drivers.family import Block
+from drivers.identify import difference, name_of
 from drivers.layout import Layout
 from drivers.plan import Span, plan
 from drivers.port import EXCEPTIONS, Fate, Outcome, Port, Request
@@ -85,6 +85,7 @@ class Device:
         self._misses = 0
         self._put_off = 0
         self._detail = ""
+        self._line = ""  # what is wrong with the line itself
         self._identity: Identity | None = None
         self._values: list[int | None] = []
         self._told_ns = 0  # when the last reading went out
@@ -109,6 +110,11 @@ class Device:
         """The line is gone."""
         self._forget()
         self._status(Presence.ABSENT, f"its line is gone: {reason}", now_ns, out)
+
+    def on_line(self, trouble: str, now_ns: int, out: list[BusEffect]) -> None:
+        """Another master was heard on the line, or (empty) none for long enough."""
+        self._line = trouble
+        self._tell(now_ns, out)
 
     def adopt(self, now_ns: int, out: list[BusEffect]) -> None:
         """Who answers now is who was meant."""
@@ -165,17 +171,17 @@ class Device:
             return
         if self._pinned is None:
             self._pinned = identity
-        wrong = _difference(self._pinned, identity)
+        wrong = difference(self._pinned, identity)
         if wrong is None:
             self.ask = self._steps = None
             notes = "; ".join(self.binding.notes)
-            self._status(Presence.OK, f"{_name(identity)}{': ' + notes if notes else ''}", at_ns, out)
+            self._status(Presence.OK, f"{name_of(identity)}{': ' + notes if notes else ''}", at_ns, out)
         else:  # it may be exchanged again without a moment of silence
             self._ask_again(at_ns + WRONG_DEVICE_NS, self.spec.profile.response_ns)
             self._status(
                 Presence.MISMATCH,
-                f"{_name(identity)} answers at unit {self.spec.unit}, commissioned was {_name(self._pinned)} ({wrong} "
-                f"differs); it is read and never written to; adopt it if it was replaced on purpose",
+                f"{name_of(identity)} answers at unit {self.spec.unit}, commissioned was {name_of(self._pinned)} "
+                f"({wrong} differs); it is read and never written to; adopt it if it was replaced on purpose",
                 at_ns,
                 out,
             )
@@ -301,7 +307,7 @@ class Device:
             poll.strikes, poll.dropped = 0, False
         for slot, raw in poll.checks:
             if values[slot] != raw:
-                self._changed(at_ns, out)
+                self._changed(raw, values[slot], at_ns, out)
                 return
         if poll.touched:
             poll.touched = False
@@ -327,12 +333,13 @@ class Device:
                 self.presence, f"{self._detail}; it refuses register {poll.request.address}: {why}", now_ns, out
             )
 
-    def _changed(self, at_ns: int, out: list[BusEffect]) -> None:
+    def _changed(self, was: int, now: int | None, at_ns: int, out: list[BusEffect]) -> None:
         """A scale factor or rating is not what it was: nothing is known until the device was identified anew."""
         self._values = [None] * len(self._values)
         self._emit(at_ns, out)
         self._begin(at_ns, self.spec.profile.response_ns)
-        self._status(Presence.IDENTIFYING, "a scale factor or rating changed; reading it all anew", at_ns, out)
+        detail = f"a scale factor or rating changed from {was} to {now}: nothing is known until it was read anew"
+        self._status(Presence.IDENTIFYING, detail, at_ns, out)
 
     def _clear(self, poll: Poll) -> None:
         for slot in poll.decoder.slots:
@@ -358,6 +365,10 @@ class Device:
         if presence is self.presence and detail == self._detail:
             return
         self.presence, self._detail = presence, detail
+        self._tell(at_ns, out)
+
+    def _tell(self, at_ns: int, out: list[BusEffect]) -> None:
+        presence = self.presence
         bound = self.binding if presence in (Presence.OK, Presence.MISMATCH) else None
         out.append(
             Emit(
@@ -366,10 +377,11 @@ class Device:
                     role=self.spec.role,
                     presence=presence,
                     at_ns=at_ns,
-                    detail=detail,
+                    detail=self._detail,
                     identity=self._identity,
                     capability=None if bound is None else bound.capability,
                     binding=bound if presence is Presence.OK else None,
+                    line=self._line,
                 )
             )
         )
@@ -377,19 +389,3 @@ class Device:
 
 def _age(polls: tuple[Poll, ...]) -> int:
     return min((poll.at_ns for poll in polls), default=0)
-
-
-def _name(identity: Identity) -> str:
-    words = f"{identity.maker} {identity.model}".strip()
-    serial = f"serial {identity.serial}" if identity.serial else ""
-    return ", ".join(word for word in (words, serial) if word) or "a device without a name"
-
-
-def _difference(pinned: Identity, found: Identity) -> str | None:
-    """The first word of the pin that is another one now; empty words and the version are not compared."""
-
-    def pairs() -> Iterator[tuple[str, str, str]]:
-        for word in ("maker", "model", "serial"):
-            yield word, getattr(pinned, word), getattr(found, word)
-
-    return next((word for word, wanted, seen in pairs() if wanted and wanted != seen), None)

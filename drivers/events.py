@@ -34,6 +34,14 @@ class Received:
 
 
 @dataclass(frozen=True, slots=True)
+class Stray:
+    """Bytes that were found on the line before something was sent: nobody had asked for them."""
+
+    data: bytes
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class Wake:
     """The time that the last `WakeAt` asked for has come."""
 
@@ -99,14 +107,14 @@ class Adopt:
     device: str
 
 
-BusEvent = Opened | Lost | Received | Wake | Execute | Adopt
+BusEvent = Opened | Lost | Received | Stray | Wake | Execute | Adopt
 
 
 # --- out of the bus ---------------------------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class Transmit:
     """Send now. A reply of `reply_len` bytes (0 = unknown) is predicted to be complete at `predicted_end_ns`: nap until
-    then, then read until `reply_len` bytes are there or `deadline_ns` has come. Flush stale input before sending."""
+    then, then read until `reply_len` bytes are there or `deadline_ns` has come. Stale input is taken off before."""
 
     data: bytes
     reply_len: int
@@ -160,6 +168,7 @@ class DeviceStatus:
     identity: Identity | None = None
     capability: Capability | None = None
     binding: object | None = None
+    line: str = ""  # a sentence while something is wrong with the line itself: two masters on it
 
 
 class WriteOutcome(StrEnum):
@@ -196,8 +205,13 @@ class BusStats:
     crc_errors: int
     timeouts: int
     exceptions: int
-    foreign: int  # frames of another unit, function or nobody's request
+    foreign: int  # answers of another unit, function or length: nobody of us asked for them
     retries: int
+    late: int = 0  # answers to requests of ours that had been given up
+    requests: int = 0  # of another master
+    noise: int = 0  # bursts that are no frame
+    echoes: int = 0  # how often the adapter was found to hear its own words
+    notes: tuple[str, ...] = ()  # sentences: what was seen on this line, and what to do
 
 
 AgentEvent = Reading | DeviceStatus | WriteResult | BusStats

@@ -30,6 +30,7 @@ class Part:
     of: str
     shared: bool = False  # another point reads the same register too
     unit: str = ""  # name of another unit number of the device; "" = its own
+    every: bool = False  # in every copy of the model that the chain has, and in every instance of its group
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ A reply is the PDU of a read, or the exception code as an int. Timeouts are the 
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
 
 from drivers import sunspec
 from drivers.bind import bind
@@ -188,3 +188,20 @@ class _Identify:
 
 def _bytes(words: Words, function: int, at: int, length: int) -> bytes:
     return b"".join(words.get((function, at + n), 0).to_bytes(2, "big") for n in range(length))
+
+
+def name_of(identity: Identity) -> str:
+    """For people."""
+    words = f"{identity.maker} {identity.model}".strip()
+    serial = f"serial {identity.serial}" if identity.serial else ""
+    return ", ".join(word for word in (words, serial) if word) or "a device without a name"
+
+
+def difference(pinned: Identity, found: Identity) -> str | None:
+    """The first word of the pin that is another one now; empty words and the version are not compared."""
+
+    def pairs() -> Iterator[tuple[str, str, str]]:
+        for word in ("maker", "model", "serial"):
+            yield word, getattr(pinned, word), getattr(found, word)
+
+    return next((word for word, wanted, seen in pairs() if wanted and wanted != seen), None)

@@ -46,8 +46,8 @@ class Line(Protocol):
     def read_until(self, length: int, predicted_end_ns: int, deadline_ns: int) -> tuple[bytes, int]:
         """At least `length` bytes, or what came until the deadline, and when the last of it was read (monotonic ns)."""
 
-    def drain(self) -> None:
-        """Throw away what was received and not read."""
+    def drain(self) -> bytes:
+        """Take off what was received and not read: nobody asked for it, and it may be another master's."""
 
     def close(self) -> None:
         """Close; harmless when closed."""
@@ -95,13 +95,18 @@ class SerialLine:
             self._sleep(nap_ns / 1e9)
         return _collect(self._fd, length, deadline_ns, self._clock, _rtu_refusal)
 
-    def drain(self) -> None:
-        """Throw away what was received and not read."""
+    def drain(self) -> bytes:
+        """See Line."""
         _require(self._fd)
+        try:
+            stale = os.read(self._fd, CHUNK)
+        except BlockingIOError:
+            stale = b""
         try:
             termios.tcflush(self._fd, termios.TCIFLUSH)
         except termios.error as error:
             raise OSError(*error.args) from error
+        return stale
 
     def close(self) -> None:
         """Close; harmless when closed."""
@@ -135,12 +140,16 @@ class TcpLine:
         """See Line. Nothing is predicted on TCP; a shorter frame (an exception) ends it early."""
         return _collect(self._fd, length, deadline_ns, self._clock, _tcp_frame)
 
-    def drain(self) -> None:
-        """Throw away what was received and not read."""
+    def drain(self) -> bytes:
+        """See Line."""
         _require(self._fd)
+        stale = b""
         while select.select([self._fd], [], [], 0)[0]:
-            if not os.read(self._fd, CHUNK):
+            chunk = os.read(self._fd, CHUNK)
+            if not chunk:
                 raise ConnectionResetError("the other end closed the connection")
+            stale = (stale + chunk)[-CHUNK:]
+        return stale
 
     def close(self) -> None:
         """Close; harmless when closed."""

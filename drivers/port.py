@@ -1,14 +1,14 @@
 """One RS-485 line or TCP connection as a sans-IO object: exactly one transaction in flight.
 
-pymodbus makes and takes apart the bytes (its PDUs, FramerRTU, FramerSocket); a reply is decoded once, when all of its
+pymodbus makes the bytes and checks them (its PDUs, FramerRTU, FramerSocket); a reply is looked at once, when all of its
 bytes are there. The guard of 3.5 characters, deadlines from wire time, and the rejection of everything that is not the
-reply to the request in flight are here. Unit 0 is a unit like any other: its reply must come from unit 0.
+reply to the request in flight are here; what the rest was is the affair of `drivers.overheard`. Unit 0 is a unit like
+any other: its reply must come from unit 0.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
 
 from drivers.dialect import Dialect, Kind
 from drivers.events import Transmit
@@ -23,6 +23,10 @@ from drivers.modbus_pdu import (
     WriteMultipleRegistersRequest,
     WriteSingleRegisterRequest,
 )
+from drivers.overheard import Counters, Frame, Overheard, frame_at, sound
+from drivers.transaction import EXCEPTIONS, Fate, Outcome, Request
+
+__all__ = ["EXCEPTIONS", "Counters", "Fate", "Outcome", "Port", "Request", "Timing"]
 
 READS = {
     1: ReadCoilsRequest,
@@ -32,37 +36,12 @@ READS = {
 }
 SLACK_NS = 5_000_000  # scheduling of the machine, on top of every deadline
 TRUNCATED_NS = 30_000_000  # a reply that stopped in the middle is given up after this pause
-
-EXCEPTIONS = {
-    1: "illegal function",
-    2: "illegal address",
-    3: "illegal value",
-    4: "device failure",
-    5: "accepted, not done yet",
-    6: "busy",
-    8: "memory parity error",
-    10: "no gateway path",
-    11: "gateway target does not answer",
-}
-
-
-class Fate(Enum):
-    """How a transaction ended."""
-
-    DATA = "data"
-    EXCEPTION = "exception"
-    GARBLED = "garbled"  # all bytes came and they are not a sound frame: worth an immediate retry
-    TIMEOUT = "timeout"
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """`data` is the reply PDU (function code first) of DATA; `code` that of an exception."""
-
-    fate: Fate
-    at_ns: int
-    data: bytes = b""
-    code: int = 0
+GLITCH = 2  # bytes that an adapter may hear when the direction changes: not the beginning of a reply
+MOST_BYTES = 1024  # beyond its reply, a request hears no more than this
+MBAP = 6  # bytes before the length of a TCP frame is known
+TCP_LENGTHS = range(3, 255)  # unit, function and one byte more, up to the longest PDU
+RECENT_TIDS = 64
+MOST_STRANGERS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,43 +66,13 @@ class Timing:
         return max(2, min(125, (budget_ns - fixed) // (2 * self.char_ns)))
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One transaction, its bytes made once. `head` is how the only acceptable reply begins (RTU: unit first)."""
-
-    unit: int
-    function: int
-    address: int
-    payload: bytes
-    frame: bytes
-    head: bytes
-    reply_len: int
-    wire_ns: int  # first byte of the request to last of the reply, with t3.5 between and no turnaround
-    response_ns: int
-    gap_ns: int
-    dialect: Dialect | None = None  # the reply is an image of which `count` registers from `first` are wanted
-    first: int = 0
-    count: int = 0
-
-
-@dataclass(slots=True)
-class Counters:
-    """Since start."""
-
-    transactions: int = 0
-    crc_errors: int = 0
-    timeouts: int = 0
-    exceptions: int = 0
-    foreign: int = 0
-    retries: int = 0
-
-
 class Port:
     """Feed it bytes and times; ask it when the line is free."""
 
     def __init__(self, timing: Timing, tcp: bool, echo: bool = False) -> None:
         self.timing = timing
         self.counters = Counters()
+        self.overheard = Overheard(self.counters)
         self.deadline_ns = 0
         self.ready_ns = 0
         self._tcp = tcp
@@ -137,7 +86,9 @@ class Port:
         self._sent_ns = 0
         self._tid = 0
         self._turnaround: dict[int, int] = {}
-        self._doubt: tuple[bytes, int, int] = (b"", 0, 0)  # head, address, until
+        self._last: Request | None = None
+        self._full_ns = 0  # the deadline as it was at first
+        self._strangers: list[Frame] = []  # heard while we wait
 
     # --- requests -----------------------------------------------------------------------------------------------------
     def read(self, unit: int, function: int, address: int, count: int, response_ns: int, gap_ns: int = 0) -> Request:
@@ -183,15 +134,16 @@ class Port:
         """A reply is awaited."""
         return self._request is not None
 
-    def held_until(self, request: Request) -> int:
-        """After a timeout a late reply could pass for that of another read of the same shape: until when to wait."""
-        head, address, until = self._doubt
-        return until if request.head == head and request.address != address else 0
+    def held_until(self, request: Request, again: bool = True) -> int:
+        """See `Overheard.held_until`. On TCP the transaction id tells replies apart."""
+        return self.overheard.held_until(request, again)
 
     def send(self, request: Request, now_ns: int) -> Transmit:
         """Start a transaction; call only when not busy and `ready_ns` has passed."""
         self._request = request
-        self._buffer = b""
+        if not self._tcp:  # there, a frame may be half here
+            self._buffer = b""
+        self._strangers = []
         self._echo_due = self._echo
         self._sent_ns = now_ns
         self.counters.transactions += 1
@@ -202,26 +154,49 @@ class Port:
         elif self._echo:
             reply_len += len(frame)
         end_ns = now_ns + request.wire_ns
-        self.deadline_ns = end_ns + request.response_ns + self.timing.latency_ns + SLACK_NS
+        self.deadline_ns = self._full_ns = end_ns + request.response_ns + self.timing.latency_ns + SLACK_NS
         return Transmit(frame, reply_len, end_ns + self._turnaround.get(request.unit, 0), self.deadline_ns)
 
     def feed(self, data: bytes, at_ns: int) -> Outcome | None:
         """Bytes that arrived. An Outcome when they end the transaction."""
         self.ready_ns = at_ns + self.timing.t35_ns
-        if self._request is None:
-            self.counters.foreign += bool(data)
+        request = self._request
+        if request is None:
+            self.stray(data, at_ns)
             return None
         self._buffer = self._buffer + data if self._buffer else data
-        if self._request.dialect is not None:
-            outcome = self._scan_dialect(self._request, self._request.dialect, at_ns)
+        if request.dialect is not None:
+            outcome = self._scan_dialect(request, request.dialect, at_ns)
         else:
-            outcome = self._scan_tcp(self._request, at_ns) if self._tcp else self._scan_rtu(self._request, at_ns)
-        if outcome is None:
-            if self._buffer and not self._tcp:
-                rest_ns = max(0, self._request.reply_len - len(self._buffer)) * self.timing.char_ns
-                self.deadline_ns = min(self.deadline_ns, at_ns + rest_ns + self.timing.latency_ns + TRUNCATED_NS)
-            return None
-        return self._end(outcome)
+            outcome = self._scan_tcp(request, at_ns) if self._tcp else self._scan_rtu(request, at_ns)
+        if outcome is None and len(self._buffer) > request.reply_len + MOST_BYTES:
+            outcome = self._garbled(at_ns)
+        if outcome is not None:
+            return self._end(outcome)
+        if not self._tcp:
+            self._wait_for_rest(request, at_ns)
+        return None
+
+    def _wait_for_rest(self, request: Request, at_ns: int) -> None:
+        """A reply that has begun goes on without a pause; a glitch before it is no beginning."""
+        buffer = self._buffer
+        if len(buffer) > GLITCH or (buffer and request.head.startswith(buffer)):
+            rest_ns = max(0, request.reply_len - len(buffer)) * self.timing.char_ns
+            self.deadline_ns = min(self.deadline_ns, at_ns + rest_ns + self.timing.latency_ns + TRUNCATED_NS)
+        else:
+            self.deadline_ns = self._full_ns
+
+    def stray(self, data: bytes, at_ns: int) -> None:
+        """Bytes that came while nothing was asked."""
+        if not self._tcp:
+            self.overheard.idle(data, at_ns, self._last)
+            return
+        self._buffer += data
+        while (pdu := self._next_tcp()) is not None:
+            if not pdu:
+                self._buffer = self._buffer[:MBAP]  # no Modbus: the next scan ends the connection
+                break
+            self._count_tcp(pdu[0])
 
     def expire(self, now_ns: int) -> Outcome | None:
         """TIMEOUT if the deadline has come."""
@@ -229,13 +204,11 @@ class Port:
         if request is None or now_ns < self.deadline_ns:
             return None
         self.counters.timeouts += 1
-        if self._buffer and not self._tcp:
-            if self._buffer.startswith(request.frame):
-                self._echo = True
-            elif request.dialect is None and self._rtu.decode(self._buffer)[3]:
-                self.counters.foreign += 1
         if not self._tcp:  # there, the transaction id tells replies apart
-            self._doubt = (request.head, request.address, now_ns + request.response_ns)
+            if self._buffer.startswith(request.frame) and not self._echo:
+                self._hears_itself()
+            self.overheard.given_up(request, now_ns)
+            self.overheard.mistaken(request, self._strangers)
         self.ready_ns = now_ns
         return self._end(Outcome(Fate.TIMEOUT, now_ns))
 
@@ -249,36 +222,44 @@ class Port:
         request = self._request
         if request is not None:
             self.ready_ns += request.gap_ns
+            if outcome.fate is not Fate.TIMEOUT:
+                for frame in self._strangers:
+                    self.overheard.stranger(frame, outcome.at_ns)
+                self.overheard.answered(request, outcome.at_ns)
             if outcome.fate is Fate.DATA:
+                if self._echo_due:
+                    self._echo = False  # the reply came without it: another adapter, or it was switched off
                 turn = max(0, outcome.at_ns - self._sent_ns - request.wire_ns)
                 known = self._turnaround.get(request.unit)
                 # follows a faster device at once and a slower one gradually, so that no nap ends after the reply
                 self._turnaround[request.unit] = turn if known is None or turn < known else known + (turn - known) // 16
         if outcome.fate is Fate.EXCEPTION:
             self.counters.exceptions += 1
-        self._request = None
-        self._buffer = b""
+        self._last, self._request = request, None
+        if not self._tcp:
+            self._buffer = b""
         return outcome
+
+    def _garbled(self, at_ns: int) -> Outcome:
+        self.counters.crc_errors += 1
+        return Outcome(Fate.GARBLED, at_ns)
+
+    def _hears_itself(self) -> None:
+        """The adapter's echo is expected from now on."""
+        self._echo = True
+        self.counters.echoes += 1
 
     # --- RTU ----------------------------------------------------------------------------------------------------------
     def _scan_rtu(self, request: Request, at_ns: int) -> Outcome | None:
         if self._echo_due and not self._strip_echo(request):
             return None
         buffer = self._buffer
-        size = len(buffer)
-        if size >= request.reply_len and buffer.startswith(request.head):
-            payload = self._rtu.decode(buffer[: request.reply_len])[3]
-            if payload:
-                self.counters.foreign += size > request.reply_len
-                return Outcome(Fate.DATA, at_ns, payload)
-        denied = bytes((request.unit, request.function | 0x80))
-        if size >= 5 and buffer.startswith(denied):
-            payload = self._rtu.decode(buffer[:5])[3]
-            if payload:
-                return Outcome(Fate.EXCEPTION, at_ns, code=payload[1])
-        if size < request.reply_len:
-            return None
-        return self._dig(request, denied, at_ns)
+        if buffer.startswith(request.head):
+            if len(buffer) < request.reply_len:
+                return None
+            if len(buffer) == request.reply_len and sound(buffer):
+                return Outcome(Fate.DATA, at_ns, buffer[1:-2])
+        return self._dig(request, at_ns)
 
     def _strip_echo(self, request: Request) -> bool:
         """Whether the buffer is free of our own request; takes it off once it is complete."""
@@ -288,31 +269,39 @@ class Port:
             return True
         return not request.frame.startswith(self._buffer)
 
-    def _dig(self, request: Request, denied: bytes, at_ns: int) -> Outcome | None:
-        """Enough bytes came, and ours is not at their front: noise before it, somebody else's frame, or garble."""
+    def _dig(self, request: Request, at_ns: int) -> Outcome | None:
+        """Ours is not all that came: it is a refusal, or noise or somebody else's frames stand before or behind it."""
+        denied = bytes((request.unit, request.function | 0x80))
+        at = clean = 0  # clean: behind the last frame that was somebody's
         buffer = self._buffer
-        if buffer.startswith(request.frame):
-            self._echo = True  # the adapter hears itself: from now on its echo is expected
-            self._buffer = buffer[len(request.frame) :]
-            return self._scan_rtu(request, at_ns)
-        for head, length in ((request.head, request.reply_len), (denied, 5)):
-            begin = buffer.find(head, 1)
-            if begin < 0:
-                continue
-            if len(buffer) - begin < length:
-                return None  # the rest is still to come
-            payload = self._rtu.decode(buffer[begin : begin + length])[3]
-            if payload:
-                self.counters.foreign += 1
-                if head is denied:
-                    return Outcome(Fate.EXCEPTION, at_ns, code=payload[1])
-                return Outcome(Fate.DATA, at_ns, payload)
-        if not buffer.startswith(request.head) and self._rtu.decode(buffer)[3]:
-            self.counters.foreign += 1  # a sound frame of another unit, function or length: ours may still come
-            self._buffer = b""
-            return None
-        self.counters.crc_errors += 1
-        return Outcome(Fate.GARBLED, at_ns)
+        while at < len(buffer):
+            for head, length in ((request.head, request.reply_len), (denied, 5)):
+                if not buffer.startswith(head, at):
+                    continue
+                frame = buffer[at : at + length]
+                if len(frame) < length:
+                    self._buffer = buffer[at:]
+                    return None  # the rest is still to come
+                if sound(frame):
+                    self.counters.noise += at > clean
+                    self.overheard.idle(buffer[at + length :], at_ns, request)
+                    if head is denied:
+                        return Outcome(Fate.EXCEPTION, at_ns, code=frame[2])
+                    return Outcome(Fate.DATA, at_ns, frame[1:-2])
+            other = frame_at(buffer, at)
+            at += 1 if other is None else len(other.data)
+            if other is not None:
+                self._heard(other, request, at_ns)
+                clean = at
+        self._buffer = buffer = buffer[clean:]
+        return None if len(buffer) < request.reply_len else self._garbled(at_ns)
+
+    def _heard(self, frame: Frame, request: Request, at_ns: int) -> None:
+        """A sound frame that is not our answer, while we wait."""
+        if frame.data == request.frame and not self._echo:
+            self._hears_itself()
+        elif not self.overheard.own(frame, at_ns) and len(self._strangers) < MOST_STRANGERS:
+            self._strangers.append(frame)
 
     # --- dialects -----------------------------------------------------------------------------------------------------
     def _scan_dialect(self, request: Request, dialect: Dialect, at_ns: int) -> Outcome | None:
@@ -337,20 +326,35 @@ class Port:
 
     # --- TCP ----------------------------------------------------------------------------------------------------------
     def _scan_tcp(self, request: Request, at_ns: int) -> Outcome | None:
-        while len(self._buffer) >= 8:
-            if self._buffer[2:4] != b"\0\0":
-                self.counters.crc_errors += 1
-                return Outcome(Fate.GARBLED, at_ns)
-            used, unit, tid, payload = self._socket.decode(self._buffer)
-            if not used:
-                return None
-            self._buffer = self._buffer[used:]
+        while (found := self._next_tcp()) is not None:
+            if not found:
+                return self._garbled(at_ns)
+            tid, unit, payload = found
             if tid != self._tid or unit != request.unit or payload[0] & 0x7F != request.function:
-                self.counters.foreign += 1
-            elif payload[0] & 0x80:
+                self._count_tcp(tid)
+            elif payload[0] & 0x80 and len(payload) == 2:
                 return Outcome(Fate.EXCEPTION, at_ns, code=payload[1])
             elif payload.startswith(request.head[1:]) and len(payload) == request.reply_len - 7:
                 return Outcome(Fate.DATA, at_ns, payload)
             else:
                 self.counters.foreign += 1
         return None
+
+    def _next_tcp(self) -> tuple[int, int, bytes] | tuple[()] | None:
+        """Takes the next frame off the buffer: transaction, unit, PDU. None = not all here, () = this is no Modbus."""
+        if len(self._buffer) < MBAP:
+            return None
+        if self._buffer[2:4] != b"\0\0" or int.from_bytes(self._buffer[4:6], "big") not in TCP_LENGTHS:
+            return ()
+        used, unit, tid, payload = self._socket.decode(self._buffer)
+        if not used:
+            return None
+        self._buffer = self._buffer[used:]
+        return tid, unit, payload
+
+    def _count_tcp(self, tid: int) -> None:
+        """Not the reply that is awaited: an older one of ours, or nobody's."""
+        if 0 < (self._tid - tid) % 0x10000 < RECENT_TIDS:
+            self.counters.late += 1
+        else:
+            self.counters.foreign += 1

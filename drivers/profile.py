@@ -305,7 +305,8 @@ class _Reader:
         if self._sunspec and not edge.vendor:
             if isinstance(edge.at, int) or edge.model is None:
                 self._fail(key, 'a SunSpec value is model = N and at = "PointName"; addresses come from the chain')
-            self._table_point(key, edge.model, str(edge.at), edge.instance or (1 if edge.match else None))
+            grouped = edge.match is not None or (edge.every and not self._outside_group(edge))
+            self._table_point(key, edge.model, str(edge.at), edge.instance or (1 if grouped else None))
             if edge.match is not None:
                 self._table_point(f"{key}.match", edge.model, edge.match.at, 1)
         else:
@@ -333,7 +334,15 @@ class _Reader:
             edge.of,
             edge.shared,
             edge.unit,
+            edge.every,
         )
+
+    @staticmethod
+    def _outside_group(edge: PartEdge) -> bool:
+        try:
+            return sunspec.model(edge.model or 0).find(str(edge.at), None) is not None
+        except KeyError:
+            return False
 
     def _table_point(self, key: str, model: int | None, name: str, instance: int | None) -> sunspec.ModelPoint:
         try:

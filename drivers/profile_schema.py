@@ -64,6 +64,7 @@ class PartEdge(Edge):
     """One register value: (raw & mask) * scale * sign + offset, where `scale` leads to the core's unit (mV, mA, W,
     permille, 0.1 C, mHz, Wh). `of`: the register holds percent of that rating. `match`: every instance of the group
     whose point has one of the values. `repeat`: so many of them, one every `step` registers (default: side by side).
+    `every`: in every copy of the model that the chain has, and in every instance if it is a point of its group.
     `vendor`: a fixed register of a SunSpec device, outside its models. `shared`: another point reads the same register,
     and that is meant."""
 
@@ -84,6 +85,7 @@ class PartEdge(Edge):
     repeat: StrictInt = Field(default=1, ge=1, le=64)
     step: StrictInt | None = Field(default=None, ge=1, le=1000)
     unit: str = ""
+    every: StrictBool = False
     vendor: StrictBool = False
     shared: StrictBool = False
 

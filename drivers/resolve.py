@@ -20,9 +20,9 @@ class Resolver:
         """`units`: other unit numbers of the device by name, where they differ from the profile's."""
         self.profile = profile
         self._units = {**dict(profile.units), **(units or {})}
-        self._models: dict[int, tuple[int, int]] = {}
+        self._models: dict[int, list[tuple[int, int]]] = {}  # the copies of each model, as they come in the chain
         for model, address, length in chain:
-            self._models.setdefault(model, (address, length))
+            self._models.setdefault(model, []).append((address, length))
 
     def has(self, models: Iterable[int]) -> bool:
         """All of these models are in the chain."""
@@ -35,16 +35,24 @@ class Resolver:
             return [(Place(part.function, 0, part.at, kind, part.length, part.order, None, unit), None)]
         if part.model is None or part.model not in self._models:
             return []
+        copies = self._models[part.model]
+        return [found for copy in (copies if part.every else copies[:1]) for found in self._in_copy(part, copy)]
+
+    def _in_copy(self, part: Part, copy: tuple[int, int]) -> Iterator[tuple[Place, Place | None]]:
+        model, name = part.model or 0, str(part.at)
+        instances = range(1, self._instances(model, copy) + 1)
         if part.match is None:
-            place = self._place(part.model, part.at, part.instance, part)
-            return [] if place is None else [(place, None)]
-        found: list[tuple[Place, Place | None]] = []
-        for instance in range(1, self._instances(part.model) + 1):
-            place = self._place(part.model, part.at, instance, part)
-            match = self._place(part.model, part.match[0], instance, part)
+            in_group = part.every and sunspec.model(model).find(name, None) is None
+            for instance in instances if in_group else (part.instance,):
+                place = self._place(model, copy, name, instance, part)
+                if place is not None:
+                    yield place, None
+            return
+        for instance in instances:
+            place = self._place(model, copy, name, instance, part)
+            match = self._place(model, copy, part.match[0], instance, part)
             if place is not None and match is not None:
-                found.append((place, match))
-        return found
+                yield place, match
 
     def put(self, group: PutGroup, put: Put) -> Place | None:
         """Where a written value lies."""
@@ -54,32 +62,35 @@ class Resolver:
             return Place(self.profile.function, 0, put.at, kind, words_of(kind), put.order, None, unit)
         if group.model is None or group.model not in self._models:
             return None
-        address, length = self._models[group.model]
+        copy = address, length = self._models[group.model][0]
         point = sunspec.model(group.model).find(put.at, None)
         if point is None or point.offset + point.words > length + 2:
             return None
-        scale_at = self._scale_at(group.model, point)
+        scale_at = self._scale_at(group.model, copy, point)
         function = self.profile.function
         return Place(function, address, address + point.offset, point.kind, point.words, put.order, scale_at)
 
-    def _instances(self, model: int) -> int:
-        group = sunspec.model(model).group
-        return 0 if group is None else max(0, (self._models[model][1] + 2 - group.first) // group.size)
+    @staticmethod
+    def _instances(model: int, copy: tuple[int, int]) -> int:
+        table = sunspec.model(model)
+        room = copy[1] + 2 - table.size
+        return 0 if table.group is None else max(0, room // table.group.size)
 
-    def _place(self, model: int, name: str, instance: int | None, part: Part) -> Place | None:
-        address, length = self._models[model]
+    def _place(self, model: int, copy: tuple[int, int], name: str, instance: int | None, part: Part) -> Place | None:
+        address, length = copy
         point = sunspec.model(model).find(name, instance)
         if point is None or point.offset + point.words > length + 2:
             return None  # this maker's model is shorter than the standard's
-        scale_at = self._scale_at(model, point)
+        scale_at = self._scale_at(model, copy, point)
         return Place(part.function, address, address + point.offset, point.kind, point.words, part.order, scale_at)
 
-    def _scale_at(self, model: int, point: sunspec.ModelPoint) -> int | None:
+    @staticmethod
+    def _scale_at(model: int, copy: tuple[int, int], point: sunspec.ModelPoint) -> int | None:
         if not point.scale_point:
             return None
-        address, length = self._models[model]
-        offset = sunspec.model(model).points[point.scale_point].offset
-        return address + offset if offset < length + 2 else NOWHERE
+        address, length = copy
+        scale = sunspec.model(model).find(point.scale_point, None)
+        return NOWHERE if scale is None or scale.offset >= length + 2 else address + scale.offset
 
     def facts(self) -> Iterator[Span]:
         """What must be read before binding: scale factors, ratings, what instances are."""

@@ -1,4 +1,4 @@
-"""`python -m hil scenario|demo|bench|serve|aggregator`: the bench. stdout is data, stderr is talk.
+"""`python -m hil scenario|demo|bench|fuzz|serve|aggregator`: the bench. stdout is data, stderr is talk.
 
 Exit codes: 0 ok, 1 a promise or a reach does not hold, 2 usage, 70 bug, 130 interrupted.
 """
@@ -13,6 +13,7 @@ VERBS = {
     "scenario": ("hil.scenario_cli", "one scenario on one backend: NAME_OR_FILE [--backend] [--seed] [--report DIR]"),
     "demo": ("hil.demo", "the whole system as a told story, with a scoreboard: [--seconds N] [--json FILE]"),
     "bench": ("hil.bench.cli", "performance figures: dispatch, virtual, footprint, wire, start, step, all"),
+    "fuzz": ("hil.fuzz.cli", "spoiled inputs by the million, judged by rules of our own: TARGET --inputs N --seed N"),
     "serve": ("hil.serve", "one simulated device, alone, for any Modbus client: PROFILE --tcp HOST:PORT | --pty"),
     "aggregator": ("hil.aggregator.cli", "an integrator's tool: watch, verify, dispatch, cancel, price, quote, forge"),
 }

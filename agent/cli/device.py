@@ -37,6 +37,8 @@ def lines(reply: talk.Reply) -> Iterator[str]:
     for bus in reply["buses"]:
         wrong = ", ".join(f"{bus[key]} {word}" for key, word in _WRONG if bus[key]) or "no errors"
         yield from text.hang(f"--  {bus['name']:12}  bus       ", f"{bus['transactions']} transactions, {wrong}", 28)
+        for note in bus["notes"]:
+            yield from text.hang(" " * 28, note, 28)
     yield ""
     yield from text.hang("", f"If anything dies, our setpoint ends within {reply['stated_end_s']} s.", 0)
 
@@ -47,6 +49,9 @@ _WRONG = (
     ("exceptions", "exceptions"),
     ("foreign", "foreign frames"),
     ("retries", "retries"),
+    ("late", "late answers"),
+    ("requests", "requests of another master"),
+    ("noise", "bursts of noise"),
 )
 
 

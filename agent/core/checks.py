@@ -47,6 +47,10 @@ def late(who: str, age_ns: int, stale_ns: int) -> str | None:
     return f"no good reading of the {who} for more than {tenths(stale_ns // 100_000_000, 's')}"
 
 
+def contention(w: World) -> str | None:
+    return next((device.line for device in w.inputs.devices if device.line), None)
+
+
 def frozen(w: World) -> str | None:
     if not w.snapshot.battery_frozen:
         return None

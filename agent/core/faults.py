@@ -97,6 +97,14 @@ FAULTS: tuple[Fault, ...] = (
         "Compare with the commissioned serial number; connect the right device or run `batteryctl device adopt NAME`.",
     ),
     Fault(
+        "bus_contention",
+        Severity.FAULT,  # released at once: the zero that goes before in DEGRADED is not written on such a line
+        Clear.AUTO,  # the bus itself waits for a minute of quiet
+        checks.contention,
+        "Find the other master (a logger, an app's stick, a second gateway) and give it a line of its own; nothing but "
+        "a release is written until it was quiet for 60 s.",
+    ),
+    Fault(
         "over_temperature",
         Severity.LOCKOUT,
         Clear.TECHNICIAN,

@@ -44,6 +44,7 @@ class Device:
     role: DeviceRole
     presence: str
     capability: Capability | None
+    line: str = ""  # a sentence while its line has two masters
 
 
 # --- events, in the order in which they came --------------------------------------------------------------------------

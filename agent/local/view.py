@@ -288,6 +288,10 @@ def _bus(view: View, index: int) -> Json:
         "exceptions": bus.exceptions,
         "foreign": bus.foreign,
         "retries": bus.retries,
+        "late": bus.late,
+        "requests": bus.requests,
+        "noise": bus.noise,
+        "notes": list(bus.notes),
     }
 
 

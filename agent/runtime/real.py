@@ -195,8 +195,10 @@ class BusThread:
     def _transact(self, send: bus_events.Transmit) -> None:
         self._send = None
         try:
-            self._line.drain()
+            stale = self._line.drain()
             self._line.write(send.data)
+            if stale:
+                self._feed(bus_events.Stray(stale, time.monotonic_ns()))
             data, at_ns = self._line.read_until(send.reply_len, send.predicted_end_ns, send.deadline_ns)
         except OSError as error:
             self._feed(bus_events.Lost(str(error)))

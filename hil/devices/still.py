@@ -27,6 +27,8 @@ VALUES: Mapping[str, int] = {
     "l1_w": 250, "import_wh": 1_000_000, "export_wh": 500_000,
 }  # fmt: skip
 MODELS = PROFILES / "sunspec"
+COPIES = 4  # instances of a model's group
+FACTORS = {"CellV_SF": -3, "V_SF": -1}  # all others are 0
 MISSING = {"i16": 0x8000, "sunssf": 0x8000, "i32": 0x80000000, "acc32": 0, "acc64": 0, "string": 0}
 WORDS = {
     "u16": 1,
@@ -114,7 +116,7 @@ class StillWorld:
 
 def _registers(data: Mapping[str, Any], line: Mapping[str, Any]) -> Iterator[tuple[int, int, list[int], int]]:
     """(function, address, words, mask) of all that has a place; bits by FC1 and FC2 count as 16 to a register."""
-    usual, low_first = line.get("function", 3), line.get("word_order", "big") != "big"
+    usual, order = line.get("function", 3), line.get("word_order", "big")
     for name, text in (data["identify"].get("text") or {}).items():
         if "at" in text:
             title = data["identify"].get("expect_maker") if name == "maker" else ""
@@ -125,8 +127,9 @@ def _registers(data: Mapping[str, Any], line: Mapping[str, Any]) -> Iterator[tup
     for point in data["point"]:
         parts = point.get("parts") or [point]
         for i, part in enumerate(parts):
-            if not isinstance(part.get("at"), int):
+            if not isinstance(part.get("at"), int) or part.get("shared"):
                 continue
+            low_first = part.get("order", order) != "big"
             function = part.get("function", usual)
             if function in (1, 2):
                 yield function, part["at"] & ~15, [0], 0
@@ -182,34 +185,57 @@ def _images(words: Mapping[int, int]) -> list[Image]:
 
 
 def chain_of(data: Mapping[str, Any]) -> dict[int, dict[int, int]]:
-    """The registers of a SunSpec device with model 1 and the models of the profile, only the first of alternatives."""
+    """The registers of a SunSpec device with model 1 and the models of the profile, only the first of alternatives; and
+    the maker's own registers."""
     title = str(data["title"]).encode("ascii", "replace")
-    words = [0x5375, 0x6E53, 1, 66, *_string(b"Still", 16), *_string(title, 16), *_string(b"", 8), *_string(b"1", 8)]
+    maker = str(data["identify"].get("expect_maker") or "Still").encode("ascii")
+    words = [0x5375, 0x6E53, 1, 66, *_string(maker, 16), *_string(title, 16), *_string(b"", 8), *_string(b"1", 8)]
     words += [*_string(b"1", 16), 1, 0x8000]
     points = [{**point, **part} for point in data["point"] for part in point.get("parts") or [point]]
+    points = [point for point in points if not point.get("vendor")]
     for model in dict.fromkeys(point.get("model") or point["models"][0] for point in points):
         words += _model(model, [p for p in points if model in (p.get("model"), *p.get("models", [])[:1])])
     base = data["identify"]["bases"][0]
-    return {data["line"].get("function", 3): {base + n: word for n, word in enumerate([*words, 0xFFFF, 0])}}
+    registers = picture(data)
+    chain = registers.setdefault(data["line"].get("function", 3), {})
+    chain.update({base + n: word for n, word in enumerate([*words, 0xFFFF, 0])})
+    return registers
 
 
 def _model(model: int, points: list[dict[str, Any]]) -> list[int]:
-    """One model: what no point names is not implemented, every scale factor is 0."""
+    """One model with four instances of its group: what no point names is not implemented."""
     table = tomllib.loads((MODELS / f"model_{model}.toml").read_text(encoding="utf-8"))
-    rows = {name: (offset, kind, size) for name, offset, kind, size, _ in table["points"]}
-    end = max(offset + size for offset, _, size in rows.values())
-    group, copies = table.get("group"), 4
-    if group is not None:
-        end = group["first"] + copies * group["size"]
-    words = [0] * end
-    for name, (offset, kind, size) in rows.items():
-        raw = 0 if name.endswith("_SF") else MISSING.get(kind, (1 << 16 * size) - 1)
-        words[offset : offset + size] = [raw >> 16 * (size - 1 - i) & 0xFFFF for i in range(size)]
+    rows, size = _rows(table["points"]), table["size"]
+    words = _fill(rows, size, points, None)
+    for group in table.get("group", [])[:1]:
+        if group["count"] in rows:
+            words[rows[group["count"]][0]] = COPIES
+        inner = _rows(group["points"])
+        for instance in range(1, COPIES + 1):
+            words += _fill(inner, group["size"], points, instance)
+    return [model, len(words) - 2, *words[2:]]
+
+
+def _rows(text: str) -> dict[str, tuple[int, str, int, str]]:
+    """Name -> offset, type, registers and scale factor point of the points of a model table."""
+    lines = ([*line.split(), ""] for line in text.splitlines() if line)
+    return {name: (int(offset), kind, int(size), scale) for offset, name, kind, size, scale, *_ in lines}
+
+
+def _fill(
+    rows: Mapping[str, tuple[int, str, int, str]], size: int, points: list[dict[str, Any]], instance: int | None
+) -> list[int]:
+    """The registers of a model outside its group, or of one instance of it."""
+    words = [0] * size
+    for name, (offset, kind, length, _) in rows.items():
+        raw = FACTORS.get(name, 0) if kind == "sunssf" else MISSING.get(kind, (1 << 16 * length) - 1)
+        words[offset : offset + length] = [raw >> 16 * (length - 1 - i) & 0xFFFF for i in range(length)]
     for point in points:
-        if point["at"] in rows and "instance" not in point:
-            offset, kind, size = rows[point["at"]]
-            value = VALUES.get(point["name"], 0)
-            words[offset : offset + size] = _encode({**point, "type": kind}, value, False)[:size]
-    if group is not None and group["count"] in rows:
-        words[rows[group["count"]][0]] = copies
-    return [model, end - 2, *words[2:]]
+        meant = point.get("instance") == instance or point.get("every", False)
+        if point["at"] in rows and meant:
+            offset, kind, length, factor = rows[point["at"]]
+            lo, hi = point.get("valid", (0, 1))
+            value = lo if lo == hi else VALUES.get(point["name"], 0)
+            scale = Fraction(point.get("scale", "1")) * Fraction(10) ** FACTORS.get(factor, 0)
+            words[offset : offset + length] = _encode({**point, "type": kind, "scale": scale}, value, False)[:length]
+    return words

@@ -169,6 +169,7 @@ class Home:
         self.inverter: dict[str, Any] = {}
         self.meter: dict[str, Any] = {}
         self.presence: dict[str, str] = {}
+        self.line = ""  # what the bus says of the line that all three hang on
         self.mute: set[str] = set()  # devices that stop answering
         self.frozen: dict[str, Any] = {}
         self.reserve = Reserve(200, "file")
@@ -232,7 +233,7 @@ class Home:
                 },
             ),
             meters=self.reading("meter", meter, **{"grid_w": 500 - power, **self.meter}),
-            devices=devices(**self.presence),
+            devices=tuple(replace(device, line=self.line) for device in devices(**self.presence)),
             reserve=self.reserve,
             events=events,
             disk_ok=self.disk_ok,

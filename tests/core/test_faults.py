@@ -40,6 +40,10 @@ def asleep(home: Home) -> None:
     home.presence["battery"] = "silent"
 
 
+def two_masters(home: Home) -> None:
+    home.line = "two masters on this line: somebody else asks unit 9 (function 3, register 0)"
+
+
 def disk(home: Home) -> None:
     home.disk_ok = False
 
@@ -55,6 +59,7 @@ def reserve(home: Home) -> None:
 # (fault, what brings it about, mode it leads to while idle)
 CAUSES: list[tuple[str, Callable[[Home], None], Mode]] = [
     ("identity_mismatch", present("meter", "mismatch"), Mode.FAULT),
+    ("bus_contention", two_masters, Mode.FAULT),
     ("over_temperature", set_battery(temp_max_dc=600), Mode.LOCKOUT),
     ("over_voltage", set_battery(cell_max_mv=3650), Mode.LOCKOUT),
     ("inverter_stale", mute("inverter"), Mode.FAULT),
@@ -108,6 +113,7 @@ def test_raised_and_cleared(fault: str, cause: Callable[[Home], None], mode: Mod
     home.inverter.clear()
     home.mute.clear()
     home.presence.clear()
+    home.line = ""
     home.disk_ok, home.trust, home.reserve = True, ClockTrust.SYNCED, Reserve(200, "file")
     home.run(2)
     if BY_ID[fault].clear is Clear.TECHNICIAN:

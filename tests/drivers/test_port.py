@@ -87,7 +87,7 @@ def test_an_exception_is_told_from_data() -> None:
 def test_noise_before_the_reply_is_dug_through() -> None:
     port, _ = asked()
     assert fate(port.feed(b"\xff\x00\x80" + GOOD, T0 + 20 * MS)) is Fate.DATA
-    assert port.counters.foreign == 1
+    assert (port.counters.noise, port.counters.foreign) == (1, 0)
 
 
 def test_a_frame_of_another_unit_is_passed_over_and_ours_still_taken() -> None:
@@ -101,8 +101,8 @@ def test_wrong_function_and_wrong_length_are_passed_over() -> None:
     for other in (frame(3, 4, 4, 1, 2, 3, 4), frame(3, 3, 6, 1, 2, 3, 4, 5, 6)):
         port, _ = asked()
         assert port.feed(other, T0 + 10 * MS) is None
-        assert port.counters.foreign == 1
         assert fate(port.expire(port.deadline_ns)) is Fate.TIMEOUT
+        assert port.counters.foreign == 1
 
 
 def test_unit_0_takes_replies_of_unit_0_only() -> None:
@@ -134,10 +134,34 @@ def test_a_late_reply_cannot_pass_for_another_read_of_the_same_shape() -> None:
     port.expire(port.deadline_ns)
     at = port.deadline_ns
     same_shape = port.read(3, 3, 40010, 2, 300 * MS)
-    assert port.held_until(same_shape) == at + 300 * MS
+    assert port.held_until(same_shape) == at + 600 * MS
     assert port.held_until(first) == 0  # asking the same again is harmless
+    assert port.held_until(port.read(3, 3, 40000, 2, 300 * MS)) == 0
+    assert port.held_until(port.read(3, 3, 40000, 2, 300 * MS), again=False) == at + 600 * MS  # not as a proof
     assert port.held_until(port.read(3, 3, 40010, 3, 300 * MS)) == 0
     assert port.held_until(port.read(2, 3, 40010, 2, 300 * MS)) == 0
+
+
+def test_the_answer_to_a_second_try_may_come_twice_and_is_still_waited_for() -> None:
+    port, request = asked()
+    at = port.deadline_ns
+    port.expire(at)
+    port.send(request, at)
+    assert fate(port.feed(GOOD, at + 20 * MS)) is Fate.DATA  # of the first try, for all we know
+    assert port.held_until(port.read(3, 3, 40010, 2, 300 * MS)) == at + 620 * MS
+    port.feed(GOOD, at + 60 * MS)
+    assert port.counters.late == 1
+    assert port.held_until(port.read(3, 3, 40010, 2, 300 * MS)) == 0
+
+
+def test_late_replies_of_several_requests_are_told_from_foreign_ones() -> None:
+    port, _ = asked()
+    port.expire(port.deadline_ns)
+    at = port.deadline_ns
+    port.send(port.read(2, 4, 10, 1, 300 * MS), at)
+    assert port.feed(GOOD, at + 10 * MS) is None
+    assert fate(port.feed(frame(2, 4, 2, 1, 1), at + 30 * MS)) is Fate.DATA
+    assert (port.counters.late, port.counters.foreign, port.overheard.trouble(at + 40 * MS)) == (1, 0, "")
 
 
 def test_an_adapter_that_hears_itself_is_found_out_and_then_understood() -> None:
@@ -194,6 +218,23 @@ def test_tcp_takes_its_own_transaction_only() -> None:
     outcome = port.feed(adu(1, 3, 3, 4, 1, 2, 3, 4), T0 + 2 * MS)
     assert outcome == Outcome(Fate.DATA, T0 + 2 * MS, bytes((3, 4, 1, 2, 3, 4)))
     assert port.counters.foreign == 1
+
+
+def test_tcp_counts_a_late_answer_apart_and_takes_a_frame_that_is_half_here_on() -> None:
+    port, request = asked(tcp=True)
+    port.expire(port.deadline_ns)
+    late = adu(1, 3, 3, 4, 9, 9, 9, 9)
+    port.feed(late[:7], port.deadline_ns + 1)
+    port.send(request, port.deadline_ns + 2)
+    assert fate(port.feed(late[7:] + adu(2, 3, 3, 4, 1, 2, 3, 4), port.deadline_ns)) is Fate.DATA
+    assert (port.counters.late, port.counters.foreign) == (1, 0)
+
+
+@given(st.integers(0, 2) | st.integers(255, 0xFFFF))
+def test_tcp_lengths_that_no_frame_has_end_the_connection(length: int) -> None:
+    port, _ = asked(tcp=True)
+    data = b"\0\x01\0\0" + length.to_bytes(2, "big") + bytes((3, 0x83))
+    assert fate(port.feed(data, T0)) is Fate.GARBLED
 
 
 def test_tcp_reads_frames_that_come_together_or_in_pieces() -> None:

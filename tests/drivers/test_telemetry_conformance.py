@@ -103,10 +103,7 @@ def _models(profile: Any) -> list[int]:
 
 def _length(model: int) -> int:
     table = sunspec.model(model)
-    end = max(point.offset + point.words for point in table.points.values())
-    if table.group is not None:
-        end = table.group.first + 4 * table.group.size
-    return end - 2
+    return table.size + (0 if table.group is None else 4 * table.group.size) - 2
 
 
 def always(word: int) -> Registers:

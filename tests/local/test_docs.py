@@ -51,6 +51,9 @@ def test_what_is_named_as_a_quantity_names_its_unit() -> None:
         "exceptions",
         "foreign",
         "retries",
+        "late",
+        "requests",
+        "noise",
     }
     units = ("_w", "_wh", "_mv", "_ma", "_mhz", "_permille", "_dc", "_s", "_ms")
 

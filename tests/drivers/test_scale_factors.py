@@ -1,0 +1,117 @@
+"""Scale factors that change while we run, or that are none: through the bus, without I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from drivers.binding import DeviceSpec
+from drivers.bus import Bus, BusSpec
+from drivers.events import Presence
+from drivers.profile import load
+from drivers.readings import DeviceRole
+from tests.drivers.home import text
+from tests.drivers.wire import S, Slave, Wire
+
+COMMON, METER, END = 40002, 40070, 40177
+W, W_SF = METER + 18, METER + 22
+HZ, HZ_SF = METER + 16, METER + 17
+WATTS = 500
+
+
+class Moody(Slave):
+    """A meter of model 203 at 500 W and 50.00 Hz, whose scale factor of the power is chosen anew at every request."""
+
+    def __init__(self, factor: Callable[[int], int]) -> None:
+        super().__init__(2)
+        self.factor, self.asked = factor, 0
+        self.put(3, 40000, 0x5375, 0x6E53)
+        self.put(
+            3, COMMON, 1, 66, *text(16, "Maker"), *text(16, "Meter"), *text(8, ""), *text(8, "1"), *text(16, "S1"), 1, 0
+        )
+        self.put(3, METER, 203, 105, *[0x8000] * 105)
+        self.put(3, HZ, 5000, -2)
+        self.put(3, END, 0xFFFF, 0)
+
+    def pdu(self, request: bytes) -> bytes:
+        self.asked += 1
+        factor = self.factor(self.asked)
+        raw = WATTS if factor in (-0x8000, 11, -11) else WATTS * 10**-factor if factor < 0 else WATTS // 10**factor
+        self.put(3, W, raw)
+        self.put(3, W_SF, factor)
+        return super().pdu(request)
+
+
+def wire_to(slave: Slave) -> Wire:
+    spec = DeviceSpec("meter", DeviceRole.METER, 2, load("sunspec_meter"))
+    wire = Wire(Bus(BusSpec("rs485"), [spec]), [slave])
+    wire.open()
+    return wire
+
+
+def powers(wire: Wire) -> list[int | None]:
+    return [reading.grid_w for reading in wire.meters()]
+
+
+@pytest.mark.parametrize(("before", "after"), [(0, 1), (0, -1), (2, 0), (-1, 1)])
+def test_a_scale_factor_that_changes_is_never_seen_in_a_number(before: int, after: int) -> None:
+    now = [before]
+    wire = wire_to(Moody(lambda _: now[0]))
+    wire.run(3 * S)
+    assert set(powers(wire)) == {WATTS}
+    wire.emitted.clear()
+    now[0] = after
+    wire.run(3 * S)
+    assert set(powers(wire)) == {None, WATTS}
+    assert powers(wire)[0] is None
+    assert powers(wire)[-1] == WATTS
+    statuses = wire.statuses("meter")
+    assert [status.presence for status in statuses] == [Presence.IDENTIFYING, Presence.OK]
+    assert f"changed from {before} to {after}" in statuses[0].detail
+    assert statuses[0].binding is None
+
+
+def test_nothing_is_known_while_a_scale_factor_does_not_stand_still() -> None:
+    restless = [True]
+    wire = wire_to(Moody(lambda n: n % 2 if restless[0] else 0))
+    wire.run(10 * S)
+    assert set(powers(wire)) <= {None, WATTS}
+    wire.emitted.clear()
+    wire.run(10 * S)
+    assert None in powers(wire)
+    assert set(powers(wire)) <= {None, WATTS}
+    assert any("scale factor" in status.detail for status in wire.statuses("meter"))
+    restless[0] = False
+    wire.run(3 * S)
+    wire.emitted.clear()
+    wire.run(3 * S)
+    assert set(powers(wire)) == {WATTS}
+    assert wire.statuses("meter") == []
+
+
+@pytest.mark.parametrize("factor", [-0x8000, 11, -11])
+def test_a_scale_factor_that_is_none_leaves_the_value_unknown_and_says_so(factor: int) -> None:
+    wire = wire_to(Moody(lambda _: factor))
+    wire.run(3 * S)
+    assert set(powers(wire)) == {None}
+    assert {reading.frequency_mhz for reading in wire.meters()} == {50_000}
+    status = wire.statuses("meter")[-1]
+    assert status.presence is Presence.OK
+    assert "not known for want of a scale factor of -10 to 10: grid_w" in status.detail
+
+
+@pytest.mark.parametrize("factor", [-0x8000, 11, -11])
+def test_a_scale_factor_that_goes_away_and_comes_back(factor: int) -> None:
+    now = [0]
+    wire = wire_to(Moody(lambda _: now[0]))
+    wire.run(3 * S)
+    wire.emitted.clear()
+    now[0] = factor
+    wire.run(3 * S)
+    assert set(powers(wire)) == {None}
+    now[0] = 0
+    wire.run(3 * S)
+    assert set(powers(wire)) == {None, WATTS}
+    assert powers(wire)[-1] == WATTS
+    assert "grid_w" not in wire.statuses("meter")[-1].detail
