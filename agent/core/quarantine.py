@@ -1,0 +1,87 @@
+"""A BMS block that cannot be true is not used: the last good one counts on, grows old, and goes stale like a lost one.
+
+Three laws of one block by itself and beside its predecessor: a pack with no volts, no cells and no percent at once is a
+cleared buffer; pack voltage over cell voltage is a whole number of cells that never changes; no cell warms or cools by
+20 K between two samples. Three such blocks within ten seconds are a fault of the profile or the device, not of the bus.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from agent.core.params import S
+from drivers.readings import BatteryReading
+
+FEWEST_CELLS, MOST_CELLS = 4, 500
+CELLS_OFF_PERMILLE = 30  # how far pack voltage may be from the sum that the cells give
+TEMP_STEP_DC, LEAP_NS = 200, 60 * S  # between samples that are no further apart than this
+STRIKES, WINDOW_NS = 3, 10 * S
+
+
+class Watch(NamedTuple):
+    """One pack: the last block that was believed, how many cells it has in series, and when others were refused."""
+
+    good: BatteryReading | None
+    cells: int | None = None
+    refused_ns: tuple[int, ...] = ()
+    refused_at_ns: int = 0  # stamp of the last refused block: each is counted once
+    why: str = ""
+
+    @property
+    def fault(self) -> str | None:
+        """The sentence when it is more than a stray block."""
+        return self.why if len(self.refused_ns) >= STRIKES else None
+
+
+def follow(old: Watch | None, block: BatteryReading, now_ns: int) -> Watch:
+    """The next cycle's memory; `.good` is what to use. A block that is the same as before costs nothing."""
+    old = old if old is not None else Watch(None)
+    recent = tuple(t for t in old.refused_ns if now_ns - t < WINDOW_NS)
+    if block is old.good or block.at_ns == old.refused_at_ns:
+        return old if recent == old.refused_ns else old._replace(refused_ns=recent)
+    why = _absurd(old, block)
+    if why is None:
+        return Watch(block, old.cells or _cells(block), recent, 0, old.why)
+    return old._replace(refused_ns=(*recent, now_ns)[-STRIKES:], refused_at_ns=block.at_ns, why=why)
+
+
+def _absurd(old: Watch, block: BatteryReading) -> str | None:
+    if not block.pack_mv and not block.cell_max_mv and not block.cell_min_mv and not block.soc_permille:
+        if block.pack_mv is None and block.soc_permille is None:
+            return None  # it said nothing, which is honest: "not known" is handled as such
+        return f"{block.device} reports no volts, no cells and no charge: a cleared block"
+    cells = _cells(block)
+    if cells is not None and not FEWEST_CELLS <= cells <= MOST_CELLS:
+        return f"{block.device}: {_volts(block)}: a pack of {cells} cells; check the profile's scales"
+    if cells is not None and old.cells is not None and not _fits(block, old.cells):
+        return f"{block.device}: {_volts(block)}: not the {old.cells} cells it had before"
+    return _leap(old.good, block)
+
+
+def _cells(block: BatteryReading) -> int | None:
+    """Cells in series, as the voltages of one block give them; None = it does not say."""
+    if not block.pack_mv or not block.cell_max_mv or not block.cell_min_mv:
+        return None
+    twice = block.cell_max_mv + block.cell_min_mv
+    return (4 * block.pack_mv + twice) // (2 * twice)
+
+
+def _fits(block: BatteryReading, cells: int) -> bool:
+    """Between the sum of its lowest and of its highest cell, give or take what rounding and wiring cost."""
+    pack, high, low = block.pack_mv or 0, block.cell_max_mv or 0, block.cell_min_mv or 0
+    slack = cells * high * CELLS_OFF_PERMILLE // 1000
+    return cells * low - slack <= pack <= cells * high + slack
+
+
+def _leap(good: BatteryReading | None, block: BatteryReading) -> str | None:
+    if good is None or block.at_ns - good.at_ns > LEAP_NS:
+        return None
+    for before, after in ((good.temp_max_dc, block.temp_max_dc), (good.temp_min_dc, block.temp_min_dc)):
+        if before is not None and after is not None and abs(after - before) >= TEMP_STEP_DC:
+            return f"{block.device}: a cell went from {before / 10:.1f} to {after / 10:.1f} °C between two samples"
+    return None
+
+
+def _volts(block: BatteryReading) -> str:
+    low, high = (block.cell_min_mv or 0) / 1000, (block.cell_max_mv or 0) / 1000
+    return f"{(block.pack_mv or 0) / 1000:.1f} V over cells of {low:.3f} to {high:.3f} V"
