@@ -1,5 +1,6 @@
 # Everything from a fresh clone: `make demo`, `make test`. `make` alone prints the list.
-# The environment lives in .venv and comes from the hash lock; nothing is installed outside it but mosquitto.
+# The environment lives in .venv and comes from the hash lock; nothing is installed outside it but mosquitto, and
+# libmodbus with a C compiler for the tests of its bench.
 
 PYTHON ?= python3
 VENV := .venv
@@ -18,7 +19,7 @@ INSTALLED := $(VENV)/installed-$(shell { echo $(LOCKED); sha256sum $(PRODUCT); }
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help env mosquitto demo test quick lint format lock clean
+.PHONY: help env mosquitto libmodbus demo test quick lint format lock clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,13 +29,16 @@ env: $(INSTALLED) ## build .venv from the hash lock and install the compiled pro
 mosquitto: ## install the MQTT broker that demo and tests start for themselves, if it is missing
 	@scripts/mosquitto.sh
 
+libmodbus: ## install libmodbus and a C compiler, the peer that `hil bench wire` builds, if they are missing
+	@scripts/libmodbus.sh
+
 demo: env mosquitto ## the whole system in simulation, told as a story; DEMO_ARGS="--seconds 180 --json demo.json"
 	@$(BIN)/python -m hil demo $(DEMO_ARGS)
 
-test: env mosquitto lint ## linters, types, import rules, all tests
+test: env mosquitto libmodbus lint ## linters, types, import rules, all tests
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-quick: env mosquitto lint ## the same without the slow parts
+quick: env mosquitto libmodbus lint ## the same without the slow parts
 	@$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
 
 lint: env ## ruff, mypy --strict, import rules

@@ -125,10 +125,17 @@ def _device(config: Config, device: DeviceSection) -> DeviceSpec:
         dcl_ma=_milliamps(device.discharge_limit_a),
         periods_ms=device.poll_ms,
         reversion_s=config.params.timers.reversion_s if device.role == "inverter" else None,
-        nameplate_w=(config.params.site.nameplate_charge_w, config.params.site.nameplate_discharge_w),
+        nameplate_w=_part_of_nameplate(config),
         confirmed=frozenset(device.confirmed),
         units=device.units,
     )
+
+
+def _part_of_nameplate(config: Config) -> tuple[int, int]:
+    """What an inverter that gives no ratings counts for: its equal part of the site's."""
+    site, bare = config.params.site, config.params.wiring.bare
+    count = sum(device.role == "inverter" and device.name not in bare for device in config.file.device)
+    return site.nameplate_charge_w // max(1, count), site.nameplate_discharge_w // max(1, count)
 
 
 def _milliamps(amps: int | None) -> int | None:

@@ -13,6 +13,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from agent.core.params import Params, S, Site, Timers
+from agent.wiring import EXAMPLE as EXAMPLE_SEVERAL
+from agent.wiring import WiringError, wiring
 from drivers.readings import DeviceRole
 
 EXAMPLE = """\
@@ -139,6 +141,9 @@ class DeviceSection(_Strict):
     ] = {}  # block of the profile -> period instead of its own
     confirmed: list[str] = []  # what the profile is not sure of and a commissioning check has confirmed
     units: dict[str, Annotated[int, Field(ge=0, le=255)]] = {}  # other unit numbers of it, by the profile's names
+    packs: list[Name] | None = None  # of an inverter: the batteries on its DC side; [] = PV only
+    capacity_wh: Annotated[int, Field(gt=0, le=1_000_000)] | None = None  # of a battery, where there are several
+    place: Literal["grid", "pv", "load"] | None = None  # of a meter
 
 
 class LinkSection(_Strict):
@@ -199,10 +204,6 @@ class File(_Strict):
         for device in self.device:
             if device.bus not in names:
                 raise ValueError(f"device {device.name} is on bus {device.bus!r}; there are: {', '.join(names)}")
-        for role in ("battery", "inverter", "meter"):
-            count = sum(device.role == role for device in self.device)
-            if count != 1:
-                raise ValueError(f"a home needs exactly one {role} for now, this file has {count}")
         self._one_bus_a_line()
         addresses = [(device.bus, device.unit) for device in self.device]
         if len(set(addresses)) != len(addresses):
@@ -296,6 +297,8 @@ def load(path: Path) -> Config:
     except ValidationError as error:
         lines = [f"{path}: {_key(e['loc'])}: {_reason(e)}" for e in error.errors()]
         raise ConfigError("\n".join(lines)) from error
+    except WiringError as error:
+        raise ConfigError(f"{path}: {error}", EXAMPLE_SEVERAL) from error
     except ValueError as error:
         raise ConfigError(f"{path}: {error}") from error
     return Config(path.resolve(), file, params, link_timers)
@@ -331,6 +334,7 @@ def _params(file: File) -> Params:
         soc_ceiling_permille=round(battery.soc_ceiling_pct * 10),
         reserve_min_permille=round(battery.reserve_min_pct * 10),
         demo=file.agent.demo,
+        wiring=wiring(file.device, site.capacity_wh),
     )
     if params.reserve_min_permille < params.soc_floor_permille:
         raise ValueError("battery.reserve_min_pct is below battery.soc_floor_pct; a reserve under the floor is none")

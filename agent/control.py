@@ -30,7 +30,7 @@ from agent.core.params import Params
 from agent.core.state import State
 from agent.core.step import final, initial, step
 from agent.gate import Evidence, Gate
-from agent.release import Release
+from agent.release import Releases
 from agent.runtime import part
 from agent.runtime.part import Effect, Log, Now, Post, SdNotify, WakeAt
 from agent.telemetry import profile_body, sample_values
@@ -100,9 +100,12 @@ class Control:
         self._sample_ns = 0
         self._started_ns = 0
         self._ready = False
-        self._release: Release | None = None
+        self._release: Releases | None = None
         self._pins = dict(home.pins)
         self._device_cache: tuple[Device, ...] | None = None
+        bare = params.wiring.bare
+        inverters = (name for name, role in home.role_of.items() if role is DeviceRole.INVERTER)
+        self._actuators = [name for name in inverters if name not in bare]  # in the order of the configuration
 
     # --- the one entrance --------------------------------------------------------------------------------------------
     def handle(self, event: object, now: Now) -> Iterable[Effect]:
@@ -227,9 +230,7 @@ class Control:
 
     def _freeze(self, now: Now) -> Inputs:
         if self._device_cache is None:
-            self._device_cache = tuple(
-                Device(s.device, s.role, str(s.presence), s.capability, s.line) for s in self._devices.values()
-            )
+            self._device_cache = tuple(self._standing(name, role) for name, role in self._home.role_of.items())
         events, self._events = tuple(self._events), []
         return Inputs(
             now_ns=now.mono_ns,
@@ -245,11 +246,18 @@ class Control:
             draw=self._draw(),
         )
 
+    def _standing(self, name: str, role: DeviceRole) -> Device:
+        """A device that has not been heard of is one that is not there yet, not one fewer."""
+        status = self._devices.get(name)
+        if status is None:
+            return Device(name, role, Presence.IDENTIFYING.value, None)
+        return Device(name, role, status.presence.value, status.capability, status.line)
+
     def _writes(self, out: Outputs, inputs: Inputs) -> list[Effect]:
         effects: list[Effect] = []
         for write in out.writes:
-            name, binding = self._actuator()
-            inverter = self._inverters.get(name)
+            name = write.device or self._actuators[0]
+            inverter, binding = self._inverters.get(name), self._binding(name)
             seen = Evidence(inputs.now_ns, inputs.batteries, inverter, inputs.meters, inputs.reserve.permille)
             order = self._gate.admit(write, out.decision, binding, seen)
             if isinstance(order, str):
@@ -259,14 +267,11 @@ class Control:
                 effects.append(Post(f"bus:{self._home.bus_of[name]}", Execute(order)))
         return effects
 
-    def _actuator(self) -> tuple[str, Binding | None]:
-        for name, role in self._home.role_of.items():
-            if role is DeviceRole.INVERTER:
-                status = self._devices.get(name)
-                ok = status is not None and status.presence is Presence.OK
-                binding = status.binding if status is not None and ok else None
-                return name, binding if isinstance(binding, Binding) else None
-        return "", None
+    def _binding(self, name: str) -> Binding | None:
+        status = self._devices.get(name)
+        ok = status is not None and status.presence is Presence.OK
+        binding = status.binding if status is not None and ok else None
+        return binding if isinstance(binding, Binding) else None
 
     def _tell(self, decision: Decision, inputs: Inputs, now: Now, effects: list[Effect]) -> None:
         view = self._view(decision, inputs)
@@ -365,7 +370,7 @@ class Control:
         if self._release is not None:
             return ()
         effects: list[Effect] = [SdNotify("STOPPING=1"), *self._say("info", "stopping: releasing the inverter", now)]
-        self._release = Release(self._gate, now.mono_ns)
+        self._release = Releases(self._gate, now.mono_ns, self._actuators)
         effects.extend(self._release_step(now))
         return effects
 
@@ -373,12 +378,8 @@ class Control:
         release = self._release
         if release is None:
             return []
-        name, binding = self._actuator()
-        inverter = self._inverters.get(name)
-        order = release.next(now.mono_ns, inverter, binding)
-        effects: list[Effect] = []
-        if order is not None:
-            effects.append(Post(f"bus:{self._home.bus_of[name]}", Execute(order)))
+        orders = release.next(now.mono_ns, self._inverters, {name: self._binding(name) for name in self._actuators})
+        effects: list[Effect] = [Post(f"bus:{self._home.bus_of[name]}", Execute(order)) for name, order in orders]
         if release.ended and not release.told:
             release.told = True
             effects.extend(self._say("info" if release.confirmed else "error", release.sentence, now))

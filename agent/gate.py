@@ -64,9 +64,12 @@ class Gate:
         timers, inverter = self._params.timers, seen.inverter
         if inverter is None or seen.now_ns - inverter.at_ns > timers.stale_inverter_ns:
             return Live()
-        grid_w = seen.meters[0].grid_w if len(seen.meters) == 1 else None
-        if grid_w is not None and seen.now_ns - seen.meters[0].at_ns > timers.stale_meter_ns:
-            grid_w = None
+        beside = {name for name, _ in self._params.wiring.places}
+        meters = [m for m in seen.meters if m.device not in beside]
+        grid_w: int | None = 0 if meters else None
+        for meter in meters:
+            late = seen.now_ns - meter.at_ns > timers.stale_meter_ns
+            grid_w = None if late or grid_w is None or meter.grid_w is None else grid_w + meter.grid_w
         load_w = None
         if grid_w is not None and inverter.pv_w is not None and inverter.battery_w is not None:
             load_w = inverter.battery_w + inverter.pv_w + grid_w
@@ -87,7 +90,7 @@ class Gate:
             low, value = max(self._params.reserve_min_permille, seen.reserve_permille), write.value
             return None if low <= value <= 1000 else f"a floor of {value} permille is outside {low}..1000"
         if write.intent is Intent.POWER:
-            return self._bad_power(write.value, decision, seen)
+            return self._bad_share(write, decision) or self._bad_power(write.value, decision, seen)
         return None
 
     def _no_grid(self, seen: Evidence) -> str | None:
@@ -105,6 +108,20 @@ class Gate:
                 return f"{meter.device} sees no voltage on the grid"
         return None
 
+    @staticmethod
+    def _bad_share(write: Write, decision: Decision) -> str | None:
+        """Of several inverters: each as the decision says, all the same way, together within the permit."""
+        if not decision.shares:
+            return None
+        values = dict(decision.shares)
+        if values.get(write.device) != write.value:
+            return f"{write.device} was given {values.get(write.device)} W"
+        if any(a * b < 0 for a in values.values() for b in values.values()):
+            return "one inverter would feed the other"
+        if not decision.lo_w <= sum(values.values()) <= decision.hi_w:
+            return f"together with the others it is outside the permit {decision.lo_w}..{decision.hi_w} W"
+        return None
+
     def _bad_power(self, value: int, decision: Decision, seen: Evidence) -> str | None:
         site = self._params.site
         if not decision.lo_w <= 0 <= decision.hi_w:
@@ -118,9 +135,13 @@ class Gate:
         if not seen.batteries:
             return "no battery was read"
         floor = self._params.soc_floor_permille
+        carrying = 0
         for battery in seen.batteries:
             if seen.now_ns - battery.at_ns > self._params.timers.stale_battery_ns:
                 return f"{battery.device} was last heard {(seen.now_ns - battery.at_ns) / 1e9:.1f} s ago"
+            if len(seen.batteries) > 1 and _carries_nothing(battery):
+                continue
+            carrying += 1
             soc = battery.soc_permille
             if soc is None:
                 return f"{battery.device} gives no SoC"
@@ -128,4 +149,10 @@ class Gate:
                 return f"{battery.device} stands at {soc} permille, at or below the reserve"
             if value < 0 and (soc >= 1000 or battery.temp_min_dc is None or battery.temp_min_dc <= 0):
                 return f"{battery.device} is full, frozen or gives no temperature"
-        return None
+        return None if carrying else "no battery is connected"
+
+
+def _carries_nothing(battery: BatteryReading) -> bool:
+    """Its BMS has opened both directions, and its current sensor agrees."""
+    opened = battery.charge_enabled is False and battery.discharge_enabled is False
+    return opened and battery.pack_ma is not None and -1000 < battery.pack_ma < 1000 and not battery.alarms

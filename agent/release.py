@@ -6,6 +6,8 @@ grid; an inverter that is released already is not written to.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from agent.core.decision import Intent, Write
 from agent.core.params import S
 from agent.gate import Gate
@@ -17,8 +19,50 @@ TIMEOUT_NS = 10 * S
 RETRY_NS = 1 * S
 
 
+class Releases:
+    """One release for each inverter of a home, all at once. Ended when each has; confirmed if all are."""
+
+    def __init__(self, gate: Gate, begun_ns: int, names: Sequence[str]) -> None:
+        self._each = {name: Release(gate, begun_ns) for name in names}
+        self.told = False
+
+    def next(
+        self, now_ns: int, inverters: Mapping[str, InverterReading], bindings: Mapping[str, Binding | None]
+    ) -> list[tuple[str, WriteSequence]]:
+        """The CLEARs to send now, each with the name of its inverter."""
+        orders: list[tuple[str, WriteSequence]] = []
+        for name, release in self._each.items():
+            order = release.next(now_ns, inverters.get(name), bindings.get(name))
+            if order is not None:
+                orders.append((name, order))
+        return orders
+
+    def result(self, result: WriteResult) -> None:
+        """Of any write to any inverter."""
+        if result.device in self._each:
+            self._each[result.device].result(result)
+
+    @property
+    def ended(self) -> bool:
+        """None is still at work."""
+        return all(release.ended for release in self._each.values())
+
+    @property
+    def confirmed(self) -> bool:
+        """Every inverter runs in its own mode, by its own word."""
+        return all(release.confirmed for release in self._each.values())
+
+    @property
+    def sentence(self) -> str:
+        """What became of them; by name, where they differ."""
+        told = {release.sentence for release in self._each.values()}
+        if len(told) == 1 or not self._each:
+            return next(iter(told), "there is no inverter to release")
+        return "; ".join(f"{name}: {release.sentence}" for name, release in self._each.items())
+
+
 class Release:
-    """Sans-IO: ask `next` often; feed every write's `result`."""
+    """Of one inverter. Sans-IO: ask `next` often; feed every write's `result`."""
 
     def __init__(self, gate: Gate, begun_ns: int) -> None:
         self._gate = gate

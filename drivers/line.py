@@ -1,7 +1,7 @@
 """The real lines: a serial port or pty, a TCP connection. Bytes and naps only; what they mean is the port's affair.
 
-Every method raises OSError and nothing else. A read naps once until the reply should be complete, then waits in
-select: waking for every byte would cost a hundred times the CPU at 9600 baud.
+Every method raises OSError and nothing else. A read naps until the reply should be complete, and while bytes are
+missing for as long as they take on the wire: waking for every byte would cost a hundred times the CPU at 9600 baud.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Protocol
 
 import serial
 
-NAP_EARLY_NS = 150_000  # what a sleep oversleeps on a quiet Linux
+NAP_EARLY_NS = 300_000  # a nap must end before the reply does, or its end is not seen: more than a sleep oversleeps
 CONNECT_S = 3.0
 CHUNK = 4096
 
@@ -66,6 +66,7 @@ class SerialLine:
         sleep: Sleep = time.sleep,
     ) -> None:
         self._port, self._baud, self._parity, self._stop_bits = port, baud, parity, stop_bits
+        self._char_ns = (1 + 8 + (parity != "N") + stop_bits) * 1_000_000_000 // baud
         self._clock, self._sleep = clock, sleep
         self._serial: serial.Serial | None = None
         self._fd = -1
@@ -78,6 +79,7 @@ class SerialLine:
                 self._port, self._baud, 8, self._parity, self._stop_bits, timeout=0, write_timeout=1, exclusive=True
             )
             fcntl.ioctl(handle.fileno(), termios.TIOCEXCL)
+            _nothing_is_not_the_end(handle.fileno())
         except OSError as error:  # serial.SerialException is one, with its errno buried
             raise OSError(f"{self._port} {_TROUBLE.get(_errno(error), f'cannot be opened: {error}')}") from error
         except (ValueError, termios.error) as error:
@@ -90,10 +92,17 @@ class SerialLine:
 
     def read_until(self, length: int, predicted_end_ns: int, deadline_ns: int) -> tuple[bytes, int]:
         """See Line. An exception reply (5 bytes) ends it early, and the echo of a longer request does not."""
-        nap_ns = predicted_end_ns - NAP_EARLY_NS - self._clock()
+        self._nap(predicted_end_ns - self._clock())
+        return _collect(self._fd, length, deadline_ns, self._clock, _rtu_refusal, self._missing)
+
+    def _nap(self, until_end_ns: int) -> None:
+        nap_ns = until_end_ns - NAP_EARLY_NS
         if nap_ns > 0:
             self._sleep(nap_ns / 1e9)
-        return _collect(self._fd, length, deadline_ns, self._clock, _rtu_refusal)
+
+    def _missing(self, count: int) -> None:
+        """So many bytes are still on the wire."""
+        self._nap(count * self._char_ns)
 
     def drain(self) -> bytes:
         """See Line."""
@@ -158,6 +167,13 @@ class TcpLine:
             connection.close()
 
 
+def _nothing_is_not_the_end(fd: int) -> None:
+    """With the VMIN of 0 that pyserial sets, an empty line and one that hung up read alike."""
+    mode = termios.tcgetattr(fd)
+    mode[6][termios.VMIN] = 1
+    termios.tcsetattr(fd, termios.TCSANOW, mode)
+
+
 def _errno(error: OSError) -> int:
     """The number behind an error of pyserial, which keeps it in a context or in its text only."""
     inner = error.__context__
@@ -179,19 +195,34 @@ def _write_all(fd: int, data: bytes) -> None:
                 raise TimeoutError("the line takes no bytes") from None
 
 
-def _collect(fd: int, length: int, deadline_ns: int, clock: Clock, short: Callable[[bytes], int]) -> tuple[bytes, int]:
-    """Read until `length` bytes, a shorter whole frame as `short` knows it, or the deadline."""
+def _collect(
+    fd: int,
+    length: int,
+    deadline_ns: int,
+    clock: Clock,
+    short: Callable[[bytes], int],
+    missing: Callable[[int], None] | None = None,
+) -> tuple[bytes, int]:
+    """Read until `length` bytes, a shorter whole frame as `short` knows it, or the deadline.
+
+    `missing` is told how many bytes are left whenever some have come just now, and may nap.
+    """
     _require(fd)
     buffer = b""
     at_ns = clock()
-    while len(buffer) < (short(buffer) or length):
-        left_ns = deadline_ns - clock()
-        if left_ns <= 0 or not select.select([fd], [], [], left_ns / 1e9)[0]:
-            break
+    waited = False
+    while (rest := (short(buffer) or length) - len(buffer)) > 0:
+        if waited and buffer and missing is not None:
+            missing(rest)
         try:
             chunk = os.read(fd, CHUNK)
         except BlockingIOError:
-            continue
+            left_ns = deadline_ns - clock()
+            if left_ns <= 0 or not select.select([fd], [], [], left_ns / 1e9)[0]:
+                break
+            chunk, waited = os.read(fd, CHUNK), True
+        else:
+            waited = False
         if not chunk:
             raise ConnectionResetError("the other end closed the line")
         buffer += chunk

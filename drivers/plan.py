@@ -38,9 +38,9 @@ def plan(spans: Sequence[Span], max_registers: int, max_bits: int) -> tuple[Read
     value longer than the cap gets a read of its own, up to the caller to have refused.
     """
 
-    def place(i: int) -> tuple[int, int, int, int, int]:
+    def place(i: int) -> tuple[int, int, int, int, int, int]:
         span = spans[i]
-        return (-1 if span.unit is None else span.unit, span.function, span.region, span.start, i)
+        return (-1 if span.unit is None else span.unit, span.function, span.region, span.start, -span.length, i)
 
     order = sorted(range(len(spans)), key=place)
     ranges: list[ReadRange] = []
@@ -60,7 +60,7 @@ def plan(spans: Sequence[Span], max_registers: int, max_bits: int) -> tuple[Read
         if members:
             first = spans[members[0]]
             together = (first.unit, first.function, first.region) == (span.unit, span.function, span.region)
-            if together and max(stop, end) - begin <= cap:
+            if together and (stop <= end or stop - begin <= cap):  # what is inside a longer one costs nothing
                 end = max(stop, end)
                 members.append(index)
                 continue

@@ -35,6 +35,7 @@ READS = {
     4: ReadInputRegistersRequest,
 }
 SLACK_NS = 5_000_000  # scheduling of the machine, on top of every deadline
+SLOWER_NS = 100_000  # how much slower at most a device is believed to be after one reply
 TRUNCATED_NS = 30_000_000  # a reply that stopped in the middle is given up after this pause
 GLITCH = 2  # bytes that an adapter may hear when the direction changes: not the beginning of a reply
 MOST_BYTES = 1024  # beyond its reply, a request hears no more than this
@@ -231,8 +232,12 @@ class Port:
                     self._echo = False  # the reply came without it: another adapter, or it was switched off
                 turn = max(0, outcome.at_ns - self._sent_ns - request.wire_ns)
                 known = self._turnaround.get(request.unit)
-                # follows a faster device at once and a slower one gradually, so that no nap ends after the reply
-                self._turnaround[request.unit] = turn if known is None or turn < known else known + (turn - known) // 16
+                # A nap must end before the reply does, or its end is not seen and taken for later than it is: a faster
+                # device is followed at once and a bit further, a slower one (or a stall of this machine) gradually.
+                if known is None or turn < known:
+                    self._turnaround[request.unit] = turn - turn // 8
+                else:
+                    self._turnaround[request.unit] = known + min(SLOWER_NS, (turn - known) // 16)
         if outcome.fate is Fate.EXCEPTION:
             self.counters.exceptions += 1
         self._last, self._request = request, None

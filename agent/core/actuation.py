@@ -30,13 +30,15 @@ def watch(
     confirmed_ns: int,
     measured_w: int | None,
     measured_at_ns: int,
+    rated_w: int | None = None,
 ) -> Actuation:
-    """One cycle. `commanded_w` None = released or not read back: nothing to compare, and nothing is held against it."""
+    """One cycle. `commanded_w` None = released or not read back: nothing to compare, and nothing is held against it.
+    `rated_w`: the inverter's own, where it is one of several."""
     if commanded_w is None:
         return Actuation(rearms=actuation.rearms) if actuation.off_ns else actuation
     if measured_w is None or measured_at_ns < confirmed_ns or now_ns - confirmed_ns < SETTLE_NS:
         return actuation
-    nameplate = max(params.site.nameplate_charge_w, params.site.nameplate_discharge_w)
+    nameplate = rated_w or max(params.site.nameplate_charge_w, params.site.nameplate_discharge_w)
     band = nameplate * BAND_PERMILLE // 1000 + abs(commanded_w) // 10
     difference = measured_w - commanded_w
     mirrored = abs(commanded_w) > band and abs(measured_w + commanded_w) <= band

@@ -104,6 +104,13 @@ def inverter_fault(w: World) -> str | None:
     return "the inverter reports a fault" + (": " + ", ".join(inverter.alarms) if inverter.alarms else "")
 
 
+def inverter_out(w: World) -> str | None:
+    out = [unit.device.name for unit in w.snapshot.units if unit.out]
+    if not out:
+        return None
+    return f"{', '.join(out)}: gone for longer than a setpoint lasts there; the home goes on without"
+
+
 def mismatch(w: World) -> str | None:
     return f"{w.snapshot.mismatch} is not the device that was commissioned" if w.snapshot.mismatch else None
 

@@ -64,11 +64,12 @@ class Intent(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """One intent for the inverter. `value`: W for POWER, permille for FLOOR, else 0."""
+    """One intent for inverter `device`. `value`: W for POWER, permille for FLOOR, else 0."""
 
     intent: Intent
     value: int
     why: str
+    device: str = ""  # "" = the home's only one
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,7 @@ class Decision:
     load_w: int | None
     command_id: str | None
     stated_end_s: int  # promise 3: our setpoint ends within this many seconds if anything dies
+    shares: tuple[tuple[str, int], ...] = ()  # `given_w` by inverter, where there are several
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from agent.core import commits, dispatch, writes
+from agent.core import commits, crew, dispatch, writes
 from agent.core.book import Cycle, committed
 from agent.core.command import CommandState
 from agent.core.decision import Record
@@ -57,14 +57,20 @@ def happen(state: State, i: Inputs, s: Snapshot, say: Cycle) -> State:
 
 
 def _written(state: State, done: WriteDone, say: Cycle) -> State:
-    hand = writes.heard(state.hand, done, say.now_ns)
+    manned, value = state.crew, done.value
+    if manned:
+        manned = crew.heard(manned, done, say.now_ns)
+        hand = crew.merged(manned, state.hand.zero_ns)
+        value = hand.setpoint_w if hand.setpoint_w is not None else value
+    else:
+        hand = writes.heard(state.hand, done, say.now_ns)
     book = state.book
     if done.outcome == "confirmed":
-        if done.write_class == "power" and hand.confirmed and hand.setpoint_w == done.value:
-            book = dispatch.begun(book, hand.command_id, done.value, say)
+        if done.write_class == "power" and hand.confirmed and hand.setpoint_w == value:
+            book = dispatch.begun(book, hand.command_id, value, say)
     elif done.outcome != "superseded":
         say.notices.append(f"{done.write_class} {done.value} to {done.device}: {done.outcome}")
-    return replace(state, hand=hand, book=book)
+    return replace(state, hand=hand, crew=manned, book=book)
 
 
 def _local_stop(state: State, by: str, say: Cycle) -> State:

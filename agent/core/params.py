@@ -47,6 +47,24 @@ class Timers:
 
 
 @dataclass(frozen=True, slots=True)
+class Bank:
+    """Packs on one DC bus, and the inverters that are fed from it."""
+
+    packs: tuple[str, ...]
+    inverters: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """How several devices hang together. Empty = every pack behind every inverter, every meter at the grid."""
+
+    banks: tuple[Bank, ...] = ()  # together they name every pack and every inverter that has packs
+    bare: tuple[str, ...] = ()  # inverters without a pack: PV only, never commanded
+    capacity_wh: tuple[tuple[str, int], ...] = ()  # by pack; all of them or none
+    places: tuple[tuple[str, str], ...] = ()  # meter -> "pv" or "load"; the others are at the grid connection
+
+
+@dataclass(frozen=True, slots=True)
 class Params:
     """The whole of it. Permille of SoC are of the BMS' own scale; tables give permille of nameplate."""
 
@@ -75,3 +93,4 @@ class Params:
     crash_loop_starts: int = 5
     crash_loop_window_s: int = 600
     demo: bool = False
+    wiring: Wiring = Wiring()

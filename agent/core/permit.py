@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from agent.core.alarms import blocked
 from agent.core.caps import Facts, Operators, full
 from agent.core.decision import Side
+from agent.core.inverters import NO_RETURN
 from agent.core.limits import LIMITS
 from agent.core.params import Params
 from agent.core.snapshot import Snapshot
 from drivers.readings import GridState
 
-NO_RETURN = ("none", "unreliable")  # what the device does when we fall silent: nothing that can be relied on
 GRID_CODE = {GridState.UNKNOWN: 0, GridState.CONNECTED: 1, GridState.ISLANDED: 2}
 CHARGING = tuple(i for i, row in enumerate(LIMITS) if row.side is not Side.DISCHARGE)
 DISCHARGING = tuple(i for i, row in enumerate(LIMITS) if row.side is not Side.CHARGE)

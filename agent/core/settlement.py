@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from agent.core.durable import CommandRecord
-from agent.core.snapshot import NJ_PER_MWH
+from agent.core.soc import NJ_PER_MWH
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from agent.core.actuation import Actuation
 from agent.core.book import Book
 from agent.core.bounds import Evaluated
 from agent.core.commits import Desk
+from agent.core.crew import Crew
 from agent.core.decision import Mode
 from agent.core.faults import Memory
 from agent.core.snapshot import Trace
@@ -24,7 +25,8 @@ class State:
     book: Book
     desk: Desk
     trace: Trace
-    hand: Hand = field(default_factory=Hand)
+    hand: Hand = field(default_factory=Hand)  # on the inverter; on all of them as one, where there are several
+    crew: Crew = ()  # each of several inverters
     actuation: Actuation = field(default_factory=Actuation)
     faults: tuple[Memory, ...] = ()
     bounds: Evaluated | None = None

@@ -13,6 +13,7 @@ from agent.core import (
     arbiter,
     bounds,
     commits,
+    crew,
     dispatch,
     events,
     faults,
@@ -37,7 +38,7 @@ from agent.core.snapshot import Snapshot, Trace, reserve_of, take
 from agent.core.state import State
 from agent.core.strategies import dispatch as dispatching
 from agent.core.strategies import self_consumption
-from agent.core.writes import Wanted
+from agent.core.writes import Hand, Planned, Wanted
 from drivers.readings import GridState
 
 INIT_NS = 10 * S  # first readings have this long to come
@@ -86,12 +87,26 @@ class Judged(NamedTuple):
     due: CommandRecord | None
     waiting: bool  # a setpoint from before a crash is about to be taken up
     mode: Mode
+    crew: crew.Crew = ()
+
+
+def _planned(
+    state: State, judged: Judged, hand: Hand, s: Snapshot, wanted: Wanted, p: Params
+) -> tuple[Planned, crew.Crew]:
+    if not s.units:
+        return writes.plan(hand, s, wanted, p), ()
+    manned = crew.plan(state.crew, judged.crew, hand, s, wanted, p)
+    return manned.planned, manned.crew
 
 
 def _step(p: Params, state: State, i: Inputs) -> tuple[State, Outputs]:
     dt = max(0, i.now_ns - state.now_ns)
     say = Cycle(i.now_ns, i.clock, p, i.disk_ok, state.fresh, events.locked(state))
     s, trace = take(p, i, state.trace)
+    p = s.params
+    if s.units:
+        manned = crew.muster(state.crew, s)
+        state = replace(state, crew=manned, hand=crew.merged(manned, state.hand.zero_ns))
     state = events.happen(state, i, s, say)
     judged = _judge(p, state, i, s, say, dt)
     left = _bound(p, state, s, judged, dt)
@@ -106,7 +121,9 @@ def _step(p: Params, state: State, i: Inputs) -> tuple[State, Outputs]:
         judged.waiting,
         unheeded(state.actuation, judged.actuation, p),
     )
-    planned = writes.plan(hand, s, wanted, p)
+    planned, manned = _planned(state, judged, hand, s, wanted, p)
+    if manned and given is not None:
+        given = planned.hand.setpoint_w
     given = given if planned.hand.setpoint_w == given else None
     book = _told(state, s, judged, wish, answer, given, planned, say)
     book, desk, commit = commits.store(book, state.desk, say)
@@ -118,6 +135,7 @@ def _step(p: Params, state: State, i: Inputs) -> tuple[State, Outputs]:
         desk=desk,
         trace=trace,
         hand=planned.hand,
+        crew=manned,
         actuation=rearm(judged.actuation, s.now_ns) if planned.rearmed else judged.actuation,
         faults=judged.checked.memory,
         bounds=left,
@@ -129,6 +147,8 @@ def _step(p: Params, state: State, i: Inputs) -> tuple[State, Outputs]:
     moving = judged.mode in modes.PASSING and judged.mode is not state.mode
     wake_ns = s.now_ns if moving else wake(book, s.now_ns)
     decision = _decision(s, p, judged, wish, answer, given, left)
+    if manned:
+        decision = replace(decision, shares=crew.shares(manned))
     return after, Outputs(decision, planned.writes, commit, tuple(say.notices), wake_ns)
 
 
@@ -136,7 +156,11 @@ def _judge(p: Params, state: State, i: Inputs, s: Snapshot, say: Cycle, dt: int)
     hand = state.hand
     measured_at = s.inverter.battery_at_ns if s.inverter is not None else 0
     commanded = hand.setpoint_w if hand.confirmed else None
-    actuation = watch(state.actuation, p, s.now_ns, dt, commanded, hand.confirmed_ns, s.battery_w, measured_at)
+    if s.units:
+        manned, actuation = crew.watch(state.crew, s, p, dt, state.actuation)
+    else:
+        manned = ()
+        actuation = watch(state.actuation, p, s.now_ns, dt, commanded, hand.confirmed_ns, s.battery_w, measured_at)
     book = metered(state.book, hand.command_id if hand.held_ns is not None else None, s.battery_w, dt)
     readings = state.mode is not Mode.INIT
     world = World(s, i, p, book.durable, actuation, hand, readings, state.boot_ns, state.resumed, state.internal)
@@ -162,7 +186,7 @@ def _judge(p: Params, state: State, i: Inputs, s: Snapshot, say: Cycle, dt: int)
     if mode is Mode.LOCKOUT and due is not None:
         sentence = f"the agent is locked out: {durable.lockout}"
         book, due = dispatch.end_all(book, CommandState.FAILED, "lockout", sentence, say), None
-    return Judged(book, actuation, checked, cure, due, resuming and mode in modes.PASSING, mode)
+    return Judged(book, actuation, checked, cure, due, resuming and mode in modes.PASSING, mode, manned)
 
 
 def _bound(p: Params, state: State, s: Snapshot, judged: Judged, dt: int) -> bounds.Evaluated:
@@ -243,6 +267,9 @@ def _permille(mwh: int | None, p: Params) -> int | None:
 def _broken(p: Params, state: State, i: Inputs, what: str) -> tuple[State, Outputs]:
     """Move no power, release, say what happened. Events of this cycle are lost: nothing acts on them."""
     hand, clear = writes.abandon(state.hand, i.now_ns)
+    manned = state.crew
+    if manned:
+        manned, clear = crew.abandon(manned, i.now_ns)
     row = faults.BY_ID["internal_error"]
     decision = Decision(
         at_ns=i.now_ns,
@@ -264,5 +291,5 @@ def _broken(p: Params, state: State, i: Inputs, what: str) -> tuple[State, Outpu
         stated_end_s=-(-(p.timers.stale_battery_ns + p.timers.cycle_ns + p.timers.write_ns) // S)
         + p.timers.reversion_s,
     )
-    after = replace(state, now_ns=i.now_ns, mode=Mode.FAULT, hand=hand, internal=what, ramped_w=None)
+    after = replace(state, now_ns=i.now_ns, mode=Mode.FAULT, hand=hand, crew=manned, internal=what, ramped_w=None)
     return after, Outputs(decision, clear, None, (f"internal error: {what}",))

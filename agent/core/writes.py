@@ -89,11 +89,11 @@ def heard(hand: Hand, done: WriteDone, now_ns: int) -> Hand:
     return hand
 
 
-def abandon(hand: Hand, now_ns: int) -> tuple[Hand, tuple[Write, ...]]:
+def abandon(hand: Hand, now_ns: int, device: str = "") -> tuple[Hand, tuple[Write, ...]]:
     """Release without looking at anything: for a core that cannot look any more."""
     if not hand.maybe_active or (hand.clear_ns is not None and now_ns - hand.clear_ns < CLEAR_RETRY_NS):
         return hand, ()
-    return _release(_let_go(hand), now_ns), (Write(Intent.CLEAR, 0, "internal error"),)
+    return _release(_let_go(hand), now_ns), (Write(Intent.CLEAR, 0, "internal error", device),)
 
 
 def _power_heard(hand: Hand, done: WriteDone, good: bool, now_ns: int) -> Hand:
@@ -125,7 +125,7 @@ def plan(hand: Hand, s: Snapshot, wanted: Wanted, params: Params) -> Planned:
     connected = s.grid is GridState.CONNECTED
     write: Write | None = None
     if wanted.critical and s.battery_w is not None and abs(s.battery_w) > STOP_FLOW_W:
-        hand, write = _stop(hand, s.now_ns, params)
+        hand, write = _stop(hand, s, params)
     elif wanted.given_w is not None and connected:
         hand, write, rearmed = _power(hand, s, wanted.given_w, wanted, params)
     elif not wanted.waiting:
@@ -181,7 +181,7 @@ def _power(hand: Hand, s: Snapshot, given_w: int, wanted: Wanted, params: Params
         clear_ns=None,
         clear_pending=False,
     )
-    return hand, Write(Intent.POWER, given_w, why), lost
+    return hand, Write(Intent.POWER, given_w, why, _name(s)), lost
 
 
 def _gone(hand: Hand, s: Snapshot, given_w: int) -> bool:
@@ -217,7 +217,7 @@ def _clear(hand: Hand, s: Snapshot, watch: bool) -> tuple[Hand, Write | None, st
     fresh = inverter is not None and s.inverter_age_ns <= s.inverter_stale_ns
     telling = inverter if fresh and inverter is not None and inverter.at_ns > hand.touched_ns else None
     if not hand.maybe_active:
-        return _foreign(hand, telling, now) if watch else (hand, None, None)
+        return _foreign(hand, telling, s) if watch else (hand, None, None)
     if not forced:
         if hand.clear_pending or (hand.clear_ns is not None and now - hand.clear_ns < CLEAR_RETRY_NS):
             return hand, None, None
@@ -225,16 +225,18 @@ def _clear(hand: Hand, s: Snapshot, watch: bool) -> tuple[Hand, Write | None, st
             return replace(hand, maybe_active=False, clear_failures=0), None, None
         if not fresh and not hand.touched_ns:
             return hand, None, None  # nothing was read yet, and nothing was asked by us: look first
-    return _release(hand, now), Write(Intent.CLEAR, 0, "release"), None
+    return _release(hand, now), Write(Intent.CLEAR, 0, "release", _name(s)), None
 
 
-def _foreign(hand: Hand, telling: InverterReading | None, now: int) -> tuple[Hand, Write | None, str | None]:
+def _foreign(hand: Hand, telling: InverterReading | None, s: Snapshot) -> tuple[Hand, Write | None, str | None]:
     """A setpoint is active that we did not ask for. A reading that contradicts itself is taken for the worse."""
+    now = s.now_ns
     active = telling is not None and (telling.remote_active or telling.remote_w is not None)
     if not active or (hand.foreign_ns and now - hand.foreign_ns < FOREIGN_RETRY_NS):
         return hand, None, None
     hand = replace(_release(hand, now), foreign_ns=now, maybe_active=True)
-    return hand, Write(Intent.CLEAR, 0, "not ours"), "another hand commands the inverter: its setpoint is cleared"
+    clear = Write(Intent.CLEAR, 0, "not ours", _name(s))
+    return hand, clear, "another hand commands the inverter: its setpoint is cleared"
 
 
 def _let_go(hand: Hand) -> Hand:
@@ -271,13 +273,18 @@ def _floor(hand: Hand, s: Snapshot, mode: Mode, connected: bool) -> tuple[Hand, 
     hand = replace(hand, floor_permille=s.reserve_permille, floor_ns=now, floor_pending=True, floor_confirmed_ns=None)
     return (
         hand,
-        Write(Intent.FLOOR, s.reserve_permille, f"the device's floor is {inverter.floor_permille} permille"),
+        Write(Intent.FLOOR, s.reserve_permille, f"the device's floor is {inverter.floor_permille} permille", _name(s)),
         found,
     )
 
 
-def _stop(hand: Hand, now: int, params: Params) -> tuple[Hand, Write | None]:
+def _name(s: Snapshot) -> str:
+    return s.inverter_device.name if s.inverter_device is not None else ""
+
+
+def _stop(hand: Hand, s: Snapshot, params: Params) -> tuple[Hand, Write | None]:
+    now = s.now_ns
     if hand.stop_ns and now - hand.stop_ns < params.timers.refresh_ns:
         return hand, None
     hand = replace(_let_go(hand), stop_ns=now, maybe_active=True, clear_ns=None, clear_pending=False, touched_ns=now)
-    return hand, Write(Intent.STOP, 0, "power flows into or out of a critical battery")
+    return hand, Write(Intent.STOP, 0, "power flows into or out of a critical battery", _name(s))

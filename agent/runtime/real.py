@@ -5,6 +5,7 @@ Control and the buses start first; nothing they do waits for MQTT, TLS or the di
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import queue
@@ -50,6 +51,12 @@ def ntp_synced() -> bool:
 def kernel_boot_id() -> str:
     """An id that lasts as long as this kernel runs; monotonic times are comparable while it is the same."""
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def _name_thread(name: str) -> None:
+    """What `top -H` and /proc show; Python before 3.14 names threads for itself only. The kernel keeps 15 bytes."""
+    with contextlib.suppress(OSError):
+        Path(f"/proc/self/task/{threading.get_native_id()}/comm").write_bytes(name.encode()[:15])
 
 
 class Mailbox:
@@ -122,6 +129,7 @@ class RealRuntime:
 
     def _thread(self, name: str, target: Callable[[], None]) -> None:
         def run() -> None:
+            _name_thread(name)
             try:
                 target()
             except BaseException as error:  # noqa: BLE001 - a part that raises is a bug: say so, the watchdog ends us

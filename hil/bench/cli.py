@@ -17,7 +17,7 @@ BENCHES = {
     "tick": ("hil.bench.tick", "how late control's cycle comes at 10 Hz while both cores are busy"),
     "start": ("hil.bench.start", "daemon start -> birth and a live record verified"),
     "footprint": ("hil.bench.footprint", "memory of the live daemon; start and memory of batteryctl"),
-    "wire": ("hil.bench.wire", "how exactly the paced wire keeps its baud rate"),
+    "wire": ("hil.bench.wire", "the live daemon's port against the wire limit and libmodbus; how true the wire is"),
 }
 
 

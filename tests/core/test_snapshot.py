@@ -158,16 +158,16 @@ def test_every_role_must_be_there(missing: int) -> None:
     assert see(devices=devices).devices_ok is False
 
 
-def test_only_the_first_inverter_and_meter_count() -> None:
+def test_every_inverter_and_meter_counts() -> None:
     more = (
         *h.devices(),
         Device("other", DeviceRole.INVERTER, "mismatch", None),
         Device("other meter", DeviceRole.METER, "mismatch", None),
     )
     snapshot = see(devices=more)
-    assert snapshot.inverter_device is not None
-    assert snapshot.inverter_device.name == "inverter"
-    assert snapshot.devices_ok
+    assert not snapshot.devices_ok
+    assert snapshot.mismatch == "other meter"
+    assert snapshot.inverter_age_ns == snapshot.meter_age_ns == NEVER_NS
 
 
 # --- the reserve ------------------------------------------------------------------------------------------------------

@@ -32,6 +32,11 @@ def test_coils_are_capped_in_bits() -> None:
     assert len(plan(spans, 4, 143)) == 2
 
 
+def test_a_block_that_is_wanted_whole_stays_whole_above_the_cap() -> None:
+    spans = [Span(3, 0, 10, 1), Span(3, 0, 50, 2), Span(3, 0, 10, 60), Span(3, 0, 70, 1)]
+    assert plan(spans, 30, 2000) == (ReadRange(3, 10, 60, (2, 0, 1)), ReadRange(3, 70, 1, (3,)))
+
+
 @given(SPANS, st.integers(4, 40))
 def test_every_value_is_inside_its_read(spans: list[Span], cap: int) -> None:
     reads = plan(spans, cap, 2000)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drivers.port import Fate, Outcome, Port, Request, Timing
-from tests.drivers.wire import MS, crc
+from tests.drivers.wire import MS, US, crc
 
 SERIAL = Timing.serial(19200, 10, 0)
 T0 = 1_000_000_000
@@ -191,11 +191,12 @@ def test_a_write_is_answered_by_its_own_address_and_count_only() -> None:
 
 
 def test_the_nap_ends_before_the_fastest_reply_seen_of_that_unit() -> None:
+    """Down at once and an eighth further, up by a sixteenth, and by 0.1 ms at most."""
     port, request = asked()
     wire = request.wire_ns
-    for turnaround, expected in ((8, 8), (2, 2), (18, 3)):  # ms: down at once, up by a sixteenth
-        port.feed(GOOD, T0 + wire + turnaround * MS)
-        assert port.send(request, T0).predicted_end_ns == T0 + wire + expected * MS
+    for turnaround_us, expected_us in ((8_000, 7_000), (2_000, 1_750), (2_550, 1_800), (900_000, 1_900)):
+        port.feed(GOOD, T0 + wire + turnaround_us * US)
+        assert port.send(request, T0).predicted_end_ns == T0 + wire + expected_us * US
 
 
 def test_a_pause_that_the_device_needs_is_kept() -> None:

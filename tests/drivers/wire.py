@@ -27,6 +27,7 @@ from drivers.events import (
 )
 from drivers.readings import BatteryReading, InverterReading, MeterReading
 
+US = 1_000
 MS = 1_000_000
 S = 1_000_000_000
 

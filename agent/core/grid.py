@@ -1,0 +1,62 @@
+"""Is the grid there? Only fresh positive evidence of every inverter connects; unknown counts as islanded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from agent.core.age import age_ns
+from agent.core.params import Timers
+from drivers.readings import GridState, InverterReading, MeterReading
+
+DEAD_MV = 60_000  # half of 120 V: below it the grid side is dead
+DEAD_BELOW_MHZ, DEAD_ABOVE_MHZ = 45_000, 65_000
+
+Verdict = tuple[GridState, bool, str]  # state, was the grid away?, why
+
+
+def of_all(verdicts: Iterable[tuple[str, Verdict]]) -> Verdict:
+    """One word for a home of several inverters, by name: an island of one is an island of all. The grid itself was
+    away only if one was an island, or if none is left to say that it is there."""
+    worst: tuple[str, Verdict] | None = None
+    lost = island = connected = False
+    for name, verdict in verdicts:
+        lost = lost or verdict[1]
+        island = island or verdict[0] is GridState.ISLANDED
+        connected = connected or verdict[0] is GridState.CONNECTED
+        if worst is None or _grave(verdict[0]) > _grave(worst[1][0]):
+            worst = name, verdict
+    if worst is None:
+        return GridState.UNKNOWN, False, "no inverter is there to say"
+    state, _, why = worst[1]
+    return state, island or (lost and not connected), why if state is GridState.CONNECTED else f"{worst[0]}: {why}"
+
+
+def _grave(state: GridState) -> int:
+    return (GridState.CONNECTED, GridState.UNKNOWN, GridState.ISLANDED).index(state)
+
+
+def verdict(
+    now: int, inverter: InverterReading | None, meter: MeterReading | None, timers: Timers, was_connected: bool
+) -> Verdict:
+    """Of one inverter. `inverter` is None where it is not there to say, `meter` is fresh or None."""
+    if inverter is None:
+        return GridState.UNKNOWN, False, "the inverter is not there to say"
+    age = age_ns(now, inverter.grid_at_ns)
+    late = age > timers.stale_inverter_ns
+    if inverter.grid_state is GridState.ISLANDED and not late:
+        return GridState.ISLANDED, True, "the inverter runs the house as an island"
+    if age > timers.stale_grid_ns:
+        return GridState.UNKNOWN, late and was_connected, "the inverter's word on the grid is too old"
+    if inverter.grid_state is not GridState.CONNECTED:
+        return GridState.UNKNOWN, was_connected, "the inverter does not say that it is connected"
+    if meter is not None and _dead(meter):
+        return GridState.UNKNOWN, True, "the meter sees a dead grid while the inverter says connected"
+    return GridState.CONNECTED, False, "the inverter is connected"
+
+
+def _dead(meter: MeterReading) -> bool:
+    """A meter that is fed from elsewhere and sees no voltage on its first phase, or no mains frequency."""
+    first = next((v for v in meter.phase_mv if v is not None), None)
+    if first is not None and first < DEAD_MV:
+        return True
+    return meter.frequency_mhz is not None and not DEAD_BELOW_MHZ <= meter.frequency_mhz <= DEAD_ABOVE_MHZ
