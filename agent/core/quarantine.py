@@ -1,8 +1,9 @@
 """A BMS block that cannot be true is not used: the last good one counts on, grows old, and goes stale like a lost one.
 
 Three laws of one block by itself and beside its predecessor: a pack with no volts, no cells and no percent at once is a
-cleared buffer; pack voltage over cell voltage is a whole number of cells that never changes; no cell warms or cools by
-20 K between two samples. Three such blocks within ten seconds are a fault of the profile or the device, not of the bus.
+cleared buffer; pack voltage over cell voltage is a whole number of cells that never changes; no cell comes back by 20 K
+towards what is allowed between two samples (towards danger it is believed at once). Three such blocks within ten
+seconds are a fault of the profile or the device, not of the bus.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from agent.core.params import S
 from drivers.readings import BatteryReading
 
 FEWEST_CELLS, MOST_CELLS = 4, 500
+CELL_MV = (500, 5000)  # others are not known (packs.one)
 CELLS_OFF_PERMILLE = 30  # how far pack voltage may be from the sum that the cells give
 TEMP_STEP_DC, LEAP_NS = 200, 60 * S  # between samples that are no further apart than this
 STRIKES, WINDOW_NS = 3, 10 * S
@@ -60,9 +62,10 @@ def _absurd(old: Watch, block: BatteryReading) -> str | None:
 
 def _cells(block: BatteryReading) -> int | None:
     """Cells in series, as the voltages of one block give them; None = it does not say."""
-    if not block.pack_mv or not block.cell_max_mv or not block.cell_min_mv:
+    cells = (block.cell_min_mv, block.cell_max_mv)
+    if not block.pack_mv or any(mv is None or not CELL_MV[0] <= mv <= CELL_MV[1] for mv in cells):
         return None
-    twice = block.cell_max_mv + block.cell_min_mv
+    twice = sum(mv or 0 for mv in cells)
     return (4 * block.pack_mv + twice) // (2 * twice)
 
 
@@ -76,8 +79,11 @@ def _fits(block: BatteryReading, cells: int) -> bool:
 def _leap(good: BatteryReading | None, block: BatteryReading) -> str | None:
     if good is None or block.at_ns - good.at_ns > LEAP_NS:
         return None
-    for before, after in ((good.temp_max_dc, block.temp_max_dc), (good.temp_min_dc, block.temp_min_dc)):
-        if before is not None and after is not None and abs(after - before) >= TEMP_STEP_DC:
+    for before, after, sign in (
+        (good.temp_max_dc, block.temp_max_dc, -1),  # a hottest cell that is suddenly cool
+        (good.temp_min_dc, block.temp_min_dc, 1),  # a coldest that is suddenly warm
+    ):
+        if before is not None and after is not None and sign * (after - before) >= TEMP_STEP_DC:
             return f"{block.device}: a cell went from {before / 10:.1f} to {after / 10:.1f} °C between two samples"
     return None
 

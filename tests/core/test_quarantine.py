@@ -54,13 +54,19 @@ def test_cells_that_differ_are_still_the_same_pack() -> None:
     assert len(watch.refused_ns) == 2
 
 
-def test_no_cell_warms_by_twenty_kelvin_in_a_second() -> None:
+def test_no_cell_comes_back_by_twenty_kelvin_in_a_second() -> None:
     watch = feed(None, 0)
-    assert feed(watch, 1, temp_max_dc=409).refused_ns == ()
-    assert "from 21.0 to 41.0 °C" in feed(watch, 1, temp_max_dc=410).why
-    assert "from 20.0 to 0.0 °C" in feed(watch, 1, temp_min_dc=0).why
-    later = feed(watch, LEAP_NS // S + 1, temp_max_dc=600)
-    assert later.refused_ns == (), "after a silence anything may have happened"
+    assert feed(watch, 1, temp_max_dc=11).refused_ns == ()
+    assert "from 21.0 to 1.0 °C" in feed(watch, 1, temp_max_dc=10).why
+    assert feed(watch, 1, temp_min_dc=399, temp_max_dc=399).refused_ns == ()
+    assert "from 20.0 to 40.0 °C" in feed(watch, 1, temp_min_dc=400, temp_max_dc=400).why
+    assert feed(watch, LEAP_NS // S + 1, temp_max_dc=-100).refused_ns == (), "after a silence anything may be"
+
+
+def test_what_comes_nearer_to_danger_is_believed_at_once() -> None:
+    watch = feed(None, 0)
+    assert feed(watch, 1, temp_max_dc=650).refused_ns == ()
+    assert feed(watch, 1, temp_min_dc=-300).refused_ns == ()
 
 
 def test_three_within_ten_seconds_are_a_fault_and_it_passes() -> None:
