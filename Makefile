@@ -3,10 +3,15 @@
 # libmodbus with a C compiler for the tests of its bench.
 
 PYTHON ?= python3
+DEB_PYTHON ?= /usr/bin/python3
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO_ARGS ?=
+DEB_ARGS ?=
 PYTEST_ARGS ?=
+PROOF_ARGS ?=
+MUTATION_ARGS ?=
+COVERING := tests/core --deselect tests/core/test_step_laws.py
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 # Stamps carry the hash of what they were made from, so a re-run, a checkout or a deleted file needs no clock.
@@ -19,10 +24,10 @@ INSTALLED := $(VENV)/installed-$(shell { echo $(LOCKED); sha256sum $(PRODUCT); }
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help env mosquitto libmodbus demo test quick lint format lock clean
+.PHONY: help env mosquitto libmodbus demo test quick proof mutation coverage lint format lock deb deb-check clean
 
 help: ## print this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 env: $(INSTALLED) ## build .venv from the hash lock and install the compiled product into it
 
@@ -41,6 +46,16 @@ test: env mosquitto libmodbus lint ## linters, types, import rules, all tests
 quick: env mosquitto libmodbus lint ## the same without the slow parts
 	@$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
 
+proof: env ## each theorem of the safety core in words, proved by z3 on the shipped source; PROOF_ARGS="I3 --json"
+	@$(BIN)/python -m tests.proof $(PROOF_ARGS)
+
+mutation: env ## small mistakes in what decides, one at a time: how many do tests and theorems find; MUTATION_ARGS="agent.gate"
+	@$(BIN)/python -m tests.mutation $(MUTATION_ARGS)
+
+coverage: env ## the tests of agent.core alone must take every line and branch of it
+	@$(BIN)/python -m coverage run -m pytest -q $(COVERING)
+	@$(BIN)/python -m coverage report
+
 lint: env ## ruff, mypy --strict, import rules
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/ruff format --quiet --check || { echo 'hint: make format' >&2; exit 1; }
@@ -56,6 +71,12 @@ lock: env ## renew requirements/*.txt to the newest versions that pyproject.toml
 	@$(PYTHON) -m venv $(VENV)/lock
 	@$(VENV)/lock/bin/pip install -qq --require-hashes --only-binary=:all: -r requirements/lock.txt
 	@scripts/lock.sh $(VENV)/lock/bin/uv $(BIN)/pip
+
+deb: ## build dist/batteryd_VERSION_amd64.deb, on Debian 12; the same commit gives the same bytes
+	@$(DEB_PYTHON) scripts/deb.py $(DEB_ARGS)
+
+deb-check: ## prove the package in a booted Debian 12 container; needs root, debootstrap, systemd-container
+	@scripts/deb-check.sh
 
 clean: ## remove the environment and everything that was built
 	rm -rf $(VENV) build dist out *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

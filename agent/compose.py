@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -17,17 +17,19 @@ from agent.config import LINK_EXAMPLE, Config, ConfigError, DeviceSection
 from agent.control import Control, Home
 from agent.core.durable import Durable
 from agent.core.inputs import Reserve
+from agent.local.installed import Installed, LineFacts
 from agent.local.pin import PinHash
 from agent.local.server import LocalConfig, Server
 from agent.runtime.part import Part
+from agent.store.memories import Memories
 from agent.store.pins import Pins
 from agent.store.store import Store, StoreConfig
 from agent.version import VERSION
 from drivers import profile as profiles
 from drivers.binding import DeviceSpec
 from drivers.bus import Bus, BusSpec
-from drivers.events import Identity
 from drivers.line import Line, SerialLine, TcpLine
+from drivers.memory import Memory
 from drivers.readings import DeviceRole
 
 T = TypeVar("T")
@@ -55,8 +57,8 @@ def compose(
 
     `dry` checks everything and touches no disk. `ntp`: what the kernel says of its clock now.
     """
-    buses = {section.name: make_bus(config, section.name) for section in config.file.bus}
-    store = Store(_store(config))
+    buses = {section.name: make_bus(config, section.name, kernel_boot=kernel_boot) for section in config.file.bus}
+    store = Store(_store(config, kernel_boot))
     durable, reserve = Durable(), Reserve(1000, "new")
     if not dry:
         with contextlib.suppress(OSError):  # the store says what is wrong with the disk, and protection goes on
@@ -68,6 +70,7 @@ def compose(
         role_of=config.roles(),
         version=VERSION,
         pins=pins,
+        serials={device.name: device.serial for device in config.file.device if device.serial is not None},
     )
     clock = ClockKeeper(kernel_boot, boot)
     clock.ntp(ntp)
@@ -81,13 +84,14 @@ def compose(
     return Agent(parts, buses)
 
 
-def make_bus(config: Config, name: str, only: str | None = None) -> Bus:
-    """The bus `name` with its devices, or with device `only`."""
+def make_bus(config: Config, name: str, only: Container[str] | None = None, kernel_boot: str = "") -> Bus:
+    """The bus `name` with its devices, or with those `only`."""
+    known = memories(config, kernel_boot).read()
     section = next(bus for bus in config.file.bus if bus.name == name)
     bits = 1 + 8 + (section.parity != "N") + section.stop_bits
     spec = BusSpec(name, baud=section.baud, bits_per_char=bits, tcp=section.tcp is not None)
-    devices = [d for d in config.file.device if d.bus == name and only in (None, d.name)]
-    return Bus(spec, [_device(config, device) for device in devices])
+    devices = [d for d in config.file.device if d.bus == name and (only is None or d.name in only)]
+    return Bus(spec, [_device(config, device, known.get(device.name, Memory())) for device in devices])
 
 
 def open_line(config: Config, name: str) -> Line:
@@ -99,15 +103,13 @@ def open_line(config: Config, name: str) -> Line:
     return SerialLine(str(config.resolve(section.port or "")), section.baud, section.parity, section.stop_bits)
 
 
-def _device(config: Config, device: DeviceSection) -> DeviceSpec:
+def _device(config: Config, device: DeviceSection, memory: Memory) -> DeviceSpec:
     try:
         own = config.file.agent.profiles
         found = profiles.load(device.profile, None if own is None else config.resolve(own))
     except profiles.ProfileError as error:
         raise ConfigError(f"{config.path}: device {device.name}: {error}") from error
-    pinned = _pins(config).read().get(device.name)
-    if device.serial is not None:
-        pinned = Identity("", "", "", device.serial)
+    pinned = _pins(config).pinned(device.name, device.serial)
     unknown = sorted(set(device.poll_ms) - {block.name for block in found.blocks})
     if unknown:
         blocks = ", ".join(block.name for block in found.blocks)
@@ -128,6 +130,7 @@ def _device(config: Config, device: DeviceSection) -> DeviceSpec:
         nameplate_w=_part_of_nameplate(config),
         confirmed=frozenset(device.confirmed),
         units=device.units,
+        memory=memory if device.role == "inverter" else None,
     )
 
 
@@ -146,8 +149,13 @@ def _pins(config: Config) -> Pins:
     return Pins(_store(config).pins_path)  # the file that the store writes
 
 
-def _store(config: Config) -> StoreConfig:
-    return StoreConfig(config.state_dir / "store.db", config.state_dir / "reserve")
+def memories(config: Config, kernel_boot: str) -> Memories:
+    """What must not be forgotten of the devices: the file that the store writes."""
+    return Memories(_store(config).memories_path, kernel_boot)
+
+
+def _store(config: Config, kernel_boot: str = "") -> StoreConfig:
+    return StoreConfig(config.state_dir / "store.db", config.state_dir / "reserve", kernel_boot=kernel_boot)
 
 
 def _local(config: Config) -> LocalConfig:
@@ -162,7 +170,25 @@ def _local(config: Config) -> LocalConfig:
         technician_gids=frozenset(section.technician_gids),
         homeowner_pin=pin,
         name_of=_user_name,
+        installed=installed(config),
     )
+
+
+def installed(config: Config) -> Installed:
+    """Its lines and devices, as people ask about them."""
+    lines = {
+        bus.name: LineFacts(
+            bus.name,
+            None if bus.port is None else str(config.resolve(bus.port)),
+            bus.tcp,
+            bus.baud,
+            bus.parity,
+            bus.stop_bits,
+        )
+        for bus in config.file.bus
+    }
+    devices = config.file.device
+    return Installed({d.name: _device(config, d, Memory()) for d in devices}, {d.name: d.bus for d in devices}, lines)
 
 
 def _user_name(uid: int) -> str:

@@ -218,9 +218,10 @@ class File(_Strict):
             raise ValueError(f"two buses on {doubles[0]}: one line is one [[bus]], its devices differ by unit")
         serial = {bus.name for bus in self.bus if bus.port is not None}
         for device in self.device:
-            if device.unit == 0 and device.bus in serial:
+            if device.unit == 0 and device.bus in serial and device.role == "inverter":  # a BMS may be a real unit 0
                 raise ValueError(
-                    f"device {device.name}: unit 0 is broadcast on a serial line; give its address, 1 to 247"
+                    f"device {device.name}: unit 0 is broadcast on a serial line: what is written to it goes to all of "
+                    f"them; give the inverter's own address, 1 to 247"
                 )
 
     def _not_looser(self) -> None:

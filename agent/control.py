@@ -7,7 +7,7 @@ decision. Nothing here waits: buses, disk and link answer with later events.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from agent import mail
 from agent.clock import ClockKeeper
@@ -30,6 +30,7 @@ from agent.core.params import Params
 from agent.core.state import State
 from agent.core.step import final, initial, step
 from agent.gate import Evidence, Gate
+from agent.refusals import Refusals
 from agent.release import Releases
 from agent.runtime import part
 from agent.runtime.part import Effect, Log, Now, Post, SdNotify, WakeAt
@@ -42,7 +43,10 @@ from drivers.events import (
     DeviceStatus,
     Execute,
     Identity,
+    Looked,
     Presence,
+    Remember,
+    Told,
     WriteClass,
     WriteOutcome,
     WriteResult,
@@ -62,6 +66,7 @@ class Home:
     role_of: dict[str, DeviceRole]
     version: str
     pins: Mapping[str, Identity]  # who each device was at commissioning
+    serials: Mapping[str, str] = field(default_factory=dict)  # what the configuration says of them
 
 
 class Control:
@@ -103,6 +108,7 @@ class Control:
         self._release: Releases | None = None
         self._pins = dict(home.pins)
         self._device_cache: tuple[Device, ...] | None = None
+        self._refusals = Refusals()
         bare = params.wiring.bare
         inverters = (name for name, role in home.role_of.items() if role is DeviceRole.INVERTER)
         self._actuators = [name for name in inverters if name not in bare]  # in the order of the configuration
@@ -133,11 +139,15 @@ class Control:
                 return self._stop(now)
             case WriteResult():
                 return self._write_result(event, now)
+            case Remember():
+                return [Post("store", mail.WriteMemory(self._home.bus_of[event.device], event))]
             case DeviceStatus():
                 return self._device(event, now)
             case BusStats():
                 self._buses[event.bus] = event
                 return ()
+            case Looked() | Told():
+                return (Post("local", event),)
             case mail.LinkState():
                 self._link = event
                 if event.wall_offset_ms is not None:
@@ -187,16 +197,20 @@ class Control:
         if status.presence is not Presence.OK or identity is None or self._pins.get(status.device) == identity:
             return []
         self._pins[status.device] = identity
-        return [Post("store", mail.WritePins(dict(self._pins)))]
+        return [Post("store", mail.WritePins(dict(self._pins), self._home.serials))]
 
     def _write_result(self, result: WriteResult, now: Now) -> Iterable[Effect]:
         name = result.write_class.name.lower()
-        self._events.append(WriteDone(result.device, name, result.value, str(result.outcome), result.sent_ns))
+        done = WriteDone(result.device, name, result.value, str(result.outcome), result.sent_ns, result.free_ns)
+        self._events.append(done)
         if self._release is not None:
             self._release.result(result)
             return self._release_step(now)
-        routine = result.write_class is WriteClass.POWER and result.outcome is WriteOutcome.CONFIRMED
-        return () if routine else self._cycle(now)  # a ramp must not run at the speed of the bus
+        ours = result.write_class in (WriteClass.POWER, WriteClass.HEARTBEAT)
+        routine = ours and result.outcome is WriteOutcome.CONFIRMED
+        refusal = self._refusals.sentence(result)
+        told = [] if refusal is None else self._say("warning", refusal, now)
+        return told if routine else [*told, *self._cycle(now)]  # a ramp must not run at the speed of the bus
 
     # --- the cycle ---------------------------------------------------------------------------------------------------
     def _tick(self, now: Now) -> Iterable[Effect]:
@@ -277,7 +291,7 @@ class Control:
         view = self._view(decision, inputs)
         if now.mono_ns - self._sample_ns >= SAMPLE_NS - MIN_GAP_NS:
             self._sample_ns = now.mono_ns
-            values = sample_values(decision, inputs)
+            values = sample_values(decision, inputs, self._params.wiring)
             sample = mail.Sample(inputs.clock, now.mono_ns // 1_000_000, values, decision.command_id is not None)
             effects.append(Post("link", sample))
             known = (decision.reserve_permille, decision.stated_end_s, self._device_cache)
@@ -308,6 +322,7 @@ class Control:
             command=self._running(decision),
             stopped_by=self._state.book.durable.stopped_by if self._state is not None else None,
             started_ns=self._started_ns,
+            wiring=self._params.wiring,
         )
 
     def _running(self, decision: Decision) -> dict[str, object] | None:
@@ -339,6 +354,10 @@ class Control:
         if refusal is not None:
             return [refusal]
         if verb.verb == "adopt":
+            status = self._devices.get(verb.text)
+            if status is None or status.capability is None:  # nobody is there, or it is of another family
+                why = status.detail if status is not None else "it was not asked yet"
+                return [done(verb, 5, f"{verb.text} cannot be adopted now: {why}")]
             told = f"{verb.text}: what answers now is taken as its own; see `batteryctl status`"
             return [Post(f"bus:{bus_of[verb.text]}", Adopt(verb.text)), done(verb, 0, told)]
         if verb.verb == "reserve":

@@ -60,6 +60,10 @@ def _check(config: configuration.Config) -> int:
         return USAGE
     buses = ", ".join(sorted(agent.buses))
     print(f"ok  {config.path}: {len(config.file.device)} devices on {buses}")
+    from agent.ports import unstable
+
+    for sentence in unstable(config):
+        print(f"!!  {sentence}")
     if config.params.demo:
         print("!!  demo = true: timers may be shorter than is safe; never on a real home")
     return OK
@@ -80,9 +84,12 @@ def _run(config: configuration.Config, signals: set[signal.Signals]) -> int:
             draw=lambda: int.from_bytes(random_bytes(4), "big"),
             random=random_bytes,
         )
-    except (configuration.ConfigError, OSError) as error:
+    except configuration.ConfigError as error:
         print(error, file=sys.stderr)
         return USAGE
+    except OSError as error:  # may be another one next time: the service is started again, as it is not for USAGE
+        print(error, file=sys.stderr)
+        return DEVICE
     runtime = RealRuntime(log)
     runtime.notify = SdNotifier()
     for name, bus in agent.buses.items():

@@ -20,6 +20,7 @@ CLASS_OF = {
     Intent.CLEAR: WriteClass.CLEAR,
     Intent.STOP: WriteClass.STOP,
     Intent.FLOOR: WriteClass.FLOOR,
+    Intent.HEARTBEAT: WriteClass.HEARTBEAT,
 }
 DEAD_PHASE_MV = 50_000  # below half of 120 V: a grid that is not there
 STOP_FAULTS = frozenset({"over_temperature", "over_voltage"})  # ids of the fault table
@@ -89,6 +90,8 @@ class Gate:
         if write.intent is Intent.FLOOR:
             low, value = max(self._params.reserve_min_permille, seen.reserve_permille), write.value
             return None if low <= value <= 1000 else f"a floor of {value} permille is outside {low}..1000"
+        if write.intent is Intent.HEARTBEAT and decision.given_w is None:
+            return "no setpoint of ours rules"
         if write.intent is Intent.POWER:
             return self._bad_share(write, decision) or self._bad_power(write.value, decision, seen)
         return None

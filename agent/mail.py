@@ -1,6 +1,7 @@
 """What the parts of the agent post to each other. Core's own events (agent.core.inputs) travel as they are.
 
-control -> store   CommitRequest, WriteReserve, WritePins
+control -> store   CommitRequest, WriteReserve, WritePins, WriteMemory
+store   -> bus     Remembered (drivers.events)
 store   -> control Committed, CommitFailed (core.inputs), ReserveStored, DiskState
 store   -> link    Stored, Backlog
 link    -> store   AppendBatch, Receipted, LoadBacklog
@@ -13,12 +14,13 @@ local   -> control Verb
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from agent.core.decision import Decision, Record
 from agent.core.durable import Durable
 from agent.core.inputs import Clock
-from drivers.events import BusStats, DeviceStatus, Identity
+from agent.core.params import Wiring
+from drivers.events import BusStats, DeviceStatus, Identity, Remember
 from drivers.readings import BatteryReading, InverterReading, MeterReading
 
 
@@ -106,9 +108,19 @@ class ReserveStored:
 
 @dataclass(frozen=True, slots=True)
 class WritePins:
-    """Remember who each device is, so that another in its place is noticed after a restart. Device name -> identity."""
+    """Remember who each device is, so that another in its place is noticed after a restart. Device name -> identity;
+    `serials`: what the configuration said of them when that was settled."""
 
     pins: Mapping[str, Identity]
+    serials: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class WriteMemory:
+    """What a device must not forget; answered to its bus by Remembered once it is on the disk, else not at all."""
+
+    bus: str
+    what: Remember
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +181,7 @@ class View:
     command: Mapping[str, object] | None  # the running command, as acks show it
     stopped_by: str | None
     started_ns: int
+    wiring: Wiring = field(default_factory=Wiring)
 
 
 @dataclass(frozen=True, slots=True)

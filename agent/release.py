@@ -37,6 +37,10 @@ class Releases:
                 orders.append((name, order))
         return orders
 
+    def of(self, name: str) -> Release:
+        """The one of that inverter."""
+        return self._each[name]
+
     def result(self, result: WriteResult) -> None:
         """Of any write to any inverter."""
         if result.device in self._each:
@@ -80,6 +84,9 @@ class Release:
             return None
         if self._shows_released(inverter):
             self._end(True, "the inverter is released: it runs in its own mode")
+            return None
+        if binding is not None and binding.control is None:
+            self._end(True, "the inverter is only read: there is nothing to release")
             return None
         if now_ns - self._begun_ns > TIMEOUT_NS:
             self._end(False, "no proof of release in 10 s; the inverter's own timer ends what is left of a setpoint")

@@ -4,23 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from agent import whole
 from agent.core.decision import Decision
 from agent.core.inputs import Inputs
-from agent.core.params import Params
+from agent.core.params import Params, Wiring
 from drivers.events import DeviceStatus
 
 
-def sample_values(decision: Decision, inputs: Inputs) -> dict[str, object]:
-    """One row of telemetry; None where not known."""
-    battery = inputs.batteries[0] if inputs.batteries else None
-    inverter = inputs.inverters[0] if inputs.inverters else None
-    meter = inputs.meters[0] if inputs.meters else None
+def sample_values(decision: Decision, inputs: Inputs, wiring: Wiring) -> dict[str, object]:
+    """One row of telemetry; None where not known. Of several packs, inverters and meters it tells the home's totals."""
+    battery = whole.battery(inputs.batteries, wiring)
+    inverter = whole.inverter(whole.counting(inputs.inverters, decision, wiring))
+    meter = whole.meter(whole.counting(inputs.meters, decision, wiring))
     now_ns = inputs.now_ns
+    pv_w = inverter.pv_w if inverter else None
+    if wiring.bare or wiring.places:  # production elsewhere: what the balance leaves
+        known = decision.load_w, meter.grid_w if meter else None, inverter.battery_w if inverter else None
+        load_w, grid_w, battery_w = known
+        pv_w = None if load_w is None or grid_w is None or battery_w is None else load_w - grid_w - battery_w
     return {
         "soc_permille": battery.soc_permille if battery else None,
         "soh_permille": battery.soh_permille if battery else None,
         "battery_w": inverter.battery_w if inverter else None,
-        "pv_w": inverter.pv_w if inverter else None,
+        "pv_w": pv_w,
         "grid_w": meter.grid_w if meter else None,
         "load_w": decision.load_w,
         "grid": decision.grid,
@@ -51,7 +57,7 @@ def profile_body(
     params: Params, version: str, decision: Decision, devices: Iterable[DeviceStatus]
 ) -> dict[str, object]:
     """Capabilities, limits and versions; changes seldom, so birth is repeated when it does."""
-    site = params.site
+    site, several = params.site, _several(params.wiring)
     return {
         "versions": {"agent": version, "protocol": 1},
         "limits": {
@@ -72,10 +78,19 @@ def profile_body(
                 "maker": status.identity.maker if status.identity else None,
                 "model": status.identity.model if status.identity else None,
                 "capability": _capability(status),
+                **several.get(status.device, {}),
             }
             for status in devices
         ],
     }
+
+
+def _several(wiring: Wiring) -> dict[str, dict[str, object]]:
+    """What a configuration of several devices says of each."""
+    out: dict[str, dict[str, object]] = {name: {"capacity_wh": wh} for name, wh in wiring.capacity_wh}
+    out |= {name: {"place": place} for name, place in wiring.places}
+    out |= {name: {"packs": []} for name in wiring.bare}
+    return out | {name: {"packs": list(bank.packs)} for bank in wiring.banks for name in bank.inverters}
 
 
 def _capability(status: DeviceStatus) -> dict[str, object] | None:

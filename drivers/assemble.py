@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from drivers.binding import Binding, BoundPoint, DeviceSpec
+from drivers.binding import Binding, BoundPart, BoundPoint, DeviceSpec
+from drivers.codec import RawType, Scale
 from drivers.convert import Live, to_battery
 from drivers.family import Codes
+from drivers.pulse import Pulse
 from drivers.readings import BatteryReading, DeviceRole, GridState, InverterReading, MeterReading, Reading
 
 Values = Sequence[int | None]
@@ -28,6 +30,7 @@ class Assembler:
         self._status = _words(binding.points, "status")
         self._grid = {value: GRID[word] for value, word in _words(binding.points, "grid").items()}
         self._control = binding.control
+        self._pulse = Pulse()
         self._tolerance_w = 2 * binding.capability.resolution_w
         makers: dict[DeviceRole, Callable[[Values, int, int, int], Reading]] = {
             DeviceRole.BATTERY: self._battery,
@@ -109,6 +112,9 @@ class Assembler:
 
     def _inverter(self, values: Values, at_ns: int, battery_at_ns: int, grid_at_ns: int) -> InverterReading:
         get = self._get
+        heard_ns = self._pulse.heard_ns(get(values, "heartbeat"), at_ns)
+        if heard_ns < at_ns:  # it answers and does not live: all that it says is as old as its last beat
+            at_ns, battery_at_ns, grid_at_ns = heard_ns, min(battery_at_ns, heard_ns), min(grid_at_ns, heard_ns)
         grid, status = get(values, "grid"), get(values, "status")
         remote_w, active = self._remote(values)
         control = self._control
@@ -186,29 +192,32 @@ class Assembler:
 
 
 class _Extreme:
-    """The highest or lowest of the parts that are there."""
+    """The highest or lowest of the parts that are there; not known while one was not read, which may be the worst."""
 
     def __init__(self, point: BoundPoint) -> None:
         self._pick: Callable[[list[int]], int] = max if point.combine == "max" else min
         self._valid = point.valid
-        self._absent = [
-            frozenset(part.scale.value(raw & part.mask if part.mask else raw) for raw in part.sentinels)
-            if part.scale is not None
-            else frozenset()
-            for part in point.parts
-        ]
+        self._parts = [_extreme_part(part) for part in point.parts]
 
     def of(self, values: Sequence[int | None]) -> int | None:
         there: list[int] = []
-        for value, absent in zip(values, self._absent, strict=True):
-            if value is None:
+        for raw, (scale, absent) in zip(values, self._parts, strict=True):
+            if raw is None:
                 return None
-            if value in absent:
+            if raw in absent:
                 continue
+            value = raw if scale is None else scale.value(raw)
             if self._valid is not None and not self._valid[0] <= value <= self._valid[1]:
                 return None
             there.append(value)
         return self._pick(there) if there else None
+
+
+def _extreme_part(part: BoundPart) -> tuple[Scale | None, frozenset[int]]:
+    """How to scale what the decoder leaves plain, and the numbers that say "not there"."""
+    if part.place.kind is not RawType.F32:
+        return part.scale, frozenset(part.sentinels)
+    return None, frozenset(part.scale.value(raw) for raw in part.sentinels) if part.scale is not None else frozenset()
 
 
 def _words(points: Sequence[BoundPoint], name: str) -> dict[int, str]:

@@ -8,6 +8,7 @@ from fractions import Fraction
 
 from drivers.binding import BoundControl, BoundGroup, BoundPut, Check, DeviceSpec, Place
 from drivers.codec import SUNSPEC_SENTINEL, div_round, from_words, raw_range
+from drivers.confirm import how_to_confirm
 from drivers.family import Codes, Control, Part, Profile, PutGroup, Reversion
 from drivers.profile_control import SETPOINTS
 from drivers.readings import Capability
@@ -111,6 +112,8 @@ class ControlBinder:
             self._found.notes.append(f"{control.id} cannot be used: {coarse}")
             return None
         power, clear, stop, arm, shown = groups
+        beats = [self._group(group, rated) for group in control.heartbeat]  # a device may have it or not
+        there = tuple(b for b in beats if isinstance(b, BoundGroup))
         return BoundControl(
             control.id,
             control.unit,
@@ -130,6 +133,7 @@ class ControlBinder:
             control.released,
             control.codes,
             control.daily_writes,
+            there if len(there) == len(beats) else (),
         )
 
     def floor(self) -> BoundGroup | None:
@@ -169,6 +173,9 @@ class ControlBinder:
             group.function, tuple(puts), unit, group.gap_ns, group.on_change, group.wears, group.read_back
         )
 
+    def _control_ids(self) -> frozenset[str]:
+        return frozenset(control.id for control in self._profile.controls)
+
     # --- what it can be told ------------------------------------------------------------------------------------------
     def capability(
         self, control: Control | None, bound: BoundControl | None, floor: BoundGroup | None, grid: bool
@@ -202,7 +209,10 @@ class ControlBinder:
             grid_evidence=grid,
             daily_writes=0 if bound is None else bound.daily_writes,
             write_s=1 if bound is None else _write_s(bound, self._profile),
-            unconfirmed=tuple(self._found.unconfirmed),
+            unconfirmed=tuple(dict.fromkeys(self._found.unconfirmed)),
+            confirm=tuple(how_to_confirm(n, self._control_ids()) for n in dict.fromkeys(self._found.unconfirmed)),
+            heartbeat_s=control.heartbeat_s if control is not None and bound is not None and bound.heartbeat else 0,
+            control="" if bound is None else bound.id,
         )
 
 

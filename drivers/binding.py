@@ -8,7 +8,8 @@ from fractions import Fraction
 
 from drivers.codec import RawType, Scale, WordOrder
 from drivers.events import Identity
-from drivers.family import Block, Codes, Direction, Profile
+from drivers.family import Block, Codes, Direction, Owner, Profile
+from drivers.memory import Memory
 from drivers.plan import Span
 from drivers.readings import Capability, DeviceRole
 
@@ -36,6 +37,7 @@ class DeviceSpec:
     nameplate_w: tuple[int, int] | None = None  # charge, discharge: for a device that gives no ratings
     confirmed: frozenset[str] = frozenset()  # low-confidence parts of the profile that commissioning has confirmed
     units: Mapping[str, int] = field(default_factory=dict)  # name -> unit number instead of the profile's
+    memory: Memory | None = None  # what the last run stored of it; None = nobody stores
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,7 @@ class BoundPut:
     kind: RawType
     order: WordOrder
     step: Fraction
-    value: int | str | Codes
+    value: int | str | Codes | Owner
     of_w: int
     low: int | None
     high: int | None
@@ -131,6 +133,7 @@ class BoundControl:
     released: tuple[int, ...] = (0,)
     codes: Codes | None = None
     daily_writes: int = 0
+    heartbeat: tuple[BoundGroup, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

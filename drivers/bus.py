@@ -16,15 +16,19 @@ from drivers.events import (
     Adopt,
     BusEffect,
     BusEvent,
-    BusStats,
     Emit,
     Execute,
+    Look,
+    Looked,
     Lost,
     Opened,
     Presence,
     Received,
+    Remembered,
     Reopen,
     Stray,
+    Tell,
+    Told,
     Wake,
     WakeAt,
     WriteClass,
@@ -32,8 +36,11 @@ from drivers.events import (
     WriteResult,
     WriteSequence,
 )
+from drivers.guests import Guest, Guests
+from drivers.line_stats import stats_of
 from drivers.orders import Order
 from drivers.port import Fate, Outcome, Port, Request, Timing
+from drivers.waits import Tally
 
 __all__ = ["Bus", "BusSpec", "DeviceSpec"]
 
@@ -75,10 +82,16 @@ class Bus:
         cap = timing.registers_within(budget_ns)
         self._devices = [Device(device, self._port, cap) for device in devices]
         self._by_name = {device.spec.name: device for device in self._devices}
+        for device in self._devices:
+            units = {**dict(device.spec.profile.units), **device.spec.units}
+            for unit in (device.spec.unit, *units.values()):
+                self._port.tallies[unit] = Tally()
+        dialects = frozenset(device.profile.dialect for device in devices)
+        self._guests = Guests(self._port, dialects, least_unit=0 if spec.tcp else 1)
         self._open = False
         self._waiting: dict[tuple[str, WriteClass], Order] = {}
         self._active: dict[str, Order] = {}
-        self._flight: Poll | Ask | Order | None = None
+        self._flight: Poll | Ask | Order | Guest | None = None
         self._again: Poll | Ask | None = None
         self._retries = 0
         self._wake_ns = NEVER_NS
@@ -115,6 +128,12 @@ class Bus:
             self._port.stray(event.data, event.at_ns)
         elif isinstance(event, Adopt) and event.device in self._by_name:
             self._by_name[event.device].adopt(now_ns, out)
+        elif isinstance(event, Remembered) and event.device in self._by_name:
+            self._by_name[event.device].keeper.stored(event.number)
+        elif isinstance(event, Look):
+            self._look(event, now_ns, out)
+        elif isinstance(event, Tell):
+            out.append(Emit(Told(event.conn, stats_of(self._spec.name, self._port))))
         self._advance(now_ns, out)
         return out
 
@@ -135,6 +154,7 @@ class Bus:
             self._finish(order, WriteOutcome.SILENT, f"the line was lost: {reason}", now_ns, out)
         for device in self._devices:
             device.lost(now_ns, reason, out)
+        out += [Emit(told) for told in self._guests.lost()]
         out.append(Reopen(now_ns + self._reopen_ns))
         self._reopen_ns = min(2 * self._reopen_ns, REOPEN_MAX_NS)
 
@@ -184,8 +204,8 @@ class Bus:
         name = order.sequence.device
         if self._active.get(name) is order:
             del self._active[name]
-        out.append(Emit(_result(order.sequence, outcome, order.sent_ns, now_ns, detail)))
-        if order.sent_ns:
+        out.append(Emit(_result(order.sequence, outcome, order.sent_ns, now_ns, detail, order.free_ns)))
+        if order.sent_ns and order.sequence.write_class is not WriteClass.HEARTBEAT:
             order.device.touch(now_ns)
 
     def _drop_waiting(self, now_ns: int, out: list[BusEffect]) -> None:
@@ -220,7 +240,10 @@ class Bus:
             self._active[key[0]] = order
         best: Order | None = None
         for order in [*self._active.values()]:
-            if not order.device.writable:
+            verdict = order.disk_ended(now_ns) if order.waits else None
+            if verdict is not None:
+                self._finish(order, verdict[0], verdict[1], now_ns, out)
+            elif not order.device.writable:
                 self._finish(order, WriteOutcome.SILENT, "the device must be identified anew first", now_ns, out)
             elif (start_ns := max(order.not_before_ns, self._port.held_until(order.request, False))) > now_ns:
                 self._wake_ns = min(self._wake_ns, start_ns)
@@ -234,7 +257,7 @@ class Bus:
             self._stats_ns = now_ns + STATS_NS
         elif now_ns >= self._stats_ns:
             self._stats_ns += STATS_NS
-            out.append(Emit(self._stats()))
+            out.append(Emit(stats_of(self._spec.name, self._port)))
         self._wake_ns = self._stats_ns
         if self._trouble or self._port.overheard.until_ns:
             self._listen(now_ns, out)
@@ -249,11 +272,13 @@ class Bus:
         out.append(WakeAt(self._wake_ns))
 
     def _start(self, now_ns: int, out: list[BusEffect]) -> None:
-        job: Poll | Ask | Order | None = None
+        job: Poll | Ask | Order | Guest | None = None
         if self._waiting or self._active:
             job = self._next_order(now_ns, out)
         if job is None:
-            job = self._again or self._due(now_ns)
+            job = self._held_again(now_ns) if self._again is not None else self._due(now_ns)
+        if self._guests.waiting and self._again is None and (job is None or type(job) is Poll):
+            job = self._or_guest(job, now_ns)
         if job is None:
             return
         if now_ns < self._port.ready_ns:
@@ -274,10 +299,21 @@ class Bus:
         out.append(self._port.send(request, now_ns))
         self._wake_ns = min(self._wake_ns, self._port.deadline_ns)
 
+    def _held_again(self, now_ns: int) -> Poll | Ask | None:
+        """The retry, once its device may be asked again."""
+        job = self._again
+        held_ns = 0 if job is None else self._port.held_until(job.request)
+        if held_ns <= now_ns:
+            return job
+        self._wake_ns = min(self._wake_ns, held_ns)
+        return None
+
     @staticmethod
-    def _begin(job: Poll | Ask | Order, now_ns: int) -> Request:
+    def _begin(job: Poll | Ask | Order | Guest, now_ns: int) -> Request:
         if isinstance(job, Order):
             job.sent_ns = job.sent_ns or now_ns
+        elif isinstance(job, Guest):
+            job.sent_ns = now_ns
         return job.request
 
     def _due(self, now_ns: int) -> Poll | Ask | None:
@@ -315,12 +351,17 @@ class Bus:
             return
         if isinstance(job, Order):
             self._order_ended(job, outcome, now_ns, out)
+        elif isinstance(job, Guest):
+            self._guest_ended(job, outcome, now_ns, out)
+            return
         elif outcome.fate is Fate.GARBLED and self._retries < RETRIES:
             self._retries += 1
             self._port.counters.retries += 1
             self._again = job
         elif outcome.fate is not Fate.GARBLED or isinstance(job, Ask):
             job.device.ended(job, outcome, out)
+        elif isinstance(job, Poll):
+            job.device.missed(outcome.at_ns, out, garbled=True)
         if outcome.fate is Fate.DATA:
             self._reopen_ns = REOPEN_MIN_NS
             self._tcp_misses = 0
@@ -335,32 +376,42 @@ class Bus:
         verdict = order.ended(outcome)
         if outcome.fate in (Fate.GARBLED, Fate.TIMEOUT) and verdict is None:
             self._port.counters.retries += 1
+        remember = order.device.keeper.outgoing()
+        if remember is not None:  # ahead of the verdict: whoever ends with that has stored it
+            out.append(Emit(remember))
         if verdict is not None:
             self._finish(order, verdict[0], verdict[1], outcome.at_ns, out)
         if outcome.fate is Fate.TIMEOUT:
             order.device.missed(outcome.at_ns, out)
         elif outcome.fate is not Fate.GARBLED:
-            order.device.heard()
+            order.device.heard(outcome.at_ns)
 
-    def _stats(self) -> BusStats:
-        c = self._port.counters
-        return BusStats(
-            bus=self._spec.name,
-            transactions=c.transactions,
-            crc_errors=c.crc_errors,
-            timeouts=c.timeouts,
-            exceptions=c.exceptions,
-            foreign=c.foreign,
-            retries=c.retries,
-            late=c.late,
-            requests=c.requests,
-            noise=c.noise,
-            echoes=c.echoes,
-            notes=self._port.overheard.notes(),
-        )
+    # --- what people ask ----------------------------------------------------------------------------------------------
+    def _look(self, look: Look, now_ns: int, out: list[BusEffect]) -> None:
+        told = self._guests.add(look, now_ns) if self._open else Looked(look.conn, "lost")
+        if told is not None:
+            out.append(Emit(told))
+
+    def _or_guest(self, job: Poll | None, now_ns: int) -> Poll | Guest | None:
+        """The guest that waits, where the poll may wait for it."""
+        due_ns = self._guests.due_ns
+        if due_ns > now_ns:
+            self._wake_ns = min(self._wake_ns, due_ns)
+            return job
+        return self._guests.next(now_ns, job is None) or job
+
+    def _guest_ended(self, guest: Guest, outcome: Outcome, now_ns: int, out: list[BusEffect]) -> None:
+        # whether somebody is there is what was asked: silence is no fault of the line, and no device's
+        if outcome.fate is Fate.TIMEOUT:
+            self._port.counters.timeouts -= 1
+        told = self._guests.ended(guest, outcome, now_ns)
+        if told is not None:
+            out.append(Emit(told))
 
 
-def _result(sequence: WriteSequence, outcome: WriteOutcome, sent_ns: int, done_ns: int, detail: str) -> WriteResult:
+def _result(
+    sequence: WriteSequence, outcome: WriteOutcome, sent_ns: int, done_ns: int, detail: str, free_ns: int = 0
+) -> WriteResult:
     return WriteResult(
         sequence.order_id,
         sequence.device,
@@ -370,4 +421,5 @@ def _result(sequence: WriteSequence, outcome: WriteOutcome, sent_ns: int, done_n
         sent_ns,
         done_ns,
         detail,
+        free_ns,
     )

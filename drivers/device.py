@@ -11,22 +11,20 @@ from dataclasses import dataclass, replace
 
 from drivers import identify
 from drivers.assemble import Assembler
-from drivers.binding import Binding, DeviceSpec, blocks_of
-from drivers.codec import BlockDecoder
+from drivers.binding import Binding, DeviceSpec
 from drivers.dialects import DIALECTS
 from drivers.events import BusEffect, DeviceStatus, Emit, Identity, Presence
-from drivers.family import Block
 from drivers.identify import difference, name_of
+from drivers.keeper import Keeper
 from drivers.layout import Layout
-from drivers.plan import Span, plan
+from drivers.plan import BITS_PER_REGISTER, Reach
+from drivers.poll import STRIKES, Poll, Polls
 from drivers.port import EXCEPTIONS, Fate, Outcome, Port, Request
-from drivers.wear import Wear
 
 __all__ = ["Binding", "Device", "DeviceSpec", "Poll"]
 
 S = 1_000_000_000
 MISSES = 3  # timeouts in a row after which a device counts as silent
-STRIKES = 3  # refusals in a row after which a read is only tried now and then
 REPROBE_NS = 60 * S
 REPROBE_AGES_NS = 10 * S  # the same for what the age of the reading hangs on
 NOT_HERE = (1, 2, 3)  # exceptions that say "never"; the others say "not now"
@@ -36,25 +34,6 @@ BACKOFF_MIN_NS = S // 2
 BACKOFF_MAX_NS = 8 * S
 PROBE_MIN_NS = 50_000_000
 WRONG_DEVICE_NS = 10 * S  # how often a device of another kind is asked again
-
-
-@dataclass(slots=True, eq=False)
-class Poll:
-    """One read that repeats. `handicap_ns` puts slow reads behind fast ones until they are overdue by a period."""
-
-    device: Device
-    request: Request
-    decoder: BlockDecoder
-    every_ns: int
-    due_ns: int
-    block: Block
-    handicap_ns: int
-    checks: tuple[tuple[int, int], ...]  # (slot, raw value that must not change)
-    emits: bool
-    at_ns: int = 0
-    strikes: int = 0
-    dropped: bool = False  # refused STRIKES times: does not count any more, and is tried rarely
-    touched: bool = False  # something was just written to what it reads: goes first, and is told at once
 
 
 @dataclass(slots=True, eq=False)
@@ -78,11 +57,17 @@ class Device:
         self.presence = Presence.ABSENT
         self._port = port
         self._dialect = DIALECTS.get(spec.profile.dialect)
-        self._cap = min(cap, spec.profile.max_registers) if self._dialect is None else self._dialect.words
+        profile = spec.profile
+        registers = min(cap, profile.max_registers) if self._dialect is None else self._dialect.words
+        bits = min(cap * BITS_PER_REGISTER, profile.max_bits)
+        self.reach = Reach(registers, bits, profile.max_gap, profile.holes)
+        for unit in (spec.unit, *dict(profile.units).values(), *spec.units.values()):
+            port.pace(unit, profile.period_ns)
         self._pinned = spec.pinned
         self._steps: identify.Steps | None = None
         self._backoff_ns = BACKOFF_MIN_NS
         self._misses = 0
+        self._heard_ns = 0
         self._put_off = 0
         self._detail = ""
         self._line = ""  # what is wrong with the line itself
@@ -90,9 +75,10 @@ class Device:
         self._values: list[int | None] = []
         self._told_ns = 0  # when the last reading went out
         self._assembler: Assembler | None = None
+        self._maker: Polls | None = None
         self._battery_polls: tuple[Poll, ...] = ()
         self._grid_polls: tuple[Poll, ...] = ()
-        self.wear = Wear()
+        self.keeper = Keeper(spec.name, spec.memory)
 
     @property
     def writable(self) -> bool:
@@ -130,7 +116,7 @@ class Device:
 
     def _ask_again(self, at_ns: int, response_ns: int) -> None:
         """Identify from `at_ns` on, beside whatever is polled."""
-        self._steps = identify.steps(self.spec, self._port, self._cap)
+        self._steps = identify.steps(self.spec, self._port, self.reach)
         request = next(self._steps, None)
         if request is not None:
             self.ask = Ask(self, replace(request, response_ns=min(response_ns, request.response_ns)), at_ns)
@@ -191,34 +177,16 @@ class Device:
         layout = Layout(binding)
         self._values = [None] * layout.count
         self._assembler = Assembler(self.spec, binding, layout.slots)
-        has_fast = any(block.fast for block in self.spec.profile.blocks)
-        self.polls = []
-        for block, every_ns in blocks_of(self.spec):
-            items = layout.items(block.name)
-            spans = [item.span() for item in items]
-            if block.read is not None:
-                spans.append(Span(block.read[0], 0, block.read[1], block.read[2]))
-            for read in plan(spans, self._cap, self.spec.profile.max_bits):
-                members = [n for n in read.members if n < len(items)]
-                fields = [items[n].field(read.start) for n in members]
-                slots = {field.slot for field in fields}
-                self.polls.append(
-                    Poll(
-                        self,
-                        self._read(read.function, read.start, read.length, read.unit),
-                        BlockDecoder(fields),
-                        every_ns,
-                        now_ns,
-                        block,
-                        0 if block.fast else every_ns,
-                        tuple((slot, raw) for slot, raw in layout.checks if slot in slots),
-                        block.fast if has_fast else block.ages,
-                    )
-                )
+        self._maker = Polls(self, layout, self.reach)
+        self._polled(self._maker.all(now_ns))
+
+    def _polled(self, polls: list[Poll]) -> None:
+        self.polls = polls
         self._battery_polls = self._polls_of("battery_w")
         self._grid_polls = self._polls_of("grid")
 
-    def _read(self, function: int, start: int, length: int, unit: int | None) -> Request:
+    def read(self, function: int, start: int, length: int, unit: int | None) -> Request:
+        """The request for these registers of the device, or of another unit number of it."""
         profile = self.spec.profile
         asked = self.spec.unit if unit is None else unit
         if self._dialect is not None:
@@ -240,7 +208,7 @@ class Device:
     def ended(self, job: Poll | Ask, outcome: Outcome, out: list[BusEffect]) -> None:
         """A poll or a question has its answer, or will never have one. Retries after garble are the bus' affair."""
         if outcome.fate is Fate.DATA or outcome.fate is Fate.EXCEPTION:
-            self.heard()
+            self.heard(outcome.at_ns)
         if isinstance(job, Ask):
             if job is self.ask:
                 self._ask_ended(job, outcome, out)
@@ -258,14 +226,16 @@ class Device:
         if poll.emits and self.polls:
             self._emit(outcome.at_ns, out)
 
-    def heard(self) -> None:
+    def heard(self, now_ns: int) -> None:
         """A valid answer came, be it a refusal."""
         self._misses = 0
+        self._heard_ns = now_ns
 
-    def missed(self, now_ns: int, out: list[BusEffect]) -> None:
-        """No valid answer came; the third in a row makes the device silent."""
-        self._misses += 1
-        if self._misses >= MISSES:
+    def missed(self, now_ns: int, out: list[BusEffect], garbled: bool = False) -> None:
+        """No valid answer came; the third silence in a row makes the device silent, and so does any trouble that lasts
+        longer than its readings live: somebody else may stand there by then."""
+        self._misses += not garbled
+        if self._misses >= MISSES or now_ns - self._heard_ns > self.spec.profile.stale_s * S:
             self._silent(now_ns, out)
 
     def _silent(self, now_ns: int, out: list[BusEffect]) -> None:
@@ -304,6 +274,9 @@ class Device:
         poll.decoder.decode(outcome.data, 2, values)
         poll.at_ns = at_ns
         if poll.strikes:
+            if poll.dropped and poll.part and self.binding is not None:
+                self._build(self.binding, at_ns)  # what was refused is there now: it may be read with the rest
+                return
             poll.strikes, poll.dropped = 0, False
         for slot, raw in poll.checks:
             if values[slot] != raw:
@@ -327,6 +300,10 @@ class Device:
         if poll.strikes >= STRIKES:
             poll.due_ns = now_ns + (REPROBE_AGES_NS if poll.block.ages else REPROBE_NS)
         if poll.strikes == STRIKES:
+            parts = [] if poll.at_ns or self._maker is None else self._maker.parts(poll, now_ns)
+            if parts:  # one value that this device does not have must not take the others with it
+                self._polled([other for other in self.polls if other is not poll] + parts)
+                return
             poll.dropped = True
             why = EXCEPTIONS.get(outcome.code, f"exception {outcome.code}")
             self._status(

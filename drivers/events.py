@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
+from drivers.memory import Memory
 from drivers.readings import Capability, DeviceRole, Reading
 
 
@@ -59,7 +60,8 @@ class WriteClass(IntEnum):
 @dataclass(frozen=True, slots=True)
 class RegisterWrite:
     """One FC6 or FC16 request. `gap_ns`: pause after it. `on_change`: read first, not sent if it reads the same.
-    `wears`: counts in the device's daily budget. `unit` None = the device's own."""
+    `wears`: counts in the device's daily budget. `unit` None = the device's own. `owner`: what its owner had there is
+    written back, `words` only if that is not known."""
 
     address: int
     words: tuple[int, ...]
@@ -68,6 +70,7 @@ class RegisterWrite:
     on_change: bool = False
     wears: bool = False
     unit: int | None = None
+    owner: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +94,7 @@ class WriteSequence:
     writes: tuple[RegisterWrite, ...]
     read_backs: tuple[ReadBack, ...]
     not_after_ns: int  # dropped unsent after this
+    keep: tuple[ReadBack, ...] = ()  # read and stored first, unless they are kept already: what the owner has there
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +111,36 @@ class Adopt:
     device: str
 
 
-BusEvent = Opened | Lost | Received | Stray | Wake | Execute | Adopt
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Read `count` registers (or bits) for a person, when the line is idle; `conn` comes back in `Looked`. Never a
+    write: `function` is a Modbus read, or a command of `dialect`. Broadcast is never asked."""
+
+    conn: int
+    unit: int
+    function: int
+    address: int
+    count: int
+    response_ns: int
+    dialect: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """Send the counters now; `conn` comes back in `Told`."""
+
+    conn: int
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """The `Remember` of that number is on the disk."""
+
+    device: str
+    number: int
+
+
+BusEvent = Opened | Lost | Received | Stray | Wake | Execute | Adopt | Remembered | Look | Tell
 
 
 # --- out of the bus ---------------------------------------------------------------------------------------------------
@@ -180,6 +213,7 @@ class WriteOutcome(StrEnum):
     SILENT = "silent"  # no valid answer after the retries
     LATE = "late"  # not_after_ns passed before it could be sent
     SUPERSEDED = "superseded"  # a newer order took its slot unsent
+    WORN = "worn"  # the day's budget of writes that wear the device out is spent
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +228,20 @@ class WriteResult:
     sent_ns: int
     done_ns: int
     detail: str = ""
+    free_ns: int = 0  # WORN: when the budget has room again
+
+
+@dataclass(frozen=True, slots=True)
+class UnitStats:
+    """How one unit has answered since the start. `waits`: answers by how long they were waited for, wire time taken
+    off, see `drivers.waits`."""
+
+    unit: int
+    answers: int
+    exceptions: int
+    crc_errors: int
+    timeouts: int
+    waits: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,9 +260,38 @@ class BusStats:
     noise: int = 0  # bursts that are no frame
     echoes: int = 0  # how often the adapter was found to hear its own words
     notes: tuple[str, ...] = ()  # sentences: what was seen on this line, and what to do
+    units: tuple[UnitStats, ...] = ()
 
 
-AgentEvent = Reading | DeviceStatus | WriteResult | BusStats
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """The answer to Look. `fate`: "data", "exception" (its `code`), "garbled", "timeout", "lost" (no line).
+    `data` = registers, big-endian, or bits as they came."""
+
+    conn: int
+    fate: str
+    data: bytes = b""
+    code: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The answer to Tell."""
+
+    conn: int
+    stats: BusStats
+
+
+@dataclass(frozen=True, slots=True)
+class Remember:
+    """Put `memory` on the disk in the place of the device's former one; answered by Remembered with the same number."""
+
+    device: str
+    number: int
+    memory: Memory
+
+
+AgentEvent = Reading | DeviceStatus | WriteResult | BusStats | Remember | Looked | Told
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,12 +96,19 @@ class Codes:
 
 
 @dataclass(frozen=True, slots=True)
+class Owner:
+    """What the owner had in a register before we took control; `default` raw if that is not known."""
+
+    default: int
+
+
+@dataclass(frozen=True, slots=True)
 class Put:
-    """One value of a write. `value` is a literal in the register's unit, a command word, or a symbol; bounds are in
-    that unit too. raw * scale + offset = value; raw is a multiple of `multiple`."""
+    """One value of a write. `value` is a literal in the register's unit, a command word, the owner's own, or a symbol;
+    bounds are in that unit too. raw * scale + offset = value; raw is a multiple of `multiple`."""
 
     at: int | str
-    value: int | str | Codes
+    value: int | str | Codes | Owner
     kind: RawType | None
     order: WordOrder
     scale: Fraction  # register's unit per raw step
@@ -168,6 +175,8 @@ class Control:
     proof: tuple[tuple[int, PutGroup], ...]  # (function that reads it, what it must read)
     clear: tuple[PutGroup, ...]
     stop: tuple[PutGroup, ...]
+    heartbeat: tuple[PutGroup, ...] = ()
+    heartbeat_s: int = 0  # how often; 0 = it has none
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,3 +251,6 @@ class Profile:
     units: tuple[tuple[str, int], ...] = ()
     notes: tuple[str, ...] = ()
     floor_confidence: str = "high"
+    period_ns: int = 0  # from one request to the next, at least
+    max_gap: int | None = None  # registers that nobody asked for that a read may run over; None = any
+    holes: tuple[tuple[int, int, int], ...] = ()  # (function, first, last) that the device refuses

@@ -13,7 +13,7 @@ from drivers.binding import Binding, Chain, DeviceSpec
 from drivers.codec import RawType, from_words, text_of
 from drivers.dialects import DIALECTS
 from drivers.events import Identity
-from drivers.plan import Span, plan
+from drivers.plan import Reach, Span, plan
 from drivers.port import Port, Request
 from drivers.resolve import Resolver
 
@@ -23,17 +23,17 @@ Words = dict[tuple[int, int], int]  # (function, address) -> register
 Steps = Generator[Request, Reply, "Binding | str"]
 
 
-def steps(spec: DeviceSpec, port: Port, cap: int) -> Steps:
+def steps(spec: DeviceSpec, port: Port, reach: Reach) -> Steps:
     """Find out who answers at the device's unit. Returns its Binding, or the sentence that says why it is not ours.
 
-    `cap`: most registers a read may have on this line.
+    `reach`: what a read may be on this line.
     """
-    return _Identify(spec, port, cap).run()
+    return _Identify(spec, port, reach).run()
 
 
 class _Identify:
-    def __init__(self, spec: DeviceSpec, port: Port, cap: int) -> None:
-        self._spec, self._profile, self._port, self._cap = spec, spec.profile, port, cap
+    def __init__(self, spec: DeviceSpec, port: Port, reach: Reach) -> None:
+        self._spec, self._profile, self._port, self._reach = spec, spec.profile, port, reach
 
     def run(self) -> Steps:
         if not self._profile.sunspec:
@@ -57,7 +57,7 @@ class _Identify:
     def _by_function(self, spans: Iterable[Span]) -> Generator[Request, Reply, Words]:
         """The same by (function, address): two functions may number different registers alike."""
         words: Words = {}
-        for read in plan(list(dict.fromkeys(spans)), self._cap, self._profile.max_bits):
+        for read in plan(list(dict.fromkeys(spans)), self._reach):
             reply = yield self._ask(read.function, read.start, read.length, read.unit)
             if isinstance(reply, bytes):
                 for n in range(read.length):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from drivers.binding import Binding, BoundPart
-from drivers.codec import Field, Scale
+from drivers.codec import Field, RawType, Scale
 from drivers.plan import Span
 
 
@@ -45,14 +45,16 @@ class Layout:
                     valid = point.valid if len(point.parts) == 1 else None
                     slots.append(self._add(point.block, part, valid))
                     continue
-                raw = replace(part, sentinels=())  # the assembler must tell one that is absent from one not known
+                # The assembler must tell one that is absent from one not known: it gets the number of the register.
+                plain = part.scale is not None and part.place.kind is not RawType.F32
+                raw = replace(part, sentinels=(), scale=Scale() if plain else part.scale)
                 if (point.block, raw) not in shared:  # the highest and the lowest are of the same registers
                     shared[point.block, raw] = self._add(point.block, raw, None)
                 slots.append(shared[point.block, raw])
             self.slots[n] = tuple(slots)
-        regions = {(block, item.part.place.region) for block, items in self._items.items() for item in items}
+        regions = {item.part.place.region for items in self._items.values() for item in items}
         for check in binding.checks:
-            if (check.block, check.place.region) in regions:  # a model that nobody reads is not read to be checked
+            if check.place.region in regions:  # a model that nobody reads is not read to be checked
                 self.checks.append((self.count, check.raw))
                 self._add(check.block, BoundPart(check.place, Scale(), (), 0), None)
 

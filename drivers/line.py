@@ -20,7 +20,7 @@ import serial
 
 NAP_EARLY_NS = 300_000  # a nap must end before the reply does, or its end is not seen: more than a sleep oversleeps
 CONNECT_S = 3.0
-CHUNK = 4096
+CHUNK = 512  # more than any frame
 
 _TROUBLE = {
     errno.ENOENT: "is not there: is the adapter plugged in? `ls /dev/serial/by-id` shows those that are",
@@ -110,7 +110,7 @@ class SerialLine:
         try:
             stale = os.read(self._fd, CHUNK)
         except BlockingIOError:
-            stale = b""
+            return b""
         try:
             termios.tcflush(self._fd, termios.TCIFLUSH)
         except termios.error as error:

@@ -31,8 +31,29 @@ class ReadRange:
     unit: int | None = None  # None = the device's own
 
 
-def plan(spans: Sequence[Span], max_registers: int, max_bits: int) -> tuple[ReadRange, ...]:
-    """Fewest reads with at most that many registers or bits each.
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """What one read may be. `registers`, `bits`: at most so many. `gap`: over so many that nobody asked for it may run.
+    `holes`: (function, first, last) of addresses that the device refuses, and with them the whole read."""
+
+    registers: int
+    bits: int
+    gap: int | None = None
+    holes: tuple[tuple[int, int, int], ...] = ()
+
+    def allows(self, function: int, begin: int, end: int, stop: int) -> bool:
+        """A read of `begin` to `end` may go on to `stop`; both are behind the last one."""
+        if stop - begin > (self.bits if function in COIL_FUNCTIONS else self.registers):
+            return False
+        return not any(code == function and first < stop and last >= end for code, first, last in self.holes)
+
+    def bridges(self, end: int, start: int) -> bool:
+        """Between a value that ends before `end` and one at `start` lies no more than may be read for nothing."""
+        return self.gap is None or start - end <= self.gap
+
+
+def plan(spans: Sequence[Span], reach: Reach) -> tuple[ReadRange, ...]:
+    """The fewest reads within reach.
 
     Going up the addresses and starting a new read only when the next value does not fit any more gives the fewest. A
     value longer than the cap gets a read of its own, up to the caller to have refused.
@@ -56,12 +77,13 @@ def plan(spans: Sequence[Span], max_registers: int, max_bits: int) -> tuple[Read
     for index in order:
         span = spans[index]
         stop = span.start + span.length
-        cap = max_bits if span.function in COIL_FUNCTIONS else max_registers
         if members:
             first = spans[members[0]]
             together = (first.unit, first.function, first.region) == (span.unit, span.function, span.region)
-            if together and (stop <= end or stop - begin <= cap):  # what is inside a longer one costs nothing
-                end = max(stop, end)
+            longer = max(stop, end)
+            near = stop <= end or reach.allows(span.function, begin, end, longer)  # inside a longer one costs nothing
+            if together and near and reach.bridges(end, span.start):
+                end = longer
                 members.append(index)
                 continue
         close()

@@ -25,6 +25,7 @@ from drivers.modbus_pdu import (
 )
 from drivers.overheard import Counters, Frame, Overheard, frame_at, sound
 from drivers.transaction import EXCEPTIONS, Fate, Outcome, Request
+from drivers.waits import Tally, place
 
 __all__ = ["EXCEPTIONS", "Counters", "Fate", "Outcome", "Port", "Request", "Timing"]
 
@@ -87,7 +88,10 @@ class Port:
         self._sent_ns = 0
         self._tid = 0
         self._turnaround: dict[int, int] = {}
+        self.tallies: dict[int, Tally] = {}  # of the units that somebody wants to know about
         self._last: Request | None = None
+        self._periods: dict[int, int] = {}  # unit -> from one request to it to the next
+        self._rests: dict[int, int] = {}  # unit -> until when it rests
         self._full_ns = 0  # the deadline as it was at first
         self._strangers: list[Frame] = []  # heard while we wait
 
@@ -136,8 +140,15 @@ class Port:
         return self._request is not None
 
     def held_until(self, request: Request, again: bool = True) -> int:
-        """See `Overheard.held_until`. On TCP the transaction id tells replies apart."""
-        return self.overheard.held_until(request, again)
+        """Until when this must wait: for the device's own pace, or as `Overheard.held_until` says (on TCP the
+        transaction id tells replies apart)."""
+        held_ns = self.overheard.held_until(request, again)
+        return max(held_ns, self._rests.get(request.unit, 0)) if self._rests else held_ns
+
+    def pace(self, unit: int, period_ns: int) -> None:
+        """At least so long from one request to that unit to the next; other units do not wait for it."""
+        if period_ns:
+            self._periods[unit] = period_ns
 
     def send(self, request: Request, now_ns: int) -> Transmit:
         """Start a transaction; call only when not busy and `ready_ns` has passed."""
@@ -148,6 +159,8 @@ class Port:
         self._echo_due = self._echo
         self._sent_ns = now_ns
         self.counters.transactions += 1
+        if self._periods and request.unit in self._periods:
+            self._rests[request.unit] = now_ns + self._periods[request.unit]
         frame, reply_len = request.frame, request.reply_len
         if self._tcp:
             self._tid = self._tid % 0xFFFF + 1
@@ -223,21 +236,24 @@ class Port:
         request = self._request
         if request is not None:
             self.ready_ns += request.gap_ns
+            tally = self.tallies.get(request.unit)
             if outcome.fate is not Fate.TIMEOUT:
                 for frame in self._strangers:
                     self.overheard.stranger(frame, outcome.at_ns)
-                self.overheard.answered(request, outcome.at_ns)
+                self.overheard.answered(request, outcome.at_ns, self._full_ns)
             if outcome.fate is Fate.DATA:
                 if self._echo_due:
                     self._echo = False  # the reply came without it: another adapter, or it was switched off
                 turn = max(0, outcome.at_ns - self._sent_ns - request.wire_ns)
-                known = self._turnaround.get(request.unit)
+                if tally is not None:
+                    tally.waits[place(turn)] += 1
+                known = self._turnaround.get(request.unit, 0)
                 # A nap must end before the reply does, or its end is not seen and taken for later than it is: a faster
                 # device is followed at once and a bit further, a slower one (or a stall of this machine) gradually.
-                if known is None or turn < known:
-                    self._turnaround[request.unit] = turn - turn // 8
-                else:
-                    self._turnaround[request.unit] = known + min(SLOWER_NS, (turn - known) // 16)
+                slower_ns = min(SLOWER_NS, (turn - known) // 16)
+                self._turnaround[request.unit] = known + slower_ns if turn >= known else turn - turn // 8
+            elif tally is not None:
+                tally.failed(outcome.fate.value)
         if outcome.fate is Fate.EXCEPTION:
             self.counters.exceptions += 1
         self._last, self._request = request, None

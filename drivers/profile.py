@@ -147,6 +147,9 @@ class _Reader:
             max_bits=line.max_bits,
             response_ns=line.response_ms * MS,
             gap_ns=line.gap_ms * MS,
+            period_ns=line.period_ms * MS,
+            max_gap=line.max_gap,
+            holes=self._holes(points),
             sunspec=self._sunspec,
             bases=self._bases(),
             texts=self._texts(),
@@ -166,6 +169,18 @@ class _Reader:
             notes=tuple(edge.notes),
             floor_confidence="high" if edge.floor is None else edge.floor.confidence,
         )
+
+    def _holes(self, points: tuple[Point, ...]) -> tuple[tuple[int, int, int], ...]:
+        holes = tuple((edge.function, edge.at, edge.at + edge.count - 1) for edge in self._edge.line.illegal)
+        for point in points:
+            for part in point.parts:
+                for n, (function, first, last) in enumerate(holes):
+                    inside = isinstance(part.at, int) and part.at <= last and first < part.at + part.length
+                    if inside and part.function == function:
+                        self._fail(
+                            f"line.illegal[{n}]", f"point {point.name} lies in {first}..{last}; one of them is wrong"
+                        )
+        return holes
 
     def _check_dialect(self) -> None:
         line = self._edge.line

@@ -12,9 +12,18 @@ from typing import NoReturn
 
 from drivers import sunspec
 from drivers.codec import WordOrder, words_of
-from drivers.family import Codes, Control, Part, Put, PutGroup, Reversion
+from drivers.family import Codes, Control, Owner, Part, Put, PutGroup, Reversion
 from drivers.profile_error import ProfileError
-from drivers.profile_schema import CodeEdge, ControlEdge, FloorEdge, PartEdge, WriteEdge, WriteGroupEdge
+from drivers.profile_schema import (
+    CodeEdge,
+    ControlEdge,
+    FloorEdge,
+    HeartbeatEdge,
+    OwnerEdge,
+    PartEdge,
+    WriteEdge,
+    WriteGroupEdge,
+)
 
 MS = 1_000_000
 SETPOINTS = frozenset({"setpoint", "-setpoint", "charge", "discharge", "magnitude"})
@@ -94,7 +103,16 @@ class ControlReader:
             ),
             self._groups(f"{key}.clear", edge.clear, edge),
             self._groups(f"{key}.stop", edge.stop, edge) or power,
+            () if edge.heartbeat is None else self._beats(f"{key}.heartbeat", edge.heartbeat, edge),
+            0 if edge.heartbeat is None else edge.heartbeat.every_s,
         )
+
+    def _beats(self, key: str, edge: HeartbeatEdge, control: ControlEdge) -> tuple[PutGroup, ...]:
+        if not self._writes_symbol(edge.write, "beat"):
+            self._fail(key, "nothing in it carries the beat")
+        if any(group.wears for group in edge.write):
+            self._fail(key, "a register that wears out when written cannot carry a heartbeat")
+        return self._groups(f"{key}.write", edge.write, control)
 
     # --- what makes no sense ------------------------------------------------------------------------------------------
     def _check(self, key: str, edge: ControlEdge) -> None:
@@ -113,6 +131,7 @@ class ControlReader:
         self._check_reversion(key, edge)
         self._check_symbols(key, edge)
         self._check_wear(key, edge)
+        self._check_owner(key, edge)
 
     def _check_reversion(self, key: str, edge: ControlEdge) -> None:
         rev, key_rev = edge.reversion, f"{key}.reversion"
@@ -151,6 +170,17 @@ class ControlReader:
                     self._fail(f"{key}.wear", f"{name}[{n}] wears out memory: give wear = {{ daily = N }} and wearing")
                 if group.wears and not group.on_change:
                     self._fail(f"{key}.{name}[{n}].on_change", "a wearing register is written on change only")
+
+    def _check_owner(self, key: str, edge: ControlEdge) -> None:
+        """What the owner had is of use in a release, of a whole write, and of a register that we can read."""
+        for name in ("arm", "power", "clear", "stop"):
+            for n, group in enumerate(getattr(edge, name)):
+                owners = [isinstance(write.value, OwnerEdge) for write in group.write]
+                if any(owners) and (name != "clear" or not all(owners)):
+                    reason = "the owner's values are written back by clear, in writes of their own"
+                    self._fail(f"{key}.{name}[{n}]", reason)
+                if any(owners) and "remote_mode" not in edge.state:
+                    self._fail(f"{key}.state.remote_mode", "without it nobody knows whether a value is the owner's")
 
     @staticmethod
     def _writes_symbol(groups: list[WriteGroupEdge], symbol: str) -> bool:
@@ -208,9 +238,11 @@ class ControlReader:
             if isinstance(edge.at, str) or edge.type is None:
                 self._fail(key, "needs at = register and type = ...")
             begin, size = edge.at, words_of(edge.type)
-        value: int | str | Codes
+        value: int | str | Codes | Owner
         if isinstance(edge.value, CodeEdge):
             value = Codes(edge.value.charge, edge.value.discharge, edge.value.zero)
+        elif isinstance(edge.value, OwnerEdge):
+            value = Owner(edge.value.default)
         else:
             value = edge.value
         put = Put(

@@ -27,7 +27,16 @@ Confidence = Literal["high", "medium", "low"]
 Millis = Annotated[StrictInt, Field(ge=50, le=3_600_000)]
 Pause = Annotated[StrictInt, Field(ge=0, le=5_000)]
 Symbol = Literal[
-    "setpoint", "-setpoint", "charge", "discharge", "magnitude", "reversion", "floor", "rated_charge", "rated_discharge"
+    "setpoint",
+    "-setpoint",
+    "charge",
+    "discharge",
+    "magnitude",
+    "reversion",
+    "floor",
+    "rated_charge",
+    "rated_discharge",
+    "beat",
 ]
 
 
@@ -37,10 +46,18 @@ class Edge(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
 
+class RangeEdge(Edge):
+    function: Function
+    at: Word
+    count: StrictInt = Field(ge=1, le=2000)
+
+
 class LineEdge(Edge):
     """The line as the device likes it. `response_ms`: the longest that a healthy device takes to begin its answer.
     `gap_ms`: the pause that it needs after one, beyond 3.5 characters. `units`: other unit numbers that the same device
-    answers at, by name (a gateway and what hangs on it). `dialect`: a framing that is not Modbus; functions are then
+    answers at, by name (a gateway and what hangs on it). `period_ms`: from the beginning of one request to that of the
+    next, at least. `max_gap`: so many registers that nobody asked for may lie inside a read. `illegal`: addresses that
+    it refuses, and any read that runs over them. `dialect`: a framing that is not Modbus; functions are then
     its commands, and registers those of the image that it makes of a reply (`drivers.dialect`)."""
 
     dialect: Literal["", "jk_pb", "jbd", "pace", "pylontech"] = ""
@@ -53,6 +70,9 @@ class LineEdge(Edge):
     gap_ms: StrictInt = Field(default=0, ge=0, le=5_000)
     word_order: WordOrder = WordOrder.BIG
     units: dict[str, Annotated[StrictInt, Field(ge=0, le=255)]] = {}
+    period_ms: StrictInt = Field(default=0, ge=0, le=5_000)
+    max_gap: StrictInt | None = Field(default=None, ge=0, le=2000)
+    illegal: list[RangeEdge] = []
 
 
 class MatchEdge(Edge):
@@ -145,12 +165,6 @@ class BatteryEdge(Edge):
     soc_quantum_permille: StrictInt = Field(ge=1, le=100)
 
 
-class RangeEdge(Edge):
-    function: Function
-    at: Word
-    count: StrictInt = Field(ge=1, le=2000)
-
-
 class BlockEdge(Edge):
     """Points that are read together. `ages`: the reading is as old as this block. `after_write`: read again at once
     when something was written. `stale_ms`: older values are not known any more. `read`: the device wants it whole."""
@@ -200,13 +214,19 @@ class CodeEdge(Edge):
     zero: StrictInt
 
 
+class OwnerEdge(Edge):
+    """In a release only: what the owner had there before we took control, `default` if that is not known."""
+
+    default: StrictInt
+
+
 class WriteEdge(Edge):
     """One register to write: raw * scale + offset in the register's unit. `value`: a number, a command word by
     direction, or a symbol with bounds `min` and `max` in that unit. `of`: the register takes percent of that rating.
     `multiple`: the device keeps only multiples of so many raw steps."""
 
     at: Word | str
-    value: StrictInt | CodeEdge | Symbol
+    value: StrictInt | CodeEdge | OwnerEdge | Symbol
     type: RawType | None = None
     order: WordOrder | None = None
     scale: Exact = "1"
@@ -283,13 +303,24 @@ StateName = Literal[
     "remote_code",
     "remote_charge_w",
     "remote_discharge_w",
+    "heartbeat",
 ]
+
+
+class HeartbeatEdge(Edge):
+    """A counter that we advance so that the device knows that we live: `beat` in one of the writes. Left out where the
+    device does not have it."""
+
+    every_s: StrictInt = Field(ge=1, le=60)
+    write: list[WriteGroupEdge] = Field(min_length=1)
 
 
 class ControlEdge(Edge):
     """One way to command the device. `max_step`: coarsest setpoint that is accepted, in `unit`. `active_mode`: what
     remote_mode reads while our setpoint rules, `released` what it reads when the device is its own. `settle_ms`: from a
     write until the registers show it. `convert`: how a battery target becomes the setpoint at the control point.
+    `heartbeat`: sent while a setpoint of ours rules. The state `heartbeat` is the device's own counter: while it stands
+    still, the device is deaf and its readings count as old.
     `arm`: writes before a setpoint, left out while remote control reads as active. `through_zero_ms`: on a change of
     direction 0 W comes first, for so long. `codes`: what remote_code reads. `confidence` low: not used before a
     commissioning check has confirmed it."""
@@ -319,6 +350,7 @@ class ControlEdge(Edge):
     proof: list[ProofEdge] = []
     clear: list[WriteGroupEdge] = []
     stop: list[WriteGroupEdge] = []
+    heartbeat: HeartbeatEdge | None = None
 
 
 class ProfileEdge(Edge):

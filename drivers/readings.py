@@ -117,3 +117,6 @@ class Capability:
     daily_writes: int = 0  # most writes of wearing registers in 24 h; 0 = it has none
     write_s: int = 1  # longest from an order to its last write, pauses included
     unconfirmed: tuple[str, ...] = ()  # what a commissioning check must confirm before it is used
+    confirm: tuple[str, ...] = ()  # for each of `unconfirmed`, how a technician confirms it
+    heartbeat_s: int = 0  # how often it wants to hear that we live while it is commanded; 0 = it has no such register
+    control: str = ""  # id of the control that is used; "" = it is only read, and never needs a release

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from drivers.binding import Binding, BoundControl, BoundGroup, BoundPut
-from drivers.codec import raw_range, to_words, toward_zero, up
+from drivers.codec import raw_range, to_words, toward_zero, up, words_of
 from drivers.convert import Live, to_device
 from drivers.events import ReadBack, RegisterWrite, WriteClass, WriteSequence
-from drivers.family import Codes
+from drivers.family import Codes, Owner
 
 READ_GAP = 16  # registers between two written ones that are read along rather than asked for apart
 NOTHING = Live()
@@ -33,8 +33,9 @@ class _Step:
 def compile_write(
     binding: Binding, write_class: WriteClass, value: int, order_id: int, not_after_ns: int, live: Live | None = None
 ) -> WriteSequence | str:
-    """The writes of one order. `value`: W for POWER (+ = discharge), permille for FLOOR, ignored otherwise. `live`: the
-    latest readings, without which a device that is not controlled at its battery takes no setpoint.
+    """The writes of one order. `value`: W for POWER (+ = discharge), permille for FLOOR, the beat for HEARTBEAT, else
+    ignored. `live`: the latest readings, without which a device that is not controlled at its battery takes no
+    setpoint.
 
     Returns a sentence instead when the device cannot take the order or the value is out of its bounds. Every POWER and
     STOP carries the reversion time, so that a silent agent ends its own setpoint.
@@ -49,13 +50,16 @@ def compile_write(
         if isinstance(words, str):
             return words
         group, address = step.group, step.group.puts[0].address
+        owner = isinstance(group.puts[0].value, Owner)
         writes.append(
-            RegisterWrite(address, words, group.function, step.gap_ns, group.on_change, group.wears, group.unit)
+            RegisterWrite(address, words, group.function, step.gap_ns, group.on_change, group.wears, group.unit, owner)
         )
         if group.read_back:
             expected.update({(group.unit, address + n): word for n, word in enumerate(words)})
-    kept = write_class in (WriteClass.POWER, WriteClass.FLOOR)
+    kept = write_class in (WriteClass.POWER, WriteClass.FLOOR, WriteClass.HEARTBEAT)
     proof = binding.control is None or binding.control.read_back or write_class is WriteClass.FLOOR
+    if write_class is WriteClass.HEARTBEAT:
+        proof = False  # the device's own counter is the proof
     read_backs = _read_backs(expected, binding.function) if proof else []
     if write_class in (WriteClass.POWER, WriteClass.STOP) and binding.control is not None:
         for function, group in binding.control.proof:
@@ -71,6 +75,7 @@ def compile_write(
         writes=tuple(writes),
         read_backs=tuple(read_backs),
         not_after_ns=not_after_ns,
+        keep=_keep(binding, write_class, live or NOTHING),
     )
 
 
@@ -84,7 +89,7 @@ def _steps(binding: Binding, write_class: WriteClass, value: int, live: Live) ->
     if control is None:
         return f"{binding.device} takes no setpoint: {'; '.join(binding.notes) or 'its profile has no control'}"
     if write_class is WriteClass.HEARTBEAT:
-        return f"{binding.device} has no heartbeat register"
+        return _plain(control.heartbeat, 0) if control.heartbeat else f"{binding.device} has no heartbeat register"
     if write_class is WriteClass.CLEAR:
         return _plain(control.clear, 0)
     arm = () if live.remote_active else control.arm
@@ -96,6 +101,9 @@ def _steps(binding: Binding, write_class: WriteClass, value: int, live: Live) ->
             f"{value} W is beyond what {binding.device} is rated for "
             f"({-control.rated_charge_w}..{control.rated_discharge_w} W)"
         )
+    restores = any(isinstance(group.puts[0].value, Owner) for group in control.clear)
+    if restores and live.remote_active is None:
+        return f"it is not known whether {binding.device} is under remote control: its owner's settings would be lost"
     watts = to_device(control.convert, value, live)
     if isinstance(watts, str):
         return f"{binding.device} is commanded at its {binding.capability.control_point}: {watts}"
@@ -123,6 +131,18 @@ def _through_zero(control: BoundControl, watts: int, live: Live) -> list[_Step]:
     steps = _plain(control.power, 0)
     last = steps[-1]
     return [*steps[:-1], _Step(last.group, 0, max(last.gap_ns, control.through_zero_ns))]
+
+
+def _keep(binding: Binding, write_class: WriteClass, live: Live) -> tuple[ReadBack, ...]:
+    """What the owner has in the registers that a release restores, if nobody commands the device now."""
+    control = binding.control
+    if control is None or write_class not in (WriteClass.POWER, WriteClass.STOP) or live.remote_active is not False:
+        return ()
+    return tuple(
+        ReadBack(group.puts[0].address, (None,) * sum(words_of(put.kind) for put in group.puts), 3, group.unit)
+        for group in control.clear
+        if isinstance(group.puts[0].value, Owner)
+    )
 
 
 # --- values -----------------------------------------------------------------------------------------------------------
@@ -161,6 +181,8 @@ def _wanted(binding: Binding, put: BoundPut, value: int, watts: int) -> Fraction
     """What the register should hold, in its own unit."""
     if isinstance(put.value, int):
         return Fraction(put.value)
+    if isinstance(put.value, Owner):
+        return put.value.default * put.step + put.offset
     if isinstance(put.value, Codes):
         return Fraction(put.value.word(watts))
     control = binding.control
@@ -175,6 +197,8 @@ def _wanted(binding: Binding, put: BoundPut, value: int, watts: int) -> Fraction
     }
     if put.value == "reversion":
         return Fraction(control.reversion_s if control is not None else 0)
+    if put.value == "beat":
+        return Fraction(value)
     if put.value == "floor":
         return Fraction(value, 10)
     number = symbols[put.value]

@@ -30,6 +30,10 @@ HOME_KEYS = (  # of hil.devices.world, and the reserve that commissioning leaves
     "revert_s",
     "reconnect_s",
     "s_of_day",
+    "packs",
+    "inverters",
+    "legs",
+    "rated_w",
 )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from hil.devices.demo import units_of
 from hil.expr import Value
 from hil.pki import AGGREGATOR, ROLES, public_key
 
@@ -31,11 +32,7 @@ _DEFAULTS: Mapping[str, Mapping[str, Value]] = {
         "export_limit_w": RATED_W,
     },
 }
-_DEVICES = (
-    ("battery", 1, "seplos_v3"),
-    ("meter", 2, "eastron_sdm630"),
-    ("inverter", 3, "sunspec_hybrid"),
-)
+_PROFILES = {"battery": "seplos_v3", "meter": "eastron_sdm630", "inverter": "sunspec_hybrid"}
 
 
 def write_config(
@@ -46,20 +43,23 @@ def write_config(
     device: Path | None = None,
     overrides: Mapping[str, Mapping[str, Value]] | None = None,
     polls: Mapping[str, Mapping[str, int]] | None = None,
+    home: Mapping[str, Value] | None = None,
 ) -> Path:
     """Write `batteryd.toml` into `directory` and return its path.
 
     `line`: keys of [[bus]], such as {"port": "/dev/pts/3"}. `brokers` "host:port" and the `device` directory of hil.pki
     make the link; without them the agent runs alone. `overrides`: keys of any section of the agent's configuration.
-    `polls`: block periods in ms instead of the profile's, by role.
+    `polls`: block periods in ms instead of the profile's, by role. `home`: a scenario's: how many of each.
     """
     sections: dict[str, dict[str, Value]] = {name: dict(body) for name, body in _DEFAULTS.items()}
     for name, body in (overrides or {}).items():
         sections.setdefault(name, {}).update(body)
     text = "".join(_section(f"[{name}]", body) for name, body in sections.items())
     text += _section("[[bus]]", {"name": BUS, "baud": BAUD, **line} if "port" in line else {"name": BUS, **line})
-    for role, unit, profile in _DEVICES:
-        row: dict[str, Value] = {"name": role, "role": role, "bus": BUS, "unit": unit, "profile": profile}
+    packs, inverters = (int(str((home or {}).get(key, 1))) for key in ("packs", "inverters"))
+    for name, unit in units_of(packs, inverters).items():
+        role = name.rstrip("0123456789")
+        row: dict[str, Value] = {"name": name, "role": role, "bus": BUS, "unit": unit, "profile": _PROFILES[role]}
         text += _section("[[device]]", row)
         if polls and role in polls:
             text += f"poll_ms = {{ {', '.join(f'{block} = {ms}' for block, ms in polls[role].items())} }}\n"

@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from hil.devices import sunspec_hybrid as model
+from hil.devices.demo import units_of
 from hil.expr import Value
 from hil.signals import Happening
 
-INVERTER_UNIT = 3
-_NAMES: Mapping[int, str] = {1: "battery", 2: "meter", 3: "inverter"}
+_NAMES: Mapping[int, str] = {unit: name for name, unit in units_of(8, 8).items()}
 _CONTROL = frozenset(
     {
         model.STOR_CTL_MOD,
@@ -52,8 +52,8 @@ class WriteLog:
         )
         self.setpoint_w: int | None = None
         self._rated_w = rated_w
-        self._mode = 0
-        self._out = 10_000
+        self._mode: dict[int, int] = {}  # by unit
+        self._out: dict[int, int] = {}
 
     def take(self, written: Written, at_ns: int) -> Happening:
         """The record of one write; `at_ns` is scenario time."""
@@ -77,27 +77,27 @@ class WriteLog:
     def _kind(self, written: Written) -> tuple[str, int]:
         if written.exception:
             return "refused", written.exception
-        if written.unit != INVERTER_UNIT:
+        if not _NAMES.get(written.unit, "").startswith("inverter"):
             return "other", 0
         fields = {written.address + i: word for i, word in enumerate(written.words)}
         if model.MIN_RSV_PCT in fields and not fields.keys() & _CONTROL:
             return "floor", fields[model.MIN_RSV_PCT] // 10
-        return self._control(fields)
+        return self._control(fields, written.unit)
 
-    def _control(self, fields: Mapping[int, int]) -> tuple[str, int]:
+    def _control(self, fields: Mapping[int, int], unit: int) -> tuple[str, int]:
         if not fields.keys() & _CONTROL:
             return "other", 0
-        self._out = _signed(fields.get(model.OUT_W_RTE, self._out & 0xFFFF))
-        self._mode = fields.get(model.STOR_CTL_MOD, self._mode)
-        if model.STOR_CTL_MOD in fields and not self._mode & 3:
+        out = self._out[unit] = _signed(fields.get(model.OUT_W_RTE, self._out.get(unit, 10_000) & 0xFFFF))
+        mode = self._mode[unit] = fields.get(model.STOR_CTL_MOD, self._mode.get(unit, 0))
+        if model.STOR_CTL_MOD in fields and not mode & 3:
             self.setpoint_w = None
             return "clear", 0
         rates = fields.keys() & {model.OUT_W_RTE, model.IN_W_RTE}
         if not rates and model.STOR_CTL_MOD not in fields:
             return "timer", fields.get(model.RVRT_TMS, 0)
-        if not self._mode & 3:
+        if not mode & 3:
             return "staged", 0
-        self.setpoint_w = round(self._out * self._rated_w / 10_000)
+        self.setpoint_w = round(out * self._rated_w / 10_000)
         return "power", self.setpoint_w
 
 

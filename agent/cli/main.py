@@ -36,7 +36,12 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _run(argv: list[str]) -> int:
-    args = _parser(argv).parse_args(argv)
+    parser = _parser(argv)
+    args, rest = parser.parse_known_args(argv)
+    if rest and "words" in args and not any(word.startswith("-") for word in rest):
+        args.words += rest  # argparse takes free words at one place only: `bus read --unit 2 0 4`
+    elif rest:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
     module = __import__(f"agent.cli.{VERBS[args.verb].module}", fromlist=["run"])
     code = module.run(args)
     sys.stdout.flush()

@@ -73,8 +73,62 @@ def _wait(sub: ArgumentParser) -> None:
 
 
 def _device(sub: ArgumentParser) -> None:
-    sub.add_argument("action", nargs="?", choices=("list", "adopt"), default="list")
-    sub.add_argument("name", nargs="?", metavar="NAME", help="adopt: the device's name in the configuration")
+    sub.add_argument("action", nargs="?", choices=("list", "show", "check", "adopt"), default="list")
+    sub.add_argument("name", nargs="?", metavar="NAME", help="the device's name in the configuration")
+    sub.add_argument("--profile", metavar="ID|FILE", help="check: this profile instead of the configured one")
+    sub.add_argument("--capture", metavar="FILE", help="check: this recording instead of the live device")
+    _config(sub)
+
+
+def _config(sub: ArgumentParser) -> None:
+    sub.add_argument(
+        "--config",
+        metavar="FILE",
+        default="/etc/batteryd/batteryd.toml",
+        help="where lines and devices stand when batteryd is not running (default /etc/batteryd/batteryd.toml)",
+    )
+
+
+def _number(text: str) -> int:
+    """`5000` or `0x1388`."""
+    try:
+        return int(text, 0)
+    except ValueError:
+        raise ArgumentTypeError(f"{text!r} is not a number, expected such as 40000 or 0x9c40") from None
+
+
+def _bus(sub: ArgumentParser) -> None:
+    sub.add_argument("action", choices=("scan", "read", "dump", "test"))
+    sub.add_argument(
+        "words", nargs="*", metavar="WHAT", help="scan [BUS], read [DEVICE] ADDR COUNT, dump DEVICE, test [BUS|DEVICE]"
+    )
+    sub.add_argument("--bus", metavar="BUS", help="read: the line of --unit (default: the only one)")
+    sub.add_argument("--unit", type=_number, metavar="N", help="read: this unit instead of a device")
+    sub.add_argument(
+        "--fc", type=_number, metavar="N", help="read: Modbus function, 1 to 4 (default: the profile's, or 3)"
+    )
+    sub.add_argument(
+        "--as",
+        dest="kinds",
+        metavar="u16,s32",
+        help="read: show as u16 s16 u32 s32 u64 s64 f32 str, low-word-first with -le",
+    )
+    sub.add_argument("--seconds", type=_seconds, default=10.0, metavar="S", help="test: watch for so long (default 10)")
+    sub.add_argument("-o", "--output", metavar="FILE", help="dump: the file to write")
+    sub.add_argument(
+        "--range", action="append", metavar="FC:ADDR:COUNT", help="dump: this range instead of the profile's registers"
+    )
+    sub.add_argument("--redact", action="store_true", help="dump: without serial numbers")
+    sub.add_argument("--port", metavar="PATH", help="scan: this serial port, batteryd not running on it")
+    sub.add_argument("--tcp", metavar="HOST:PORT", help="scan: this Modbus TCP host")
+    sub.add_argument("--baud", metavar="N,N", help="scan: only these speeds")
+    sub.add_argument("--parity", metavar="N,E,O", help="scan: only these parities")
+    sub.add_argument("--units", metavar="1-16,100", help="scan: only these addresses")
+    sub.add_argument("--all", action="store_true", help="scan: every setting, also after devices were found")
+    sub.add_argument(
+        "--jk", action="store_true", help="scan: look for JK PB BMS too (asked by a write that they take as a request)"
+    )
+    _config(sub)
 
 
 VERBS: dict[str, VerbSpec] = {
@@ -85,7 +139,8 @@ VERBS: dict[str, VerbSpec] = {
     "reserve": VerbSpec("reserve", "show the homeowner's reserve, or set it", _reserve),
     "stop": VerbSpec("stop", "end dispatch and release the inverter until resume", _pin),
     "resume": VerbSpec("resume", "end a stop, acknowledge faults that wait for a technician", _pin),
-    "device": VerbSpec("device", "list the devices, or adopt one that was replaced", _device),
+    "device": VerbSpec("device", "what each device can be told and says; adopt one that was replaced", _device),
+    "bus": VerbSpec("bus", "find devices on a line, read their registers, judge the line", _bus),
     "wait": VerbSpec("wait", "for scripts: until the agent is up, linked or healthy", _wait),
     "version": VerbSpec("version", "of batteryctl and of the running batteryd"),
 }

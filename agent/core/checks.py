@@ -175,6 +175,15 @@ def writes(w: World) -> str | None:
     return f"{failures} writes in a row were not confirmed (last: {w.hand.outcome})"
 
 
+def worn(w: World) -> str | None:
+    left_ns = w.hand.worn_until_ns - w.snapshot.now_ns
+    if left_ns <= 0:
+        return None
+    at_min = (w.inputs.clock.wall_ms + left_ns // 1_000_000) // 60_000 + 1
+    at = f"{at_min // 60 % 24:02}:{at_min % 60:02} UTC"
+    return f"the day's writes that wear the inverter out are used up: no setpoint before {at}"
+
+
 def no_reversion(w: World) -> str | None:
     inverter = w.snapshot.inverter
     if inverter is None or w.hand.held_ns is None or inverter.at_ns <= w.hand.held_ns:

@@ -76,6 +76,7 @@ def merged(crew: Crew, zero_ns: int | None = None) -> Hand:
         maybe_active=any(hand.maybe_active for hand in hands),
         clear_failures=worst.clear_failures,
         floor_failures=max((hand.floor_failures for hand in hands), default=0),
+        worn_until_ns=max((hand.worn_until_ns for hand in hands), default=0),
     )
 
 
@@ -120,7 +121,8 @@ def plan(before: Crew, crew: Crew, hand: Hand, s: Snapshot, wanted: Wanted, para
     out: list[Member] = []
     orders: list[tuple[bool, Write]] = []
     notices: list[str] = []
-    rearmed, floor = False, None
+    rearmed = False
+    floor: tuple[int, bool] | None = None
     for member, unit, target in zip(crew, s.units, targets, strict=True):
         again = actuation.unheeded(known.get(member.name, member).actuation, member.actuation, params)
         mine = wanted._replace(given_w=target, unheeded=again, waiting=wanted.waiting and not unit.out)
@@ -132,7 +134,10 @@ def plan(before: Crew, crew: Crew, hand: Hand, s: Snapshot, wanted: Wanted, para
         orders += [(grows, write) for write in planned.writes]
         notices += [f"{member.name}: {notice}" for notice in planned.notices]
         rearmed = rearmed or planned.rearmed
-        floor = floor or planned.floor
+        if planned.floor is not None and floor is not None:  # one is told as an event, of the others this
+            notices.append(f"{member.name}: its own floor was {planned.floor[0]} permille before we set it")
+        if planned.floor is not None and (floor is None or not floor[1]):
+            floor = planned.floor
     orders.sort(key=lambda one: one[0])  # of one cycle's orders, those that shrink go first
     manned = tuple(out)
     whole = Planned(merged(manned, hand.zero_ns), tuple(w for _, w in orders), rearmed, floor, tuple(notices))

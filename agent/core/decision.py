@@ -60,6 +60,7 @@ class Intent(StrEnum):
     CLEAR = "clear"
     STOP = "stop"
     FLOOR = "floor"
+    HEARTBEAT = "heartbeat"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,7 @@ class Decision:
     command_id: str | None
     stated_end_s: int  # promise 3: our setpoint ends within this many seconds if anything dies
     shares: tuple[tuple[str, int], ...] = ()  # `given_w` by inverter, where there are several
+    out: tuple[str, ...] = ()  # inverters that the home goes on without
 
 
 @dataclass(frozen=True, slots=True)

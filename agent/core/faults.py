@@ -170,6 +170,13 @@ FAULTS: tuple[Fault, ...] = (
         strikes=True,
     ),
     Fault(
+        "writes_worn",
+        Severity.FAULT,  # released at once: a setpoint that cannot be changed may not stay
+        Clear.AUTO,
+        checks.worn,
+        "Ask for fewer setpoints and changes of direction a day; releases have a part of the budget of their own.",
+    ),
+    Fault(
         "reversion_off",
         Severity.FAULT,
         Clear.HOLD,

@@ -86,6 +86,7 @@ class WriteDone:
     value: int
     outcome: str
     sent_ns: int
+    free_ns: int = 0  # "worn": when the device's budget of wearing writes has room again
 
 
 @dataclass(frozen=True, slots=True)

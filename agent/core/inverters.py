@@ -85,7 +85,9 @@ def _away(unit: Unit, old: Away, params: Params, now_ns: int) -> Away:
 def ends_ns(can: Capability | None, stale_ns: int, params: Params) -> int:
     """Promise 3 for one inverter: how long what we asked may go on after it was last heard."""
     timers = params.timers
-    return stale_ns + timers.cycle_ns + timers.write_ns + S * max(timers.reversion_s, can.reversion_s if can else 0)
+    reversion_s, write_s = (can.reversion_s, can.write_s) if can else (0, 0)
+    write_ns = max(timers.write_ns, S * write_s)  # with the pauses that this device needs
+    return stale_ns + timers.cycle_ns + write_ns + S * max(timers.reversion_s, reversion_s)
 
 
 class Room(NamedTuple):
@@ -159,10 +161,12 @@ def capability_of(live: list[Unit]) -> Capability | None:
 def together(live: list[Unit]) -> InverterReading | None:
     """The readings of all that count as one: sums, the oldest of the times, the worst of what they say. Its `battery_w`
     is known only if each is; `remote_w` is not a value that anybody set. None = one was never read."""
-    rows = [unit.reading for unit in live]
-    known = [r for r in rows if r is not None]
-    if len(known) != len(rows):
-        return None
+    known = [unit.reading for unit in live if unit.reading is not None]
+    return summed(known) if len(known) == len(live) else None
+
+
+def summed(known: list[InverterReading]) -> InverterReading:
+    """As `together`, of readings; at least one."""
     states = {r.grid_state for r in known}
     grid = GridState.CONNECTED if states == {GridState.CONNECTED} else GridState.UNKNOWN
     timers = [r.reversion_s for r in known if r.reversion_s is not None]

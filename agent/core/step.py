@@ -151,7 +151,7 @@ def _step(p: Params, state: State, i: Inputs) -> tuple[State, Outputs]:
     wake_ns = s.now_ns if moving else wake(book, s.now_ns)
     decision = _decision(s, p, judged, wish, answer, given, left)
     if manned:
-        decision = replace(decision, shares=crew.shares(manned))
+        decision = replace(decision, shares=crew.shares(manned), out=tuple([m.name for m in manned if m.out]))
     return after, Outputs(decision, planned.writes, commit, tuple(say.notices), wake_ns)
 
 

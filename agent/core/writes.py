@@ -1,7 +1,8 @@
 """What to ask of the inverter this cycle, and what is known of what was asked before.
 
-POWER: on change and as lease renewal, only with grid evidence. CLEAR: until it is read back that no remote setpoint is
-active, in every grid state. FLOOR: only with grid evidence. STOP: only while power flows into a critical battery.
+POWER: on change and as lease renewal, only with grid evidence. HEARTBEAT: the same, while the last POWER is read back.
+CLEAR: until it is read back that no remote setpoint is active, in every grid state. FLOOR: only with grid evidence.
+STOP: only while power flows into a critical battery.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ FLOOR_STEP = 10  # permille: a floor may read back rounded up by less than this
 STOP_FLOW_W = 200
 DRIFT_W = 50  # a setpoint at the AC terminals is renewed when PV moved the battery by more
 PACE_SLACK_NS = S // 10  # a cycle may come this much early
+BEATS = 60_000  # a heartbeat counts up to this and begins again: it fits every register
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,9 @@ class Hand:
     floor_confirmed_ns: int | None = None
     floor_failures: int = 0
     stop_ns: int = 0
+    beats: int = 0
+    beat_ns: int = 0  # last HEARTBEAT asked
+    worn_until_ns: int = 0  # until then the day's writes that wear the inverter out are used up
 
 
 class Wanted(NamedTuple):
@@ -100,6 +105,8 @@ def _power_heard(hand: Hand, done: WriteDone, good: bool, now_ns: int) -> Hand:
     if done.value != hand.setpoint_w or done.outcome == "superseded":
         return replace(hand, touched_ns=now_ns)
     hand = replace(hand, pending=False, confirmed=good, touched_ns=now_ns, outcome=done.outcome)
+    if done.outcome == "worn":
+        return replace(hand, worn_until_ns=done.free_ns)
     if not good:
         return replace(hand, failures=hand.failures + 1)
     return replace(hand, confirmed_ns=now_ns, held_ns=now_ns if hand.held_ns is None else hand.held_ns, failures=0)
@@ -123,17 +130,24 @@ def plan(hand: Hand, s: Snapshot, wanted: Wanted, params: Params) -> Planned:
     notices: list[str] = []
     rearmed = False
     connected = s.grid is GridState.CONNECTED
+    heard = hand.setpoint_w is not None and hand.confirmed and not hand.pending  # the last write, as the cycle begins
     write: Write | None = None
     if wanted.critical and s.battery_w is not None and abs(s.battery_w) > STOP_FLOW_W:
         hand, write = _stop(hand, s, params)
     elif wanted.given_w is not None and connected:
         hand, write, rearmed = _power(hand, s, wanted.given_w, wanted, params)
+    elif not device.capability.control:
+        hand = replace(hand, maybe_active=False)  # it is only read: nothing to release
     elif not wanted.waiting:
         hand, write, notice = _clear(hand, s, connected and wanted.mode is not Mode.LOCKOUT)
         if notice:
             notices.append(notice)
     if write is not None:
         writes.append(write)
+    if heard and connected and hand.setpoint_w is not None:
+        hand, write = _beat(hand, s, device.capability.heartbeat_s)
+        if write is not None:
+            writes.append(write)
     hand, write, found = _floor(hand, s, wanted.mode, connected)
     if write is not None:
         writes.append(write)
@@ -276,6 +290,16 @@ def _floor(hand: Hand, s: Snapshot, mode: Mode, connected: bool) -> tuple[Hand, 
         Write(Intent.FLOOR, s.reserve_permille, f"the device's floor is {inverter.floor_permille} permille", _name(s)),
         found,
     )
+
+
+def _beat(hand: Hand, s: Snapshot, every_s: int) -> tuple[Hand, Write | None]:
+    """Tell the inverter that we live: only while a setpoint of ours rules whose last write was read back, so that it
+    ends when this cycle, the line or the device's ear does."""
+    due = s.now_ns - hand.beat_ns >= every_s * S - PACE_SLACK_NS
+    if not every_s or not due:
+        return hand, None
+    hand = replace(hand, beats=hand.beats % BEATS + 1, beat_ns=s.now_ns)
+    return hand, Write(Intent.HEARTBEAT, hand.beats, "the inverter listens for it", _name(s))
 
 
 def _name(s: Snapshot) -> str:

@@ -8,6 +8,7 @@ from agent.mail import View
 from agent.runtime.part import Now
 
 Json = dict[str, object]
+SHOWN = 3  # inverters by name
 
 
 def why_json(view: View, side: str | None, now: Now) -> Json:
@@ -40,13 +41,23 @@ def given_text(decision: Decision) -> str:
         alone = "released, the inverter is left to its own mode"
         return alone if asked is None else f"{alone}, while {source} asks {words.battery_flow(asked)}"
     if asked is None:
-        return f"held at {words.battery_flow(given)}"
+        return f"held at {words.battery_flow(given)}{_shared(decision)}"
     if given == asked:
-        return f"{words.battery_flow(given)}, as asked by {source}"
+        return f"{words.battery_flow(given)}{_shared(decision)}, as asked by {source}"
     held = "on the ramp" if decision.binding is None else f"held by {decision.binding.id}"
     # both in one direction: "discharge 3200 W of 5000 W" reads better than the word twice
     wish = words.watts(abs(asked)) if asked * given > 0 else words.battery_flow(asked)
-    return f"{words.battery_flow(given)} of {wish} asked by {source}, {held}"
+    return f"{words.battery_flow(given)} of {wish} asked by {source}, {held}{_shared(decision)}"
+
+
+def _shared(decision: Decision) -> str:
+    """By which inverter, where there are several; more than three are counted."""
+    shares = [(name, abs(w)) for name, w in decision.shares]
+    if len(shares) < 2:
+        return ""
+    if len(shares) > SHOWN:
+        return f" by {len(shares)} inverters, {min(w for _, w in shares)} to {max(w for _, w in shares)} W each"
+    return " by " + ", ".join(f"{name} {w} W" for name, w in shares)
 
 
 def because_text(decision: Decision) -> str:

@@ -21,7 +21,14 @@ class Request:
     lines: int = 50  # log: how many to begin with
     follow: bool = False  # log
     permille: int | None = None  # reserve: None = show it
-    device: str = ""  # adopt
+    device: str = ""  # adopt, device, look
+    bus: str = ""  # bus, look
+    unit: int | None = None  # look
+    function: int | None = None  # look
+    address: int = 0  # look
+    count: int = 1  # look
+    response_ms: int | None = None  # look
+    dialect: str = ""  # look
     pin: str | None = field(default=None, repr=False)  # never in a log or a traceback
 
 
@@ -55,7 +62,18 @@ def _build(verb: str, args: dict[str, object]) -> Request | str:
             return f'{verb}: "{key}" must be {expected}'
     if verb == "adopt" and "device" not in args:
         return 'adopt: "device" is missing: the name of the device in the configuration'
+    if verb == "look" and (problem := _look(args)):
+        return problem
     return Request(verb, **args)  # type: ignore[arg-type]  # each value was checked by its key's row of _CHECKS
+
+
+def _look(args: dict[str, object]) -> str | None:
+    missing = [key for key in ("address", "count") if key not in args]
+    if missing:
+        return f'look: "{missing[0]}" is missing'
+    if ("device" in args) == ("bus" in args and "unit" in args):
+        return 'look: needs either "device", or "bus" and "unit"'
+    return None
 
 
 _KEYS: dict[str, tuple[str, ...]] = {
@@ -67,6 +85,9 @@ _KEYS: dict[str, tuple[str, ...]] = {
     "stop": ("pin",),
     "resume": ("pin",),
     "adopt": ("device",),
+    "device": ("device",),
+    "bus": ("bus",),
+    "look": ("device", "bus", "unit", "function", "address", "count", "response_ms", "dialect"),
 }
 
 _CHECKS: dict[str, tuple[Callable[[object], bool], str]] = {
@@ -75,6 +96,13 @@ _CHECKS: dict[str, tuple[Callable[[object], bool], str]] = {
     "follow": (lambda x: type(x) is bool, "true or false"),
     "permille": (lambda x: type(x) is int and 0 <= x <= 1000, "a whole number, 0 to 1000 (permille: 300 is 30 %)"),
     "device": (lambda x: isinstance(x, str) and 0 < len(x) <= 64 and x.isprintable(), "a name of 1 to 64 characters"),
+    "bus": (lambda x: isinstance(x, str) and 0 < len(x) <= 64 and x.isprintable(), "a name of 1 to 64 characters"),
+    "unit": (lambda x: type(x) is int and 1 <= x <= 255, "a whole number, 1 to 255"),
+    "function": (lambda x: type(x) is int and 1 <= x <= 255, "a Modbus read, 1 to 4, or a command of the dialect"),
+    "address": (lambda x: type(x) is int and 0 <= x <= 0xFFFF, "a whole number, 0 to 65535"),
+    "count": (lambda x: type(x) is int and 1 <= x <= 2000, "a whole number, 1 to 125 (registers) or 2000 (bits)"),
+    "response_ms": (lambda x: type(x) is int and 20 <= x <= 1000, "a whole number, 20 to 1000"),
+    "dialect": (lambda x: isinstance(x, str) and len(x) <= 40 and x.isprintable(), "the name of a dialect"),
     "pin": (lambda x: isinstance(x, str) and 0 < len(x) <= MAX_LENGTH, f"text of 1 to {MAX_LENGTH} characters"),
 }
 

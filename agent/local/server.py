@@ -10,9 +10,11 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from agent.local import words
+from agent.local.asking import Asking
+from agent.local.installed import Installed
 from agent.local.pin import PinGuard, PinHash, PinVerdict
 from agent.local.reason import Json, why_json
 from agent.local.request import MAX_LINES, Request, parse_request
@@ -31,6 +33,7 @@ from agent.runtime.part import (
     Wake,
     WakeAt,
 )
+from drivers.events import Looked, Told
 
 S = 1_000_000_000
 STALL_NS = 4 * S  # watchers are told when control has been silent for this long
@@ -47,6 +50,7 @@ class LocalConfig:
     homeowner_pin: PinHash | None = None
     verb_timeout_ns: int = 10 * S
     name_of: Callable[[int], str] = "uid {}".format
+    installed: Installed = field(default_factory=Installed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,7 @@ class Server:
         self._watchers: dict[int, None] = {}  # conn, in the order in which they came
         self._followers: dict[int, None] = {}
         self._pending: dict[int, _Pending] = {}
+        self._asking = Asking(config.installed)
         self._stall_ns = 0  # when to tell the watchers that control is silent
 
     def handle(self, event: object, now: Now) -> Iterable[Effect]:
@@ -90,6 +95,8 @@ class Server:
                 return self._on_line(event)
             case VerbDone():
                 return self._on_done(event)
+            case Looked() | Told():
+                return self._asking.answered(event, self._view)
             case Wake():
                 return self._on_wake(now)
             case Stop():
@@ -101,7 +108,7 @@ class Server:
     # --- requests -----------------------------------------------------------------------------------------------------
     def _on_request(self, event: LocalRequest, now: Now) -> Iterable[Effect]:
         conn = event.conn
-        if conn in self._watchers or conn in self._followers or conn in self._pending:
+        if any(conn in busy for busy in (self._watchers, self._followers, self._pending, self._asking)):
             self._forget(conn)
             return (_error(conn, 2, "one request a connection: this one has asked before"),)
         request = parse_request(event.data)
@@ -114,6 +121,12 @@ class Server:
                 return self._set_reserve(event, request, request.permille, now)
             case "stop" | "resume" | "adopt":
                 return self._change(event, request, now)
+            case "bus":
+                return self._asking.buses(conn, request, now)
+            case "look" if self._is_technician(event):
+                return self._asking.look(conn, request, now)
+            case "look":
+                return (self._not_allowed(event, "look"),)
         view = self._view
         if view is None:
             return (_error(conn, 1, "batteryd is up, its first cycle is not finished yet", next="batteryctl wait"),)
@@ -124,6 +137,8 @@ class Server:
                 return (_last(conn, {"v": 1, "ok": True, "code": 0, "reserve": reserve_json(view, now)}),)
             case "watch":
                 return self._watch(event, view, now)
+            case "device":
+                return (self._asking.devices(conn, request.device, view, now),)
             case _:
                 return (_last(conn, status_json(view, self._config.version, now)),)
 
@@ -220,7 +235,7 @@ class Server:
 
     def _not_allowed(self, event: LocalRequest, verb: str) -> LocalReply:
         who = self._config.name_of(event.uid)
-        alone = verb == "adopt"
+        alone = verb in ("adopt", "look")
         return _error(
             event.conn,
             4,
@@ -229,7 +244,7 @@ class Server:
             value="technician" if alone else "technician, or the homeowner's PIN",
             present=f"viewer ({who})",
             set_by="site, [local] technician_gids",
-            next=f"sudo batteryctl {verb if not alone else 'device adopt'} ...",
+            next=f"sudo batteryctl {_TYPED.get(verb, verb)} ...",
             pin_helps=not alone and self._config.homeowner_pin is not None,
         )
 
@@ -277,7 +292,7 @@ class Server:
         return (Log(level, text), *self._on_line(Line(now.wall_ms, level, text)))
 
     def _on_wake(self, now: Now) -> Iterable[Effect]:
-        effects: list[Effect] = []
+        effects: list[Effect] = [*self._asking.late(now)]
         for conn, pending in list(self._pending.items()):
             if now.mono_ns >= pending.deadline_ns:
                 del self._pending[conn]
@@ -291,6 +306,8 @@ class Server:
 
     def _next_wake_ns(self) -> int | None:
         times = [pending.deadline_ns for pending in self._pending.values()]
+        if self._asking.wake_ns is not None:
+            times.append(self._asking.wake_ns)
         if self._watchers:
             times.append(self._stall_ns)
         return min(times, default=None)
@@ -299,8 +316,10 @@ class Server:
         self._watchers.pop(conn, None)
         self._followers.pop(conn, None)
         self._pending.pop(conn, None)
+        self._asking.forget(conn)
 
 
+_TYPED = {"adopt": "device adopt", "look": "bus read"}  # what a person types for a verb of the API
 _REFUSAL = ("limit", "value", "present", "set_by", "next")
 _PIN: dict[str, object] = {"limit": "homeowner's PIN", "value": "secret", "set_by": "homeowner"}
 _SET_PIN = "set one: python -m agent.tools.pin, then [local] homeowner_pin_hash in the configuration"

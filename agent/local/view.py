@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import TypeVar
 
+from agent import whole
 from agent.core.decision import Mode
+from agent.core.packs import offline
 from agent.local import words
 from agent.local.health import health_items
 from agent.local.reason import Json, because_text, given_text
@@ -71,7 +73,7 @@ def status_json(view: View, version: str, now: Now) -> Json:
 def reserve_json(view: View, now: Now) -> Json:
     """The homeowner's reserve, where it comes from, and what the inverter itself holds."""
     effective = view.decision.reserve_permille
-    floors = [i.floor_permille for i in _fresh(view.inverters, view, now) if i.floor_permille is not None]
+    floors = [i.floor_permille for i in _working(view, now) if i.floor_permille is not None]
     floor = min(floors) if floors else None
     text = words.percent(view.reserve_permille)
     level = "ok"
@@ -141,6 +143,7 @@ def _control(view: View) -> Json:
         "source": decision.source,
         "asked_w": decision.asked_w,
         "given_w": decision.given_w,
+        "shares": dict(decision.shares),
         "lo_w": decision.lo_w,
         "hi_w": decision.hi_w,
         "binding": None if decision.binding is None else decision.binding.id,
@@ -150,14 +153,15 @@ def _control(view: View) -> Json:
 
 def _grid(view: View, now: Now) -> Json:
     state = view.decision.grid
-    meters, inverters = _fresh(view.meters, view, now), _fresh(view.inverters, view, now)
+    at_grid = whole.counting(view.meters, view.decision, view.wiring)
+    meters, inverters = _fresh(at_grid, view, now), _working(view, now)
     grid_w = _total([m.grid_w for m in meters])
     heard = [*(m.frequency_mhz for m in meters), *(i.frequency_mhz for i in inverters)]
     frequency = next((f for f in heard if f is not None), None)
-    age_ms = _oldest([m.at_ns for m in view.meters], now)
+    age_ms = _oldest([m.at_ns for m in at_grid], now)
     parts = [state, words.grid_flow(grid_w) if grid_w is not None else "power unknown"]
-    if view.meters and not meters and age_ms is not None:
-        last = words.grid_flow(_total([m.grid_w for m in view.meters]))
+    if at_grid and not meters and age_ms is not None:
+        last = words.grid_flow(_total([m.grid_w for m in at_grid]))
         parts[1] = f"power unknown for {words.lasting(age_ms // 1000)} (it was {last})"
     if frequency is not None:
         parts.append(words.scaled(frequency, 1000, 2, "Hz"))
@@ -167,7 +171,7 @@ def _grid(view: View, now: Now) -> Json:
         "state": state,
         "grid_w": grid_w,
         "load_w": view.decision.load_w,
-        "pv_w": _total([i.pv_w for i in inverters]),
+        "pv_w": _pv(view, now, grid_w, inverters),
         "frequency_mhz": frequency,
         "import_wh": _total([m.import_wh for m in meters]),
         "export_wh": _total([m.export_wh for m in meters]),
@@ -176,14 +180,15 @@ def _grid(view: View, now: Now) -> Json:
 
 
 def _battery(view: View, now: Now) -> Json:
-    packs, inverters = _fresh(view.batteries, view, now), _fresh(view.inverters, view, now)
+    packs, inverters = _fresh(view.batteries, view, now), _working(view, now)
     battery_w = _total([i.battery_w for i in inverters])
     age_ms = _oldest([p.at_ns for p in view.batteries], now)
     level, text = _battery_text(view, packs, battery_w, age_ms)
+    one = whole.battery(packs, view.wiring)
     return {
         "level": level,
         "text": text,
-        "soc_permille": _least([p.soc_permille for p in packs]),
+        "soc_permille": one.soc_permille if one is not None else None,
         "soc_lo_permille": view.decision.soc_lo_permille,
         "soc_hi_permille": view.decision.soc_hi_permille,
         "soh_permille": _least([p.soh_permille for p in packs]),
@@ -193,11 +198,39 @@ def _battery(view: View, now: Now) -> Json:
         "cell_max_mv": _most([p.cell_max_mv for p in packs]),
         "temp_min_dc": _least([p.temp_min_dc for p in packs]),
         "temp_max_dc": _most([p.temp_max_dc for p in packs]),
-        "ccl_ma": _total([p.ccl_ma for p in packs]),
-        "dcl_ma": _total([p.dcl_ma for p in packs]),
+        "ccl_ma": one.ccl_ma if one is not None else None,
+        "dcl_ma": one.dcl_ma if one is not None else None,
         "alarms": sorted({alarm for p in packs for alarm in p.alarms}),
         "age_ms": age_ms,
+        "packs": [_pack(pack, now) for pack in view.batteries] if len(view.batteries) > 1 else [],
     }
+
+
+def _pack(pack: BatteryReading, now: Now) -> Json:
+    """One of several, as it was last read."""
+    return {
+        "name": pack.device,
+        "online": not offline(pack),
+        "soc_permille": pack.soc_permille,
+        "pack_mv": pack.pack_mv,
+        "pack_ma": pack.pack_ma,
+        "ccl_ma": pack.ccl_ma,
+        "dcl_ma": pack.dcl_ma,
+        "alarms": list(pack.alarms),
+        "age_ms": _age_ms(pack.at_ns, now),
+    }
+
+
+def _packs_text(packs: tuple[BatteryReading, ...]) -> str:
+    """How many, the span of their SoC, and which carry nothing: few words for any number of them."""
+    off = [p.device for p in packs if offline(p)]
+    up = [p for p in packs if not offline(p)] or list(packs)
+    span = words.span(_least([p.soc_permille for p in up]), _most([p.soc_permille for p in up]), 10, 1, "%")
+    low = min(up, key=lambda p: 0 if p.soc_permille is None else p.soc_permille)
+    text = f"{len(packs)} packs, SoC {span}, lowest {low.device}"
+    if not off:
+        return text
+    return f"{text}, {off[0] if len(off) == 1 else len(off)} offline"
 
 
 def _battery_text(
@@ -209,10 +242,10 @@ def _battery_text(
     if not packs:
         last = words.percent(_least([p.soc_permille for p in view.batteries]))
         return "fault", f"no reading for {words.lasting(age_ms // 1000)} (SoC was {last}); {flow}"
-    soc = _least([p.soc_permille for p in packs])
+    soc = f"SoC {words.percent(packs[0].soc_permille)}" if len(packs) == 1 else _packs_text(packs)
     cells = words.span(_least([p.cell_min_mv for p in packs]), _most([p.cell_max_mv for p in packs]), 1000, 3, "V")
     heat = words.span(_least([p.temp_min_dc for p in packs]), _most([p.temp_max_dc for p in packs]), 10, 1, "C")
-    text = f"SoC {words.percent(soc)}, {flow}, cells {cells}, {heat}"
+    text = f"{soc}, {flow}, cells {cells}, {heat}"
     if view.decision.soc_lo_permille is None:
         return "fault", f"SoC is not certain, so no power either way; {text}"
     alarms = sorted({alarm for p in packs for alarm in p.alarms})
@@ -319,6 +352,20 @@ def _fresh(readings: tuple[R, ...], view: View, now: Now) -> tuple[R, ...]:
     stale_s = {d.device: d.capability.stale_s for d in view.devices if d.capability is not None}
     young = all(_age_ms(r.at_ns, now) <= 1000 * stale_s.get(r.device, STALE_S) for r in readings)
     return readings if young else ()
+
+
+def _working(view: View, now: Now) -> tuple[InverterReading, ...]:
+    """The inverters that count, if all of them are fresh."""
+    return _fresh(whole.counting(view.inverters, view.decision, view.wiring), view, now)
+
+
+def _pv(view: View, now: Now, grid_w: int | None, inverters: tuple[InverterReading, ...]) -> int | None:
+    """Of the inverters; where there is production elsewhere, what the balance leaves."""
+    if not view.wiring.bare and not view.wiring.places:
+        return _total([i.pv_w for i in inverters])
+    parts = [view.decision.load_w, grid_w, _total([i.battery_w for i in inverters])]
+    load_w, grid_w, battery_w = parts
+    return None if load_w is None or grid_w is None or battery_w is None else load_w - grid_w - battery_w
 
 
 def _age_ms(at_ns: int, now: Now) -> int:

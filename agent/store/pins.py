@@ -11,6 +11,7 @@ from agent.store.slots import Slots
 from drivers.events import Identity
 
 SIZE = 16_384
+CONFIGURED = "configured"  # the serial number that the configuration gave when the pin was made
 
 
 class Pins:
@@ -25,15 +26,33 @@ class Pins:
             payload = self._slots.read().payload
             raw = json.loads(payload) if payload is not None else {}
             return {
-                str(name): Identity(**{key: str(value) for key, value in words.items()}) for name, words in raw.items()
+                str(name): Identity(**{key: str(value) for key, value in words.items() if key != CONFIGURED})
+                for name, words in raw.items()
             }
         except (OSError, ValueError, TypeError, AttributeError):
             return {}
 
-    def write(self, pins: Mapping[str, Identity]) -> str | None:
-        """None, or the sentence that says why it is not on the disk."""
+    def pinned(self, name: str, serial: str | None) -> Identity | None:
+        """Who device `name` must be, where the configuration now says `serial`. A serial number that was written into
+        the file since the device was settled rules; one that stood there already gives way to who was adopted."""
+        found = self.read().get(name)
+        if serial is None or (found is not None and self._configured(name) == serial):
+            return found
+        return Identity("", "", "", serial)
+
+    def _configured(self, name: str) -> str | None:
         try:
-            self._slots.write(json.dumps({name: asdict(identity) for name, identity in pins.items()}).encode())
+            payload = self._slots.read().payload
+            found = json.loads(payload or b"{}").get(name, {}).get(CONFIGURED)
+        except (OSError, ValueError, AttributeError):
+            return None
+        return found if isinstance(found, str) else None
+
+    def write(self, pins: Mapping[str, Identity], serials: Mapping[str, str]) -> str | None:
+        """None, or the sentence that says why it is not on the disk. `serials`: those of the configuration."""
+        body = {name: asdict(who) | {CONFIGURED: serials.get(name, "")} for name, who in pins.items()}
+        try:
+            self._slots.write(json.dumps(body).encode())
         except OSError as error:
             return f"the identities of the devices could not be stored: {error.strerror or error}"
         return None

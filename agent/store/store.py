@@ -17,9 +17,11 @@ from agent.core.inputs import CommitFailed, Committed, Reserve
 from agent.runtime import part
 from agent.runtime.part import Effect, Log, Now, Post, WakeAt
 from agent.store.database import Change, CorruptError, is_corrupt
+from agent.store.memories import Memories
 from agent.store.pins import Pins
 from agent.store.reserve import ReserveFile
 from agent.store.vault import Vault, encode
+from drivers.events import Remembered
 
 S = 1_000_000_000
 FLOOR_NS = S // 5  # the floor file follows after this pause, off the way of commands
@@ -36,11 +38,17 @@ class StoreConfig:
     reserve_path: Path
     telemetry_rows: int = 7 * 1440
     forget_ns: int = 600 * S  # receipted rows are deleted in bulk, this often
+    kernel_boot: str = ""  # monotonic times of another are not comparable
 
     @property
     def pins_path(self) -> Path:
         """Who each device was at commissioning."""
         return self.path.with_name("pins")
+
+    @property
+    def memories_path(self) -> Path:
+        """What must not be forgotten of each device."""
+        return self.path.with_name("memories")
 
     @property
     def floor_path(self) -> Path:
@@ -55,6 +63,7 @@ class Store:
         self._config = config
         self._reserve = ReserveFile(config.reserve_path)
         self._pins = Pins(config.pins_path)
+        self._memories = Memories(config.memories_path, config.kernel_boot)
         self._vault = Vault(config.path, config.floor_path)
         self._receipted = 0
         self._also: set[int] = set()
@@ -97,9 +106,11 @@ class Store:
                 error = self._reserve.write(event.permille, event.by)
                 out.append(Post("control", mail.ReserveStored(self._reserve.read().permille, error)))
             case mail.WritePins():
-                error = self._pins.write(event.pins)
+                error = self._pins.write(event.pins, event.serials)
                 if error is not None:
                     out.append(Log("warning", error))
+            case mail.WriteMemory():
+                self._remember(event, out)
             case part.Stop():
                 self._stop(now, out)
             case part.Start() | part.Wake():
@@ -108,6 +119,14 @@ class Store:
             self._try(lambda: self._backlog(out), now)
         self._tell(now, out)
         return out
+
+    def _remember(self, request: mail.WriteMemory, out: list[Effect]) -> None:
+        what = request.what
+        error = self._memories.write(what.device, what.memory)
+        if error is not None:
+            out.append(Log("warning", error))
+        else:
+            out.append(Post(f"bus:{request.bus}", Remembered(what.device, what.number)))
 
     # --- transactions ------------------------------------------------------------------------------------------------
     def _commit(self, request: mail.CommitRequest, now: Now, out: list[Effect]) -> None:

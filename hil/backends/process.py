@@ -174,6 +174,7 @@ class ProcessBackend:
             brokers=(f"{self.mosquitto.host}:{self.mosquitto.port}",),
             device=self.directory / "pki" / "device" / site.DEVICE,
             overrides=scenario.config,
+            home=scenario.home,
         )
 
     def _commission(self, scenario: Scenario) -> None:

@@ -96,6 +96,7 @@ class VirtualBackend:
             device=device,
             overrides=scenario.config,
             polls=self._polls,
+            home=scenario.home,
         )
         self.config = configuration.load(path)
         self._rng = random.Random(f"{seed}/agent")

@@ -14,24 +14,26 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hil.bench import libmodbus
+from hil.bench import behind, libmodbus
+from hil.bench.behind import Wait
 from hil.bench.wire_daemon import BUS, WireBackend, thread_cpu_ns, wire_backend
 from hil.bench.wire_line import BenchLine, bench_line
 from hil.bench.wire_log import Traffic, frames, limit_ns, t35_ns, traffic
 from hil.figures import Figure, Report, Scalar
 from hil.program import installed_from
 from hil.progress import Progress
-from hil.rounds import MIN_ROUNDS, interleave, median
+from hil.rounds import MIN_ROUNDS, interleave, median, percentile
 from hil.wire.accuracy import measure
 
 REGISTERS = 60
 OF_LIMIT: Mapping[int, float] = {9_600: 0.99, 19_200: 0.985, 115_200: 0.97}
 OF_LIBMODBUS, GOODPUT, CPU = 0.98, 0.85, 1.0
 FIFO = 8  # bytes that the adapter's UART hands over at once
-NOISE, NOISE_BAUD = 5e-4, 115_200
+NOISE, NOISE_BAUD, NOISE_SECONDS = 5e-4, 115_200, 10.0
 SECONDS: Mapping[int, float] = {9_600: 8.0, 19_200: 6.0, 115_200: 5.0}
 SETTLE_S = 0.7  # after the daemon is up, or a line has changed hands
-TIMEOUT_MS = 100  # response_ms of wire_battery.toml, for both
+ORDER_BAUD, ORDERS = 19_200, 100
+TIMEOUT_MS = 60  # response_ms of wire_battery.toml, for both
 ACCURACY_PERCENT = 3
 ACCURACY = ((9_600, 1, 12), (19_200, 1, 24), (115_200, FIFO, 100))  # baud, UART fifo, frames a round
 
@@ -58,17 +60,20 @@ def run(args: argparse.Namespace) -> Report:
     with tempfile.TemporaryDirectory(prefix="wire-") as folder:
         peer = libmodbus.build_or_exit(Path(folder))
         figures = accuracy(rounds)
-        with wire_backend() as backend, Progress("wire", rounds * (len(OF_LIMIT) + 1) + 2) as bar:
+        with wire_backend() as backend, Progress("wire", rounds * (len(OF_LIMIT) + 2) + 1) as bar:
             bench = Bench(backend, peer, Path(folder), bar)
             clean = {baud: bench.rounds(baud, FIFO, rounds) for baud in OF_LIMIT}
             single = bench.rounds(9_600, 1, rounds)
-            noisy, unguarded = bench.noisy(), bench.unguarded()
+            noisy, unguarded = bench.noisy(rounds), bench.unguarded()
+        with bench_line(Path(folder) / "behind", ORDER_BAUD, FIFO) as line:
+            orders = behind.measure(line, ORDERS, args.seed)
     for baud, seen in clean.items():
         figures += cycle_figures(baud, seen)
-    every = [seen.ours.traffic for group in (*clean.values(), single, [noisy]) for seen in group]
+    every = [seen.ours.traffic for group in (*clean.values(), single, noisy) for seen in group]
     figures += [
         violation_figure(every, unguarded),
         goodput_figure(noisy),
+        order_figure(orders),
         cpu_figure(f"port thread CPU at 9600 baud, {FIFO} bytes at a time", clean[9_600]),
         cpu_figure("port thread CPU at 9600 baud, byte by byte", single),
         Figure("program", installed_from()),
@@ -87,10 +92,10 @@ class Bench:
         with bench_line(self._folder / f"{baud}-{fifo}", baud, fifo) as line:
             return [self._round(line, SECONDS[baud]) for _ in range(rounds)]
 
-    def noisy(self) -> Round:
-        """On a line that hits bytes; three times as long, because chance decides."""
+    def noisy(self, rounds: int) -> list[Round]:
+        """On a line that hits bytes; longer, because chance decides."""
         with bench_line(self._folder / "noisy", NOISE_BAUD, FIFO) as line:
-            return self._round(line, MIN_ROUNDS * SECONDS[NOISE_BAUD], NOISE)
+            return [self._round(line, NOISE_SECONDS, NOISE) for _ in range(rounds)]
 
     def unguarded(self) -> Traffic:
         """libmodbus left alone: what the line does to who keeps no silence."""
@@ -152,16 +157,16 @@ def violation_figure(ours: Sequence[Traffic], unguarded: Traffic) -> Figure:
     )
 
 
-def goodput_figure(seen: Round) -> Figure:
+def goodput_figure(rounds: Sequence[Round]) -> Figure:
     """Good transactions of the noisy line against the clean limit."""
     limit = limit_ns(NOISE_BAUD, REGISTERS)
     size = 13 + 2 * REGISTERS
     beside = {
-        "libmodbus with a guard": round(seen.peer.traffic.goodput(limit), 3),
+        "libmodbus with a guard": round(median([seen.peer.traffic.goodput(limit) for seen in rounds]), 3),
         "unhurt exchanges": round((1 - NOISE) ** size, 3),
-        "n": seen.ours.traffic.requests,
+        "n": sum(seen.ours.traffic.requests for seen in rounds),
     }
-    value = round(seen.ours.traffic.goodput(limit), 3)
+    value = round(median([seen.ours.traffic.goodput(limit) for seen in rounds]), 3)
     return Figure(f"goodput at {NOISE:g} byte errors, {NOISE_BAUD} baud", value, "", f">= {GOODPUT}", beside)
 
 
@@ -173,6 +178,19 @@ def cpu_figure(name: str, rounds: Sequence[Round]) -> Figure:
         "libmodbus with a guard": round(median([seen.peer.cpu_us for seen in rounds])),
     }
     return Figure(f"{name} / libmodbus with a guard", round(ratio, 2), "", f"<= {CPU:g}", beside)
+
+
+def order_figure(orders: Sequence[Wait]) -> Figure:
+    """What began between an order and its write, and how long that took."""
+    waited = [order.ms for order in orders]
+    beside: dict[str, Scalar] = {
+        "p50 ms": round(percentile(waited, 500), 1),
+        "p99 ms": round(percentile(waited, 990), 1),
+        "one poll ms": round(limit_ns(ORDER_BAUD, REGISTERS) / 1e6, 1),
+        "n": len(orders),
+    }
+    most = max(order.overtaken for order in orders)
+    return Figure(f"polls that overtook an order at {ORDER_BAUD} baud, most", most, "", "== 0", beside)
 
 
 def accuracy(rounds: int) -> list[Figure]:

@@ -18,10 +18,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hil.devices.ports import Line
-from hil.devices.slave import Image, Slave, Slaves
+from hil.devices.slave import ILLEGAL_ADDRESS, Image, Slave, Slaves, Written
 from hil.wire import paced
 
 UNIT, REGISTERS = 1, 400
+WRITABLE = 350  # a register that takes any word and does nothing
 WORDS = {  # register -> value: what wire_battery.toml makes a healthy battery of; the others read 0
     **dict(enumerate((600, 990, 5280, 10, 2500, 1000, 1000, 1, 1))),
     58: 0x1234,
@@ -95,7 +96,11 @@ def bench_slave() -> Slave:
     image = Image(0, REGISTERS)
     for address, word in WORDS.items():
         image.data[2 * address : 2 * address + 2] = word.to_bytes(2, "big")
-    return Slave(UNIT, StillWorld(), {3: [image]})
+
+    def write(address: int, words: tuple[int, ...], now_ns: int) -> Written:
+        return Written(0 if (address, len(words)) == (WRITABLE, 1) else ILLEGAL_ADDRESS)
+
+    return Slave(UNIT, StillWorld(), {3: [image]}, write=write)
 
 
 @contextlib.contextmanager

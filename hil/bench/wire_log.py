@@ -18,12 +18,13 @@ REQUEST_BYTES, REPLY_HEAD = 8, 5
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One frame. `note`: what befell it; "" = it arrived as it was sent."""
+    """One frame. `note`: what befell it; "" = it arrived as it was sent. `function`: its code, 0 if it has none."""
 
     sender: str
     t0: int
     t1: int
     note: str
+    function: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,9 @@ def frames(log: Path, begin_ns: int, end_ns: int) -> list[Frame]:
     """Frames that began in the window, in order."""
     rows = (json.loads(line) for line in log.read_text(encoding="ascii").splitlines())
     return [
-        Frame(row["from"], row["t0"], row["t1"], row.get("note", "")) for row in rows if begin_ns <= row["t0"] < end_ns
+        Frame(row["from"], row["t0"], row["t1"], row.get("note", ""), int(row["hex"][2:4] or "0", 16))
+        for row in rows
+        if begin_ns <= row["t0"] < end_ns
     ]
 
 

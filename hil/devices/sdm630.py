@@ -15,15 +15,20 @@ FIRST_BLOCK, ENERGY_BLOCK, IDENTITY = 0x0000, 0x0156, 0xFC00
 
 
 def encode_first(
-    total_w: float, shares: tuple[float, float, float], volts: float, hertz: float, counters: tuple[float, float]
+    total_w: float,
+    shares: tuple[float, float, float],
+    volts: float,
+    hertz: float,
+    counters: tuple[float, float],
+    legs: int = 3,
 ) -> bytes:
-    """80 registers from 0: phases, totals, frequency, energy in kWh."""
+    """80 registers from 0: phases, totals, frequency, energy in kWh. A phase that is not connected reads zero."""
     watts = [total_w * share for share in shares]
     amps = [abs(w) / volts if volts else 0.0 for w in watts]
     apparent = [abs(w) for w in watts]
     factor = [1.0 if w >= 0.0 else -1.0 for w in watts]
     words = [0.0] * 40
-    words[0:3] = [volts] * 3
+    words[0:3] = [volts] * legs + [0.0] * (3 - legs)
     words[3:6] = amps
     words[6:9] = watts
     words[9:12] = apparent
@@ -52,7 +57,7 @@ def sdm630(home: Home, unit: int = 2, serial: int = 12_345_678) -> Slave:
 
     def first(data: bytearray) -> None:
         counters = (meter.import_wh / 1000.0, meter.export_wh / 1000.0)
-        data[:] = encode_first(meter.total_w, meter.shares, meter.volts, meter.frequency_hz, counters)
+        data[:] = encode_first(meter.total_w, meter.shares, meter.volts, meter.frequency_hz, counters, meter.legs)
 
     def energy(data: bytearray) -> None:
         data[:] = encode_energy(meter.import_wh / 1000.0, meter.export_wh / 1000.0, meter.shares)

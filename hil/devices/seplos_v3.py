@@ -100,9 +100,9 @@ def encode_via(serial: str) -> bytes:
     return factory + device + b"15" + _text(serial, 15) + _text("PACK-" + serial, 15)
 
 
-def seplos_v3(home: Home, unit: int = 1, serial: str = "SIM-BMS-0001") -> Slave:
-    """The home's BMS at `unit`."""
-    bms = home.bms
+def seplos_v3(home: Home, unit: int = 1, serial: str = "SIM-BMS-0001", pack: int = 0) -> Slave:
+    """The BMS of the home's pack number `pack` at `unit`."""
+    bms = home.bmss[pack]
 
     def pia(data: bytearray) -> None:
         data[: 17 * 2] = encode_pia(bms.sample())

@@ -120,6 +120,8 @@ def _registers(data: Mapping[str, Any], line: Mapping[str, Any]) -> Iterator[tup
     for name, text in (data["identify"].get("text") or {}).items():
         if "at" in text:
             title = data["identify"].get("expect_maker") if name == "maker" else ""
+            if name == "model":
+                title = next(iter(data["identify"].get("expect_model", [])), "")
             body = str(title or data["title"]).encode("ascii", "replace")
             raw = _string(body, text.get("count", 1)) if text.get("type", "string") == "string" else [0x1234] * 2
             size = text.get("count") or WORDS.get(text.get("type"), 1)

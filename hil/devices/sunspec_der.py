@@ -1,8 +1,9 @@
-"""The second variant of the SunSpec inverter: chain 1, 701, 702, 704, 714 from register 40000, holding registers.
+"""The second variant of the SunSpec inverter: chain 1, 701, 702, 704, 714, 713, 715 from register 40000.
 
 Model layouts transcribed by hand from the SunSpec model definitions; offsets count from the ID register. WSet is watts
 (or percent of WMax) at the inverter's AC terminals, + = injecting; after WSetRvrtTms without a write of the set-point
-group, WSetEna falls to WSetEnaRvrt, which this device accepts as 0 only. No on-grid floor register, no model 124.
+group, WSetEna falls to WSetEnaRvrt, which this device accepts as 0 only. No on-grid floor register, no model 124. The
+heartbeat of 715 is taken and shown, its absence is not punished.
 """
 
 from __future__ import annotations
@@ -19,10 +20,13 @@ M701 = M1 + 68
 M702 = M701 + 155
 M704 = M702 + 52
 M714 = M704 + 67
-END = M714 + 20 + 3 * 25
+M713 = M714 + 20 + 3 * 25
+M715 = M713 + 9
+END = M715 + 9
 LENGTH = END + 2 - BASE
 
 W_SET_ENA, W_SET_RVRT_TMS_LOW = M704 + 22, M704 + 32
+CONTROLLER_HB = M715 + 5
 NOT_U16, NOT_I16, NOT_U32, NOT_U64 = 0xFFFF, -0x8000, 0xFFFF_FFFF, 0xFFFF_FFFF_FFFF_FFFF
 PV_PORT, STORAGE_PORT = 0, 1
 
@@ -39,6 +43,7 @@ class Der:
         self.inverter = home.inverter
         self.inverter.point = "ac"
         self.identity = (maker, model, serial, unit)
+        self.controller_hb = 0
         self._mode_percent = False
 
     def common(self, data: bytearray) -> None:
@@ -111,9 +116,24 @@ class Der:
             )
         data[offset : offset + len(head)] = head
 
+    def storage(self, data: bytearray) -> None:
+        """Model 713: energy in tens of Wh, SoC in tenths of a percent."""
+        rated_wh = self.home.params.pack.capacity_ah * self.home.battery.pack_v
+        soc = self.home.bms.soc
+        words = [713, 7, round(rated_wh / 10), round(rated_wh * soc / 10), round(soc * 1000), NOT_U16, 0]
+        struct.pack_into(">7H2h", data, 2 * (M713 - BASE), *words, 1, -1)
+
+    def heartbeat(self, data: bytearray) -> None:
+        """Model 715: remote control allowed, its own heartbeat counts seconds."""
+        seconds = self.home.now_ns // 1_000_000_000 & 0x7FFF_FFFF
+        struct.pack_into(">3HIIHH", data, 2 * (M715 - BASE), 715, 7, 0, seconds, self.controller_hb, 0, NOT_U16)
+
     def write(self, address: int, words: tuple[int, ...], now_ns: int) -> Written:
-        """Only the set-point group of model 704 can be written."""
+        """Only the set-point group of model 704 and the controller's heartbeat of 715 can be written."""
         last = address + len(words) - 1
+        if (address, last) == (CONTROLLER_HB, CONTROLLER_HB + 1):
+            self.controller_hb = words[0] << 16 | words[1]
+            return Written(0)
         if not W_SET_ENA <= address <= last <= W_SET_RVRT_TMS_LOW:
             return Written(ILLEGAL_ADDRESS)
         if self.inverter.booting:
@@ -146,6 +166,8 @@ def sunspec_der(
         (M702, 52, der.capacity),
         (M704, 67, der.control),
         (M714, 95, der.ports),
+        (M713, 9, der.storage),
+        (M715, 9, der.heartbeat),
         (END, 2, der.common),
     ]
     return Slave(unit, home, {3: [Image(BASE, LENGTH, parts)]}, 125, der.write, silent=lambda: home.inverter.booting)

@@ -45,10 +45,16 @@ def _text(value: str, registers: int) -> bytes:
 class Hybrid:
     """Encoders of the models and the meaning of writes."""
 
-    def __init__(self, home: Home, maker: str, model: str, serial: str, unit: int) -> None:
+    def __init__(self, home: Home, maker: str, model: str, serial: str, unit: int, number: int = 0) -> None:
         self.home = home
-        self.inverter = home.inverter
+        self.inverter = home.inverters[number]
+        self._roof = number == 0
         self.identity = (maker, model, serial, unit)
+
+    @property
+    def _pv_w(self) -> float:
+        """The roof hangs on the first inverter."""
+        return self.home.pv_w if self._roof else 0.0
 
     def common(self, data: bytearray) -> None:
         """SunS, model 1, and the end of the chain."""
@@ -62,7 +68,7 @@ class Hybrid:
         """Model 103: AC side. W + = toward the house bus."""
         home = self.home
         volts, hertz = home.output_v_hz()
-        watts = home.pv_w + self.inverter.battery_w
+        watts = self._pv_w + self.inverter.battery_w
         amps = abs(watts) / volts / 3.0 if volts else 0.0
         energy = int(home.discharged_wh + home.pv_wh) & 0x7FFF_FFFF
         state = 4 if abs(watts) > 1.0 else 8
@@ -97,7 +103,7 @@ class Hybrid:
         offset = 2 * (M122 - BASE)
         connected = 0 if self.inverter.islanded else 1
         data[offset : offset + 92] = bytes(92)
-        struct.pack_into(">5H", data, offset, 122, 44, 7 if home.pv_w else 3, 7, connected)
+        struct.pack_into(">5H", data, offset, 122, 44, 7 if self._pv_w else 3, 7, connected)
         struct.pack_into(">Q", data, offset + 10, int(home.discharged_wh + home.pv_wh))
         struct.pack_into(">hhHh", data, offset + 58, NOT_I16, NOT_I16, NOT_U16, NOT_I16)
         active = 1 if self.inverter.mode else 0
@@ -108,7 +114,7 @@ class Hybrid:
     def storage(self, data: bytearray) -> None:
         """Model 124: what was written is what is read; ChaState is the BMS' SoC."""
         inverter, home = self.inverter, self.home
-        watts, soc = inverter.battery_w, home.bms.soc
+        watts, soc = inverter.battery_w, home.bank.soc
         state = 3 if watts > 20.0 else 4 if watts < -20.0 else 2 if soc <= 0.01 else 5 if soc >= 0.995 else 6
         struct.pack_into(
             ">HH 6H H H H H hh 3H H 8h",
@@ -124,7 +130,7 @@ class Hybrid:
     def modules(self, data: bytearray) -> None:
         """Model 160: strings 1 and 2, battery charge, battery discharge; DC watts with eta = 1."""
         home, offset = self.home, 2 * (M160 - BASE)
-        watts, pv = self.inverter.battery_w, home.pv_w
+        watts, pv = self.inverter.battery_w, self._pv_w
         clock = home.now_ns // 1_000_000_000 & 0x7FFF_FFFF
         struct.pack_into(">HH 4h I HH", data, offset, 160, 88, -2, -1, 0, 0, 0, 4, NOT_U16)
         volts = home.battery.pack_v
@@ -192,10 +198,15 @@ def _signed(word: int) -> int:
 
 
 def sunspec_hybrid(
-    home: Home, unit: int = 3, maker: str = "Hearth", model: str = "Hybrid 11.4", serial: str = "SIM-INV-0001"
+    home: Home,
+    unit: int = 3,
+    maker: str = "Hearth",
+    model: str = "Hybrid 11.4",
+    serial: str = "SIM-INV-0001",
+    number: int = 0,
 ) -> Slave:
-    """The home's inverter at `unit`."""
-    hybrid = Hybrid(home, maker, model, serial, unit)
+    """The home's inverter number `number` at `unit`."""
+    hybrid = Hybrid(home, maker, model, serial, unit, number)
     image = Image(
         BASE,
         LENGTH,
@@ -209,4 +220,4 @@ def sunspec_hybrid(
             (END, 2, hybrid.common),
         ],
     )
-    return Slave(unit, home, {3: [image]}, 125, hybrid.write, silent=lambda: home.inverter.booting)
+    return Slave(unit, home, {3: [image]}, 125, hybrid.write, silent=lambda: hybrid.inverter.booting)

@@ -8,11 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from hil.devices.demo import VARIANTS, demo_devices
+from hil.devices.demo import VARIANTS, demo_devices, units_of
+from hil.plant.battery import PackParams
+from hil.plant.bms import Bms
 from hil.plant.home import Home, HomeParams
 from hil.plant.inverter import InverterParams
 
-UNITS: Mapping[str, int] = {"battery": 1, "meter": 2, "inverter": 3}
+RATED_W, CAPACITY_AH = InverterParams().rated_w, PackParams().capacity_ah
+UNITS: Mapping[str, int] = units_of()
 Value = bool | int | float | str | None
 
 
@@ -38,9 +41,12 @@ class WireControl(Protocol):
 
 def params_of(settings: Mapping[str, Value]) -> HomeParams:
     """A home from a scenario's words: `soc_permille load_w pv_w floor_permille temperature_dc revert_s reconnect_s
-    s_of_day variant`. An unknown word is a ValueError.
+    s_of_day variant packs inverters legs rated_w`. An unknown word is a ValueError.
     """
-    known = set("soc_permille load_w pv_w floor_permille temperature_dc revert_s reconnect_s s_of_day variant".split())
+    known = set(
+        "soc_permille load_w pv_w floor_permille temperature_dc revert_s reconnect_s s_of_day variant "
+        "packs inverters legs rated_w".split()
+    )
     unknown = settings.keys() - known
     if unknown:
         raise ValueError(f"a home has no {min(unknown)!r}; it has {', '.join(sorted(known))}")
@@ -63,7 +69,12 @@ def params_of(settings: Mapping[str, Value]) -> HomeParams:
             floor_pct=number("floor_permille", 50) / 10,
             revert_s=int(number("revert_s", 0)),
             reconnect_s=number("reconnect_s", 60),
+            rated_w=number("rated_w", RATED_W / number("inverters", 1)),
         ),
+        pack=PackParams(capacity_ah=CAPACITY_AH / number("packs", 1)),
+        packs=int(number("packs", 1)),
+        inverters=int(number("inverters", 1)),
+        legs=int(number("legs", 3)),
     )
 
 
@@ -76,6 +87,7 @@ class World:
         if variant not in VARIANTS:
             raise ValueError(f"there is no inverter variant {variant!r}; there are {', '.join(VARIANTS)}")
         self.slaves = demo_devices(self.home, variant)
+        self._units = units_of(self.home.params.packs, self.home.params.inverters)
         self.wire: WireControl | None = None
         self._kinds = {"power": 0, "clear": 0, "floor": 0, "other": 0}
         self._counted = 0
@@ -96,6 +108,7 @@ class World:
             "temperature": self._temperature,
             "bias": self._bias,
             "asleep": self._asleep,
+            "open": self._open,
             "limits": self._limits,
             "meter_dies": self._meter_dies,
             "meter_flip": self._meter_flip,
@@ -131,7 +144,10 @@ class World:
         wire = self.wire.counters() if self.wire is not None else {}
         return {
             "truth.soc_permille": home.battery.soc * 1000,
-            "truth.battery_w": inverter.battery_w,
+            "truth.battery_w": home.battery_w,
+            "truth.inverter_w": inverter.battery_w,
+            "truth.inverter2_w": home.inverters[1].battery_w if len(home.inverters) > 1 else None,
+            "truth.battery2_a": home.batteries[1].current_a if len(home.batteries) > 1 else None,
             "truth.grid_w": home.grid_w,
             "truth.load_w": home.load_w,
             "truth.pv_w": home.pv_w,
@@ -140,7 +156,7 @@ class World:
             "truth.fed": home.house_fed,
             "truth.floor_permille": inverter.floor_pct * 10,
             "truth.blackouts": home.blackouts,
-            "truth.remote": window is not None,
+            "truth.remote": any(each.in_force is not None for each in home.inverters),
             "truth.setpoint_w": None if window is None else window[1],
             "wire.transactions": wire.get("replies", 0),
             **{f"wire.{kind}": count for kind, count in self._kinds.items()},
@@ -149,13 +165,13 @@ class World:
 
     # --- operations: every one is a row of `_ops` ---------------------------------------------------------------------
     def _mute(self, device: str, on: bool) -> None:
-        self.slaves.by_unit[_unit(device)].muted = on
+        self.slaves.by_unit[self._unit(device)].muted = on
 
     def _freeze(self, device: str, on: bool) -> None:
-        self.slaves.by_unit[_unit(device)].freeze(on)
+        self.slaves.by_unit[self._unit(device)].freeze(on)
 
     def _cut(self, device: str = "battery", on: bool = True) -> None:
-        self._the_wire().set_cut(_unit(device), on)
+        self._the_wire().set_cut(self._unit(device), on)
 
     def _noise(self, permille: float = 0, on: bool = True) -> None:
         self._the_wire().set_noise(permille / 1000 if on else 0.0)
@@ -199,9 +215,14 @@ class World:
         self.home.bms.asleep = on
         self.home.bms.wake_after_s = wake_s if on else None
 
-    def _limits(self, ccl_ma: float | None = None, dcl_ma: float | None = None) -> None:
-        self.home.bms.forced_ccl_a = None if ccl_ma is None else ccl_ma / 1000
-        self.home.bms.forced_dcl_a = None if dcl_ma is None else dcl_ma / 1000
+    def _open(self, on: bool, device: str = "battery", side: str = "both") -> None:
+        bms = self._bms(device)
+        bms.opened = frozenset() if not on else frozenset(("charge", "discharge") if side == "both" else (side,))
+        bms.step(0.0)
+
+    def _limits(self, ccl_ma: float | None = None, dcl_ma: float | None = None, device: str = "battery") -> None:
+        self._bms(device).forced_ccl_a = None if ccl_ma is None else ccl_ma / 1000
+        self._bms(device).forced_dcl_a = None if dcl_ma is None else dcl_ma / 1000
 
     def _meter_dies(self, on: bool) -> None:
         self.home.meter.dies_with_grid = on
@@ -234,9 +255,14 @@ class World:
             raise ValueError("this home is on no wire; operations on the wire need one")
         return self.wire
 
+    def _bms(self, device: str) -> Bms:
+        names = [name for name in self._units if name.startswith("battery")]
+        if device not in names:
+            raise ValueError(f"there is no battery {device!r}; there are {', '.join(names)}")
+        return self.home.bmss[names.index(device)]
 
-def _unit(device: str) -> int:
-    unit = UNITS.get(device)
-    if unit is None:
-        raise ValueError(f"there is no device {device!r}; there are {', '.join(UNITS)}")
-    return unit
+    def _unit(self, device: str) -> int:
+        unit = self._units.get(device)
+        if unit is None:
+            raise ValueError(f"there is no device {device!r}; there are {', '.join(self._units)}")
+        return unit

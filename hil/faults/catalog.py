@@ -37,8 +37,8 @@ def _home(op: str, **fixed: Value) -> Act:
 
 
 def _switch(op: str, on: bool, **fixed: Value) -> Act:
-    """A switch of the home; its arguments matter only when it goes on."""
-    return lambda rig, label, args: rig.home(op, on=on, **{**fixed, **(args if on else {})})
+    """A switch of the home, of the same device when it goes off."""
+    return lambda rig, label, args: rig.home(op, on=on, **{**fixed, **args})
 
 
 def _aggregator(op: str) -> Act:
@@ -105,6 +105,13 @@ _ROWS = (
     ),
     _fault(
         "bus.noise", "bytes on the wire are hit with this probability", "noise", (25,), {"permille": ("int", REQUIRED)}
+    ),
+    _fault(
+        "bms.open",
+        "a pack's BMS opens its switches: both, or only charge or discharge",
+        "open",
+        (3,),
+        {"device": ("str", "battery"), "side": ("str", "both")},
     ),
     _fault("grid.outage", "the utility is gone", "outage", (31,), {}),
     Verb("grid.frequency", "frequency of the utility", _home("frequency"), {"mhz": ("int", REQUIRED)}),

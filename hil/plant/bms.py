@@ -79,6 +79,7 @@ class Bms:
         self.bias = 0.0  # added to the SoC that it believes
         self.forced_ccl_a: float | None = None
         self.forced_dcl_a: float | None = None
+        self.opened = frozenset[str]()  # "charge", "discharge": switched off by hand
         self.charge_w = 0.0  # what the inverter may do now, W >= 0
         self.discharge_w = 0.0
         self.soc = 0.0  # as it reports to the inverter
@@ -126,13 +127,20 @@ class Bms:
     def charge_fet(self) -> bool:
         """Whether the charge path is closed."""
         low, high = self.params.charge_temp_c
-        return not self.asleep and not self._over_v and low <= self._battery.temp_c <= high
+        return (
+            "charge" not in self.opened and not self.asleep and not self._over_v and low <= self._battery.temp_c <= high
+        )
 
     @property
     def discharge_fet(self) -> bool:
         """Whether the discharge path is closed."""
         low, high = self.params.discharge_temp_c
-        return not self.asleep and not self._under_v and low <= self._battery.temp_c <= high
+        return (
+            "discharge" not in self.opened
+            and not self.asleep
+            and not self._under_v
+            and low <= self._battery.temp_c <= high
+        )
 
     def nudge(self, dt_s: float) -> None:
         """An inverter with power works on a sleeping BMS for `dt_s`."""

@@ -10,6 +10,7 @@ import math
 import random
 from dataclasses import asdict, dataclass, field
 
+from hil.plant.bank import Bank
 from hil.plant.battery import Battery, PackParams
 from hil.plant.bms import Bms, BmsParams
 from hil.plant.grid import Grid
@@ -38,6 +39,9 @@ class HomeParams:
     pack: PackParams = field(default_factory=PackParams)
     bms: BmsParams = field(default_factory=BmsParams)
     inverter: InverterParams = field(default_factory=InverterParams)
+    packs: int = 1  # in parallel, each with `pack`
+    legs: int = 3  # phases of the grid connection; 2 = split-phase
+    inverters: int = 1  # on the same bank, each as `inverter`; the first has the roof and carries an island
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +101,19 @@ class Home:
         self.battery = Battery(params.pack, params.soc, params.temp_c, stream("cells"))
         self.bms = Bms(params.bms, self.battery)
         self.inverter = Inverter(params.inverter)
+        self.batteries, self.bmss, self.inverters = [self.battery], [self.bms], [self.inverter]
+        for number in range(2, params.packs + 1):
+            self.batteries.append(Battery(params.pack, params.soc, params.temp_c, stream(f"cells{number}")))
+            self.bmss.append(Bms(params.bms, self.batteries[-1]))
+        self.inverters += [Inverter(params.inverter) for _ in range(1, params.inverters)]
+        self.several = len(self.bmss) > 1 or len(self.inverters) > 1
+        self.bank: Bms | Bank = self.bms
+        if self.several:
+            self.bank = Bank(self.batteries, self.bmss, 1.0 / params.inverters)
         self.house = House(stream("house"), params.inverter.own_w)
         self.pv = Pv(stream("pv"), params.pv_peak_w)
         self.grid = Grid(stream("grid"), params.nominal_hz, params.nominal_v)
-        self.meter = Meter(stream("meter"))
+        self.meter = Meter(stream("meter"), params.legs)
         self.house.forced_w, self.pv.forced_w = params.load_w, params.pv_w
         self.pv_w = self.load_w = self.grid_w = 0.0
         self.house_fed = True
@@ -138,10 +151,12 @@ class Home:
             now = self.now_ns
             if grid.on is not self._grid_seen:
                 self._grid_seen = grid.on
-                (inverter.grid_back if grid.on else inverter.grid_lost)(now)
-            lattice = FINE if self._lively or inverter.busy else COARSE
+                for each in self.inverters:
+                    (each.grid_back if grid.on else each.grid_lost)(now)
+            busy = inverter.busy if not self.several else any(each.busy for each in self.inverters)
+            lattice = FINE if self._lively or busy else COARSE
             after = now - now % lattice + lattice
-            event = inverter.next_ns
+            event = inverter.next_ns if not self.several else min(each.next_ns for each in self.inverters)
             if event < after:
                 after = event if event > now else now
             if after > to_ns:
@@ -159,8 +174,9 @@ class Home:
                 self._on_grid(dt_s)
             else:
                 self._off_grid(dt_s)
-        if inverter.next_ns <= to_ns:
-            inverter.due(to_ns)
+        for each in self.inverters:
+            if each.next_ns <= to_ns:
+                each.due(to_ns)
         if not to_ns % S:
             self._each_second()
 
@@ -171,16 +187,21 @@ class Home:
         self.house.step(second, dt_s)
         self.pv.step(second, dt_s)
         self.grid.step(dt_s)
-        self.battery.settle(dt_s)
-        if (self.grid.on or self.pv.available_w) and not self.inverter.booting:
-            self.bms.nudge(dt_s)
-        self.bms.step(dt_s)
+        awake = (self.grid.on or self.pv.available_w) and not self.inverter.booting
+        for battery, bms in zip(self.batteries, self.bmss, strict=True):
+            battery.settle(dt_s)
+            if awake:
+                bms.nudge(dt_s)
+            bms.step(dt_s)
 
     def _settle_now(self) -> None:
         """At the start the inverter already does what it would do."""
         load, pv = self.house.load_w, self.pv.available_w
-        self.inverter.battery_w = self.inverter.aim(load - pv, pv, self.bms)
-        self._flow(load, pv, self.inverter.battery_w, self.inverter.battery_w, 0.0)
+        count = len(self.inverters)
+        for each in self.inverters:
+            each.battery_w = each.aim((load - pv) / count, pv if each is self.inverter else 0.0, self.bank)
+        whole = sum(each.battery_w for each in self.inverters)
+        self._flow(load, pv, whole, whole, 0.0)
 
     # --- flows -------------------------------------------------------------------------------------------------------
     def _on_grid(self, dt_s: float) -> None:
@@ -190,9 +211,24 @@ class Home:
             self._flow(load, 0.0, 0.0, 0.0, dt_s)
             return
         pv = self.pv.available_w
-        target = inverter.aim(load - pv, pv, self.bms)
+        if not self.several:
+            mean, last = self._lag(inverter, load - pv, pv, dt_s)
+            self._flow(load, pv, mean, last, dt_s)
+            return
+        count, lively = len(self.inverters), False
+        means = lasts = 0.0
+        for each in self.inverters:
+            mean, last = self._lag(each, (load - pv) / count, pv if each is inverter else 0.0, dt_s)
+            lively = lively or self._lively
+            means, lasts = means + mean, lasts + last
+        self._lively = lively
+        self._flow(load, pv, means, lasts, dt_s)
+
+    def _lag(self, inverter: Inverter, need_w: float, pv_w: float, dt_s: float) -> tuple[float, float]:
+        """One inverter moves toward its aim for `dt_s`: (mean, last) battery watts."""
+        target = inverter.aim(need_w, pv_w, self.bank)
         gap = inverter.battery_w - target
-        if (gap > 0.0 and not self.bms.discharge_w) or (gap < 0.0 and not self.bms.charge_w):
+        if (gap > 0.0 and not self.bank.discharge_w) or (gap < 0.0 and not self.bank.charge_w):
             gap = 0.0  # an open FET has no lag
         if -1.0 < gap < 1.0:
             self._lively = False
@@ -204,12 +240,14 @@ class Home:
             mean = target + gap * (1.0 - rest) * tau / dt_s
             self._lively = not -20.0 < last - target < 20.0
         inverter.battery_w = last
-        self._flow(load, pv, mean, last, dt_s)
+        return mean, last
 
     def _off_grid(self, dt_s: float) -> None:
         inverter, demand = self.inverter, self.house.load_w
         self._lively = False
-        watts = inverter.carries(demand, self.pv.available_w, self.bms)
+        for each in self.inverters[1:]:
+            each.battery_w = 0.0
+        watts = inverter.carries(demand, self.pv.available_w, self.bank)
         if watts is None:
             if inverter.restart_at_ns == NEVER:
                 self.blackouts += 1
@@ -238,7 +276,11 @@ class Home:
         """`mean_w` flowed from the battery for `dt_s`; `last_w` flows now."""
         eta = self.params.inverter.eta
         battery, grid = self.battery, self.grid
-        battery.drain(mean_w / eta if mean_w > 0.0 else mean_w * eta, dt_s)
+        dc_w = mean_w / eta if mean_w > 0.0 else mean_w * eta
+        if isinstance(self.bank, Bank):
+            self.bank.drain(dc_w, dt_s)
+        else:
+            battery.drain(dc_w, dt_s)
         self.load_w, self.pv_w = load, pv
         hours = dt_s / 3600.0
         if mean_w > 0.0:
@@ -265,9 +307,10 @@ class Home:
     # --- what the bench asks -----------------------------------------------------------------------------------------
     def set_soc(self, soc: float) -> None:
         """Put the pack at `soc` (fraction); the BMS knows at once."""
-        self.battery.soc = soc
-        self.battery.settle(0.0)
-        self.bms.follow(soc)
+        for battery, bms in zip(self.batteries, self.bmss, strict=True):
+            battery.soc = soc
+            battery.settle(0.0)
+            bms.follow(soc)
         self.mark()
 
     def set_load(self, watts: float | None) -> None:
@@ -292,6 +335,11 @@ class Home:
             return self.grid.volts, self.grid.frequency_hz
         return (self.grid.nominal_v, self.grid.nominal_hz) if self.house_fed else (0.0, 0.0)
 
+    @property
+    def battery_w(self) -> float:
+        """Of all inverters together."""
+        return sum(each.battery_w for each in self.inverters) if self.several else self.inverter.battery_w
+
     def truth(self) -> Truth:
         """Everything, at the time last reached."""
         inverter, battery = self.inverter, self.battery
@@ -301,7 +349,7 @@ class Home:
             soc_reported=self.bms.soc,
             soc_min=self.soc_min,
             soc_min_on_grid=self.soc_min_on_grid,
-            battery_w=inverter.battery_w,
+            battery_w=self.battery_w,
             pv_w=self.pv_w,
             load_w=self.load_w,
             demand_w=self.house.load_w,

@@ -8,8 +8,7 @@ bit 1 of `mode` activates `out_share` (upper bound on discharge, negative = forc
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-from hil.plant.bms import Bms
+from typing import Protocol
 
 NEVER = 1 << 62
 S = 1_000_000_000
@@ -36,6 +35,17 @@ class InverterParams:
     restart_s: float = 10.0  # after an off-grid shutdown
     boot_s: float = 45.0
     offgrid_floor_pct: float = 3.0
+
+
+class Limits(Protocol):
+    """What the battery's own computer tells the inverter, over a link of their own."""
+
+    @property
+    def charge_w(self) -> float: ...
+    @property
+    def discharge_w(self) -> float: ...
+    @property
+    def soc(self) -> float: ...
 
 
 class Inverter:
@@ -164,13 +174,13 @@ class Inverter:
         """A window as it binds the battery."""
         return window if self.point == "battery" else (window[0] - pv_w, window[1] - pv_w)
 
-    def limits(self, bms: Bms) -> Window:
+    def limits(self, bms: Limits) -> Window:
         """What hardware and BMS allow, as AC watts."""
         rated, eta = self.params.rated_w, self.params.eta
         charge, discharge = bms.charge_w / eta, bms.discharge_w * eta
         return (-rated if charge > rated else -charge, rated if discharge > rated else discharge)
 
-    def aim(self, need_w: float, pv_w: float, bms: Bms) -> float:
+    def aim(self, need_w: float, pv_w: float, bms: Limits) -> float:
         """On grid: the battery power it moves toward, when the house needs `need_w` beyond its PV."""
         params, window = self.params, self.in_force
         soc_pct = bms.soc * 100.0
@@ -194,7 +204,7 @@ class Inverter:
         low, high = self.limits(bms)
         return low if target < low else high if target > high else target
 
-    def carries(self, load_w: float, pv_w: float, bms: Bms) -> float | None:
+    def carries(self, load_w: float, pv_w: float, bms: Limits) -> float | None:
         """Off grid: the battery power with which it feeds the house, curtailing PV if need be; None = it cannot."""
         low, high = self.limits(bms)
         if bms.soc * 100.0 <= self.params.offgrid_floor_pct:

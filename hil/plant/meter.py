@@ -6,9 +6,9 @@ import random
 
 
 class Meter:
-    """Three phases and two counters. Faults: `dies_with_grid`, `flipped` (CTs reversed)."""
+    """Three phases, or two legs, and two counters. Faults: `dies_with_grid`, `flipped` (CTs reversed)."""
 
-    def __init__(self, rng: random.Random) -> None:
+    def __init__(self, rng: random.Random, legs: int = 3) -> None:
         self.dies_with_grid = False
         self.flipped = False
         self.total_w = 0.0
@@ -17,7 +17,8 @@ class Meter:
         self.import_wh = 0.0
         self.export_wh = 0.0
         a, b = rng.uniform(0.28, 0.38), rng.uniform(0.28, 0.38)
-        self.shares = (a, b, 1.0 - a - b)
+        self.legs = legs
+        self.shares = (a, b, 1.0 - a - b) if legs == 3 else (a, 1.0 - a, 0.0)
         self._alive = True
 
     def step(self, now_w: float, mean_w: float, volts: float, hertz: float, dt_s: float) -> None:

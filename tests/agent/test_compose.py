@@ -36,6 +36,20 @@ def test_who_a_device_was_is_still_known_after_a_restart(tmp_path: Path) -> None
     assert again.buses["rs485"]._by_name["inverter"].spec.pinned == KNOWN
 
 
+def test_who_was_adopted_stays_until_another_serial_number_is_written_into_the_file(tmp_path: Path) -> None:
+    line = 'profile = "sunspec_hybrid"'
+
+    def pinned(serial: str) -> Identity | None:
+        agent = configured(tmp_path, EXAMPLE.replace(line, f'{line}\nserial = "{serial}"'))
+        return agent.buses["rs485"]._by_name["inverter"].spec.pinned
+
+    assert pinned("OLD") == Identity("", "", "", "OLD")
+    store = configured(tmp_path, EXAMPLE).parts["store"]
+    list(store.handle(mail.WritePins({"inverter": KNOWN}, {"inverter": "OLD"}), NOW))  # SN-1 was adopted in its place
+    assert pinned("OLD") == KNOWN
+    assert pinned("NEW") == Identity("", "", "", "NEW")
+
+
 @pytest.mark.parametrize("what", ["a file", "below a file"])
 def test_a_state_directory_that_cannot_be_used_stops_new_dispatch_and_nothing_else(tmp_path: Path, what: str) -> None:
     (tmp_path / "file").write_text("in the way")

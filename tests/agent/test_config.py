@@ -82,6 +82,11 @@ def test_a_wrong_file_names_itself_the_key_and_the_reason(
     assert EXAMPLE in text
 
 
+def test_a_battery_that_is_a_real_unit_0_is_taken_and_an_inverter_is_not(tmp_path: Path) -> None:
+    assert load(write(tmp_path, EXAMPLE.replace("unit = 1", "unit = 0", 1))).file.device[0].unit == 0
+    assert "goes to all of them" in refused(tmp_path, EXAMPLE.replace("unit = 3", "unit = 0", 1))
+
+
 def test_a_missing_file_says_so(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read"):
         load(tmp_path / "none.toml")

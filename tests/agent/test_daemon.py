@@ -19,6 +19,7 @@ from agent.local.client import Client
 from agent.store.reserve import ReserveFile
 from hil import site
 from hil.devices.client import HomeClient
+from hil.fuzz.rules import rtu
 
 pytestmark = pytest.mark.slow
 WAIT_S = 25.0
@@ -120,7 +121,11 @@ def test_a_port_that_does_not_exist_keeps_it_up_until_it_does(rig: Rig) -> None:
 def test_an_inverter_with_the_wrong_serial_is_read_and_never_written(rig: Rig) -> None:
     home = rig.home("--link", str(rig.directory / "bus"))
     mark = 'profile = "sunspec_hybrid"'
-    rig.daemon({"port": str(rig.directory / "bus")}, lambda text: text.replace(mark, mark + '\nserial = "OTHER-1"'))
+
+    def edit(text: str) -> str:
+        return text.replace(mark, mark + '\nserial = "OTHER-1"')
+
+    daemon = rig.daemon({"port": str(rig.directory / "bus")}, edit)
     reply = rig.until(lambda r: presences(r).get("inverter") == "mismatch")
     assert "OTHER-1" in json.dumps(reply)
     assert "SIM-INV-0001" in json.dumps(reply)
@@ -128,6 +133,39 @@ def test_an_inverter_with_the_wrong_serial_is_read_and_never_written(rig: Rig) -
     assert home.new_writes() == []
     assert rig.ask("adopt", device="inverter")["ok"]
     rig.until(lambda r: presences(r) == ALL_OK)
+    daemon.terminate()
+    assert daemon.wait(20) == 0
+    rig.daemon({"port": str(rig.directory / "bus")}, edit)
+    rig.until(lambda r: presences(r) == ALL_OK)  # one command was enough, though the file still names the other
+
+
+def test_nobody_is_adopted_who_does_not_answer(rig: Rig) -> None:
+    rig.daemon({"port": str(rig.directory / "nothing")})
+    rig.until(lambda r: set(presences(r).values()) == {"absent"})
+    reply = rig.ask("adopt", device="inverter")
+    assert (reply["ok"], reply["code"]) == (False, 5)
+    assert "inverter cannot be adopted now: its line is gone" in json.dumps(reply)
+
+
+def test_a_second_master_on_the_line_is_told_and_stops_writes(rig: Rig) -> None:
+    home = rig.home("--link", str(rig.directory / "bus"))
+    rig.daemon({"port": str(rig.directory / "bus")})
+    rig.until(lambda r: presences(r) == ALL_OK and r["reserve"]["floor_permille"] == 200)
+    home.new_writes()
+    stray = rtu(9, bytes((3, 0, 100, 0, 2))) + rtu(9, bytes((3, 4, 1, 2, 3, 4)))
+
+    def told(reply: dict[str, Any]) -> bool:
+        with (rig.directory / "bus.slaves").open("wb", buffering=0) as line:
+            line.write(stray)  # between our own, as another master and its device would
+        return any(item["id"] == "bus_contention" for item in reply["health"])
+
+    reply = rig.until(told)
+    assert reply["code"] == 1
+    item = next(item for item in reply["health"] if item["id"] == "bus_contention")
+    assert item["text"].startswith("two masters on this line")
+    assert "give it a line of its own" in item["next"]
+    assert reply["control"]["mode"] == "fault"
+    assert home.new_writes() == []
 
 
 def test_the_same_home_over_tcp(rig: Rig) -> None:

@@ -12,7 +12,7 @@ from agent.core.decision import Decision, FaultValue, Intent, Write
 from agent.core.faults import CRITICAL
 from agent.gate import STOP_FAULTS, Evidence, Gate
 from drivers.events import WriteClass, WriteSequence
-from drivers.readings import GridState
+from drivers.readings import BatteryReading, GridState
 from tests.agent.rig import NOW, PARAMS, battery, binding, decision, evidence, inverter, meter
 
 S = 1_000_000_000
@@ -130,3 +130,60 @@ def test_what_a_setpoint_depends_on_is_passed_while_it_is_fresh() -> None:
     assert gate._live(replace(seen, now_ns=NOW + 6 * S)).pv_w is None
     assert gate._live(replace(seen, meters=())).load_w is None
     assert gate._live(replace(seen, inverter=None)).pv_w is None
+
+
+def test_a_heartbeat_needs_the_grid_and_a_setpoint_of_ours() -> None:
+    assert "no setpoint" in str(ask(Intent.HEARTBEAT, 1, decision(given_w=None)))
+    off = evidence(inverter_=inverter(grid_state=GridState.UNKNOWN))
+    assert "refused by the gate" in str(ask(Intent.HEARTBEAT, 1, decision(given_w=100), off))
+    assert "no heartbeat register" in str(ask(Intent.HEARTBEAT, 1, decision(given_w=100)))  # this inverter has none
+
+
+# --- several inverters and packs --------------------------------------------------------------------------------------
+def shared(*shares: tuple[str, int], **changes: object) -> Decision:
+    return decision(shares=shares, given_w=sum(w for _, w in shares), **changes)
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        (2000, shared(("inverter", 2500), ("other", 2500))),  # not its share
+        (2500, shared(("other", 2500))),
+        (2500, shared(("inverter", 2500), ("other", -1000))),  # one would feed the other
+        (2500, shared(("inverter", 2500), ("other", 2500), hi_w=4_999)),  # together beyond the permit
+        (-2500, shared(("inverter", -2500), ("other", -2500), lo_w=-4_999)),
+    ],
+)
+def test_a_share_that_does_not_add_up_is_refused(value: int, why: Decision) -> None:
+    refused = Gate(PARAMS).admit(Write(Intent.POWER, value, "test", "inverter"), why, binding(), evidence())
+    assert isinstance(refused, str)
+
+
+def test_a_share_that_adds_up_passes() -> None:
+    why = shared(("inverter", 2500), ("other", 2500))
+    order = Gate(PARAMS).admit(Write(Intent.POWER, 2500, "test", "inverter"), why, binding(), evidence())
+    assert isinstance(order, WriteSequence)
+
+
+OPEN = {"device": "second", "charge_enabled": False, "discharge_enabled": False, "soc_permille": 50}
+
+
+@pytest.mark.parametrize(
+    ("second", "passes"),
+    [
+        (battery(**OPEN), True),  # it carries nothing: its SoC does not matter
+        (battery(**OPEN | {"pack_ma": 5_000}), False),
+        (battery(**OPEN | {"pack_ma": None}), False),
+        (battery(**OPEN | {"alarms": ("short_circuit_protection",)}), False),
+        (battery(**OPEN | {"at_ns": NOW - 6 * S}), False),  # unwatched
+        (battery(device="second", soc_permille=200), False),
+    ],
+)
+def test_only_a_pack_that_surely_carries_nothing_is_passed_over(second: BatteryReading, passes: bool) -> None:
+    seen = replace(evidence(), batteries=(battery(), second))
+    assert isinstance(ask(Intent.POWER, 5000, seen=seen), WriteSequence) is passes
+
+
+def test_with_no_pack_that_carries_nothing_flows() -> None:
+    seen = replace(evidence(), batteries=(battery(**OPEN), battery(**OPEN)))
+    assert isinstance(ask(Intent.POWER, 5000, seen=seen), str)

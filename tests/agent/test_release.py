@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from agent.gate import Gate
-from agent.release import RETRY_NS, TIMEOUT_NS, Release
+from agent.release import RETRY_NS, TIMEOUT_NS, Release, Releases
 from drivers.events import WriteClass, WriteOutcome, WriteResult
 from tests.agent.rig import NOW, PARAMS, binding, inverter
 
@@ -39,6 +41,13 @@ def test_a_clear_is_retried_until_it_is_read_back() -> None:
     assert release.confirmed
 
 
+def test_an_inverter_that_is_only_read_needs_no_release() -> None:
+    release = Release(Gate(PARAMS), NOW)
+    assert release.next(NOW + 1, None, replace(binding(), control=None)) is None
+    assert release.ended
+    assert release.confirmed
+
+
 def test_without_an_inverter_it_ends_in_time_and_says_so() -> None:
     release = Release(Gate(PARAMS), NOW)
     assert release.next(NOW + TIMEOUT_NS, None, None) is None
@@ -47,3 +56,26 @@ def test_without_an_inverter_it_ends_in_time_and_says_so() -> None:
     assert release.ended
     assert not release.confirmed
     assert "timer" in release.sentence
+
+
+# --- several inverters ------------------------------------------------------------------------------------------------
+def test_each_of_several_inverters_is_released() -> None:
+    releases = Releases(Gate(PARAMS), NOW, ["one", "two"])
+    busy = {name: inverter(device=name, at_ns=NOW + 1, remote_active=True) for name in ("one", "two")}
+    orders = releases.next(NOW + 2, busy, dict.fromkeys(busy, binding()))
+    assert [name for name, _ in orders] == ["one", "two"]
+    releases.result(replace(result(WriteOutcome.CONFIRMED), device="one"))
+    assert not releases.ended
+    releases.next(NOW + TIMEOUT_NS + 5, busy, dict.fromkeys(busy, binding()))
+    assert releases.ended
+    assert not releases.confirmed
+    assert releases.sentence.startswith("one: the inverter is released")
+    assert "two: no proof of release" in releases.sentence
+
+
+def test_all_released_is_said_once() -> None:
+    releases = Releases(Gate(PARAMS), NOW, ["one", "two"])
+    idle = {name: inverter(device=name, at_ns=NOW + 1) for name in ("one", "two")}
+    assert releases.next(NOW + 5, idle, dict.fromkeys(idle, binding())) == []
+    assert releases.confirmed
+    assert releases.sentence == "the inverter is released: it runs in its own mode"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from agent.local.pin import PinHash
 from agent.local.server import LocalConfig
 from agent.mail import View
 from tests.cli.harness import Answer, Harness
-from tests.local.home import HOME
+from tests.local.home import HOME, INSTALLED
 
 PIN = PinHash.of("4711", bytes(16))
 Serve = Callable[..., Harness]
@@ -31,9 +32,13 @@ def serve(path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
     monkeypatch.delenv("COLUMNS", raising=False)
     with ExitStack() as stack:
 
-        def begin(view: View | None = HOME, *events: object, uid: int = 0, answer: Answer | None = None) -> Harness:
-            config = LocalConfig("0.1.0", own_uid=990, homeowner_pin=PIN, name_of=lambda uid: f"user{uid}")
+        def begin(
+            view: View | None = HOME, *events: object, uid: int = 0, answer: Answer | None = None, **line: Any
+        ) -> Harness:
+            config = LocalConfig(
+                "0.1.0", own_uid=990, homeowner_pin=PIN, name_of=lambda uid: f"user{uid}", installed=INSTALLED
+            )
             first = () if view is None else (view,)
-            return stack.enter_context(Harness(path, config, *first, *events, uid=uid, answer=answer))
+            return stack.enter_context(Harness(path, config, *first, *events, uid=uid, answer=answer, **line))
 
         yield begin

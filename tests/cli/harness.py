@@ -15,25 +15,33 @@ from types import TracebackType
 from agent.local.server import LocalConfig, Server
 from agent.mail import Verb, VerbDone
 from agent.runtime.part import LocalClosed, LocalReply, LocalRequest, Now, Post, Wake, WakeAt
+from drivers.events import Look, Looked, Tell, Told
 from tests.local.home import NOW
 
 Answer = Callable[[Verb], VerbDone | None]
+AskLine = Callable[[Look | Tell], Looked | Told | None]
 
 
 class Harness:
     """`with Harness(path, config, view, ...)`: serves until the end. Time starts at the home's NOW and runs on.
 
     `events` are handled before the socket opens; `post` hands over more while it runs. `answer` plays control.
-    `uid` is who the peer is taken for, whoever runs the tests.
+    `uid` is who the peer is taken for, whoever runs the tests. `ask_line` plays the line.
     """
 
     def __init__(
-        self, path: Path, config: LocalConfig, *events: object, answer: Answer | None = None, uid: int = 0
+        self,
+        path: Path,
+        config: LocalConfig,
+        *events: object,
+        answer: Answer | None = None,
+        uid: int = 0,
+        ask_line: AskLine = lambda asked: None,
     ) -> None:
         self.path = path
         self.verbs: list[Verb] = []
         self._server = Server(config)
-        self._answer, self._uid = answer, uid
+        self._answer, self._uid, self._ask_line = answer, uid, ask_line
         self._epoch_ns = time.monotonic_ns()
         self._conns: dict[int, socket.socket] = {}
         self._buffers: dict[int, bytes] = {}
@@ -127,6 +135,10 @@ class Harness:
                     self.verbs.append(verb)
                     for done in self._played(verb):
                         self._handle(done)
+                case Post(_, Look() | Tell() as asked):
+                    told = self._ask_line(asked)
+                    if told is not None:
+                        self._handle(told)
 
     def _played(self, verb: Verb) -> Iterator[VerbDone]:
         done = None if self._answer is None else self._answer(verb)

@@ -21,6 +21,7 @@ from tests.cli.conftest import Serve
 from tests.local.home import HOME, home, line, troubled
 
 pytestmark = pytest.mark.slow
+NEEDED = {"device": ("agent.cli.offline", "agent.cli.device_table", "agent.cli.quantity")}
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "agent.cli"]
 HEAVY = {
@@ -128,6 +129,7 @@ def test_only_what_is_needed_is_imported(verb: str, serve: Serve) -> None:
         "agent.local",
         "agent.local.client",
         "agent.local.words",
+        *NEEDED.get(verb, ()),
     }
 
 

@@ -14,7 +14,7 @@ from agent.cli.screen import draw, one_line
 from agent.local.view import status_json
 from agent.mail import View
 from agent.runtime.part import Now
-from tests.local.home import DECISION, HOME, INVERTER, METER, NOW, RESERVE, S, decided, home, idle, troubled
+from tests.local.home import DECISION, HOME, INVERTER, METER, NOW, PACK, RESERVE, S, decided, home, idle, troubled
 
 BAUD_BYTES = 960  # a second of 9600 8N1
 
@@ -182,3 +182,17 @@ def test_the_screen_shows_what_was_drawn(pictures: list[list[str]]) -> None:
 
         wanted = [shown[:23].rstrip() for shown in lines[:6]]
         assert [shown.rstrip() for shown in screen.display] == wanted + [""] * (6 - len(wanted))
+
+
+# --- several packs and inverters --------------------------------------------------------------------------------------
+def test_six_packs_and_four_inverters_fit_the_same_screen() -> None:
+    packs = tuple(dataclasses.replace(PACK, device=f"pack{i}", soc_permille=300 + i) for i in range(6))
+    inverters = tuple(dataclasses.replace(INVERTER, device=f"inv{i}", battery_w=800) for i in range(4))
+    shared = dataclasses.replace(DECISION, shares=tuple((f"inv{i}", 800) for i in range(4)))
+    lines = picture(home(batteries=packs, inverters=inverters, decision=shared))
+
+    assert max(map(len, lines)) <= 79
+    assert len(lines) == 24
+    row = next(line for line in lines if line.startswith("BATTERY"))
+    assert "6 packs, SoC 30.0..30.5 %, lowest pack0, discharge 3200 W" in row
+    assert "by 4 inverters, 800 to 800 W each" in " ".join(" ".join(lines).split())

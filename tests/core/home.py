@@ -62,6 +62,7 @@ def capability(device: str = "inverter", **changes: Any) -> Capability:
         resolution_w=2,
         refresh_s=1,
         stale_s=5,
+        control="model_124",
     )
     return replace(base, **changes)
 
@@ -169,6 +170,7 @@ class Home:
         self.inverter: dict[str, Any] = {}
         self.meter: dict[str, Any] = {}
         self.presence: dict[str, str] = {}
+        self.told: dict[str, Any] = {}  # what the inverter's capability says otherwise
         self.line = ""  # what the bus says of the line that all three hang on
         self.mute: set[str] = set()  # devices that stop answering
         self.frozen: dict[str, Any] = {}
@@ -237,7 +239,12 @@ class Home:
                 },
             ),
             meters=self.reading("meter", meter, **{"grid_w": 500 - shown, **self.meter}),
-            devices=tuple(replace(device, line=self.line) for device in devices(**self.presence)),
+            devices=tuple(
+                replace(d, line=self.line, capability=capability(**self.told))
+                if d.role is DeviceRole.INVERTER
+                else replace(d, line=self.line)
+                for d in devices(**self.presence)
+            ),
             reserve=self.reserve,
             events=events,
             disk_ok=self.disk_ok,

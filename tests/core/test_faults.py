@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from agent.core.alarms import blocked
-from agent.core.decision import Mode
+from agent.core.decision import Intent, Mode
 from agent.core.durable import Durable
 from agent.core.faults import BY_ID, FAULTS, Clear, Memory, Severity, hold_of, strikes, worst
-from agent.core.inputs import ClockTrust, LocalResume, Reserve
+from agent.core.inputs import ClockTrust, LocalResume, Reserve, WriteDone
 from agent.core.params import S
 from agent.core.step import initial
 from drivers.readings import GridState
@@ -92,6 +92,7 @@ ELSEWHERE = {  # raised in the tests of the part that they watch
     "floor_changed": "test_writes",
     "floor_refused": "test_writes",
     "writes_refused": "below",
+    "writes_worn": "below",
     "reversion_off": "below",
     "crash_loop": "below",
 }
@@ -190,6 +191,25 @@ def test_writes_that_are_never_confirmed_are_a_fault() -> None:
     assert "writes_refused" in home.faults()
     assert home.mode() is Mode.FAULT
     assert home.given() is None
+
+
+def test_a_spent_wear_budget_releases_at_once_and_says_when_it_lifts() -> None:
+    home = Home().ready()
+    home.tick(arriving(command(duration_s=900)))
+    home.run(12)
+    assert home.mode() is Mode.DISPATCHED
+    lifts_ns = home.now_ns + 400 * S
+    home.tick(WriteDone("inverter", "power", home.given() or 0, "worn", 0, lifts_ns))
+    home.tick()
+    assert home.faults() == ["writes_worn"]
+    assert "no setpoint before" in home.decision.faults[0].sentence
+    assert home.mode() is Mode.FAULT
+    assert home.remote_w is None  # a setpoint that could not be tightened any more is not left standing
+    before = len(home.writes)
+    home.run(300)
+    assert [w for _, w in home.writes[before:] if w.intent is Intent.POWER] == []
+    home.run(200)
+    assert home.faults() == []
 
 
 def test_writes_that_are_never_answered_are_a_fault() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.core.caps import PLAIN, Facts
@@ -140,6 +140,7 @@ FACTS = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(FACTS, st.integers(0, 40 * S)), min_size=1, max_size=12))
 def test_memory_only_narrows_and_never_delays_tightening(cycles: list[tuple[Facts, int]]) -> None:
     now = 0
@@ -155,6 +156,7 @@ def test_memory_only_narrows_and_never_delays_tightening(cycles: list[tuple[Fact
         assert pure_lo <= lo <= 0 <= hi <= pure_hi
 
 
+@settings(deadline=None)
 @given(FACTS, FACTS, st.integers(0, 100))
 def test_what_is_held_grows_by_no_more_than_its_ramp(first: Facts, second: Facts, seconds: int) -> None:
     memory = Memory().see(first)
@@ -164,3 +166,20 @@ def test_what_is_held_grows_by_no_more_than_its_ramp(first: Facts, second: Facts
         for i, row in enumerate(LIMITS):
             if row.lift is not Lift.LIVE and any(h.index == i for h in memory.holds):
                 assert memory.left[i] <= before[i] + 250
+
+
+def test_a_limit_with_a_margin_needs_it_from_zero_only() -> None:
+    """Derated by cold to a quarter, not to nothing: it lifts without waiting for two degrees more."""
+    memory = Memory().see(BASE._replace(temp_min_dc=10))  # 125 permille
+    memory.see(BASE._replace(temp_min_dc=15), 30)
+    assert memory.cap("temperature_charge") == 1425
+    memory.see(BASE._replace(temp_min_dc=15), 1)
+    assert memory.cap("temperature_charge") == 1675
+
+
+def test_the_ramp_never_stands_still() -> None:
+    """A cycle too short for a whole watt still grows by one."""
+    _, holds = narrow(caps(PLAIN, BASE._replace(dcl_ma=0), PARAMS), (), BASE, PARAMS, 0, 0)
+    _, holds = narrow(caps(PLAIN, BASE, PARAMS), holds, BASE, PARAMS, 1, 0)
+    left, holds = narrow(caps(PLAIN, BASE, PARAMS), holds, BASE, PARAMS, 30 * S + 1, 1)
+    assert left[INDEX["dcl"]] == 1

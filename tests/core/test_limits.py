@@ -240,3 +240,36 @@ def test_a_held_limit_says_so() -> None:
     assert held.cap_w == 0
     assert held.sentence == "the BMS allows discharging with 240.0 A at 52.8 V; it narrowed before and is let go slowly"
     assert shut(then) is False
+
+
+def test_one_limit_of_both_sides_that_leaves_nothing_shuts() -> None:
+    for changes in ({"devices_ok": 0}, {"grid": 0}, {"acting": 0}, {"meter_age_ns": NEVER_NS}):
+        assert shut(evaluate(BASE._replace(**changes), PARAMS, None, True, 0, 0))
+    for changes in ({}, {"dcl_ma": 0, "ccl_ma": 0}, {"charge_on": 0, "charge_alarm": 1}):
+        assert not shut(evaluate(BASE._replace(**changes), PARAMS, None, True, 0, 0))
+
+
+def test_what_is_shown_follows_memory_while_facts_stand_still() -> None:
+    """The value shown is what binds: 0 W held for 30 s, then 250 W more each second, then nothing to tell."""
+    bounds = evaluate(BASE._replace(discharge_on=0), PARAMS, None, True, 0, S)
+    seen = []
+    for second in range(1, 80):
+        bounds = evaluate(BASE, PARAMS, bounds, True, second * S, S)
+        shown = next(v for v in bounds.values if v.id == "discharge_enable")
+        assert shown.cap_w == bounds.caps[[row.id for row in LIMITS].index("discharge_enable")]
+        assert ("narrowed before" in shown.sentence) is (shown.cap_w < 11_400)
+        assert not any("narrowed before" in v.sentence for v in bounds.values if v.id != "discharge_enable")
+        seen.append(shown.cap_w)
+    assert seen[29:33] == [0, 250, 500, 750]
+    assert seen[-1] == 11_400
+
+
+def test_what_leaves_a_side_its_own_nameplate_binds_nothing() -> None:
+    """5 kW of charging and 7 kW of discharging: each side is measured by its own."""
+    site = replace(PARAMS.site, nameplate_charge_w=5_000, nameplate_discharge_w=7_000)
+    uneven = replace(PARAMS, site=site)
+    free = caps(PLAIN, BASE, uneven)
+    assert LIMITS[binding(free, uneven, charge=True)].id == "nameplate_charge"
+    assert LIMITS[binding(free, uneven, charge=False)].id == "nameplate_discharge"
+    derated = caps(PLAIN, BASE._replace(dcl_ma=120_000), uneven)  # 6336 W, between the two
+    assert LIMITS[binding(derated, uneven, charge=False)].id == "dcl"

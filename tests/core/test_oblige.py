@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
+from agent.core.arbiter import Proposal, Rank
+from agent.core.command import RampClass
 from agent.core.decision import Mode
+from agent.core.oblige import cure
+from agent.core.params import Params, S
+from agent.core.snapshot import Trace, take
 from drivers.readings import GridState
+from tests.core import home as h
 from tests.core.home import PARAMS, Home, arriving, command
+from tests.core.test_snapshot import NOW, world
 
 
 def test_a_nearly_empty_cell_is_charged_gently_until_it_is_safe() -> None:
@@ -109,3 +117,36 @@ def test_restore_stops_at_the_ceiling_and_without_a_known_soc() -> None:
     home.battery["soc_permille"] = None
     home.run(5)
     assert home.given() is None
+
+
+# --- the function itself, at its edges --------------------------------------------------------------------------------
+EMPTY: dict[str, Any] = {"cell_min_mv": 2849}
+
+
+def wish(params: Params = PARAMS, before: str | None = None, age_ns: int = 0, **fields: Any) -> Proposal | None:
+    """The cure for a pack with these fields, read that long ago."""
+    snapshot, _ = take(params, world(batteries=(h.battery(NOW, **fields),)), Trace(NOW))
+    return cure(replace(snapshot, battery_age_ns=age_ns), params, before)
+
+
+def test_a_reading_counts_until_the_last_nanosecond_of_its_time() -> None:
+    assert wish(age_ns=5 * S, **EMPTY) is not None
+    assert wish(age_ns=5 * S + 1, **EMPTY) is None
+
+
+def test_each_cure_has_its_rank_ramp_and_power() -> None:
+    restoring = replace(PARAMS, restore_w=1)
+    assert wish(**EMPTY) == Proposal(Rank.CELL_CURE, "cure:cell_low", -1250, RampClass.DIRECT)
+    assert wish(cell_max_mv=3631) == Proposal(Rank.CELL_CURE, "cure:cell_high", 1250, RampClass.DIRECT)
+    assert wish(restoring, soc_permille=150) == Proposal(Rank.RESTORE, "cure:reserve", -1, RampClass.SCHEDULED)
+    assert wish(soc_permille=150) is None  # it waits for the sun unless told otherwise
+
+
+def test_restore_begins_below_the_reserve_and_ends_two_percent_above() -> None:
+    """What is surely there counts: one quantum of the BMS (1 permille here) less than it says."""
+    restoring = replace(PARAMS, restore_w=1000)
+    assert wish(restoring, soc_permille=200) is not None
+    assert wish(restoring, soc_permille=201) is None
+    assert wish(restoring, before="cure:reserve", soc_permille=220) is not None
+    assert wish(restoring, before="cure:reserve", soc_permille=221) is None
+    assert wish(restoring, soc_permille=None) is None

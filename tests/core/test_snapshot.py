@@ -71,6 +71,8 @@ def test_horizon_and_stated_time_add_up() -> None:
     assert see(devices=slow_meter).stated_ns == (10 + 1 + 1 + 60) * S
     long = (h.devices()[0], replace(h.devices()[1], capability=h.capability(reversion_s=300)), h.devices()[2])
     assert see(devices=long).horizon_ns == (5 + 1 + 1 + 300) * S
+    paused = (h.devices()[0], replace(h.devices()[1], capability=h.capability(write_s=4)), h.devices()[2])
+    assert see(devices=paused).horizon_ns == (5 + 1 + 4 + 60) * S
 
 
 @pytest.mark.parametrize(

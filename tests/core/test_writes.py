@@ -150,6 +150,15 @@ def test_start_clears_when_the_inverter_cannot_say() -> None:
     assert home.mode() is Mode.LOCAL
 
 
+def test_an_inverter_that_is_only_read_is_never_written_to_and_that_is_no_fault() -> None:
+    home = Home()
+    home.inverter["remote_active"] = None
+    home.told = {"signed_setpoint": False, "control": "", "floor": False, "reversion": "none"}
+    home.run(400)
+    assert home.writes == []
+    assert home.mode() in (Mode.LOCAL, Mode.STANDBY)
+
+
 def test_start_waits_for_a_first_reading_before_it_clears() -> None:
     home = Home()
     home.mute.add("inverter")

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from drivers import sunspec
 from drivers.bus import Bus, BusSpec, DeviceSpec
 from drivers.codec import BlockDecoder, Field, RawType, Scale, WordOrder
 from drivers.dialect import Kind
@@ -18,6 +19,7 @@ from drivers.events import Presence
 from drivers.port import Fate, Port, Timing
 from drivers.profile import load
 from drivers.readings import BatteryReading, DeviceRole, InverterReading
+from drivers.sunspec_image import values
 from tests.drivers.home import home, specs
 from tests.drivers.vector import Zeros
 from tests.drivers.wire import MS, S, Slave, Wire, crc
@@ -82,21 +84,95 @@ def test_a_kostal_says_who_it_is_in_spite_of_its_odd_pad() -> None:
     assert "no register that takes a setpoint" in status.detail
 
 
+def test_a_kostals_common_model_is_read_point_by_point() -> None:
+    block = capture("kostal_plenticore_sunspec_common")
+    points = {value.path: value.value for value in values(sunspec.model(1), [1, 66, *block["words"]])}
+    assert {name: points[name] or "" for name in block["expected"]} == {
+        name: text.strip() if isinstance(text, str) else text for name, text in block["expected"].items()
+    }
+
+
+# The words of the recordings for a value -> type, registers' unit in thousandths, and what is "not there".
+GOODWE = {
+    "Voltage": ("u16", 100, 0xFFFF), "Current": ("u16", 100, 0xFFFF), "CurrentS": ("i16", 100, None),
+    "Frequency": ("u16", 10, 0xFFFF), "Power4": ("u32", 1000, 0xFFFFFFFF), "Power4S": ("i32", 1000, None),
+    "PowerS": ("i16", 1000, 0x7FFF), "Energy": ("u16", 100, 0xFFFF), "Energy4": ("u32", 100, 0xFFFFFFFF),
+    "Temp": ("i16", 100, 0x7FFF), "Integer": ("u16", 1000, 0xFFFF), "Long": ("u32", 1000, 0xFFFFFFFF),
+    "Reactive": ("i16", 1000, 0x7FFF), "Apparent": ("i16", 1000, 0x7FFF), "Reactive4": ("i32", 1000, 0x7FFFFFFF),
+    "Apparent4": ("i32", 1000, 0x7FFFFFFF), "Decimal": ("i16", 1, 0x7FFF), "CellVoltage": ("u16", 1, 0xFFFF),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["goodwe_gw10k_et", "goodwe_gw6000_eh"])
+def test_every_value_of_a_goodwe_recording_is_decoded(name: str) -> None:
+    """Through the codec, by the recorder's own address and kind of each value, in thousandths of its unit."""
+    seen = 0
+    for block in json.loads((CAPTURES / f"{name}.json").read_text())["blocks"]:
+        wanted = [value for value in block["expected"].values() if value["codec"] in GOODWE]
+        fields = []
+        for slot, value in enumerate(wanted):
+            kind, thousandths, absent = GOODWE[value["codec"]]
+            words = 2 if kind in ("u32", "i32") else 1
+            offset, sentinels = value["address"] - block["base"], () if absent is None else (absent,)
+            fields.append(Field(slot, offset, RawType(kind), words, scale=Scale(thousandths), sentinels=sentinels))
+        found: list[int | None] = [None] * len(fields)
+        BlockDecoder(fields).decode(struct.pack(f">{len(block['words'])}H", *block["words"]), 0, found)
+        for value, ours in zip(wanted, found, strict=True):
+            if ours is None:  # the recorder's library calls what is not there nothing, or 0, or -1
+                assert value["value"] in (None, 0, -1), value
+            else:
+                assert ours == round(value["value"] * 1000), value
+                seen += 1
+    assert seen > 40
+
+
+def decoded(block: dict[str, Any], *fields: tuple[int, RawType, Scale]) -> list[int | None]:
+    """Values of single registers of a block, by address, type and scale."""
+    found: list[int | None] = [None] * len(fields)
+    layout = [Field(n, at - block["base"], kind, scale=scale) for n, (at, kind, scale) in enumerate(fields)]
+    BlockDecoder(layout).decode(struct.pack(f">{len(block['words'])}H", *block["words"]), 0, found)
+    return found
+
+
+def test_a_deyes_battery_block_is_decoded() -> None:
+    block = capture("deye_sg04lp3", 1)
+    expected = block["expected"]
+    assert decoded(
+        block,
+        (586, RawType.U16, Scale(100, 1, -100_000)),
+        (587, RawType.U16, Scale(10)),
+        (588, RawType.U16, Scale()),
+        (590, RawType.I16, Scale()),
+        (591, RawType.I16, Scale(10)),
+    ) == [
+        round(expected["battery_temperature_c"] * 1000),
+        round(expected["battery_voltage_v"] * 1000),
+        expected["battery_soc_pct"],
+        expected["battery_power_w_discharge_pos"],
+        round(expected["battery_current_a_discharge_pos"] * 1000),
+    ]
+
+
 def test_a_deye_counts_energy_with_the_low_word_first() -> None:
     block = capture("deye_sg04lp3")
     tenths = Scale(1)
     fields = [
+        Field(5, 1, RawType.U16, scale=tenths),
+        Field(6, 6, RawType.U16, scale=tenths),
+        Field(7, 7, RawType.U16, scale=tenths),
         Field(0, 0, RawType.U16, scale=tenths),
         Field(1, 2, RawType.U32, 2, WordOrder.LITTLE, tenths),
         Field(2, 4, RawType.U32, 2, WordOrder.LITTLE, tenths),
         Field(3, 8, RawType.U32, 2, WordOrder.LITTLE, tenths),
         Field(4, 10, RawType.U32, 2, WordOrder.LITTLE, tenths),
     ]
-    values: list[int | None] = [None] * len(fields)
-    BlockDecoder(fields).decode(struct.pack(f">{len(block['words'])}H", *block["words"]), 0, values)
-    names = ("day_battery_charge", "total_battery_charge", "total_battery_discharge", "total_grid_import")
-    wanted = [round(block["expected"][f"{name}_kwh"] * 10) for name in (*names, "total_grid_export")]
-    assert values == wanted
+    found: list[int | None] = [None] * len(fields)
+    BlockDecoder(fields).decode(struct.pack(f">{len(block['words'])}H", *block["words"]), 0, found)
+    names = [
+        "day_battery_charge", "total_battery_charge", "total_battery_discharge", "total_grid_import",
+        "total_grid_export", "day_battery_discharge", "day_grid_import", "day_grid_export",
+    ]  # fmt: skip
+    assert found == [round(block["expected"][f"{name}_kwh"] * 10) for name in names]
 
 
 def bms_frames(name: str) -> list[dict[str, Any]]:
@@ -135,6 +211,8 @@ def test_a_jk_pack_is_read_as_its_recorder_saw_it() -> None:
     assert reading.pack_ma == round(expected["current"] * 1000)  # the recorder turned the sign: charging is negative
     assert reading.soc_permille == round(expected["soc"]) * 10
     assert (reading.cell_max_mv, reading.cell_min_mv) == (3357, 3341)
+    full_ah = expected["charge"] / (expected["soc"] / 100)  # by its own count; it was sold with expected["capacity"]
+    assert reading.capacity_mah == pytest.approx(full_ah * 1000, abs=50)
     assert reading.alarms == ()
     assert (reading.charge_enabled, reading.discharge_enabled) == (True, True)
 
@@ -152,6 +230,8 @@ def test_a_jbd_pack_is_read_as_documented() -> None:
     assert reading.pack_mv == round(expected["voltage_v"] * 1000)
     assert reading.pack_ma == 0
     assert reading.soc_permille == expected["soc_pct"] * 10
+    assert reading.capacity_mah == round(expected["nominal_ah"] * 1000)
+    assert (reading.charge_enabled, reading.discharge_enabled) == (True, True)  # expected["mos_bits"] is 3
     assert reading.temp_max_dc == round(max(expected["ntc_c"]) * 10)
     assert reading.temp_min_dc == round(min(expected["ntc_c"]) * 10)
 
@@ -183,6 +263,10 @@ def test_a_daly_pack_is_read_as_its_recorder_saw_it() -> None:
     wire = home([DeviceSpec("bms", DeviceRole.BATTERY, block["unit"], load("daly_modbus"))], [slave])
     wire.run(10 * S)
     reading, expected = wire.batteries()[-1], block["expected"]
+    cells = ((block["base"] + n, RawType.U16, Scale()) for n in range(4))
+    assert decoded(block, *cells) == expected["cell_mv"]
+    rest = (48, RawType.U16, Scale(100)), (51, RawType.U16, Scale())
+    assert decoded(block, *rest) == [round(expected["remaining_ah"] * 1000), expected["cycles"]]
     assert reading.pack_mv == expected["voltage_v"] * 1000
     assert reading.pack_ma == -expected["current_a"] * 1000  # the recorder counts charging positive
     assert reading.soc_permille == expected["soc_pct"] * 10

@@ -9,7 +9,7 @@ import pytest
 
 from drivers.bus import Bus as TheBus
 from drivers.bus import BusSpec, DeviceSpec
-from drivers.events import Adopt, Identity, Presence
+from drivers.events import Adopt, DeviceStatus, Identity, Presence
 from drivers.profile import load
 from drivers.readings import BatteryReading, GridState, InverterReading, MeterReading
 from tests.drivers.home import AC, MPPT, STATUS, STORAGE, bms, floats, home, inverter, meter, specs, text
@@ -171,6 +171,44 @@ def test_another_serial_is_read_and_never_written_until_adopted() -> None:
     assert status.binding is not None
 
 
+def test_one_that_is_exchanged_while_its_line_is_garbled_is_asked_who_it_is() -> None:
+    wire = alone(INVERTER, inverter())
+    good = wire.maul
+    wire.maul = lambda request, reply: [(0, reply[:-1] + bytes((reply[-1] ^ 1,)))]
+    wire.run(20 * S)
+    other = inverter()
+    other.put(3, 40052, *text(16, "SN43"))
+    wire.slaves[3] = other
+    since = len(wire.emitted)
+    wire.maul = good
+    wire.run(20 * S)
+    told = [e for e in wire.emitted[since:] if isinstance(e, DeviceStatus)]
+    assert told[-1].presence is Presence.MISMATCH
+    assert all(status.presence is not Presence.OK for status in told)
+    assert other.writes == []
+
+
+@pytest.mark.parametrize("word", ["maker", "model"])
+def test_every_way_back_onto_the_line_asks_who_it_is_first(word: str) -> None:
+    wire = alone(INVERTER, inverter())
+    other = inverter()
+    other.put(3, 40004 if word == "maker" else 40020, *text(16, "Fronius II"))
+    for _ in range(2):
+        wire.lose("unplugged")
+        wire.slaves[3] = other
+        wire.open()
+        assert wire.statuses("inverter")[-1].presence is Presence.IDENTIFYING
+        wire.run(3 * S)
+        assert wire.statuses("inverter")[-1].presence is Presence.MISMATCH
+        assert f"{word} differs" in wire.statuses("inverter")[-1].detail
+    wire.event(Adopt("inverter"))
+    assert wire.statuses("inverter")[-1].presence is Presence.OK
+    wire.lose("unplugged")
+    wire.open()
+    wire.run(3 * S)
+    assert wire.statuses("inverter")[-1].presence is Presence.OK
+
+
 def test_a_pin_with_empty_words_and_another_version_still_fits() -> None:
     pinned = replace(INVERTER, pinned=Identity("Fronius", "", "9.99", "SN42"))
     assert alone(pinned, inverter()).statuses("inverter")[-1].presence is Presence.OK
@@ -259,12 +297,12 @@ def test_a_device_that_was_never_there_is_silent() -> None:
     assert wire.inverters()
 
 
-def test_a_refused_block_is_dropped_after_three_refusals_and_tried_rarely() -> None:
+def test_a_refused_value_is_dropped_after_three_refusals_and_tried_rarely() -> None:
     slave = meter()
     slave.refuse[4, 0] = 2
     wire = alone(METER, slave, 6)
     assert wire.meters()[-1].grid_w == -1235
-    assert wire.meters()[-1].phase_mv == (None, None, None)
+    assert wire.meters()[-1].phase_mv == (None, 0, 0)  # what stood in one read with it lives
     assert "refuses register 0: illegal address" in wire.statuses("meter")[-1].detail
     wire.sent.clear()
     wire.run(5 * S)

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
+from random import Random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from drivers.bus import Bus, BusSpec
 from drivers.events import BusStats, Presence, Stray, WriteClass
 from drivers.overheard import QUIET_NS, frame_at, frames_of
 from drivers.port import Fate, Port, Timing
-from tests.drivers.test_bus import compiled, outcomes, running
-from tests.drivers.wire import MS, S, Wire, crc
+from drivers.profile import parse
+from tests.drivers.home import home, inverter, specs
+from tests.drivers.test_bus import TWO_ALIKE, compiled, outcomes, running
+from tests.drivers.wire import MS, S, Slave, Wire, crc
 
 T0 = 1_000_000_000
+SEEDS = 20
 LINE = Timing.serial(19200, 10, 0)
 
 
@@ -192,3 +198,56 @@ def test_statistics_tell_them_apart() -> None:
     wire.run(15 * S)
     stats: BusStats = wire.stats()[-1]
     assert (stats.requests, stats.foreign, stats.noise, stats.late) == (3, 3, 1, 0)
+
+
+# --- late answers -----------------------------------------------------------------------------------------------------
+def late(wire: Wire, seed: int, share: float) -> None:
+    """Now and then an answer takes up to three times as long as its device is given."""
+    rng = Random(seed)
+    wire.maul = lambda request, reply: [(rng.randrange(250, 850) * MS if rng.random() < share else 0, reply)]
+
+
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_answers_of_any_lateness_are_never_those_of_other_registers(seed: int) -> None:
+    slave = Slave(2)
+    slave.put(3, 0, 0, 0, 0, 0)
+    slave.put(3, 100, 1111)
+    slave.put(3, 400, 50_000)
+    wire = home([replace(specs()[1], profile=parse(TWO_ALIKE, "x"))], [slave])
+    wire.run(2 * S)
+    late(wire, seed, 0.2)
+    wire.run(60 * S)
+    assert {reading.grid_w for reading in wire.meters()} <= {1111, None}
+    assert {reading.frequency_mhz for reading in wire.meters()} <= {50_000, None}
+    stats = wire.stats()[-1]
+    assert stats.late > 3
+    assert stats.timeouts > 3
+    assert wire.statuses("meter")[-1].line == ""
+
+
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_a_chain_of_models_read_with_late_answers_is_the_same_chain(seed: int) -> None:
+    good = home(specs()[2:], [inverter()])
+    good.run(3 * S)
+    wire = Wire(Bus(BusSpec("rs485", 19_200), specs()[2:]), [inverter()])
+    late(wire, seed, 0.1)
+    wire.open()
+    wire.run(60 * S)
+    bindings = [s.binding for s in wire.statuses("inverter") if s.presence is Presence.OK]
+    assert bindings
+    assert all(binding == good.statuses("inverter")[-1].binding for binding in bindings)
+
+
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_a_late_answer_is_no_proof_of_a_write(seed: int) -> None:
+    """A device that acknowledges and keeps nothing is never confirmed, whatever comes late."""
+    wire = running()
+    slave = wire.slaves[3]
+    order = compiled(wire, WriteClass.POWER, 1000, 1, window_ns=30 * S)
+    slave.put = lambda function, address, *words: None  # type: ignore[method-assign]  # a slave that keeps nothing
+    late(wire, seed, 0.2)
+    for n in range(5):
+        wire.order_now(replace(order, order_id=n, not_after_ns=wire.now + 30 * S))
+        wire.run(10 * S)
+    assert len(wire.results()) >= 4
+    assert "confirmed" not in {word for _, word in outcomes(wire)}

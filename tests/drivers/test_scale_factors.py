@@ -17,6 +17,7 @@ from tests.drivers.wire import S, Slave, Wire
 COMMON, METER, END = 40002, 40070, 40177
 W, W_SF = METER + 18, METER + 22
 HZ, HZ_SF = METER + 16, METER + 17
+PORTS = METER  # model 714 in its place
 WATTS = 500
 
 
@@ -115,3 +116,31 @@ def test_a_scale_factor_that_goes_away_and_comes_back(factor: int) -> None:
     assert set(powers(wire)) == {None, WATTS}
     assert powers(wire)[-1] == WATTS
     assert "grid_w" not in wire.statuses("meter")[-1].detail
+
+
+def port(watts: int, factor: int) -> Slave:
+    """An inverter with one DC port, a battery (714): no value of the model but its power, read fast, is used."""
+    slave = Slave(3)
+    slave.put(3, 40000, 0x5375, 0x6E53)
+    slave.put(3, COMMON, 1, 66, *text(16, "Maker"), *text(16, "DER"), *text(16, "1"), *text(16, "S2"), 1, 0)
+    slave.put(3, PORTS, 714, 43, *[0xFFFF] * 43)
+    slave.put(3, PORTS + 17, factor)
+    slave.put(3, PORTS + 20, 1)
+    slave.put(3, PORTS + 32, watts)
+    slave.put(3, PORTS + 45, 0xFFFF, 0)
+    return slave
+
+
+def test_a_scale_factor_of_a_model_that_is_only_read_fast_is_watched_too() -> None:
+    slave = port(250, 1)
+    spec = DeviceSpec("inverter", DeviceRole.INVERTER, 3, load("sunspec_hybrid"))
+    wire = Wire(Bus(BusSpec("rs485"), [spec]), [slave])
+    wire.open()
+    wire.run(3 * S)
+    assert wire.inverters()[-1].battery_w == 2500
+    wire.emitted.clear()
+    slave.put(3, PORTS + 17, 0)
+    slave.put(3, PORTS + 32, 2500)
+    wire.run(3 * S)
+    assert [status.presence for status in wire.statuses("inverter")] == [Presence.IDENTIFYING, Presence.OK]
+    assert wire.inverters()[-1].battery_w == 2500

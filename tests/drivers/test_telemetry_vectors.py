@@ -12,7 +12,7 @@ from drivers.readings import BatteryReading, InverterReading, MeterReading
 from tests.drivers.telemetry import VECTORS, Case, cases, identity_of, wire_of
 
 CASES = cases()
-DEMO = {"seplos_v3", "eastron_sdm630", "sunspec_hybrid"}  # these have tests of their own, by hand as well
+DEMO = {"seplos_v3", "eastron_sdm630"}  # these have tests of their own, by hand as well
 BATTERIES_AND_METERS = [
     path.stem for path in sorted(PROFILES.glob("*.toml")) if load(path.stem).role in ("battery", "meter")
 ]

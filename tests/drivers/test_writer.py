@@ -237,6 +237,40 @@ def test_the_ieee_1547_models_are_read() -> None:
     assert (str(reading.grid_state), reading.status, reading.remote_active) == ("connected", "running", False)
 
 
+def beating(unit: int = 3) -> Slave:
+    """The same with model 715: remote, its own counter at 7."""
+    slave = der(unit)
+    slave.put(3, M714 + 70, 715, 7, 0, 0, 7, 0, 0, 0, 0, 0xFFFF, 0)
+    return slave
+
+
+def test_the_heartbeat_of_715_is_one_counter_without_a_read_back() -> None:
+    binding = bound(beating())
+    assert binding.capability.heartbeat_s == 1
+    sequence = order(WriteClass.HEARTBEAT, 1234, binding)
+    assert sequence.writes == (RegisterWrite(M714 + 70 + 5, (0, 1234)),)
+    assert sequence.read_backs == ()
+    assert bound(der()).capability.heartbeat_s == 0
+
+
+def test_a_device_whose_own_heartbeat_stands_still_is_not_heard() -> None:
+    slave = beating()
+    wire = home([SPEC], [slave])
+    for beat in range(8, 13):
+        slave.put(3, M714 + 74, beat)
+        wire.run(1 * S)
+    alive = wire.inverters()[-1]
+    assert wire.now - alive.at_ns < 2 * S
+    stood_ns = wire.now
+    wire.run(20 * S)  # it goes on answering
+    deaf = wire.inverters()[-1]
+    assert wire.now - deaf.at_ns > 15 * S
+    assert stood_ns - 2 * S <= deaf.at_ns == deaf.grid_at_ns == deaf.battery_at_ns <= stood_ns
+    slave.put(3, M714 + 74, 99)
+    wire.run(2 * S)
+    assert wire.now - wire.inverters()[-1].at_ns < 2 * S
+
+
 def run_order(wire: Wire, write_class: WriteClass, value: int) -> None:
     binding = wire.statuses("inverter")[-1].binding
     assert isinstance(binding, Binding)

@@ -88,7 +88,8 @@ def binding_of(wire: Wire) -> Binding:
 
 
 def live_of(table: dict[str, Any]) -> Live:
-    return Live(**table)
+    """Not under remote control unless the table says otherwise."""
+    return Live(**{"remote_active": False, **table})
 
 
 def vectors() -> list[Vector]:

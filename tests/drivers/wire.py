@@ -18,6 +18,8 @@ from drivers.events import (
     Lost,
     Opened,
     Received,
+    Remember,
+    Remembered,
     Reopen,
     Transmit,
     Wake,
@@ -25,6 +27,7 @@ from drivers.events import (
     WriteResult,
     WriteSequence,
 )
+from drivers.memory import Memory
 from drivers.readings import BatteryReading, InverterReading, MeterReading
 
 US = 1_000
@@ -51,6 +54,7 @@ class Slave:
     refuse: dict[tuple[int, int], int] = field(default_factory=dict)
     alive: bool = True
     writes: list[tuple[int, tuple[int, ...]]] = field(default_factory=list)
+    before: Callable[[Slave, int, tuple[int, ...]], bool] = lambda slave, address, words: True  # False: not applied
 
     def put(self, function: int, address: int, *words: int) -> None:
         for n, word in enumerate(words):
@@ -60,6 +64,10 @@ class Slave:
         """The reply PDU to a request PDU."""
         function, address = request[0], int.from_bytes(request[1:3], "big")
         count = int.from_bytes(request[3:5], "big")
+        words: tuple[int, ...] = (
+            (count,) if function == 6 else struct.unpack(f">{count}H", request[6:]) if function == 16 else ()
+        )
+        applied = self.before(self, address, words)
         if (function, address) in self.refuse:
             return bytes((function | 0x80, self.refuse[function, address]))
         if function in (1, 2):
@@ -70,15 +78,16 @@ class Slave:
         if function in (3, 4):
             if any((function, address + n) not in self.regs for n in range(count)):
                 return bytes((function | 0x80, 2))
-            words = [self.regs[function, address + n] for n in range(count)]
-            return bytes((function, 2 * count)) + struct.pack(f">{count}H", *words)
+            held = [self.regs[function, address + n] for n in range(count)]
+            return bytes((function, 2 * count)) + struct.pack(f">{count}H", *held)
         if function == 6:
-            self.put(3, address, count)
+            if applied:
+                self.put(3, address, count)
             self.writes.append((address, (count,)))
             return request
-        written = struct.unpack(f">{count}H", request[6:])
-        self.put(3, address, *written)
-        self.writes.append((address, written))
+        if applied:
+            self.put(3, address, *words)
+        self.writes.append((address, words))
         return request[:5]
 
 
@@ -102,6 +111,8 @@ class Wire:
         self.busy_ns = 0
         self.violations = 0
         self.reopened: list[int] = []
+        self.disk = True  # what must be remembered is, after a few milliseconds
+        self.remembered: dict[str, Memory] = {}
         self.frames: dict[bytes, bytes] = {}  # replies to requests that are not Modbus
         self.maul: Callable[[bytes, bytes], list[tuple[int, bytes]]] = lambda request, reply: [(0, reply)]
 
@@ -113,6 +124,8 @@ class Wire:
         for effect in self.bus.handle(event, self.now):
             if isinstance(effect, Emit):
                 self.emitted.append(effect.event)
+                if isinstance(effect.event, Remember) and self.disk:
+                    self.at(self.now + 5 * MS, partial(self.store, effect.event))
             elif isinstance(effect, Transmit):
                 self.transmit(effect)
             elif isinstance(effect, WakeAt):
@@ -120,6 +133,10 @@ class Wire:
                 self.at(max(effect.at_ns, self.now), partial(self.wake, self.wake_token))
             elif isinstance(effect, Reopen):
                 self.reopened.append(effect.at_ns)
+
+    def store(self, remember: Remember) -> None:
+        self.remembered[remember.device] = remember.memory
+        self.event(Remembered(remember.device, remember.number))
 
     def wake(self, token: int) -> None:
         if token == self.wake_token:

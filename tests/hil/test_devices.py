@@ -283,7 +283,7 @@ def test_pysunspec2_walks_and_commands_the_704_variant(der_home: Home) -> None:
     slaves = demo_devices(der_home, "704")
     device: Any = SunSpecOver(slaves)
     device.scan(connect=False)
-    models = (1, 701, 702, 704, 714)
+    models = (1, 701, 702, 704, 713, 714, 715)
     assert sorted(key for key in device.models if isinstance(key, int)) == list(models)
     for model_id in models:
         assert not device.models[model_id][0].error_info
@@ -292,6 +292,14 @@ def test_pysunspec2_walks_and_commands_the_704_variant(der_home: Home) -> None:
     assert ac.Hz.cvalue == pytest.approx(der_home.grid.frequency_hz, abs=0.001)
     assert (ratings.WMaxRtg.cvalue, ratings.WChaRteMaxRtg.cvalue, ratings.WMax.cvalue) == (11_400, 11_400, 11_400)
     assert [(p.PrtTyp.value, p.DCW.cvalue) for p in device.models[714][0].Prt] == [(0, 275), (0, 225), (1, 1000)]
+    storage, beat = device.models[713][0], device.models[715][0]
+    assert (storage.SoC.cvalue, storage.SoH.value) == (50.0, None)
+    assert storage.WHAvail.cvalue == pytest.approx(storage.WHRtg.cvalue / 2, abs=10)
+    assert (beat.LocRemCtl.value, beat.ControllerHb.value) == (0, 0)
+    beat.ControllerHb.value = 70_000
+    beat.write()
+    beat.read()
+    assert beat.ControllerHb.value == 70_000
     control = device.models[704][0]
     assert (control.WSetEna.value, control.WSetMod.value, control.WSetRvrtRem.value) == (0, 1, 0)
     control.WSet.cvalue, control.WSetRvrtTms.cvalue, control.WSetEna.value = 4000, 60, 1

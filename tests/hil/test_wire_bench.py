@@ -14,7 +14,8 @@ import pytest
 from drivers.port import Timing
 from drivers.profile import load
 from hil.bench import libmodbus
-from hil.bench.wire import Round, Side, cpu_figure, cycle_figures, goodput_figure, violation_figure
+from hil.bench.behind import Wait, measure, waits
+from hil.bench.wire import Round, Side, cpu_figure, cycle_figures, goodput_figure, order_figure, violation_figure
 from hil.bench.wire_daemon import PROFILE, thread_cpu_ns
 from hil.bench.wire_line import bench_line, bench_slave
 from hil.bench.wire_log import Frame, Traffic, frames, limit_ns, t35_ns, traffic
@@ -79,13 +80,42 @@ def test_cpu_goodput_and_violations_have_a_reach() -> None:
     cpu = cpu_figure("CPU", rounds)
     assert (cpu.value, cpu.holds) == (0.75, True)
     full = limit_ns(115_200, 60) / MS
-    assert goodput_figure(Round(side(full), side(full))).value == 1.0
-    assert not goodput_figure(Round(side(full / 0.8), side(full))).holds
+    assert goodput_figure([Round(side(full), side(full))]).value == 1.0
+    assert not goodput_figure([Round(side(full / 0.8), side(full))]).holds
     clean, broken = Traffic(10, 10, 0, 1.0, 9), Traffic(10, 5, 5, 1.0, 9)
     assert violation_figure([clean, clean], broken).holds
     missed = violation_figure([clean, broken], broken)
     assert (missed.value, missed.holds, missed.beside["requests"]) == (5, False, 20)
     assert isinstance(missed, Figure)
+
+
+def test_an_order_is_behind_what_began_after_it_was_known() -> None:
+    seen = [
+        Frame("master", 0, 8 * MS, "", 3),
+        Frame("slave", 10 * MS, 60 * MS, "", 3),
+        Frame("master", 64 * MS, 72 * MS, "", 6),
+        Frame("slave", 74 * MS, 82 * MS, "", 6),
+        Frame("master", 101 * MS, 108 * MS, "", 3),  # the thread was about to send it when the order came
+        Frame("slave", 110 * MS, 160 * MS, "", 3),
+        Frame("master", 164 * MS, 172 * MS, "", 3),
+        Frame("slave", 174 * MS, 224 * MS, "", 3),
+        Frame("master", 264 * MS, 272 * MS, "", 6),
+    ]
+    assert waits([20 * MS, 100 * MS], seen) == [Wait(44.0, 1), Wait(164.0, 2)]
+    assert waits([62 * MS, 130 * MS], seen) == [Wait(2.0, 0), Wait(134.0, 2)]
+    assert waits([20 * MS, 230 * MS], seen) == [Wait(44.0, 1), Wait(34.0, 0)]
+    assert not order_figure(waits([20 * MS, 100 * MS], seen)).holds
+    assert order_figure(waits([20 * MS, 230 * MS], seen)).holds
+    with pytest.raises(RuntimeError, match="1 orders, 2 writes"):
+        waits([20 * MS], seen)
+
+
+@pytest.mark.slow
+def test_orders_pass_the_polls_of_a_busy_line(tmp_path: Path) -> None:
+    with bench_line(tmp_path / "line", 115_200, 8) as line:
+        waited = measure(line, 3, 1)
+    assert len(waited) == 3
+    assert all(order.ms > 0 for order in waited)
 
 
 def test_the_daemon_is_given_reads_of_60_registers_that_the_slave_answers() -> None:

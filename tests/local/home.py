@@ -6,9 +6,12 @@ import dataclasses
 
 from agent.core.decision import Decision, FaultValue, LimitValue, Mode, Side
 from agent.core.inputs import Clock, ClockTrust
+from agent.local.installed import Installed, LineFacts
 from agent.mail import DiskState, Line, LinkState, View
 from agent.runtime.part import Now
+from drivers.binding import DeviceSpec
 from drivers.events import BusStats, DeviceStatus, Identity, Presence
+from drivers.profile import load
 from drivers.readings import BatteryReading, Capability, DeviceRole, GridState, InverterReading, MeterReading
 
 S = 1_000_000_000
@@ -116,6 +119,7 @@ CAPABILITY = Capability(
     resolution_w=2,
     refresh_s=1,
     stale_s=5,
+    control="model_124",
 )
 DEVICES = (
     DeviceStatus("pack", DeviceRole.BATTERY, Presence.OK, 0, "", Identity("Seplos", "V3", "1.4", "SP0012345")),
@@ -129,6 +133,16 @@ DEVICES = (
         Identity("Simulated", "Hybrid 11.4", "2.1", "H-77"),
         CAPABILITY,
     ),
+)
+SPECS = (
+    DeviceSpec("pack", DeviceRole.BATTERY, 1, load("seplos_v3")),
+    DeviceSpec("grid", DeviceRole.METER, 2, load("eastron_sdm630")),
+    DeviceSpec("hybrid", DeviceRole.INVERTER, 3, load("sunspec_hybrid")),
+)
+INSTALLED = Installed(
+    {spec.name: spec for spec in SPECS},
+    {spec.name: "rs485" for spec in SPECS},
+    {"rs485": LineFacts("rs485", "/dev/ttyUSB0", None, 19200, "N", 1)},
 )
 LINK = LinkState(True, "localhost:8883", True, 12, 0, {"bad_signature": 2, "replay": 1})
 HOME = View(

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from agent.local import request
+from agent.local.inspect import buses_json, device_json, devices_json, looked_json
 from agent.local.reason import why_json
 from agent.local.view import status_json
-from tests.local.home import HOME, NOW, troubled
+from drivers.events import BusStats, Looked, UnitStats
+from tests.local.home import HOME, INSTALLED, NOW, troubled
+
+FATES = ("data", "exception", "timeout", "garbled", "lost")
 
 PAGE = (Path(__file__).parents[2] / "docs" / "local-api.md").read_text("utf-8")
 NAMED = set(re.findall(r"[a-z_]+", " ".join(re.findall(r"`([^`\n]+)`", PAGE))))
@@ -32,6 +37,19 @@ def test_every_key_of_a_reply_is_documented() -> None:
     }
 
     assert sent - NAMED == set()
+
+
+def test_every_key_of_devices_and_lines_is_documented() -> None:
+    stats = BusStats("rs485", 1, 0, 0, 0, 0, 0, units=(UnitStats(1, 1, 0, 0, 0, (0, 1)),))
+    status = replace(HOME.devices[0], binding=None)
+    replies = [
+        devices_json(HOME, INSTALLED, NOW),
+        device_json("pack", HOME, INSTALLED, NOW),
+        buses_json([stats], INSTALLED),
+        *(looked_json(Looked(1, fate, b"\0\1", 2), 1, 3, 0, status) for fate in FATES),
+        looked_json(Looked(1, "data", b"\1"), 1, 1, 0, status),
+    ]
+    assert set(keys(replies)) - NAMED == set()
 
 
 def test_every_key_of_a_request_is_documented() -> None:

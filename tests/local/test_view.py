@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from typing import Any
 
 import pytest
 
 from agent.core.decision import LimitValue, Mode, Side
+from agent.core.params import Wiring
 from agent.local.reason import why_json
 from agent.local.view import reserve_json, status_json
 from agent.runtime.part import Now
@@ -19,6 +21,7 @@ from tests.local.home import (
     HOME,
     INVERTER,
     LINK,
+    METER,
     NOW,
     PACK,
     S,
@@ -253,3 +256,60 @@ def test_command_keeps_scalars_alone() -> None:
     ]
 
     assert command == {"level": "ok", "text": "3f2a91c0 started", "command_id": COMMAND, "state": "started"}
+
+
+# --- several packs and inverters --------------------------------------------------------------------------------------
+SECOND = dataclasses.replace(PACK, device="pack2", soc_permille=300, dcl_ma=100_000)
+OPEN: dict[str, Any] = {"charge_enabled": False, "discharge_enabled": False, "pack_ma": 0, "ccl_ma": 0, "dcl_ma": 0}
+SHARED = dataclasses.replace(HOME.decision, shares=(("hybrid", 1900), ("hybrid2", 1300)))
+OTHER = dataclasses.replace(INVERTER, device="hybrid2", battery_w=1300)
+
+
+def status(**changes: object) -> dict[str, object]:
+    return status_json(dataclasses.replace(HOME, **changes), "0.1.0", NOW)  # type: ignore[arg-type]
+
+
+def part(reply: dict[str, object], name: str) -> dict[str, object]:
+    found = reply[name]
+    assert isinstance(found, dict)
+    return found
+
+
+def test_several_packs_are_told_in_few_words_and_listed() -> None:
+    battery = part(status(batteries=(PACK, SECOND, dataclasses.replace(SECOND, device="pack3", **OPEN))), "battery")
+
+    assert str(battery["text"]).startswith("3 packs, SoC 30.0..31.2 %, lowest pack2, pack3 offline, ")
+    assert (battery["soc_permille"], battery["dcl_ma"]) == (300, 200_000)  # twice the least of the two that carry
+    packs = battery["packs"]
+    assert isinstance(packs, list)
+    assert [(p["name"], p["online"]) for p in packs] == [("pack", True), ("pack2", True), ("pack3", False)]
+
+
+def test_shares_are_told_and_power_is_the_sum() -> None:
+    reply = status(decision=SHARED, inverters=(dataclasses.replace(INVERTER, battery_w=1900), OTHER))
+
+    assert part(reply, "control")["shares"] == {"hybrid": 1900, "hybrid2": 1300}
+    assert str(part(reply, "control")["given_text"]).endswith("by hybrid 1900 W, hybrid2 1300 W")
+    assert part(reply, "battery")["battery_w"] == 3200
+
+
+def test_many_inverters_are_counted() -> None:
+    many = dataclasses.replace(HOME.decision, shares=tuple((f"inv{i}", 800 + i) for i in range(4)))
+
+    assert str(part(status(decision=many), "control")["given_text"]).endswith("by 4 inverters, 800 to 803 W each")
+
+
+def test_an_inverter_that_is_out_hides_nothing_of_the_others() -> None:
+    old = dataclasses.replace(OTHER, at_ns=NOW.mono_ns - 300 * S)
+    out = dataclasses.replace(HOME.decision, out=("hybrid2",))
+
+    assert part(status(inverters=(INVERTER, old)), "battery")["battery_w"] is None
+    assert part(status(decision=out, inverters=(INVERTER, old)), "battery")["battery_w"] == 3200
+
+
+def test_a_meter_at_pv_is_not_the_grid() -> None:
+    roof = dataclasses.replace(METER, device="roof", grid_w=1800)
+    beside = Wiring(places=(("roof", "pv"),))
+    grid = part(status(meters=(METER, roof), wiring=beside), "grid")
+
+    assert (grid["grid_w"], grid["pv_w"]) == (1240, 6240 - 1240 - 3200)

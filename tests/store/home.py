@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from agent import mail
 from agent.core.command import Command, CommandKind, CommandState
@@ -38,11 +38,11 @@ def request(number: int, what: Durable | None = None) -> mail.CommitRequest:
     return mail.CommitRequest(number, what or durable(number), (record(number),), CLOCK, number * 1000)
 
 
-def config(directory: Path, **changes: int) -> StoreConfig:
+def config(directory: Path, **changes: Any) -> StoreConfig:
     return StoreConfig(directory / "state.db", directory / "reserve", **changes)
 
 
-def started(directory: Path, **changes: int) -> Store:
+def started(directory: Path, **changes: Any) -> Store:
     store = Store(config(directory, **changes))
     store.load()
     list(store.handle(Start(), at(0)))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from agent import daemon
 from agent.config import AgentSection
 from agent.release import TIMEOUT_NS
 
@@ -42,6 +43,18 @@ def test_stop_is_given_the_time_that_release_may_take() -> None:
     (seconds,) = settings("TimeoutStopSec")
 
     assert int(seconds.removesuffix("s")) * 10**9 > TIMEOUT_NS
+
+
+def test_it_is_never_given_up_but_for_a_configuration_that_is_refused() -> None:
+    assert settings("Restart") == ["always"]
+    assert settings("StartLimitIntervalSec") == ["0"]  # a crash loop is the agent's own fault to tell: it only watches
+    assert settings("RestartPreventExitStatus") == [str(daemon.USAGE)]
+
+
+def test_it_waits_for_the_configuration_that_it_is_started_with() -> None:
+    (path,) = settings("ConditionPathExists")
+
+    assert f"--config {path}" in settings("ExecStart")[0]
 
 
 def test_user_and_groups_are_made() -> None:

@@ -1,0 +1,87 @@
+"""The bench's home of several packs and inverters."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from agent import config
+from hil import site
+from hil.devices.demo import units_of
+from hil.devices.slave import WrittenRegisters, seal
+from hil.devices.sunspec_hybrid import STOR_CTL_MOD
+from hil.devices.world import World
+from hil.writes import WriteLog
+
+S = 1_000_000_000
+TWO = {"packs": 2, "inverters": 2, "load_w": 4_000, "pv_w": 0}
+
+
+def test_devices_have_units_of_their_own_and_answer() -> None:
+    world = World(1, TWO)
+    assert units_of(2, 2) == {"battery": 1, "meter": 2, "inverter": 3, "battery2": 11, "inverter2": 21}
+    assert sorted(world.slaves.by_unit) == [1, 2, 3, 11, 21]
+    for unit in (1, 11):
+        assert world.slaves.rtu(seal(bytes((unit, 4, 0x10, 0, 0, 18))), S) is not None
+
+
+def test_the_house_is_carried_by_both_and_the_packs_share_the_current() -> None:
+    world = World(1, TWO)
+    world.home.sync(30 * S)
+    signals = world.signals(30 * S)
+    assert signals["truth.inverter_w"] == signals["truth.inverter2_w"] == pytest.approx(2_000, abs=1)
+    assert signals["truth.battery_w"] == pytest.approx(4_000, abs=1)
+    first, second = world.home.batteries
+    assert first.current_a == pytest.approx(second.current_a, rel=0.01)
+    assert first.params.capacity_ah == second.params.capacity_ah == 244.0
+
+
+def test_an_open_pack_carries_nothing_and_the_other_all() -> None:
+    world = World(1, TWO)
+    world.do("open", S, on=True, device="battery2")
+    world.home.sync(20 * S)
+    first, second = world.home.batteries
+    assert second.current_a == 0.0
+    assert first.current_a > 60.0
+    assert not world.home.bmss[1].sample().charge_fet
+    world.do("open", 20 * S, on=False, device="battery2")
+    world.home.sync(30 * S)
+    assert second.current_a > 30.0
+
+
+def test_energy_adds_up_whoever_carries_it() -> None:
+    world = World(1, TWO)
+    world.do("open", S, on=True, device="battery2", side="discharge")
+    before = sum(battery.soc for battery in world.home.batteries)
+    world.home.sync(3600 * S)
+    spent = (before - sum(battery.soc for battery in world.home.batteries)) * 244.0 * 51.2
+    assert spent == pytest.approx(world.home.discharged_wh / 0.97, rel=0.05)
+    assert world.home.discharged_wh == pytest.approx(4_000, rel=0.02)
+
+
+def test_split_phase_has_two_legs() -> None:
+    meter = World(1, {**TWO, "legs": 2}).home.meter
+    assert meter.shares[2] == 0.0
+    assert sum(meter.shares) == 1.0
+
+
+def test_what_is_not_there_is_named() -> None:
+    with pytest.raises(ValueError, match="no device 'inverter2'; there are battery, meter, inverter"):
+        World(1, {"load_w": 1, "pv_w": 0}).do("mute", 0, device="inverter2", on=True)
+    with pytest.raises(ValueError, match="no battery 'inverter'"):
+        World(1, TWO).do("open", 0, device="inverter", on=True)
+
+
+def test_writes_to_each_inverter_are_told_apart() -> None:
+    log = WriteLog()
+    on = log.take(WrittenRegisters(0, 3, 16, STOR_CTL_MOD, (3,), 0), 0)
+    off = log.take(WrittenRegisters(0, 21, 16, STOR_CTL_MOD, (0,), 0), 0)
+    assert (on.fields["device"], on.fields["kind"]) == ("inverter", "power")
+    assert (off.fields["device"], off.fields["kind"]) == ("inverter2", "clear")
+
+
+def test_the_configuration_names_them_all(tmp_path: Path) -> None:
+
+    path = site.write_config(tmp_path, line={"port": "virtual"}, home=TWO)
+    assert list(config.load(path).roles()) == ["battery", "meter", "inverter", "battery2", "inverter2"]

@@ -1,0 +1,16 @@
+"""All theorems, in the order in which they are printed."""
+
+from __future__ import annotations
+
+import importlib
+
+from tests.proof.theorem import THEOREMS, Theorem
+
+FAMILIES = ("envelope", "monotone", "memory", "acting")
+
+
+def theorems() -> list[Theorem]:
+    """I1 to I13, M, H, O, Q, R, W, G."""
+    for family in FAMILIES:
+        importlib.import_module(f"tests.proof.{family}")
+    return sorted(THEOREMS.values(), key=lambda one: "IMHOQRWG".index(one.id[0]))

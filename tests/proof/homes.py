@@ -1,0 +1,75 @@
+"""Every home at once: facts free within what drivers can hand to the core, and the configurations proved for."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from tests.proof.sources import Modules
+from tests.proof.symbols import SYMBOLS, Paths
+
+S = 1_000_000_000
+NEVER = 10**18
+# (charge W, discharge W, capacity Wh, import W, export W): the usual home, and one that is the same in nothing
+SITES = ((11_400, 11_400, 25_000, 20_000, 20_000), (5_000, 7_300, 9_999, 12_000, 0))
+AGE, STALE, FLAG = (0, NEVER), (0, 15 * S), (0, 1)
+MOST_WH = max(site[2] for site in SITES)
+RANGES: dict[str, tuple[int, int]] = {
+    "grid": (0, 2),
+    "battery_age_ns": AGE,
+    "inverter_age_ns": AGE,
+    "meter_age_ns": AGE,
+    "battery_stale_ns": STALE,
+    "inverter_stale_ns": STALE,
+    "meter_stale_ns": STALE,
+    "pack_mv": (0, 2_000_000),
+    "ccl_ma": (0, 5_000_000),
+    "dcl_ma": (0, 5_000_000),
+    "cell_max_mv": (0, 5_000),
+    "cell_min_mv": (0, 5_000),
+    "temp_max_dc": (-500, 1_200),
+    "temp_min_dc": (-500, 1_200),
+    "soc_lo_mwh": (0, 1000 * MOST_WH),
+    "soc_hi_mwh": (0, 1000 * MOST_WH),
+    "reserve_permille": (0, 1000),
+    "horizon_ms": (1, 10_000_000),
+    "net_hi_w": (-100_000, 100_000),
+    "net_lo_w": (-100_000, 100_000),
+    "rated_charge_w": (-10, 100_000),
+    "rated_discharge_w": (-10, 100_000),
+    **dict.fromkeys(
+        "returning acting devices_ok controllable charge_alarm discharge_alarm charge_on discharge_on cells_known "
+        "temps_known soc_known net_known".split(),
+        FLAG,
+    ),
+}
+USUAL = {"horizon_ms": 67_000, "pack_mv": 52_800, "ccl_ma": 240_000, "dcl_ma": 120_000}  # what is multiplied
+
+
+class Home(NamedTuple):
+    """One free home: its facts `f`, its parameters `p`, and what is permitted there."""
+
+    f: Any
+    p: Any
+    lo: Any
+    hi: Any
+
+
+def params(m: Modules, site: tuple[int, int, int, int, int] = SITES[0], **changes: Any) -> Any:
+    return m.params.Params(site=m.params.Site(*site), timers=m.params.Timers(), **changes)
+
+
+def any_params(m: Modules, o: Paths) -> Any:
+    return params(m, o.pick("site (charge W, discharge W, Wh, import W, export W)", SITES))
+
+
+def facts(m: Modules, o: Paths, name: str = "") -> Any:
+    """Each fact any number of its range."""
+    unknown = [field for field in m.caps.Facts._fields if field not in RANGES]
+    assert not unknown, f"say in tests/proof/homes.py which values these facts can have: {unknown}"
+    return m.caps.Facts(*(o.number(name + field, *RANGES[field], USUAL.get(field)) for field in m.caps.Facts._fields))
+
+
+def home(m: Modules, o: Paths) -> Home:
+    p = any_params(m, o)
+    f = facts(m, o)
+    return Home(f, p, *m.permit.permit(SYMBOLS, f, p))

@@ -1,0 +1,72 @@
+"""A theorem: a name, a sentence for people, a function with assertions, and a defect that it must find."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tests.proof.sources import Modules, edited
+from tests.proof.symbols import Paths, Unsound, explore
+
+Check = Callable[[Modules, Paths], None]
+Defect = tuple[str, str, str] | Callable[[], dict[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Theorem:
+    """`defect`: (module, text, other text), or whole sources; of the source that was edited so it must not hold."""
+
+    id: str
+    words: str
+    check: Check
+    defect: Defect
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What came of trying. `against` None = proved for every input in `ranges`; else inputs that break it, and how."""
+
+    theorem: Theorem
+    against: str | None
+    paths: int
+    seconds: float  # of the processor
+    ranges: dict[str, str]
+
+
+THEOREMS: dict[str, Theorem] = {}
+
+
+def theorem(name: str, words: str, defect: Defect) -> Callable[[Check], Check]:
+    """Registers the decorated function under that name."""
+
+    def register(check: Check) -> Check:
+        assert name not in THEOREMS, name
+        THEOREMS[name] = Theorem(name, words, check, defect)
+        return check
+
+    return register
+
+
+def prove(one: Theorem, m: Modules) -> Proof:
+    """Every path of the theorem over the source in `m`; the first that breaks it ends the search."""
+    began = time.process_time()
+    against: str | None = None
+    count = 0
+    ranges: dict[str, str] = {}
+    try:
+        for paths, _, error in explore(lambda o: one.check(m, o)):
+            count += 1
+            ranges |= paths.ranges
+            if error is not None and (example := paths.example()) is not None:
+                shown = ", ".join(f"{name}={value}" for name, value in example.items())
+                against = f"{type(error).__name__} {error} with {shown}".replace("  ", " ")
+                break
+    except Unsound as error:
+        against = f"cannot be followed: {error}"
+    return Proof(one, against, count, time.process_time() - began, ranges)
+
+
+def planted(one: Theorem) -> Proof:
+    """The same over the source with the theorem's own defect in it."""
+    return prove(one, Modules(edited(*one.defect) if isinstance(one.defect, tuple) else one.defect()))
