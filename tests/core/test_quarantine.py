@@ -57,10 +57,23 @@ def test_cells_that_differ_are_still_the_same_pack() -> None:
 def test_no_cell_comes_back_by_twenty_kelvin_in_a_second() -> None:
     watch = feed(None, 0)
     assert feed(watch, 1, temp_max_dc=11).refused_ns == ()
-    assert "from 21.0 to 1.0 °C" in feed(watch, 1, temp_max_dc=10).why
+    cooled = feed(watch, 1, temp_max_dc=10, soc_permille=555)
+    assert "from 21.0 to 1.0 °C" in cooled.why and len(cooled.refused_ns) == 1
+    assert cooled.good is not None and (cooled.good.temp_max_dc, cooled.good.soc_permille) == (210, 555)
     assert feed(watch, 1, temp_min_dc=399, temp_max_dc=399).refused_ns == ()
-    assert "from 20.0 to 40.0 °C" in feed(watch, 1, temp_min_dc=400, temp_max_dc=400).why
+    warmed = feed(watch, 1, temp_min_dc=400, temp_max_dc=400)
+    assert "from 20.0 to 40.0 °C" in warmed.why
+    assert warmed.good is not None and (warmed.good.temp_min_dc, warmed.good.temp_max_dc) == (200, 400)
     assert feed(watch, LEAP_NS // S + 1, temp_max_dc=-100).refused_ns == (), "after a silence anything may be"
+
+
+def test_a_temperature_that_stays_where_it_went_is_believed_after_a_minute() -> None:
+    watch = feed(None, 0, temp_max_dc=600)
+    for second in range(1, LEAP_NS // S + 1):
+        watch = feed(watch, second)
+        assert watch.good is not None and watch.good.temp_max_dc == 600
+    watch = feed(watch, LEAP_NS // S + 1)
+    assert watch.good is not None and watch.good.temp_max_dc == 210
 
 
 def test_what_comes_nearer_to_danger_is_believed_at_once() -> None:
@@ -108,5 +121,6 @@ def test_it_never_raises_and_only_passes_on_what_was_given(blocks: list[BatteryR
     for index, block in enumerate(blocks):
         before = watch
         watch = follow(watch, block, index * S)
-        assert watch.good is block or watch.good == (before.good if before is not None else None)
+        kept = watch.good.at_ns if watch.good is not None else None
+        assert kept == block.at_ns or watch.good == (before.good if before is not None else None)
         assert len(watch.refused_ns) <= 3
