@@ -107,7 +107,10 @@ def _step(p: Params, state: State, i: Inputs) -> tuple[State, Outputs]:
     if s.units:
         manned = crew.muster(state.crew, s)
         state = replace(state, crew=manned, hand=crew.merged(manned, state.hand.zero_ns))
+    told = state.trace
     state = events.happen(state, i, s, say)
+    if state.trace is not told:  # a technician resumed: signs are judged anew from here
+        trace = replace(trace, sanity=trace.sanity.forgiven())
     judged = _judge(p, state, i, s, say, dt)
     left = _bound(p, state, s, judged, dt)
     wish = arbiter.choose((judged.cure, dispatching.propose(judged.due), self_consumption.propose()))
