@@ -11,7 +11,7 @@ import pytest
 
 from drivers.events import WriteClass
 from tests.drivers.test_hand_over import Stage
-from tests.drivers.vector import vectors
+from tests.drivers.vector import Vector, vectors
 
 ORDERS = (
     ("charge", WriteClass.POWER, -1000),
@@ -44,13 +44,27 @@ FACTS: dict[str, dict[str, list[str]]] = {
     },
     # AC = PV + discharge; PV 2000 W; 0 W first when nothing is known of what ruled
     "foxess_h1": {
-        "charge": ["247 6 44001 60", "247 6 44000 1", "247 6 44002 0", "247 6 44001 60", "247 6 44000 1", "247 6 44002 1000"],
+        "charge": [
+            "247 6 44001 60",
+            "247 6 44000 1",
+            "247 6 44002 0",
+            "247 6 44001 60",
+            "247 6 44000 1",
+            "247 6 44002 1000",
+        ],
         "discharge": ["247 6 44001 60", "247 6 44000 1", "247 6 44002 3000"],
         "release": ["247 6 44002 0", "247 6 44000 0"],
         "floor": ["247 6 41009 21"],
     },
     "foxess_h3_smart": {
-        "charge": ["247 6 46002 60", "247 6 46001 1", "247 16 46003 0 0", "247 6 46002 60", "247 6 46001 1", "247 16 46003 0 1000"],
+        "charge": [
+            "247 6 46002 60",
+            "247 6 46001 1",
+            "247 16 46003 0 0",
+            "247 6 46002 60",
+            "247 6 46001 1",
+            "247 16 46003 0 1000",
+        ],
         "discharge": ["247 6 46002 60", "247 6 46001 1", "247 16 46003 0 3000"],
         "release": ["247 16 46003 0 0", "247 6 46001 0"],
         "floor": ["247 6 46611 21"],
@@ -104,12 +118,20 @@ FACTS: dict[str, dict[str, list[str]]] = {
     "eg4_luxpower": {"floor": ["1 6 105 21"]},
     # 0.1 % of 20 kW, + is discharging; the owner's 141 and 145 come back
     "deye_3p_hv": {
-        "charge": ["1 16 141 1", "1 16 145 1", "1 16 1100 1 60", "1 16 1104 1 2", "1 16 1109 0", "1 16 1101 60", f"1 16 1109 {0x10000 - 50}"],
+        "charge": [
+            "1 16 141 1",
+            "1 16 145 1",
+            "1 16 1100 1 60",
+            "1 16 1104 1 2",
+            "1 16 1109 0",
+            "1 16 1101 60",
+            f"1 16 1109 {0x10000 - 50}",
+        ],
         "discharge": ["1 16 1101 60", "1 16 1109 50"],
         "release": ["1 16 1109 0", "1 16 1100 0", "1 16 141 0", "1 16 145 0"],
         "floor": ["1 16 117 21"],
     },
-}  # fmt: skip
+}
 
 
 def written(frames: list[bytes]) -> list[str]:
@@ -130,9 +152,8 @@ def written(frames: list[bytes]) -> list[str]:
 
 @pytest.mark.parametrize("name", FACTS)
 def test_what_is_sent_is_what_is_published(name: str) -> None:
-    stage = Stage(next(v for v in vectors() if v.name == name)) if "charge" in FACTS[name] else None
-    if stage is None:
-        stage = Floored(name)
+    vector = next(v for v in vectors() if v.name == name)
+    stage = Stage(vector) if "charge" in FACTS[name] else Floored(vector)
     for what, write_class, value in ORDERS:
         if what in FACTS[name]:
             stage.wire.sent.clear()
@@ -143,6 +164,5 @@ def test_what_is_sent_is_what_is_published(name: str) -> None:
 class Floored(Stage):
     """A device of which only the floor is written."""
 
-    def __init__(self, name: str) -> None:
-        self.vector = next(v for v in vectors() if v.name == name)
-        self.wire = self.vector.wire()
+    def __init__(self, vector: Vector) -> None:
+        self.vector, self.wire = vector, vector.wire()
