@@ -7,7 +7,8 @@ accused: voltage and frequency of some meters are coarse, and a night is long.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields
+from operator import attrgetter
 from typing import NamedTuple
 
 from agent.core.params import S
@@ -18,9 +19,9 @@ MOVED_W = 300
 
 
 class Stuck(NamedTuple):
-    """One meter's last block without its time, since when it is the same, and how far the battery moved meanwhile."""
+    """One meter's last block, its time aside, since when it is the same, and how far the battery moved meanwhile."""
 
-    block: MeterReading
+    block: tuple[object, ...]
     since_ns: int
     least_w: int | None
     most_w: int | None
@@ -32,11 +33,14 @@ class Stuck(NamedTuple):
         return now_ns - self.since_ns >= STUCK_NS and self.most_w - self.least_w > MOVED_W
 
 
+said = attrgetter(*[field.name for field in fields(MeterReading) if field.name != "at_ns"])
+
+
 def follow(old: Stuck | None, meter: MeterReading | None, battery_w: int | None, now_ns: int) -> Stuck | None:
     """`meter` and `battery_w` are fresh or None. Without a fresh block there is nothing to compare."""
     if meter is None:
         return None
-    block = replace(meter, at_ns=0)
+    block = said(meter)
     if old is None or old.block != block:
         return Stuck(block, now_ns, battery_w, battery_w)
     if battery_w is None:
