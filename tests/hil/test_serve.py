@@ -16,6 +16,7 @@ from pymodbus.client import ModbusTcpClient
 
 from hil.__main__ import VERBS, main
 from hil.devices.serve import Server
+from hil.devices.still import PROFILES
 
 ROOT = Path(__file__).parents[2]
 
@@ -41,6 +42,39 @@ def test_a_stranger_reads_the_served_device() -> None:
 def test_serve_says_what_it_cannot_serve(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["serve", "seplos_v3"]) == 2
     assert "say where to serve" in capsys.readouterr().err
+
+
+def test_serve_leaves_a_file_alone_that_is_no_name_of_a_pty(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "notes").write_text("mine", "utf-8")
+    assert main(["serve", "pace_modbus", "--pty", str(tmp_path / "notes")]) == 2
+    assert "is there already" in capsys.readouterr().err
+    assert (tmp_path / "notes").read_text("utf-8") == "mine"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["pace_modbus", "--tcp", "127.0.0.1:99999"], "is not HOST:PORT"),
+        (["pace_modbus", "--tcp", "127.0.0.1:0", "--unit", "256"], "one byte"),
+        (["nobody", "--tcp", "127.0.0.1:0"], "there is no profile 'nobody'"),
+        (["nowhere/own.toml", "--tcp", "127.0.0.1:0"], "No such file"),
+    ],
+)
+def test_serve_refuses_in_a_sentence(arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["serve", *arguments]) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_a_profile_of_ones_own_is_served(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shipped = (PROFILES / "pace_modbus.toml").read_text("utf-8")
+    own = tmp_path / "own.toml"
+    own.write_text(shipped.replace('id = "pace_modbus"', 'id = "own"', 1), "utf-8")
+    server = Server(str(own), tcp="127.0.0.1:0", unit=4)
+    server.close()
+    assert list(server.slaves.by_unit) == [4]
+    own.write_text(shipped + "[colour]\n", "utf-8")
+    assert main(["serve", str(own), "--tcp", "127.0.0.1:0"]) == 2
+    assert "own.toml: colour: " in capsys.readouterr().err
 
 
 def test_an_unknown_verb_lists_the_known(capsys: pytest.CaptureFixture[str]) -> None:
