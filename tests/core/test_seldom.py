@@ -91,7 +91,8 @@ def test_each_end_of_the_soc_forgets_its_own_flow_when_it_moves() -> None:
 
 
 def test_a_bank_of_unknown_soc_moves_nothing() -> None:
-    home = Several(parameters=OWN).ready()
+    home = Several(parameters=OWN)
+    home.ready()
     home.each["pack2"]["soc_permille"] = None
     home.tick()
     seen, _ = take(home.params, home.inputs(()), home.state.trace)
@@ -160,7 +161,8 @@ def test_of_several_commands_the_one_meant_is_renewed_in_its_place() -> None:
 
 
 def test_a_core_that_fails_releases_every_inverter(monkeypatch: pytest.MonkeyPatch) -> None:
-    home = Several().ready()
+    home = Several()
+    home.ready()
     home.tick(arriving(command(power_w=6000, duration_s=900)))
     home.run(15)
     assert set(home.shares()) == {"inv1", "inv2"}
