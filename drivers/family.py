@@ -254,3 +254,8 @@ class Profile:
     period_ns: int = 0  # from one request to the next, at least
     max_gap: int | None = None  # registers that nobody asked for that a read may run over; None = any
     holes: tuple[tuple[int, int, int], ...] = ()  # (function, first, last) that the device refuses
+
+    @property
+    def tells_apart(self) -> bool:
+        """Its maker, its model or a register must be as this family has it."""
+        return bool(self.expects or self.expect_maker or self.expect_model)

@@ -18,6 +18,7 @@ from drivers.port import Port, Request
 from drivers.resolve import Resolver
 
 MOST_MODELS = 64
+NO_NUMBER = frozenset({"0", "65535", "4294967295"})  # what a register that is not kept reads
 Reply = bytes | int
 Words = dict[tuple[int, int], int]  # (function, address) -> register
 Steps = Generator[Request, Reply, "Binding | str"]
@@ -82,7 +83,7 @@ class _Identify:
                 text_of(data) if text.kind is RawType.STRING else str(int.from_bytes(data, "big")) if known else ""
             )
         identity = Identity(*found)
-        other = self._other(identity) or self._unexpected(resolver, facts)
+        other = self._other(identity) or self._unexpected(resolver, facts) or self._nameless(identity)
         return other or bind(self._spec, (), identity, facts)
 
     def _other(self, identity: Identity) -> str | None:
@@ -99,6 +100,17 @@ class _Identify:
                 f"{' or '.join(models)}...; check the unit number, or choose the profile of this device"
             )
         return None
+
+    def _nameless(self, identity: Identity) -> str | None:
+        """Where nothing else tells the family, a serial number must stand where this family keeps it."""
+        serial = self._profile.texts[-1]
+        empty = not any(sign.isalnum() for sign in identity.serial) or identity.serial in NO_NUMBER
+        if self._profile.tells_apart or self._profile.dialect or serial.fixed is not None or not empty:
+            return None
+        return (
+            f"unit {self._spec.unit} has no serial number at register {serial.at}, where a {self._profile.title} has "
+            f"it; check the unit number, or choose the profile of this device"
+        )
 
     def _unexpected(self, resolver: Resolver, facts: dict[int, int]) -> str | None:
         """The first register that tells another family from ours."""
