@@ -58,7 +58,7 @@ def _rows(device: talk.Reply) -> Iterator[tuple[str, str]]:
         yield "own reserve floor", "yes, written on change and read back" if cap["floor"] else "none that we may write"
         yield "wears out", _wear(cap)
     unsure = cap["unconfirmed"]
-    sure = {"high": "high: proven on devices like it", "medium": "medium: several sources agree"}
+    sure = {"high": "high: several sources agree on it", "medium": "medium: sources say so, not all details"}
     if device["role"] == "inverter" and cap["setpoint"]:
         yield "how sure", sure.get(str(cap["confidence"]), str(cap["confidence"] or "not stated"))
     if unsure:

@@ -150,6 +150,10 @@ def _registers(data: Mapping[str, Any], line: Mapping[str, Any]) -> Iterator[tup
             for n in _places(part, point.get("combine")):
                 step = part.get("step", WORDS.get(part.get("type", "u16"), 1))
                 yield function, part["at"] + n * step, _encode(part, value, low_first), mask
+        way = point.get("direction")
+        if way is not None:
+            low_first = way.get("order", order) != "big"
+            yield way.get("function", usual), way["at"], _encode(way, way["positive"][0], low_first), way.get("mask", 0)
 
 
 def _places(part: Mapping[str, Any], combine: str | None) -> range:
