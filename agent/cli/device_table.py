@@ -44,6 +44,8 @@ def _rows(device: talk.Reply) -> Iterator[tuple[str, str]]:
     cap = device["capability"]
     if device["presence"] != "ok":
         yield str(device["presence"]), str(device["detail"])
+    if device["presence"] == "mismatch":
+        yield "next", f"if it was replaced on purpose: batteryctl device adopt {device['name']}"
     if cap is None:
         if device["role"] == "inverter":
             yield "can be told", "not known before it was identified"

@@ -218,7 +218,7 @@ _SILENCE = {
         "answers with bytes that are no sound frame",
         "batteryctl bus test shows how often, and what it suggests",
     ),
-    "lost": ("was not asked: its line is not open, or too many others are asking", "batteryctl status; try again"),
+    "lost": ("got no answer: its line is not open, or was lost, or too many others are asking", "batteryctl device list; try again"),
 }
 
 

@@ -82,7 +82,7 @@ class Scan:
             if dialects and not self._args.through:
                 self._drive(survey, survey.dialects(), asks, shown)
         except OSError as error:
-            raise Refused(DEVICE, f"{self._place} was lost: {error}", "is the adapter still plugged in?") from error
+            raise Refused(DEVICE, f"{self._place} was lost: {error}", self._place.remedy) from error
         finally:
             self.hits += survey.hits
             self.noise[setting] = self.noise.get(setting, 0) + survey.noise
