@@ -218,7 +218,10 @@ _SILENCE = {
         "answers with bytes that are no sound frame",
         "batteryctl bus test shows how often, and what it suggests",
     ),
-    "lost": ("got no answer: its line is not open, or was lost, or too many others are asking", "batteryctl device list; try again"),
+    "lost": (
+        "got no answer: its line is not open, or was lost, or too many others are asking",
+        "batteryctl device list; try again",
+    ),
 }
 
 
