@@ -11,7 +11,9 @@ from agent.core.durable import Durable
 from agent.core.inputs import ClockTrust, Inputs
 from agent.core.limits import tenths
 from agent.core.params import Params, S
+from agent.core.sanity import APART_NS
 from agent.core.snapshot import Snapshot
+from agent.core.stuck import STUCK_NS
 from agent.core.writes import Hand
 from drivers.readings import GridState
 
@@ -68,6 +70,39 @@ def soc_unknown(w: World) -> str | None:
     if w.snapshot.battery_age_ns > w.snapshot.battery_stale_ns or w.snapshot.soc_lo_mwh is not None:
         return None
     return "the BMS answers but gives no plausible state of charge"
+
+
+def soc_doubted(w: World) -> str | None:
+    return w.snapshot.sanity.doubt.sentence()
+
+
+def implausible(w: World) -> str | None:
+    return w.snapshot.sanity.quarantined
+
+
+def meter_stuck(w: World) -> str | None:
+    if not w.snapshot.meter_stuck:
+        return None
+    return f"the meter has shown the same for {STUCK_NS // S} s while the battery's power changed"
+
+
+def meter_wrong(w: World) -> str | None:
+    found = w.snapshot.sanity.meter_test.verdict()
+    if found == "reversed":
+        return "when the battery gives more, the meter shows more import: a clamp or a sign is reversed"
+    if found == "off":
+        return "the meter does not show the steps of the battery's power: a clamp is off, or of another scale"
+    return None
+
+
+def current_wrong(w: World) -> str | None:
+    if w.snapshot.sanity.pack_test.verdict() == "reversed":
+        return "the pack's current has the opposite sign of the inverter's battery power"
+    if w.snapshot.sanity.apart_ns < APART_NS:
+        return None
+    pair = w.snapshot.sanity.pair
+    told = f"{pair.battery_w} W and {pair.other_w} W" if pair is not None else "two powers"
+    return f"the inverter's battery power is not the pack's volts times amperes: {told}"
 
 
 def alarm(w: World) -> str | None:

@@ -21,6 +21,8 @@ from agent.core.inputs import (
 from agent.core.snapshot import Snapshot
 from agent.core.state import State
 
+ANEW = frozenset({"floor_changed", "meter_wrong", "current_wrong"})  # judged anew after a resume, whatever they say now
+
 
 def locked(state: State) -> str | None:
     """Why no dispatch is accepted now, as an ack's reason."""
@@ -85,9 +87,7 @@ def _local_resume(state: State, by: str, s: Snapshot, say: Cycle) -> State:
     durable = replace(state.book.durable, stopped_by=None)
     answering = s.battery_age_ns <= s.battery_stale_ns and s.inverter_age_ns <= s.inverter_stale_ns
     there = [
-        m.id
-        for m in state.faults
-        if m.active and m.gone_ns is None and m.id in durable.latches and m.id != "floor_changed"
+        m.id for m in state.faults if m.active and m.gone_ns is None and m.id in durable.latches and m.id not in ANEW
     ]
     say.records.append(Record("event", {"event": "local_resume", "by": by}))
     memory = state.faults
@@ -99,4 +99,5 @@ def _local_resume(state: State, by: str, s: Snapshot, say: Cycle) -> State:
         durable = replace(durable, latches=(), lockout=None, floor_alarm=False)
         memory = tuple(replace(m, entries=()) if BY_ID[m.id].strikes else m for m in memory)
     say.locked = "lockout" if durable.lockout is not None else None
-    return replace(state, book=replace(state.book, durable=durable), faults=memory, resumed=True)
+    trace = replace(state.trace, sanity=state.trace.sanity.forgiven())
+    return replace(state, book=replace(state.book, durable=durable), faults=memory, resumed=True, trace=trace)

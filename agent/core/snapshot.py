@@ -8,15 +8,16 @@ permille of SoC = `capacity_wh` milliwatt-hours.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
-from agent.core import grid, inverters, meters, packs
+from agent.core import grid, inverters, meters, packs, sanity
 from agent.core.age import age_ns
 from agent.core.inputs import Device, Inputs
 from agent.core.inverters import Away, Room, Unit, ends_ns
 from agent.core.packs import Pack, Stack
 from agent.core.params import Params, Timers
 from agent.core.roster import Roster
+from agent.core.sanity import Sanity
 from agent.core.soc import Soc
 from agent.core.still import LOAD_PERMILLE_OF_C, Still, follow, frozen
 from drivers.readings import BatteryReading, Capability, DeviceRole, GridState, InverterReading, MeterReading
@@ -39,6 +40,7 @@ class Trace:
     still_at_ns: int = 0
     away: tuple[Away, ...] = ()  # of every inverter, in a home of several
     in_force: tuple[Params, Params] | None = None  # (as configured, as the packs that are online leave them)
+    sanity: Sanity = field(default_factory=Sanity)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,8 @@ class Snapshot:
     devices_ok: bool
     mismatch: str | None  # name of a device that is not the commissioned one
     battery_frozen: bool  # a BMS repeats itself under load: its age is that of a lost one
+    meter_stuck: bool  # the meter stands still while the battery moves: its age is that of a lost one
+    sanity: Sanity  # what the readings say of each other
     grid: GridState
     grid_lost: bool  # evidence that the grid was away, not merely that a reading is late
     grid_why: str
@@ -95,7 +99,7 @@ def take(params: Params, inputs: Inputs, trace: Trace) -> tuple[Snapshot, Trace]
     units, away = _units(params, inputs, trace)
     live = [unit for unit in units if not unit.out]
     home = Roster(inputs.devices, params.wiring, [unit.device.name for unit in units if unit.out])
-    batteries = [r for r in inputs.batteries if r.device in home.batteries]
+    batteries, sane = sanity.believed(trace.sanity, [r for r in inputs.batteries if r.device in home.batteries], now)
     stack: Stack | None = None
     if batteries and len(batteries) == len(home.batteries):
         stack = packs.stack(batteries, params.wiring, params.site.capacity_wh)
@@ -122,8 +126,11 @@ def take(params: Params, inputs: Inputs, trace: Trace) -> tuple[Snapshot, Trace]
     if frozen(still):
         battery_age = max(battery_age, battery_stale + 1)
     live_pack = pack if battery_age <= battery_stale else None
-    live_meter = meter if meter_age <= meter_stale else None
     battery_w = _battery_w(now, inverter, inverter_stale, live_pack)
+    live_meter = meter if meter_age <= meter_stale else None
+    is_stuck, sane = sanity.metered(sane, live_meter, battery_w, now)
+    if is_stuck:
+        meter_age, live_meter = max(meter_age, meter_stale + 1), None
     if units:
         said = [(u.device.name, _grid(now, u.device, u.reading, live_meter, timers, trace)) for u in live]
         state, lost, why = grid.of_all(said)
@@ -136,6 +143,13 @@ def take(params: Params, inputs: Inputs, trace: Trace) -> tuple[Snapshot, Trace]
     if not units and live_inverter is not None:
         shown = (live_inverter.soc_permille,)
     soc = Soc(trace, in_force, now, live_pack, live_inverter, shown)
+    if soc.at_ns == now:  # once a cycle, as SoC is integrated
+        dt = max(0, now - trace.at_ns)
+        whole = live_inverter if all(not unit.out for unit in units) else None  # what is out is not in its sum
+        sane = sanity.compared(sane, params, dt, live_pack, whole, live_meter)
+        sane = sanity.doubted(sane, sanity.sight(now, dt, in_force, live_pack, live_inverter))
+    if soc.lo_mwh is not None and soc.hi_mwh is not None:
+        soc.lo_mwh, soc.hi_mwh = sane.doubt.widen(soc.lo_mwh, soc.hi_mwh)
     pv_w = _pv(params, inputs, inverter)
     capability = device.capability if device is not None else None
     reserve_permille = reserve_of(params, inputs)
@@ -157,6 +171,7 @@ def take(params: Params, inputs: Inputs, trace: Trace) -> tuple[Snapshot, Trace]
         now,
         away,
         known,
+        sane,
     )
     snapshot = Snapshot(
         now_ns=now,
@@ -175,6 +190,8 @@ def take(params: Params, inputs: Inputs, trace: Trace) -> tuple[Snapshot, Trace]
         devices_ok=home.ok,
         mismatch=home.mismatch,
         battery_frozen=frozen(still),
+        meter_stuck=is_stuck,
+        sanity=sane,
         grid=state,
         grid_lost=lost,
         grid_why=why,

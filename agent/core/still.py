@@ -7,7 +7,8 @@ every digit for that long under load. Time without load does not count, so that 
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields
+from operator import attrgetter
 from typing import NamedTuple
 
 from agent.core.params import S
@@ -18,21 +19,25 @@ LOAD_PERMILLE_OF_C = 20  # 0.02 C
 
 
 class Still(NamedTuple):
-    """One pack's last block, without its time, and for how long it stayed so under load."""
+    """One pack's last block, its time aside, and for how long it stayed so under load."""
 
-    block: BatteryReading
+    device: str
+    block: tuple[object, ...]
     loaded_ns: int
+
+
+said = attrgetter(*[field.name for field in fields(BatteryReading) if field.name != "at_ns"])
 
 
 def follow(old: tuple[Still, ...], packs: list[BatteryReading], loaded_ns: int) -> tuple[Still, ...]:
     """`loaded_ns`: time since the last call if the battery was loaded all along, else 0."""
-    known = {still.block.device: still for still in old}
+    known = {still.device: still for still in old}
     out: list[Still] = []
     for pack in packs:
-        block = replace(pack, at_ns=0)
+        block = said(pack)
         still = known.get(pack.device)
-        same = still is not None and still.block == block
-        out.append(Still(block, still.loaded_ns + loaded_ns) if same and still is not None else Still(block, 0))
+        loaded = still.loaded_ns + loaded_ns if still is not None and still.block == block else 0
+        out.append(Still(pack.device, block, loaded))
     return tuple(out)
 
 

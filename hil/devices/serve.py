@@ -23,6 +23,7 @@ from hil.devices.still_dialect import StillDialect
 from hil.devices.sunspec_hybrid import sunspec_hybrid
 from hil.devices.world import Value, params_of
 from hil.plant.home import Home
+from hil.wire.paced import Owner
 
 TICK_S = 0.1
 LIVE: Mapping[str, tuple[Callable[[Home, int], Slave], int]] = {
@@ -70,6 +71,7 @@ class Server:
         self.address: tuple[str, int] | None = None
         self.link: str | None = None
         self._named: Path | None = None
+        self._owner: Owner | None = None
         self._selector = selectors.DefaultSelector()
         if tcp is not None:
             self._listen(tcp)
@@ -92,6 +94,8 @@ class Server:
             if isinstance(key.fileobj, socket.socket):
                 key.fileobj.close()
         self._selector.close()
+        if self._owner is not None:
+            self._owner.close()
         if self._named is not None:
             self._named.unlink(missing_ok=True)
 
@@ -134,6 +138,8 @@ class Server:
             self.link = link
         line = Line(ours, self.slaves) if self._frames is None else FrameLine(ours, self._frames)
         self._selector.register(ours, selectors.EVENT_READ, line.readable)
+        self._owner = Owner(theirs)
+        self._selector.register(self._owner.fd, selectors.EVENT_READ, self._owner.release)
 
 
 def profiles() -> tuple[str, ...]:

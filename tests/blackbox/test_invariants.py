@@ -28,6 +28,19 @@ ma = st.one_of(st.none(), st.integers(0, 500_000), st.just(0))
 soc = st.one_of(st.none(), st.integers(0, 1000), st.sampled_from([49, 50, 51, 199, 200, 201, 999, 1000, 1001, 65_535]))
 watts = st.one_of(st.none(), st.integers(-40_000, 40_000))
 
+CELLS = 16
+
+
+def coherent(block: dict[str, Any]) -> dict[str, Any]:
+    """Volts of one and the same pack: a block that contradicts itself is another matter (hazard 4)."""
+    low, high = block.get("cell_min_mv", 3300), block.get("cell_max_mv", 3305)
+    pack = block.get("pack_mv", 52_800)
+    if not pack or not low or not high or not 500 <= low <= 5000 or not 500 <= high <= 5000:
+        return block
+    low, high = min(low, high), max(low, high)
+    return {**block, "cell_min_mv": low, "cell_max_mv": high, "pack_mv": max(CELLS * low, min(CELLS * high, pack))}
+
+
 BATTERY = st.fixed_dictionaries(
     {},
     optional={
@@ -44,7 +57,7 @@ BATTERY = st.fixed_dictionaries(
         "discharge_enabled": st.one_of(st.none(), st.booleans()),
         "alarms": st.sampled_from([(), ("cell_overvoltage",), ("what_is_this",), ("discharge_overcurrent",)]),
     },
-)
+).map(coherent)
 INVERTER = st.fixed_dictionaries(
     {},
     optional={

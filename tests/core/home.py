@@ -216,11 +216,15 @@ class Home:
 
     def inputs(self, events: tuple[Event, ...]) -> Inputs:
         power = self.remote_w if self.remote_w is not None and self.obeys else 0
+        shown = self.inverter.get("battery_w", power) or 0
+        pack_ma = shown * 1_000_000 // (self.battery.get("pack_mv") or 52_800)
         return Inputs(
             now_ns=self.now_ns,
             clock=self.clock(),
             batteries=self.reading(  # a live BMS is never still to the last digit
-                "battery", battery, **{"capacity_mah": 488_000 + self.now_ns // S % 2, **self.battery}
+                "battery",
+                battery,
+                **{"capacity_mah": 488_000 + self.now_ns // S % 2, "pack_ma": pack_ma, **self.battery},
             ),
             inverters=self.reading(
                 "inverter",
@@ -234,7 +238,7 @@ class Home:
                     **self.inverter,
                 },
             ),
-            meters=self.reading("meter", meter, **{"grid_w": 500 - power, **self.meter}),
+            meters=self.reading("meter", meter, **{"grid_w": 500 - shown, **self.meter}),
             devices=tuple(
                 replace(d, line=self.line, capability=capability(**self.told))
                 if d.role is DeviceRole.INVERTER

@@ -57,7 +57,14 @@ class Several(Home):
                 self.remotes[name] = None
         whole = sum(self.power(name) for name in self.inverters)
         alive = {"capacity_mah": 244_000 + self.now_ns // S % 2, "ccl_ma": 120_000, "dcl_ma": 120_000}
-        packs = [r for n in self.packs for r in self.reading(n, h.battery, **{"device": n, **alive, **self.each[n]})]
+        shown = sum(self.each[name].get("battery_w", self.power(name)) or 0 for name in self.inverters)
+        closed = [n for n in self.packs if self.each[n].get("charge_enabled", True)]
+        flows = {n: shown * 1_000_000 // 52_800 // len(closed) if n in closed else 0 for n in self.packs}
+        packs = [
+            r
+            for n in self.packs
+            for r in self.reading(n, h.battery, **{"device": n, **alive, "pack_ma": flows[n], **self.each[n]})
+        ]
         return Inputs(
             now_ns=self.now_ns,
             clock=self.clock(),

@@ -72,6 +72,8 @@ def test_a_cure_goes_before_a_dispatch_which_is_told_so() -> None:
     home.run(3)
     assert home.given() == -1250
     assert (home.acks[-1]["state"], home.acks[-1]["reason"]) == ("limited", "cure:cell_low")
+    home.battery.update(cell_min_mv=3300, cell_max_mv=3450, soc_permille=1000)  # a full charge: it is calibrated
+    home.tick()
     home.battery.clear()
     home.run(60)
     assert home.given() == 5000

@@ -34,7 +34,7 @@ def test_a_resting_battery_may_stay_the_same_for_hours() -> None:
 
 def test_pauses_in_the_load_do_not_hide_it() -> None:
     home = Home().ready()
-    home.battery = STUCK
+    home.battery = {**STUCK, "pack_ma": 0}
     for second in range(160):
         home.inverter = {"battery_w": 3_000 if second % 2 else 0}
         home.tick()

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from pymodbus.client import ModbusTcpClient
@@ -91,3 +95,28 @@ def test_scenario_refuses_with_2(capsys: pytest.CaptureFixture[str], tmp_path: P
     err = capsys.readouterr().err
     assert "bad.toml: file.scenario.colour: is not a key here" in err
     assert "demo runs on process, not on virtual" in err
+
+
+def test_a_served_pty_is_free_again_when_its_client_was_killed(tmp_path: Path) -> None:
+    """TIOCEXCL does not bind root, so the flag itself is looked at."""
+    server = Server("seplos_v3", pty=str(tmp_path / "line"))
+    thread = Thread(target=server.run)
+    thread.start()
+    take = "import fcntl, os, sys, termios; fd = os.open(sys.argv[1], 2 | os.O_NOCTTY); fcntl.ioctl(fd, t.TIOCEXCL)"
+    try:
+        subprocess.run([sys.executable, "-c", f"{take}; os.kill(os.getpid(), 9)", str(tmp_path / "line")], check=False)
+        fd = os.open(tmp_path / "line", os.O_RDWR | os.O_NOCTTY)
+        deadline = time.monotonic() + 5
+        while exclusive(fd) and time.monotonic() < deadline:
+            time.sleep(0.005)
+        assert not exclusive(fd)
+        os.close(fd)
+    finally:
+        server.stopped = True
+        thread.join()
+        server.close()
+
+
+def exclusive(fd: int) -> bool:
+    """TIOCGEXCL."""
+    return fcntl.ioctl(fd, 0x80045440, b"\0\0\0\0") != b"\0\0\0\0"

@@ -82,8 +82,8 @@ def test_what_is_put_in_is_read(name: str) -> None:
     assert not getattr(reading, "alarms", ())
 
 
-@pytest.mark.parametrize("name", [name for name in profile_names() if load(name).role is DeviceRole.INVERTER])
-def test_a_served_inverter_is_taken_for_what_it_is(name: str) -> None:
+@pytest.mark.parametrize("name", [name for name in profile_names() if load(name).units])
+def test_a_device_of_several_units_is_served_at_each(name: str) -> None:
     """At all of its unit numbers: a GX and the Multi behind it are two."""
     profile = load(name)
     server = Server(name, tcp="127.0.0.1:0", unit=100)
@@ -101,6 +101,17 @@ def test_a_served_inverter_is_taken_for_what_it_is(name: str) -> None:
         except StopIteration as end:
             found = end.value
     assert isinstance(found, Binding), found
+
+
+OWN_UNIT = [n for n in profile_names() if load(n).role is DeviceRole.INVERTER and not load(n).units]
+
+
+@pytest.mark.parametrize("name", OWN_UNIT)
+def test_every_inverter_of_one_unit_is_identified_though_its_registers_have_holes(name: str) -> None:
+    wire = wire_to(name)
+    status = wire.statuses("x")[-1]
+    assert status.presence is Presence.OK, status.detail
+    assert wire.inverters()[-1].soc_permille == VALUES["soc_permille"]
 
 
 def test_a_dialect_is_named_and_nobody_elses_is_empty() -> None:

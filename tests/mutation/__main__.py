@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import random
@@ -16,7 +17,7 @@ from tests.mutation.operators import Mutant, mutants, unchanged
 from tests.mutation.reviewed import REVIEWED
 from tests.mutation.same import same
 from tests.mutation.trial import BROKEN, EQUAL, KILLED, SURVIVED, TESTS, Verdict, judge, tried, warm
-from tests.proof.sources import path_of
+from tests.proof.sources import ROOT, path_of
 
 REACH = 0.95
 
@@ -45,6 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(chosen: Sequence[Mutant], jobs: int, out: Path | None = None) -> list[Verdict]:
     """Each mutant tried; then, of those that survived, which are the same function as the original."""
     warm()
+    before = tree()
     for control in judge([unchanged(name) for name in sorted({m.module for m in chosen})], jobs, tried):
         if control.word != SURVIVED:  # then a kill would say nothing
             raise SystemExit(f"{control.mutant.module} itself does not pass: {control.word}, {control.by}")
@@ -58,9 +60,17 @@ def run(chosen: Sequence[Mutant], jobs: int, out: Path | None = None) -> list[Ve
         if out is not None:
             with out.open("a") as file:
                 file.write(json.dumps(_record(verdict)) + "\n")
+    if tree() != before:
+        raise SystemExit("the source changed while its mutants were tried: nothing of this counts, run it again")
     survivors = [v.mutant for v in verdicts if v.word == SURVIVED]
     compared = {v.mutant.source: v for v in judge(survivors, jobs, same) if v.word != BROKEN}
     return [compared.get(v.mutant.source, v) for v in verdicts]
+
+
+def tree() -> str:
+    """One hash over everything that a trial imports."""
+    files = sorted(file for top in ("agent", "drivers", "hil", "tests") for file in (ROOT / top).rglob("*.py"))
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
 def report(verdicts: Sequence[Verdict], seed: int | None, seconds: float) -> Report:

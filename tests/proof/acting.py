@@ -179,13 +179,14 @@ def planned(m: Modules, o: Paths, given: Any) -> tuple[Any, Any, Any]:
         None,
         None,
     )  # in this copy: a device's floor is another matter
-    capability = Free(o, Capability, "capability")
+    m.writes.__dict__["_beat"] = lambda hand, *_: (hand, None)  # as is its heartbeat
+    capability = Free(o, Capability, "capability", control="any")  # one that can be commanded, not only read
     device = Free(o, m.inputs.Device, "inverter device", presence="ok", capability=capability)
     s = Free(o, m.snapshot.Snapshot, "s", inverter_device=device, capability=capability)
-    hand = Free(o, m.writes.Hand, "hand")
-    wanted = m.writes.Wanted(
-        o.pick("mode", (m.decision.Mode.LOCAL, m.decision.Mode.LOCKOUT)), given, None, False, False, o.flag("unheeded")
-    )
+    hand = Free(o, m.writes.Hand, "hand", command_id=None)
+    modes = (m.decision.Mode.LOCAL, m.decision.Mode.LOCKOUT)
+    mode, command = (o.pick("mode", modes), None) if given is None else (modes[0], o.pick("command", (None, "other")))
+    wanted = m.writes.Wanted(mode, given, command, False, False, given is not None)
     return hand, s, m.writes.plan(hand, s, wanted, params(m))
 
 

@@ -16,7 +16,7 @@ import z3
 T = TypeVar("T")
 GLANCE_MS = 100  # z3 has this long to see that a path is impossible: if it does not, the path is taken
 ANSWER_MS = 20_000  # and this long to say so of a path that breaks the theorem
-PATHS = 4_000  # more than this many paths are a mistake in the theorem
+PATHS = 8_000  # more than this many paths are a mistake in the theorem
 
 
 class Unsound(Exception):

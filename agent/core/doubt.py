@@ -1,0 +1,172 @@
+"""When the BMS' SoC contradicts what is measured: what else may be true, as an interval that contains it.
+
+Four witnesses. A cell at rest that is nearly empty or nearly full says so whatever the percentage is (LFP: 3.05 V is
+below 5 %, 3.45 V above 95 %). Energy that was measured to leave or enter must show. SoC does not jump. Whoever speaks
+against the BMS stays a bound of its own, moved by the energy that passes, until the BMS comes to agree or shows itself
+calibrated by a full charge. Nothing here makes the interval narrower, and nothing corrects the BMS.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from agent.core.params import S
+
+NJ_PER_MWH = 3_600_000_000  # 1 W x 1 ns = 1 nJ; 1 permille of SoC = capacity_wh mWh
+
+EMPTY_MV, EMPTY_ABOVE = 3050, 200  # such a cell, at rest, and a SoC above this permille: a contradiction
+FULL_MV, FULL_BELOW = 3450, 900
+GENTLE_PERMILLE_OF_C = 200  # "at rest": below 0.2 C a cell's voltage still tells
+AGREED = 50  # permille within which a bound and the BMS agree again
+CALIBRATED = 990  # permille; with a cell at FULL_MV the BMS has just seen the top
+
+COUNT_OFF = 80  # permille by which SoC may differ from our own count ...
+COUNT_SHARE = 8  # ... plus this part of the energy moved since both agreed: capacity and sensors are not exact
+REBASE_AFTER, REBASE_WITHIN = 100, 20  # permille moved, permille of difference: then both agree anew
+IDLE_PERMILLE_OF_C = 20  # below 0.02 C a sensor's offset is most of the count: while near the BMS, it leaks towards it
+LEAK_PERMILLE_PER_H = 5
+
+JUMP, JUMP_WINDOW_NS, JUMP_REST_NS = 50, 10 * S, 600 * S
+
+
+class Sight(NamedTuple):
+    """One cycle's facts. Powers in W, + = discharge: the greater and the lesser of what BMS and inverter measure."""
+
+    now_ns: int
+    dt_ns: int
+    capacity_wh: int
+    soc: int  # permille, as the BMS reports it
+    most_w: int
+    least_w: int
+    cell_max_mv: int | None
+    cell_min_mv: int | None
+
+
+class Bound(NamedTuple):
+    """What may be in the battery, nJ, from `lo` to `hi`; both move with the energy that passes."""
+
+    lo: int
+    hi: int
+
+
+class Doubt(NamedTuple):
+    """What is remembered between cycles. None = no such witness."""
+
+    capacity_wh: int = 0
+    counted: Bound | None = None  # our own coulomb count since BMS and count last agreed
+    moved: int = 0  # nJ that passed since then, both ways added
+    off: bool = False  # count and BMS contradict each other
+    empty: Bound | None = None
+    full: Bound | None = None
+    jumped: Bound | None = None
+    jumped_ns: int = 0
+    mark: int = 0  # SoC at the start of the window in which a jump is looked for
+    mark_ns: int = 0
+
+    def widen(self, lo_mwh: int, hi_mwh: int) -> tuple[int, int]:
+        """The interval that also contains what the witnesses say; never narrower than it was."""
+        bounds = [b for b in (self.empty, self.full, self.jumped, self.counted if self.off else None) if b is not None]
+        lo = min([lo_mwh, *(b.lo // NJ_PER_MWH for b in bounds)])
+        hi = max([hi_mwh, *(-(-b.hi // NJ_PER_MWH) for b in bounds)])
+        return max(0, lo), min(1000 * self.capacity_wh, hi) if self.capacity_wh else hi
+
+    def sentence(self) -> str | None:
+        """Why SoC is doubted, for a person; None = it is not."""
+        if self.empty is not None:
+            return "a cell at rest is nearly empty while the BMS reports charge: SoC counts as what is surely there"
+        if self.full is not None:
+            return "a cell at rest is nearly full while the BMS reports room: it is not charged on the BMS' word"
+        if self.off:
+            return "the BMS' SoC does not follow the energy that was measured to pass"
+        if self.jumped is not None:
+            return "the BMS' SoC jumped without the energy for it: both values count for a while"
+        return None
+
+
+def follow(before: Doubt, sight: Sight | None) -> Doubt:
+    """One cycle. `sight` None = no fresh reading: nothing is learned, nothing is let go."""
+    if sight is None:
+        return before
+    if before.counted is None or before.capacity_wh != sight.capacity_wh:
+        return _fresh(sight)
+    if sight.soc >= CALIBRATED and sight.cell_max_mv is not None and sight.cell_max_mv >= FULL_MV:
+        return _fresh(sight)
+    moved = before.moved + max(abs(sight.most_w), abs(sight.least_w)) * sight.dt_ns
+    doubt = before._replace(
+        moved=moved,
+        counted=_pass(before.counted, sight),
+        empty=_pass(before.empty, sight),
+        full=_pass(before.full, sight),
+        jumped=_pass(before.jumped, sight),
+    )
+    return _jump(_count(_cells(doubt, sight), sight), sight)
+
+
+def _nj(permille: int, capacity_wh: int) -> int:
+    return permille * capacity_wh * NJ_PER_MWH
+
+
+def _fresh(s: Sight) -> Doubt:
+    here = _nj(s.soc, s.capacity_wh)
+    return Doubt(s.capacity_wh, Bound(here, here), mark=s.soc, mark_ns=s.now_ns)
+
+
+def _pass(bound: Bound | None, s: Sight) -> Bound | None:
+    """The least that may be there falls with the greater power, the most with the lesser."""
+    if bound is None:
+        return None
+    top = _nj(1000, s.capacity_wh)
+    return Bound(
+        min(top, max(0, bound.lo - s.most_w * s.dt_ns)),
+        min(top, max(0, bound.hi - s.least_w * s.dt_ns)),
+    )
+
+
+def _cells(doubt: Doubt, s: Sight) -> Doubt:
+    """What a cell at rest says of the whole."""
+    gentle = max(abs(s.most_w), abs(s.least_w)) * 1000 <= s.capacity_wh * GENTLE_PERMILLE_OF_C
+    here, agreed = _nj(s.soc, s.capacity_wh), _nj(AGREED, s.capacity_wh)
+    empty, full = doubt.empty, doubt.full
+    if gentle and s.cell_min_mv is not None and s.cell_min_mv <= EMPTY_MV and s.soc > EMPTY_ABOVE:
+        empty = Bound(0, here)
+    elif empty is not None and empty.lo >= here - agreed:
+        empty = None
+    if gentle and s.cell_max_mv is not None and s.cell_max_mv >= FULL_MV and s.soc < FULL_BELOW:
+        full = Bound(here, _nj(1000, s.capacity_wh))
+    elif full is not None and full.hi <= here + agreed:
+        full = None
+    return doubt._replace(empty=empty, full=full)
+
+
+def _count(doubt: Doubt, s: Sight) -> Doubt:
+    """SoC beside our own count of the energy that passed."""
+    count = doubt.counted
+    assert count is not None, "follow() began one"
+    here, near = _nj(s.soc, s.capacity_wh), _nj(REBASE_WITHIN, s.capacity_wh)
+    apart = max(count.lo - here, here - count.hi, 0)
+    if apart <= near and (doubt.off or doubt.moved >= _nj(REBASE_AFTER, s.capacity_wh)):
+        return doubt._replace(counted=Bound(here, here), moved=0, off=False)
+    if doubt.off or apart > _nj(COUNT_OFF, s.capacity_wh) + doubt.moved // COUNT_SHARE:
+        return doubt._replace(off=True)
+    if apart <= near and max(abs(s.most_w), abs(s.least_w)) * 1000 <= s.capacity_wh * IDLE_PERMILLE_OF_C:
+        leak = _nj(LEAK_PERMILLE_PER_H, s.capacity_wh) * s.dt_ns // (3600 * S)
+        count = Bound(_toward(count.lo, here, leak), _toward(count.hi, here, leak))
+    return doubt._replace(counted=count)
+
+
+def _toward(value: int, goal: int, step: int) -> int:
+    return value + max(-step, min(step, goal - value))
+
+
+def _jump(doubt: Doubt, s: Sight) -> Doubt:
+    """More than 5 % within 10 s, which no power of the battery explains: the old value counts on for ten minutes."""
+    jumped, jumped_ns = doubt.jumped, doubt.jumped_ns
+    if abs(s.soc - doubt.mark) > JUMP:
+        old = _nj(doubt.mark, s.capacity_wh)
+        jumped = Bound(min(old, jumped.lo), max(old, jumped.hi)) if jumped is not None else Bound(old, old)
+        return doubt._replace(jumped=jumped, jumped_ns=s.now_ns, mark=s.soc, mark_ns=s.now_ns)
+    if jumped is not None and s.now_ns - jumped_ns >= JUMP_REST_NS:
+        jumped = None
+    if s.now_ns - doubt.mark_ns >= JUMP_WINDOW_NS:
+        return doubt._replace(jumped=jumped, mark=s.soc, mark_ns=s.now_ns)
+    return doubt._replace(jumped=jumped)
