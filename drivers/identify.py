@@ -108,10 +108,11 @@ class _Identify:
         return None
 
     def _nameless(self, identity: Identity) -> str | None:
-        """Where nothing else tells the family, a serial number must stand where this family keeps it."""
-        serial = self._profile.texts[-1]
+        """What is written to and told by nothing else must have a serial number where this family keeps it."""
+        profile, serial = self._profile, self._profile.texts[-1]
         empty = not any(sign.isalnum() for sign in identity.serial) or identity.serial in NO_NUMBER
-        if self._profile.tells_apart or self._profile.dialect or serial.fixed is not None or not empty:
+        told = profile.tells_apart or serial.fixed is not None or not (profile.controls or profile.floor)
+        if told or not empty:
             return None
         return (
             f"unit {self._spec.unit} has no serial number at register {serial.at}, where a {self._profile.title} has "
