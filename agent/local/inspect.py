@@ -116,7 +116,7 @@ def _points(spec: DeviceSpec, view: View, now: Now) -> Iterator[Json]:
         yield {
             "name": name,
             "value": value,
-            "age_ms": None if at_ns is None else max(0, now.mono_ns - at_ns) // MS,
+            "age_ms": None if not at_ns else max(0, now.mono_ns - at_ns) // MS,  # at 0: never read
             "confidence": "confirmed" if confirmed else confidence,
         }
 

@@ -212,7 +212,7 @@ def chain_of(data: Mapping[str, Any]) -> dict[int, dict[int, int]]:
     maker = str(data["identify"].get("expect_maker") or "Still").encode("ascii")
     words = [0x5375, 0x6E53, 1, 66, *_string(maker, 16), *_string(title, 16), *_string(b"", 8), *_string(b"1", 8)]
     words += [*_string(b"1", 16), 1, 0x8000]
-    points = [{**point, **part} for point in data["point"] for part in point.get("parts") or [point]]
+    points = [part for point in data["point"] for part in _one_of(point)]
     points = [point for point in points if not point.get("vendor")]
     for model in dict.fromkeys(point.get("model") or point["models"][0] for point in points):
         words += _model(model, [p for p in points if model in (p.get("model"), *p.get("models", [])[:1])])
@@ -221,6 +221,13 @@ def chain_of(data: Mapping[str, Any]) -> dict[int, dict[int, int]]:
     chain = registers.setdefault(data["line"].get("function", 3), {})
     chain.update({base + n: word for n, word in enumerate([*words, 0xFFFF, 0])})
     return registers
+
+
+def _one_of(point: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The parts of a point: the first that counts positive has its value, the others, as of the other direction, 0."""
+    parts = point.get("parts") or [point]
+    has = next((n for n, part in enumerate(parts) if part.get("sign", 1) > 0), 0)
+    return [{**point, **part, "name": point["name"] if n == has else ""} for n, part in enumerate(parts)]
 
 
 def _model(model: int, points: list[dict[str, Any]]) -> list[int]:
