@@ -49,6 +49,9 @@ def _lines(text: str) -> int:
 
 def _why(sub: ArgumentParser) -> None:
     sub.add_argument("side", nargs="?", choices=("charge", "discharge"), help="only this side (default: both)")
+    sub.add_argument(
+        "-a", "--all", action="store_true", help="with the sentence of every limit, not only of what narrows"
+    )
 
 
 def _faults(sub: ArgumentParser) -> None:

@@ -75,7 +75,8 @@ def because_text(decision: Decision) -> str:
 def _side(decision: Decision, side: Side) -> Json:
     cap_w = decision.hi_w if side is Side.DISCHARGE else -decision.lo_w
     limits = [limit for limit in decision.limits if limit.side in (side, Side.BOTH)]
-    limits.sort(key=lambda limit: (limit.cap_w, limit.id))
+    first = None if decision.binding is None else decision.binding.id
+    limits.sort(key=lambda limit: (limit.cap_w, limit.id != first, limit.id))
     rated = [limit.cap_w for limit in limits if limit.id.startswith("nameplate")]
     full_w = min(rated or [limit.cap_w for limit in limits[-1:]] or [0])
     return {
@@ -86,6 +87,38 @@ def _side(decision: Decision, side: Side) -> Json:
     }
 
 
+_BY_ITSELF = "it lifts by itself"
+_READ = "batteryctl device list says what answers"
+_OF_ID = {
+    "reserve": "the homeowner may lower it: batteryctl reserve PCT",
+    "soc_floor": f"{_BY_ITSELF} when the battery is charged",
+    "soc_ceiling": f"{_BY_ITSELF} when the battery is used",
+    "device": "batteryctl device list; one that was replaced: batteryctl device adopt NAME",
+    "temperature_charge": f"{_BY_ITSELF} when the cells are warmer or cooler; never force it",
+    "temperature_discharge": f"{_BY_ITSELF} when the cells are warmer or cooler; never force it",
+    "stale_battery": _READ,
+    "stale_inverter": _READ,
+    "stale_meter": _READ,
+    "site_import": f"{_BY_ITSELF} when the house takes less; the electrician sets the limit in the configuration",
+    "site_export": f"{_BY_ITSELF} when the house takes more; the electrician sets the limit in the configuration",
+}
+_OF_OWNER = {
+    "agent": _BY_ITSELF,
+    "bms": "the BMS decides; its own display or app says why",
+    "homeowner": "the homeowner decides",
+    "inverter": "batteryctl device list says what the inverter can",
+    "site": "the electrician sets it in the configuration",
+    "utility": f"{_BY_ITSELF} with the grid; batteryctl faults says how long",
+}
+
+
+def next_step(limit: LimitValue, decision: Decision) -> str:
+    """What a person can do about it, or that nothing is to be done. "" = nobody knows of such an owner."""
+    if limit.id == "state" and decision.faults:
+        return f"batteryctl faults {decision.faults[0].id}"
+    return _OF_ID.get(limit.id) or _OF_OWNER.get(limit.owner, "")
+
+
 def _limit(limit: LimitValue, decision: Decision, side: Side, full_w: int) -> Json:
     binding = decision.binding
     return {
@@ -94,6 +127,7 @@ def _limit(limit: LimitValue, decision: Decision, side: Side, full_w: int) -> Js
         "cap_w": limit.cap_w,
         "owner": limit.owner,
         "sentence": limit.sentence,
+        "next": next_step(limit, decision),
         "narrows": limit.cap_w < full_w or limit.cap_w == 0,
         "binds": binding is not None and binding.id == limit.id and binding.side in (side, Side.BOTH),
     }

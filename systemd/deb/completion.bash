@@ -8,7 +8,7 @@ _batteryctl() {
     local words="--json --socket --help"
     case $verb in
         "") words="@VERBS@ $words" ;;
-        why) words="charge discharge $words" ;;
+        why) words="charge discharge --all $words" ;;
         log) words="--follow --lines $words" ;;
         reserve | stop | resume) words="--pin-stdin $words" ;;
         device) words="list adopt $words" ;;

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,10 @@ from agent.cli.main import main
 from agent.cli.verbs import VERBS
 from agent.core.decision import LimitValue, Side
 from agent.mail import Verb, VerbDone
+from drivers.readings import GridState
 from tests.cli.conftest import Serve
+from tests.core.home import Home as CoreHome
+from tests.core.home import arriving, command
 from tests.local.home import HOME, decided, home, idle, line, troubled
 
 Run = Any
@@ -102,7 +106,7 @@ def test_status_before_the_first_cycle(serve: Serve, run: Run) -> None:
 def test_why_marks_the_binding_limit(serve: Serve, run: Run) -> None:
     serve(HOME)
 
-    code, out, _ = run("why")
+    code, out, _ = run("why", "--all")
     assert code == 0
     assert (
         out
@@ -112,20 +116,20 @@ BECAUSE  reserve, set by homeowner: SoC 31.2 % is 1.2 % above the reserve of
          30.0 %, power tapers to 0 W there
 
 DISCHARGE  at most 3200 W of 11400 W
-> !!  reserve               3200 W  homeowner  SoC 31.2 % is 1.2 % above the
-                                               reserve of 30.0 %, power tapers
-                                               to 0 W there (binds)
+> !!  reserve               3200 W  homeowner  binds, as said above
+      next: the homeowner may lower it: batteryctl reserve PCT
   !!  dcl                   7800 W  bms        the BMS allows 150.0 A at 52.0 V
   ok  nameplate_discharge  11400 W  site       the inverter is rated 11400 W
-  ok  temperature              all  agent      cells 18.1..21.4 C, full power
-                                               from 10 to 40 C
+  ok  temperature              all  agent
+      cells 18.1..21.4 C, full power from 10 to 40 C
 
 CHARGE  at most 6240 W of 11400 W
   !!  ccl                6240 W  bms    the BMS allows 120.0 A at 52.0 V
+      next: the BMS decides; its own display or app says why
   !!  import_limit       8760 W  site   import 1240 W of 10000 W
   ok  nameplate_charge  11400 W  site   the inverter is rated 11400 W
-  ok  temperature           all  agent  cells 18.1..21.4 C, full power from 10
-                                        to 40 C
+  ok  temperature           all  agent
+      cells 18.1..21.4 C, full power from 10 to 40 C
 """
     )
 
@@ -140,8 +144,41 @@ def test_why_of_one_side_where_nothing_is_permitted(serve: Serve, run: Run) -> N
         "",
         "CHARGE  at most 0 W of 11400 W",
     ]
-    assert "  xx  stale_battery         0 W  bms    the battery's reading is 12.0 s old\n" in out
+    assert "  xx  stale_battery      0 W  bms   the battery's reading is 12.0 s old\n" in out
     assert "DISCHARGE" not in out
+
+
+def test_why_names_what_leaves_everything_by_who_set_it(serve: Serve, run: Run) -> None:
+    serve(HOME)
+
+    assert run("why", "discharge")[1].endswith("""
+  !!  dcl       7800 W  bms        the BMS allows 150.0 A at 52.0 V
+  ok  2 more leave all of it; with their values: batteryctl why --all
+      site: nameplate_discharge; agent: temperature
+""")
+
+
+@pytest.mark.parametrize("state", ["good", "islanded", "silent", "low", "hot"])
+@pytest.mark.parametrize("side", ["charge", "discharge"])
+def test_why_of_a_side_fits_a_screen_with_every_limit_in_it(serve: Serve, run: Run, state: str, side: str) -> None:
+    core = CoreHome().ready()
+    core.tick(arriving(command()))
+    core.run(12)
+    core.inverter.update({"islanded": {"grid_state": GridState.ISLANDED}}.get(state, {}))
+    core.battery.update({"low": {"soc_permille": 150}, "hot": {"temp_max_dc": 610}}.get(state, {}))
+    core.mute.update({"silent": {"battery", "meter"}}.get(state, ()))
+    core.run(8)
+    serve(home(decision=core.decision))
+
+    out = run("why", side)[1]
+    shown = out.splitlines()
+    assert len(shown) < 24
+    assert max(map(len, shown)) <= 80
+    sides = (Side.BOTH, Side(side))
+    assert {limit.id for limit in core.decision.limits if limit.side in sides} <= set(re.split(r"[ :;\n]+", out))
+    assert ("\n      next: " in out) is any(
+        limit.cap_w < 11400 for limit in core.decision.limits if limit.side in sides
+    )
 
 
 def test_why_with_no_limits_evaluated(serve: Serve, run: Run) -> None:

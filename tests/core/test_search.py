@@ -103,6 +103,7 @@ FAULTS: dict[str, Any] = {
     "protection": lambda h: h.battery.update(alarms=("short_circuit_protection",)),
     "inverter fault": lambda h: h.inverter.update(status="fault"),
     "stranger": lambda h: h.presence.update(inverter="mismatch"),
+    "two masters": lambda h: setattr(h, "line", "two masters on this line"),
     "SoC unknown": lambda h: h.battery.update(soc_permille=None),
     "writes fail": lambda h: h.__dict__.update(outcome="rejected"),
     "empty": lambda h: h.battery.update(soc_permille=200),
@@ -116,7 +117,7 @@ def begin(name: str, home: Home) -> Home:
     """That home in which this fault, and no other, is there."""
     home = fork(home)
     home.battery, home.inverter, home.presence, home.mute = {}, {}, {}, set()
-    home.outcome, home.disk_ok, home.commits = "confirmed", True, True
+    home.outcome, home.disk_ok, home.commits, home.line = "confirmed", True, True, ""
     if name != "good":
         FAULTS[name](home)
     return home
