@@ -171,6 +171,7 @@ def _local(config: Config) -> LocalConfig:
         homeowner_pin=pin,
         name_of=_user_name,
         installed=installed(config),
+        params=config.params,
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import agent.runtime.lean  # isort: skip  # noqa: F401  # acts when imported, before whatever imports pydantic
 
 import argparse
+import faulthandler
 import os
 import signal
 import sys
@@ -21,6 +22,7 @@ from agent.runtime.claim import Claim
 from agent.runtime.journal import Journal
 from agent.runtime.real import RealRuntime, kernel_boot_id, now, ntp_synced, random_bytes
 from agent.runtime.sd_notify import SdNotifier
+from agent.runtime.watchdog import Watchdog
 
 STOP_NS = 14_000_000_000  # systemd's TimeoutStopSec is 15 s
 LAST_NS = 2_000_000_000
@@ -75,6 +77,7 @@ def _run(config: configuration.Config, signals: set[signal.Signals]) -> int:
         print(held.refusal, file=sys.stderr)
         return DEVICE
     log = Journal(prefixed="JOURNAL_STREAM" in os.environ)
+    faulthandler.enable()  # where every thread stood when systemd's watchdog ended us
     try:
         agent = compose(
             config,
@@ -91,13 +94,15 @@ def _run(config: configuration.Config, signals: set[signal.Signals]) -> int:
         print(error, file=sys.stderr)
         return DEVICE
     runtime = RealRuntime(log)
-    runtime.notify = SdNotifier()
+    watchdog = Watchdog(runtime.tokens, SdNotifier(), log, lambda: now().mono_ns)
+    runtime.notify = watchdog.notify
     for name, bus in agent.buses.items():
         runtime.add_bus(name, bus, open_line(config, name))
     for name, agent_part in agent.parts.items():
         runtime.add(name, agent_part)
     _attach(runtime, config, agent, log)
     runtime.start()
+    watchdog.start()
     ticker = threading.Event()
     threading.Thread(target=_kernel_clock, args=(runtime, ticker), name="kernel", daemon=True).start()
     signal.sigwait(signals)
