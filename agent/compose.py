@@ -10,6 +10,7 @@ import os
 import pwd
 from collections.abc import Callable, Container
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 from agent.clock import ClockKeeper
@@ -132,6 +133,13 @@ def _device(config: Config, device: DeviceSection, memory: Memory) -> DeviceSpec
         units=device.units,
         memory=memory if device.role == "inverter" else None,
     )
+
+
+def profile_paths(config: Config) -> dict[Path, str]:
+    """The files of the profiles in use, each with what it is."""
+    own = config.file.agent.profiles
+    directory = None if own is None else config.resolve(own)
+    return {profiles.path_of(d.profile, directory): f"the profile {d.profile}" for d in config.file.device}
 
 
 def _part_of_nameplate(config: Config) -> tuple[int, int]:

@@ -213,7 +213,7 @@ class Longer(Machine):
     """The same, for a night."""
 
 
-TestLonger = pytest.mark.slow(Longer.TestCase)
+TestLonger = pytest.mark.timeout(900)(pytest.mark.slow(Longer.TestCase))
 TestLonger.settings = limits(150, 50)
 
 
