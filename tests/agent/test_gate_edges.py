@@ -90,6 +90,13 @@ def test_one_fault_that_stops_is_enough_to_stop_without_the_grid() -> None:
     assert not passes(Intent.STOP, 0, decision(faults=(hot,), at_ns=NOW - 1)), "nor by an older decision"
 
 
+def test_only_a_heartbeat_needs_a_setpoint_of_ours() -> None:
+    released = decision(given_w=None)
+    assert passes(Intent.STOP, 0, released)
+    assert passes(Intent.FLOOR, 200, released)
+    assert not passes(Intent.HEARTBEAT, 1, released)
+
+
 def test_every_kind_of_write_but_clear_is_of_this_cycle() -> None:
     for intent in Intent:
         if intent is not Intent.CLEAR:

@@ -37,7 +37,8 @@ TESTS: dict[str, tuple[str, ...]] = {
     "agent.core.hold": (PERMIT[2], PERMIT[0]),
     "agent.core.oblige": ("tests/core/test_oblige.py",),
     "agent.core.modes": ("tests/core/test_modes.py", "tests/core/test_search.py"),
-    "agent.gate": tuple(f"tests/agent/test_{name}.py" for name in ("gate", "gate_edges", "fence", "release")),
+    "agent.gate": tuple(f"tests/agent/test_{name}.py" for name in ("gate", "gate_edges", "release")),
+    "agent.fence": ("tests/agent/test_fence.py", "tests/agent/test_gate.py"),
 }
 THEOREMS = {  # families of theorems that can see a mistake in the module
     "agent.core.limits": "IM",
@@ -48,6 +49,7 @@ THEOREMS = {  # families of theorems that can see a mistake in the module
     "agent.core.oblige": "O",
     "agent.core.modes": "",
     "agent.gate": "G",
+    "agent.fence": "",
 }
 KILLED, SURVIVED, EQUAL, BROKEN = "killed", "survived", "equivalent", "broken"
 PYTEST = "-x -q --assert=plain -p no:cacheprovider --no-header -W ignore::pytest.PytestAssertRewriteWarning".split()
