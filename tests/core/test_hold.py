@@ -183,3 +183,27 @@ def test_the_ramp_never_stands_still() -> None:
     _, holds = narrow(caps(PLAIN, BASE, PARAMS), holds, BASE, PARAMS, 1, 0)
     left, holds = narrow(caps(PLAIN, BASE, PARAMS), holds, BASE, PARAMS, 30 * S + 1, 1)
     assert left[INDEX["dcl"]] == 1
+
+
+def test_the_margin_must_leave_more_than_nothing() -> None:
+    """19 mWh above the reserve and its margin are 1 W over the look-ahead: that lifts it, 18 mWh do not."""
+    memory = Memory().see(BASE._replace(soc_lo_mwh=200 * MWH))
+    memory.see(BASE._replace(soc_lo_mwh=220 * MWH + 18), 90)
+    assert memory.cap("reserve") == 0
+    memory.see(BASE._replace(soc_lo_mwh=220 * MWH + 19), 31)
+    assert memory.cap("reserve") == 250
+
+
+def test_memory_ends_when_what_it_leaves_is_the_whole_nameplate() -> None:
+    """11 150 W and one second more are 11 400 W: what the BMS leaves beyond that is not held back any more."""
+    left, holds = narrow(caps(PLAIN, BASE, PARAMS), (Hold(INDEX["dcl"], 11_150, 0),), BASE, PARAMS, 30 * S, S)
+    assert holds == ()
+    assert left[INDEX["dcl"]] == 12_672
+    _, holds = narrow(caps(PLAIN, BASE, PARAMS), (Hold(INDEX["dcl"], 11_149, 0),), BASE, PARAMS, 30 * S, S)
+    assert holds == (Hold(INDEX["dcl"], 11_399, 0),)
+
+
+def test_what_is_remembered_is_what_was_left_not_what_the_ramp_would_have_allowed() -> None:
+    facts = BASE._replace(dcl_ma=10_000)  # 528 W
+    _, holds = narrow(caps(PLAIN, facts, PARAMS), (Hold(INDEX["dcl"], 500, 0),), facts, PARAMS, 30 * S, S)
+    assert holds == (Hold(INDEX["dcl"], 528, 0),)

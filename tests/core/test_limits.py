@@ -273,3 +273,13 @@ def test_what_leaves_a_side_its_own_nameplate_binds_nothing() -> None:
     assert LIMITS[binding(free, uneven, charge=False)].id == "nameplate_discharge"
     derated = caps(PLAIN, BASE._replace(dcl_ma=120_000), uneven)  # 6336 W, between the two
     assert LIMITS[binding(derated, uneven, charge=False)].id == "dcl"
+
+
+@pytest.mark.parametrize(("charge_w", "discharge_w"), [(5_000, 7_000), (7_000, 5_000)])
+def test_the_side_with_the_smaller_nameplate_is_measured_by_that(charge_w: int, discharge_w: int) -> None:
+    """An alarm's row leaves that side its 5 kW: it limits nothing, though the other side has 7 kW."""
+    uneven = replace(PARAMS, site=replace(PARAMS.site, nameplate_charge_w=charge_w, nameplate_discharge_w=discharge_w))
+    facts = BASE._replace(rated_charge_w=charge_w, rated_discharge_w=discharge_w)
+    left = caps(PLAIN, facts, uneven)
+    assert LIMITS[binding(left, uneven, charge=True)].id == "nameplate_charge"
+    assert LIMITS[binding(left, uneven, charge=False)].id == "nameplate_discharge"

@@ -114,3 +114,30 @@ def test_a_home_that_was_never_read_has_no_facts_but_its_reserve() -> None:
         reserve_permille=200,
         horizon_ms=67_000,
     )
+
+
+def test_each_age_and_each_time_it_counts_is_its_own() -> None:
+    """Three devices, three ages: none is taken for another."""
+    snapshot = take(PARAMS, world(), Trace(NOW))[0]
+    times: dict[str, Any] = {
+        "battery_age_ns": 11,
+        "inverter_age_ns": 12,
+        "meter_age_ns": 13,
+        "battery_stale_ns": 21,
+        "inverter_stale_ns": 22,
+        "meter_stale_ns": 23,
+    }
+    assert gather(replace(snapshot, **times), True, False) == GOOD._replace(**times)
+
+
+def test_the_worst_of_the_house_counts_in_each_direction() -> None:
+    snapshot = take(PARAMS, world(), Trace(NOW))[0]
+    swinging = replace(snapshot, net_hi_w=900, net_lo_w=-300)
+    assert gather(swinging, True, False) == GOOD._replace(net_hi_w=900, net_lo_w=-300)
+
+
+@pytest.mark.parametrize(("horizon_ns", "horizon_ms"), [(0, 1), (1_999_999, 1), (2_000_000, 2)])
+def test_the_horizon_is_at_least_a_millisecond(horizon_ns: int, horizon_ms: int) -> None:
+    """Energy is divided by it."""
+    snapshot = take(PARAMS, world(), Trace(NOW))[0]
+    assert gather(replace(snapshot, horizon_ns=horizon_ns), True, False).horizon_ms == horizon_ms

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from hil.figures import Figure, Report
 from tests.mutation.operators import Mutant, mutants, unchanged
@@ -29,21 +30,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--again", type=Path, metavar="FILE", help="only those that survived in that --out")
+    parser.add_argument("--likely", type=Path, metavar="FILE", help="ask first the tests that killed in that --out")
     parser.add_argument("--out", type=Path, metavar="FILE", help="every verdict, as JSON lines")
     parser.add_argument("--json", action="store_true", help="the figures as JSON on stdout")
     args = parser.parse_args(argv)
     chosen = [m for name in args.module or TESTS for m in mutants(name)]
     if args.again is not None:
-        left = {(r["place"], r["diff"]) for r in map(json.loads, args.again.read_text().splitlines()) if r["survived"]}
+        left = {(r["place"], r["diff"]) for r in _records(args.again) if r["survived"]}
         chosen = [m for m in chosen if (m.place, m.diff()) in left]
     if args.sample is not None:
         chosen = sorted(random.Random(args.seed).sample(chosen, args.sample), key=lambda m: (m.module, m.number))
     began = time.monotonic()
-    verdicts = run(chosen, args.jobs, args.out)
+    verdicts = run(chosen, args.jobs, args.out, args.likely)
     return report(verdicts, args.seed if args.sample else None, time.monotonic() - began).print(as_json=args.json)
 
 
-def run(chosen: Sequence[Mutant], jobs: int, out: Path | None = None) -> list[Verdict]:
+def run(chosen: Sequence[Mutant], jobs: int, out: Path | None = None, likely: Path | None = None) -> list[Verdict]:
     """Each mutant tried; then, of those that survived, which are the same function as the original."""
     warm()
     before = tree()
@@ -51,7 +53,12 @@ def run(chosen: Sequence[Mutant], jobs: int, out: Path | None = None) -> list[Ve
         if control.word != SURVIVED:  # then a kill would say nothing
             raise SystemExit(f"{control.mutant.module} itself does not pass: {control.word}, {control.by}")
     verdicts: list[Verdict] = []
-    for verdict in judge(chosen, jobs, tried):
+    killers = {} if likely is None else {(r["place"].split(":")[0], r["diff"]): r["by"] for r in _records(likely)}
+
+    def trial(mutant: Mutant) -> tuple[str, str]:
+        return tried(mutant, killers.get((mutant.place.split(":")[0], mutant.diff()), ""))
+
+    for verdict in judge(chosen, jobs, trial):
         if verdict.word == BROKEN:
             raise SystemExit(f"{verdict.mutant.place}: {verdict.by}")
         verdicts.append(verdict)
@@ -103,6 +110,10 @@ def report(verdicts: Sequence[Verdict], seed: int | None, seconds: float) -> Rep
 def reason(mutant: Mutant) -> str | None:
     """Why a person found it equivalent; None = nobody did."""
     return REVIEWED.get((path_of(mutant.module).name, mutant.diff()))
+
+
+def _records(file: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in file.read_text("utf-8").splitlines()]
 
 
 def _record(v: Verdict) -> dict[str, object]:

@@ -6,7 +6,9 @@ product with the mutant in it. A limit on processor time ends a mutant that loop
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import io
 import os
 import resource
 import signal
@@ -15,7 +17,6 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from tests.mutation.operators import Mutant
 from tests.proof.sources import ROOT, Replaced, belongs
@@ -36,7 +37,8 @@ TESTS: dict[str, tuple[str, ...]] = {
     "agent.core.hold": (PERMIT[2], PERMIT[0]),
     "agent.core.oblige": ("tests/core/test_oblige.py",),
     "agent.core.modes": ("tests/core/test_modes.py", "tests/core/test_search.py"),
-    "agent.gate": ("tests/agent/test_gate.py", "tests/agent/test_fence.py", "tests/agent/test_release.py"),
+    "agent.gate": tuple(f"tests/agent/test_{name}.py" for name in ("gate", "gate_edges", "release")),
+    "agent.fence": ("tests/agent/test_fence.py", "tests/agent/test_gate.py"),
 }
 THEOREMS = {  # families of theorems that can see a mistake in the module
     "agent.core.limits": "IM",
@@ -47,9 +49,10 @@ THEOREMS = {  # families of theorems that can see a mistake in the module
     "agent.core.oblige": "O",
     "agent.core.modes": "",
     "agent.gate": "G",
+    "agent.fence": "",
 }
 KILLED, SURVIVED, EQUAL, BROKEN = "killed", "survived", "equivalent", "broken"
-NOT_MUTED = "ignore::pytest.PytestAssertRewriteWarning"  # hypothesis was imported before pytest began
+PYTEST = "-x -q --assert=plain -p no:cacheprovider --no-header -W ignore::pytest.PytestAssertRewriteWarning".split()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +71,15 @@ def warm() -> None:
         del sys.modules[name]
     for name in WARM:
         importlib.import_module(name)
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        importlib.import_module("pytest").main([*PYTEST, "--version", "--version"])  # it loads its plugins
     assert not any(belongs(name, ("agent",)) for name in sys.modules), "what is warm has imported the product"
 
 
-def judge(found: Sequence[Mutant], jobs: int, trial: Callable[[Mutant], tuple[str, str]]) -> Iterator[Verdict]:
+Trial = Callable[[Mutant], tuple[str, str]]
+
+
+def judge(found: Sequence[Mutant], jobs: int, trial: Trial) -> Iterator[Verdict]:
     """Verdicts in the order in which they come."""
     waiting = list(reversed(found))
     running: dict[int, tuple[Mutant, int, float]] = {}
@@ -92,7 +100,7 @@ def judge(found: Sequence[Mutant], jobs: int, trial: Callable[[Mutant], tuple[st
         yield Verdict(mutant, word, by.strip(), time.monotonic() - began)
 
 
-def _fork(mutant: Mutant, trial: Callable[[Mutant], tuple[str, str]]) -> tuple[int, int]:
+def _fork(mutant: Mutant, trial: Trial) -> tuple[int, int]:
     reader, writer = os.pipe()
     sys.stdout.flush()
     sys.stderr.flush()
@@ -126,20 +134,22 @@ def live(mutant: Mutant) -> None:
     sys.meta_path.insert(0, Replaced({mutant.module: mutant.source}))
 
 
-def tried(mutant: Mutant) -> tuple[str, str]:
-    """Tests, then theorems."""
+def tried(mutant: Mutant, likely: str = "") -> tuple[str, str]:
+    """Tests, then theorems. `likely`: the test that found this mutant the last time; "" = not known."""
     import hypothesis
-    import pytest
 
     live(mutant)
     hypothesis.settings.register_profile("mutants", derandomize=True, database=None, max_examples=40, deadline=None)
     hypothesis.settings.load_profile("mutants")
-    seen = _Failures()
     os.chdir(ROOT)
-    files = [str(ROOT / file) for file in TESTS[mutant.module] if Path(ROOT / file).is_file()]
-    code = pytest.main(["-x", "-q", "-p", "no:cacheprovider", "--no-header", "-W", NOT_MUTED, *files], plugins=[seen])
+    if "::" in likely and (ROOT / likely.partition("::")[0]).is_file():
+        code, first = _tests(likely)
+        if code == 1:
+            return KILLED, first
+        live(mutant)
+    code, first = _tests(*TESTS[mutant.module])
     if code != 0:
-        return KILLED, seen.first or f"pytest ended with {code}"
+        return KILLED, first or f"pytest ended with {code}"
     every = importlib.import_module("tests.proof.every")
     sources = importlib.import_module("tests.proof.sources")
     theorem = importlib.import_module("tests.proof.theorem")
@@ -150,6 +160,14 @@ def tried(mutant: Mutant) -> tuple[str, str]:
             if proof.against is not None:
                 return KILLED, f"{one.id}: {proof.against}"
     return SURVIVED, "every test passed and every theorem held"
+
+
+def _tests(*what: str) -> tuple[int, str]:
+    """Exit code of pytest over these files or tests of the repository, and the first that failed."""
+    import pytest
+
+    seen = _Failures()
+    return int(pytest.main([*PYTEST, *what], plugins=[seen])), seen.first
 
 
 class _Failures:

@@ -13,6 +13,7 @@ from types import ModuleType, NoneType, UnionType
 from typing import Any
 
 from tests.proof.homes import S
+from tests.proof.sources import DECLARED
 from tests.proof.symbols import SYMBOLS, Paths
 
 WATTS = (-200_000, 200_000)
@@ -24,7 +25,7 @@ OTHER = (-100_000, 100_000)
 @cache
 def _hints(kind: type) -> dict[str, Any]:
     """Types of its fields, by the names of the module that declares it, which need not be the one in sys.modules."""
-    return typing.get_type_hints(kind, getattr(vars(kind).get("__init__"), "__globals__", None))
+    return typing.get_type_hints(kind, DECLARED.get(kind) or getattr(vars(kind).get("__init__"), "__globals__", None))
 
 
 def within(name: str) -> tuple[int, int]:
@@ -71,9 +72,9 @@ def free(o: Paths, kind: Any, name: str) -> Any:
     if kind is bool:
         return o.flag(name)
     if kind is int:
-        return o.number(name, *within(name))
+        return o.number(name, *(o.wide or within(name)))
     if kind is str:
-        return o.pick(name, ("", "ok", "some text"))
+        return o.pick(name, o.texts)
     if isinstance(kind, type) and issubclass(kind, Enum):
         return o.pick(name, tuple(kind))
     if isinstance(kind, type) and (hasattr(kind, "_fields") or dataclasses.is_dataclass(kind)):

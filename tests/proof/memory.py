@@ -69,7 +69,7 @@ def narrows(m: Modules, o: Paths) -> None:
     assert left <= cap
     if kept is not None:
         assert kept.cap_w >= 0
-        assert left == SYMBOLS.least(cap, kept.cap_w)
+        assert left == kept.cap_w
     elif h.hold is None:
         assert cap >= h.full
 

@@ -11,9 +11,14 @@ from contextlib import contextmanager
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from pathlib import Path
 from types import CodeType, ModuleType
+from typing import Any
+from weakref import WeakKeyDictionary
 
 ROOT = Path(__file__).parents[2]
 DECIDING = ("agent.core", "agent.gate")  # these are loaded anew; what they import of drivers is shared
+
+
+DECLARED: WeakKeyDictionary[type, dict[str, Any]] = WeakKeyDictionary()  # names that a class's module knows
 
 
 def path_of(module: str) -> Path:
@@ -83,6 +88,10 @@ class Modules:
             finally:
                 sys.meta_path.remove(finder)
             self.loaded = {name: module for name, module in sys.modules.items() if belongs(name, DECIDING)}
+        for name, module in self.loaded.items():
+            for value in vars(module).values():
+                if isinstance(value, type) and value.__module__ == name:
+                    DECLARED[value] = vars(module)
 
     def __getattr__(self, name: str) -> ModuleType:
         for full in (f"agent.core.{name}", f"agent.{name}"):

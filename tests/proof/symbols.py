@@ -219,6 +219,9 @@ class Paths:
     solver: each fork has its level, and the next path goes back to the level of the last fork that has a way left.
     """
 
+    texts: tuple[str, ...] = ("", "ok", "some text")  # what a free text may be
+    wide: tuple[int, int] | None = None  # what a free number may be; None = by its unit
+
     def __init__(self) -> None:
         self.script: list[_Turn] = []
         self.ranges: dict[str, str] = {}
@@ -357,9 +360,11 @@ def _paths() -> Paths:
     return _CURRENT[-1]
 
 
-def explore(run: Callable[[Paths], T]) -> Iterator[tuple[Paths, T | None, Exception | None]]:
+def explore(
+    run: Callable[[Paths], T], paths: Paths | None = None
+) -> Iterator[tuple[Paths, T | None, Exception | None]]:
     """Every path through `run`: where it stands, and what was returned or raised."""
-    paths = Paths()
+    paths = paths if paths is not None else Paths()
     for _ in range(PATHS):
         _CURRENT.append(paths)
         try:
