@@ -119,6 +119,8 @@ class Server:
                 return self._log(event, request)
             case "reserve" if request.permille is not None:
                 return self._set_reserve(event, request, request.permille, now)
+            case "storm":
+                return self._storm(event, request, now)
             case "stop" | "resume" | "adopt":
                 return self._change(event, request, now)
             case "bus":
@@ -197,6 +199,15 @@ class Server:
             return (*notes, self._not_allowed(event, "reserve"))
         return (*notes, *self._pass_on(event, "reserve", role, now, value=permille))
 
+    def _storm(self, event: LocalRequest, request: Request, now: Now) -> Iterable[Effect]:
+        role, notes = self._role(event, request, now)
+        if isinstance(role, LocalReply):
+            return (*notes, role)
+        if role == "viewer":
+            return (*notes, self._not_allowed(event, "storm"))
+        window = (request.from_ms, request.until_ms, request.for_s)
+        return (*notes, *self._pass_on(event, "storm", role, now, request.permille or 0, request.reason, window))
+
     def _role(self, event: LocalRequest, request: Request, now: Now) -> tuple[str | LocalReply, tuple[Effect, ...]]:
         """A PIN that is right makes a homeowner; without one, the kernel's word on who asks."""
         if request.pin is None:
@@ -223,14 +234,21 @@ class Server:
         return own or not self._config.technician_gids.isdisjoint(event.gids)
 
     def _pass_on(
-        self, event: LocalRequest, verb: str, role: str, now: Now, value: int = 0, text: str = ""
+        self,
+        event: LocalRequest,
+        verb: str,
+        role: str,
+        now: Now,
+        value: int = 0,
+        text: str = "",
+        window: tuple[int, int, int] = (0, 0, 0),
     ) -> Iterable[Effect]:
         by = f"{self._config.name_of(event.uid)} ({role})"
         self._pending[event.conn] = _Pending(verb, now.mono_ns + self._config.verb_timeout_ns)
-        asked = f" {words.percent(value)}" if verb == "reserve" else f" {text}" if text else ""
+        asked = f" {words.percent(value)}" if verb in ("reserve", "storm") else f" {text}" if text else ""
         return (
             *self._say("info", f"{by} asks: {verb}{asked}", now),
-            Post("control", Verb(event.conn, verb, by, role, value, text)),
+            Post("control", Verb(event.conn, verb, by, role, value, text, *window)),
         )
 
     def _not_allowed(self, event: LocalRequest, verb: str) -> LocalReply:
@@ -270,6 +288,8 @@ class Server:
         body: Json = {"v": 1, "ok": done.code == 0, "code": done.code, "text": done.text, "body": dict(done.body)}
         if done.code != 0:
             refusal = {key: done.body[key] for key in _REFUSAL if key in done.body}
+            if done.body.get("pin_helps") and self._config.homeowner_pin is not None:
+                refusal["pin_helps"] = True
             body["error"] = {"text": done.text, **refusal}
         return (_last(done.conn, body),)
 
@@ -319,7 +339,11 @@ class Server:
         self._asking.forget(conn)
 
 
-_TYPED = {"adopt": "device adopt", "look": "bus read"}  # what a person types for a verb of the API
+_TYPED = {
+    "adopt": "device adopt",
+    "look": "bus read",
+    "storm": "reserve storm",
+}  # what a person types for a verb of the API
 _REFUSAL = ("limit", "value", "present", "set_by", "next")
 _PIN: dict[str, object] = {"limit": "homeowner's PIN", "value": "secret", "set_by": "homeowner"}
 _SET_PIN = "set one: python -m agent.tools.pin, then [local] homeowner_pin_hash in the configuration"
