@@ -272,7 +272,14 @@ class Control:
         for write in out.writes:
             name = write.device or self._actuators[0]
             inverter, binding = self._inverters.get(name), self._binding(name)
-            seen = Evidence(inputs.now_ns, inputs.batteries, inverter, inputs.meters, inputs.reserve.permille)
+            seen = Evidence(
+                inputs.now_ns,
+                inputs.batteries,
+                inverter,
+                inputs.meters,
+                inputs.reserve.permille,
+                len(self._actuators),
+            )
             order = self._gate.admit(write, out.decision, binding, seen)
             if isinstance(order, str):
                 self._events.append(WriteDone(name, str(write.intent), write.value, "refused", 0))

@@ -15,6 +15,7 @@ from drivers.binding import Binding, BoundPart, BoundPoint, Chain, Check, Device
 from drivers.codec import SUNSPEC_SENTINEL, RawType, Scale, WordOrder, scale_factor
 from drivers.events import Identity
 from drivers.family import Control, Part, Point
+from drivers.fence import writable
 from drivers.readings import DeviceRole
 from drivers.resolve import Resolver
 
@@ -65,6 +66,7 @@ class _Binder:
             floor=floor,
             capability=writes.capability(control_def if control is not None else None, control, floor, grid),
             notes=tuple(self._notes),
+            writable=writable(self._profile, None if control is None else control.id, self._chain, self._spec.units),
         )
 
     def _has_no_pv(self, points: tuple[BoundPoint, ...]) -> bool:

@@ -57,11 +57,17 @@ class _Identify:
     def _by_function(self, spans: Iterable[Span]) -> Generator[Request, Reply, Words]:
         """The same by (function, address): two functions may number different registers alike."""
         words: Words = {}
-        for read in plan(list(dict.fromkeys(spans)), self._reach):
+        wanted = list(dict.fromkeys(spans))
+        for read in plan(wanted, self._reach):
             reply = yield self._ask(read.function, read.start, read.length, read.unit)
             if isinstance(reply, bytes):
-                for n in range(read.length):
-                    words[read.function, read.start + n] = int.from_bytes(reply[2 + 2 * n : 4 + 2 * n], "big")
+                _take(words, read.function, read.start, reply)
+                continue
+            for n in read.members if len(read.members) > 1 else ():  # one hole must not take its neighbours along
+                span = wanted[n]
+                reply = yield self._ask(span.function, span.start, span.length, span.unit)
+                if isinstance(reply, bytes):
+                    _take(words, span.function, span.start, reply)
         return words
 
     # --- fixed registers ----------------------------------------------------------------------------------------------
@@ -184,6 +190,12 @@ class _Identify:
             data = (words.get(address + place.offset + n, 0).to_bytes(2, "big") for n in range(place.words))
             texts.append(text_of(b"".join(data)))
         return Identity(*texts)
+
+
+def _take(words: Words, function: int, start: int, reply: bytes) -> None:
+    """The registers of a reply."""
+    for n in range((len(reply) - 2) // 2):
+        words[function, start + n] = int.from_bytes(reply[2 + 2 * n : 4 + 2 * n], "big")
 
 
 def _bytes(words: Words, function: int, at: int, length: int) -> bytes:

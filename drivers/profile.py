@@ -20,7 +20,7 @@ from drivers.codec import BIT_TYPES, RawType, words_of
 from drivers.dialects import DIALECTS
 from drivers.family import Block, Direction, Expect, Part, Point, Profile, Text
 from drivers.plausible import PLAUSIBLE
-from drivers.profile_control import ControlReader
+from drivers.profile_control import ControlReader, protection
 from drivers.profile_error import ProfileError
 from drivers.profile_schema import ExpectEdge, PartEdge, PointEdge, ProfileEdge, TextEdge
 from drivers.readings import DeviceRole
@@ -168,6 +168,7 @@ class _Reader:
             units=tuple(line.units.items()),
             notes=tuple(edge.notes),
             floor_confidence="high" if edge.floor is None else edge.floor.confidence,
+            protection=protection(self._file, edge.protection, controls, floor),
         )
 
     def _holes(self, points: tuple[Point, ...]) -> tuple[tuple[int, int, int], ...]:

@@ -51,6 +51,7 @@ class FaultValue:
     sentence: str
     remedy: str
     since_ns: int
+    held: bool = False  # its condition is gone, its hold or a technician is awaited
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from agent.core.book import Cycle
 from agent.core.decision import Mode, Record
-from agent.core.faults import BY_ID, Evaluated
+from agent.core.standing import Evaluated, remedy, severity
 
 
 def mode(before: Mode, now: Mode, say: Cycle) -> None:
@@ -18,17 +18,16 @@ def faults(checked: Evaluated, say: Cycle) -> None:
     for memory in checked.memory:
         if memory.id not in checked.raised and memory.id not in checked.cleared:
             continue
-        row = BY_ID[memory.id]
         word = "fault_raised" if memory.active else "fault_cleared"
         body = {
             "event": word,
             "fault": memory.id,
-            "severity": row.severity.name.lower(),
+            "severity": severity(memory).name.lower(),
             "sentence": memory.sentence,
         }
         say.records.append(Record("event", body))
         if memory.active:
-            say.notices.append(f"fault {memory.id}: {memory.sentence}. {row.remedy}")
+            say.notices.append(f"fault {memory.id}: {memory.sentence}. {remedy(memory)}")
         else:
             say.notices.append(f"fault {memory.id} is over")
 

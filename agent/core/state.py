@@ -10,8 +10,8 @@ from agent.core.bounds import Evaluated
 from agent.core.commits import Desk
 from agent.core.crew import Crew
 from agent.core.decision import Mode
-from agent.core.faults import Memory
 from agent.core.snapshot import Trace
+from agent.core.standing import Memory
 from agent.core.writes import Hand
 
 

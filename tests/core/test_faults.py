@@ -11,9 +11,10 @@ import pytest
 from agent.core.alarms import blocked
 from agent.core.decision import Intent, Mode
 from agent.core.durable import Durable
-from agent.core.faults import BY_ID, FAULTS, Clear, Memory, Severity, hold_of, strikes, worst
+from agent.core.faults import BY_ID, FAULTS, Clear, Severity
 from agent.core.inputs import ClockTrust, LocalResume, Reserve, WriteDone
 from agent.core.params import S
+from agent.core.standing import Memory, hold_of, strikes, worst
 from agent.core.step import initial
 from drivers.readings import GridState
 from tests.core.home import PARAMS, Home, arriving, capability, command

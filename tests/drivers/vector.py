@@ -54,9 +54,10 @@ class Vector:
             reversion_s=data.get("reversion_s"),
         )
 
-    def slaves(self, more: dict[str, list[int]] | None = None) -> list[Slave]:
+    def slaves(self, more: dict[str, list[int]] | None = None, holes: bool = False) -> list[Slave]:
+        """`holes`: a register that is not listed is refused."""
         units = {self.data["unit"], *dict(self.spec.profile.units).values()}
-        slaves = {unit: Slave(unit, Zeros()) for unit in sorted(units)}
+        slaves = {unit: Slave(unit, {} if holes else Zeros()) for unit in sorted(units)}
         for place, (count, word) in self.data.get("fill", {}).items():
             self._put(slaves, place, [word] * count)
         for place, words in {**self.data["registers"], **(more or {})}.items():
