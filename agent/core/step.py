@@ -147,7 +147,7 @@ def _step(p: Params, state: State, i: Inputs) -> tuple[State, Outputs]:
         trace=trace,
         hand=planned.hand,
         crew=manned,
-        actuation=rearm(judged.actuation, s.now_ns) if planned.rearmed else judged.actuation,
+        actuation=_rearmed(judged.actuation, s) if planned.rearmed else judged.actuation,
         faults=judged.checked.memory,
         bounds=left,
         fresh=state.fresh,
@@ -165,12 +165,18 @@ def _step(p: Params, state: State, i: Inputs) -> tuple[State, Outputs]:
     return after, Outputs(decision, planned.writes, commit, tuple(say.notices), wake_ns)
 
 
+def _rearmed(actuation: Actuation, s: Snapshot) -> Actuation:
+    return rearm(actuation, s.now_ns, s.inverter.foreign if s.inverter is not None else ())
+
+
 def _judge(p: Params, state: State, i: Inputs, s: Snapshot, say: Cycle, dt: int) -> Judged:
     hand = state.hand
     measured_at = s.inverter.battery_at_ns if s.inverter is not None else 0
-    commanded = hand.setpoint_w if hand.confirmed else None
+    commanded = hand.setpoint_w
     if s.units:
         manned, actuation = crew.watch(state.crew, s, p, dt, state.actuation)
+    elif commanded is not None and not hand.confirmed:  # on its way: wait for it
+        manned, actuation = (), state.actuation
     else:
         manned = ()
         actuation = watch(state.actuation, p, s.now_ns, dt, commanded, hand.confirmed_ns, s.battery_w, measured_at)
