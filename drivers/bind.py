@@ -38,6 +38,7 @@ class _Binder:
         self._unconfirmed: list[str] = []
         self._slow = next((b.name for b in self._profile.blocks if not b.fast), self._profile.blocks[0].name)
         self._fast = {b.name for b in self._profile.blocks if b.fast}
+        self._written = {b.name for b in self._profile.blocks if b.after_write}
         self._checks: dict[int, Check] = {}
 
     def binding(self) -> Binding:
@@ -87,10 +88,14 @@ class _Binder:
         home = block if near or block not in self._fast else self._slow
         where = Place(place.function, place.region, place.scale_at, RawType.SUNSSF, 1, WordOrder.BIG, None)
         known = self._checks.get(place.scale_at)
-        if known is None or (home in self._fast and known.block not in self._fast):
+        if known is None or self._rank(home) > self._rank(known.block):
             self._checks[place.scale_at] = Check(where, raw, home)
         exponent = scale_factor(word)
         return None if exponent is None else Fraction(10) ** exponent
+
+    def _rank(self, block: str) -> int:
+        """A scale factor belongs to those of its values that are wanted soonest."""
+        return 2 if block in self._fast else 1 if block in self._written else 0
 
     def _bound(self, part: Part, place: Place, block: str, rated: Mapping[str, int]) -> BoundPart:
         factor = self._factor(place, block)

@@ -18,6 +18,7 @@ from drivers.port import Port, Request
 from drivers.resolve import Resolver
 
 MOST_MODELS = 64
+NO_NUMBER = ("65535", "4294967295")  # not implemented
 Reply = bytes | int
 Words = dict[tuple[int, int], int]  # (function, address) -> register
 Steps = Generator[Request, Reply, "Binding | str"]
@@ -88,7 +89,7 @@ class _Identify:
                 text_of(data) if text.kind is RawType.STRING else str(int.from_bytes(data, "big")) if known else ""
             )
         identity = Identity(*found)
-        other = self._other(identity) or self._unexpected(resolver, facts)
+        other = self._other(identity) or self._unexpected(resolver, facts) or self._nameless(found)
         return other or bind(self._spec, (), identity, facts)
 
     def _other(self, identity: Identity) -> str | None:
@@ -105,6 +106,24 @@ class _Identify:
                 f"{' or '.join(models)}...; check the unit number, or choose the profile of this device"
             )
         return None
+
+    def _nameless(self, found: list[str]) -> str | None:
+        """It says nothing of itself, and no register had to be something that would tell it from any other device: it
+        may not be written to."""
+        profile = self._profile
+        asked = [(text, word) for text, word in zip(profile.texts, found, strict=True) if text.fixed is None]
+        tells = any(e.values or e.low is not None or e.high is not None for e in profile.expects)
+        if tells or profile.expect_maker or profile.expect_model or not asked:
+            return None
+        if not profile.controls and profile.floor is None:
+            return None
+        if any(word.strip("0") and word not in NO_NUMBER for _, word in asked):
+            return None
+        places = ", ".join(str(text.at) for text, _ in asked)
+        return (
+            f"unit {self._spec.unit} answers but says nothing of itself at register {places}, where a {profile.title} "
+            f"has its name or serial number; check the unit number, or choose the profile of this device"
+        )
 
     def _unexpected(self, resolver: Resolver, facts: dict[int, int]) -> str | None:
         """The first register that tells another family from ours."""

@@ -74,10 +74,16 @@ GRID_WORDS = frozenset({"connected", "islanded"})
 
 
 @cache
+def path_of(profile_id: str, directory: Path | None = None) -> Path:
+    """Its file: in `directory` if there is one, else among the shipped ones."""
+    own = None if directory is None else directory / f"{profile_id}.toml"
+    return own if own is not None and own.is_file() else PROFILES / f"{profile_id}.toml"
+
+
 def load(profile_id: str, directory: Path | None = None) -> Profile:
     """A profile by its id: a shipped one, or NAME.toml of `directory`. ProfileError if there is none or it is wrong."""
     shipped, own = PROFILES / f"{profile_id}.toml", None if directory is None else directory / f"{profile_id}.toml"
-    path = own if own is not None and own.is_file() else shipped
+    path = path_of(profile_id, directory)
     if not path.is_file():
         places = (PROFILES,) if directory is None else (PROFILES, directory)
         known = ", ".join(sorted(p.stem for place in places for p in place.glob("*.toml")))

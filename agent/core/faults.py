@@ -180,6 +180,15 @@ FAULTS: tuple[Fault, ...] = (
         what="that our setpoint would end by itself: the inverter's reversion time while one is active",
     ),
     Fault(
+        "self_test",
+        Severity.FAULT,
+        Clear.HOLD,
+        checks.self_test,
+        "Restart the agent; if it comes back, replace the gateway.",
+        _settle,
+        what="the safety parameters against their second copy, and the clock against network time",
+    ),
+    Fault(
         "crash_loop",
         Severity.FAULT,
         Clear.AUTO,
@@ -353,6 +362,14 @@ FAULTS: tuple[Fault, ...] = (
         checks.reserve,
         "Set it again: `batteryctl reserve PERCENT`.",
         what="the file with the homeowner's reserve",
+    ),
+    Fault(
+        "changed_on_disk",
+        Severity.WARN,
+        Clear.AUTO,
+        checks.changed_on_disk,
+        "If it was meant, restart the agent to use it; if not, install the package anew and look at the card.",
+        what="configuration, profiles and program on the disk against those that run: at the start and daily",
     ),
     Fault(
         "disk",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from agent.core.book import Cycle
 from agent.core.decision import Mode, Record
+from agent.core.selftest import Looked, failed, verdict
 from agent.core.standing import Evaluated, remedy, severity
 
 
@@ -43,3 +44,12 @@ def floor(found_permille: int, foreign: bool, reserve_permille: int, say: Cycle)
     say.records.append(Record("event", body))
     who = "by another hand" if foreign else "before we set it"
     say.notices.append(f"the inverter's own floor was {found_permille} permille {who}: set to {reserve_permille}")
+
+
+def self_test(before_ns: int, looked: Looked, say: Cycle) -> None:
+    """The self-test has looked at everything since: what it found."""
+    if looked.at_ns == before_ns:
+        return
+    found = verdict(looked)
+    say.records.append(Record("event", {"event": "self_test", "ok": failed(looked) is None, "result": found}))
+    say.notices.append(f"self-test {found}")

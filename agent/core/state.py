@@ -34,4 +34,5 @@ class State:
     resumed: bool = False  # a technician has resumed since this boot
     ramped_w: int | None = None  # the setpoint before it was rounded to the device's step; None = released
     cure: str | None = None
+    looked_ns: int = 0  # the self-test that was told last
     internal: str | None = None  # what went wrong inside the last cycle

@@ -137,6 +137,7 @@ def _step(p: Params, state: State, i: Inputs) -> tuple[State, Outputs]:
         given = planned.hand.setpoint_w
     given = given if planned.hand.setpoint_w == given else None
     book = _told(state, s, judged, wish, answer, given, planned, say)
+    report.self_test(state.looked_ns, i.looked, say)
     book, desk, commit = commits.store(book, state.desk, say)
     after = State(
         boot_ns=state.boot_ns,
@@ -154,6 +155,7 @@ def _step(p: Params, state: State, i: Inputs) -> tuple[State, Outputs]:
         resumed=state.resumed,
         ramped_w=answer.ramped_w if given is not None else None,
         cure=wish.source if wish.rank <= Rank.STORM else None,
+        looked_ns=i.looked.at_ns,
     )
     moving = judged.mode in modes.PASSING and judged.mode is not state.mode
     wake_ns = s.now_ns if moving else wake(book, s.now_ns)

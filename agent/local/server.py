@@ -12,8 +12,10 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from agent.core.params import Params, Site, Timers
 from agent.local import words
 from agent.local.asking import Asking
+from agent.local.fault import faults_json
 from agent.local.installed import Installed
 from agent.local.pin import PinGuard, PinHash, PinVerdict
 from agent.local.reason import Json, why_json
@@ -51,6 +53,7 @@ class LocalConfig:
     verb_timeout_ns: int = 10 * S
     name_of: Callable[[int], str] = "uid {}".format
     installed: Installed = field(default_factory=Installed)
+    params: Params = field(default_factory=lambda: Params(Site(0, 0, 0, 0, 0), Timers()))  # the times that people see
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +122,7 @@ class Server:
                 return self._log(event, request)
             case "reserve" if request.permille is not None:
                 return self._set_reserve(event, request, request.permille, now)
-            case "storm":
-                return self._storm(event, request, now)
-            case "stop" | "resume" | "adopt":
+            case "stop" | "resume" | "adopt" | "storm":
                 return self._change(event, request, now)
             case "bus":
                 return self._asking.buses(conn, request, now)
@@ -135,6 +136,8 @@ class Server:
         match request.verb:
             case "why":
                 return (_last(conn, why_json(view, request.side, now)),)
+            case "faults":
+                return (_last(conn, faults_json(view, self._config.params, now, request.fault)),)
             case "reserve":
                 return (_last(conn, {"v": 1, "ok": True, "code": 0, "reserve": reserve_json(view, now)}),)
             case "watch":
@@ -185,7 +188,9 @@ class Server:
             return (*notes, role)
         if role == "viewer" or (request.verb == "adopt" and role != "technician"):
             return (*notes, self._not_allowed(event, request.verb))
-        return (*notes, *self._pass_on(event, request.verb, role, now, text=request.device))
+        window = (request.from_ms, request.until_ms, request.for_s)
+        text = request.device or request.reason
+        return (*notes, *self._pass_on(event, request.verb, role, now, request.permille or 0, text, window))
 
     def _set_reserve(self, event: LocalRequest, request: Request, permille: int, now: Now) -> Iterable[Effect]:
         role, notes = self._role(event, request, now)
@@ -198,15 +203,6 @@ class Server:
         if role == "viewer":
             return (*notes, self._not_allowed(event, "reserve"))
         return (*notes, *self._pass_on(event, "reserve", role, now, value=permille))
-
-    def _storm(self, event: LocalRequest, request: Request, now: Now) -> Iterable[Effect]:
-        role, notes = self._role(event, request, now)
-        if isinstance(role, LocalReply):
-            return (*notes, role)
-        if role == "viewer":
-            return (*notes, self._not_allowed(event, "storm"))
-        window = (request.from_ms, request.until_ms, request.for_s)
-        return (*notes, *self._pass_on(event, "storm", role, now, request.permille or 0, request.reason, window))
 
     def _role(self, event: LocalRequest, request: Request, now: Now) -> tuple[str | LocalReply, tuple[Effect, ...]]:
         """A PIN that is right makes a homeowner; without one, the kernel's word on who asks."""
