@@ -343,3 +343,11 @@ def test_an_overlay_is_one_value() -> None:
     kept = Overlay("a", "storm", 800, "homeowner", "ann", "storm", 1, 2, 3, 4, 5 * S, "k", 6)
     disk = replace(Home().disk, overlays=(kept,))
     assert from_json(to_json(disk)) == disk
+
+
+def test_ending_one_leaves_the_other() -> None:
+    home = Home().ready()
+    home.tick(storm(), remote(300))
+    home.tick(EndRaise("storm", "ann (homeowner)"))
+    assert [r.id for r in home.decision.raises] == ["ops-1"]
+    assert reserve(home) == 300
