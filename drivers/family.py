@@ -255,3 +255,9 @@ class Profile:
     max_gap: int | None = None  # registers that nobody asked for that a read may run over; None = any
     holes: tuple[tuple[int, int, int], ...] = ()  # (function, first, last) that the device refuses
     protection: tuple[tuple[int, int], ...] = ()  # (first, last): trip and grid settings, never written
+
+    @property
+    def tells_apart(self) -> bool:
+        """Its maker, its model or a register must be as this family has it."""
+        shown = any(e.values or e.low is not None or e.high is not None for e in self.expects)  # not: anything but this
+        return bool(shown or self.expect_maker or self.expect_model)

@@ -18,7 +18,7 @@ from drivers.port import Port, Request
 from drivers.resolve import Resolver
 
 MOST_MODELS = 64
-NO_NUMBER = ("65535", "4294967295")  # not implemented
+NO_NUMBER = frozenset({"0", "65535", "4294967295"})  # what a register that is not kept reads
 Reply = bytes | int
 Words = dict[tuple[int, int], int]  # (function, address) -> register
 Steps = Generator[Request, Reply, "Binding | str"]
@@ -89,7 +89,7 @@ class _Identify:
                 text_of(data) if text.kind is RawType.STRING else str(int.from_bytes(data, "big")) if known else ""
             )
         identity = Identity(*found)
-        other = self._other(identity) or self._unexpected(resolver, facts) or self._nameless(found)
+        other = self._other(identity) or self._unexpected(resolver, facts) or self._nameless(identity)
         return other or bind(self._spec, (), identity, facts)
 
     def _other(self, identity: Identity) -> str | None:
@@ -107,22 +107,16 @@ class _Identify:
             )
         return None
 
-    def _nameless(self, found: list[str]) -> str | None:
-        """It says nothing of itself, and no register had to be something that would tell it from any other device: it
-        may not be written to."""
-        profile = self._profile
-        asked = [(text, word) for text, word in zip(profile.texts, found, strict=True) if text.fixed is None]
-        tells = any(e.values or e.low is not None or e.high is not None for e in profile.expects)
-        if tells or profile.expect_maker or profile.expect_model or not asked:
+    def _nameless(self, identity: Identity) -> str | None:
+        """What is written to and told by nothing else must have a serial number where this family keeps it."""
+        profile, serial = self._profile, self._profile.texts[-1]
+        empty = not any(sign.isalnum() for sign in identity.serial) or identity.serial in NO_NUMBER
+        told = profile.tells_apart or serial.fixed is not None or not (profile.controls or profile.floor)
+        if told or not empty:
             return None
-        if not profile.controls and profile.floor is None:
-            return None
-        if any(word.strip("0") and word not in NO_NUMBER for _, word in asked):
-            return None
-        places = ", ".join(str(text.at) for text, _ in asked)
         return (
-            f"unit {self._spec.unit} answers but says nothing of itself at register {places}, where a {profile.title} "
-            f"has its name or serial number; check the unit number, or choose the profile of this device"
+            f"unit {self._spec.unit} has no serial number at register {serial.at}, where a {self._profile.title} has "
+            f"it; check the unit number, or choose the profile of this device"
         )
 
     def _unexpected(self, resolver: Resolver, facts: dict[int, int]) -> str | None:

@@ -22,6 +22,7 @@ from drivers.family import Block, Direction, Expect, Part, Point, Profile, Text
 from drivers.plausible import PLAUSIBLE
 from drivers.profile_control import ControlReader, protection
 from drivers.profile_error import ProfileError
+from drivers.profile_fit import check_fit
 from drivers.profile_schema import ExpectEdge, PartEdge, PointEdge, ProfileEdge, TextEdge
 from drivers.readings import DeviceRole
 
@@ -103,12 +104,14 @@ def parse(text: str, file: str) -> Profile:
     """A profile from its TOML text; `file` is the name for complaints."""
     try:
         edge = ProfileEdge.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise ProfileError(file, "toml", str(error)) from error
-    except ValidationError as error:
+    except ValidationError as error:  # before ValueError, which it is too
         first = error.errors(include_url=False)[0]
         raise ProfileError(file, _key(first["loc"]), f"{first['msg']} (found {first['input']!r:.80})") from error
-    return _Reader(edge, file).profile()
+    except (ValueError, RecursionError) as error:  # no TOML, a number of thousands of digits, a list in a list in ...
+        raise ProfileError(file, "toml", str(error).partition(";")[0]) from error
+    profile = _Reader(edge, file).profile()
+    check_fit(file, profile)
+    return profile
 
 
 def _key(loc: tuple[int | str, ...]) -> str:
@@ -315,8 +318,8 @@ class _Reader:
 
     def _numbers(self, key: str, table: dict[str, str]) -> tuple[tuple[int, str], ...]:
         for name in table:
-            if not name.isdecimal():
-                self._fail(key, f'"{name}" is not a number')
+            if not name.isdecimal() or len(name) > 20:
+                self._fail(key, f'"{name:.20}" is not the number of a bit or of a value')
         return tuple(sorted((int(name), word) for name, word in table.items()))
 
     def _part(self, key: str, edge: PartEdge) -> Part:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 from typing import Annotated, Literal
 
@@ -9,12 +10,17 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, S
 
 from drivers.codec import RawType, WordOrder
 
+EXACT = re.compile(r"-?[0-9]{1,12}(\.[0-9]{1,12}|/[0-9]{1,12})?")
+
 
 def _fraction(text: str) -> str:
+    plain = EXACT.fullmatch(text)  # no exponents: "1e9999999" would be worked out for hours
     try:
-        value = Fraction(text)
-    except (ValueError, ZeroDivisionError) as error:
-        raise ValueError(f'"{text}" is no exact number; write "10", "0.1" or "1/3"') from error
+        value = Fraction(text) if plain else None
+    except (ValueError, ZeroDivisionError):
+        value = None
+    if value is None:
+        raise ValueError(f'"{text:.20}" is no exact number; write "10", "0.1" or "1/3"')
     if value == 0:
         raise ValueError("a scale of 0 loses the value")
     return text
@@ -62,7 +68,7 @@ class LineEdge(Edge):
 
     dialect: Literal["", "jk_pb", "jbd", "pace", "pylontech"] = ""
     links: list[Literal["rtu", "tcp"]] = Field(min_length=1)
-    baud: StrictInt = 9600
+    baud: StrictInt = Field(default=9600, ge=300, le=1_000_000)
     function: Function = 3
     max_registers: StrictInt = Field(default=125, ge=1, le=125)
     max_bits: StrictInt = Field(default=2000, ge=1, le=2000)
@@ -97,7 +103,7 @@ class PartEdge(Edge):
     function: Function | None = None
     order: WordOrder | None = None
     scale: Exact = "1"
-    offset: StrictInt = 0
+    offset: StrictInt = Field(default=0, ge=-(10**12), le=10**12)
     sign: Literal[1, -1] = 1
     mask: StrictInt = Field(default=0, ge=0)
     sentinels: list[StrictInt] = []
@@ -230,7 +236,7 @@ class WriteEdge(Edge):
     type: RawType | None = None
     order: WordOrder | None = None
     scale: Exact = "1"
-    offset: StrictInt = 0
+    offset: StrictInt = Field(default=0, ge=-(10**12), le=10**12)
     multiple: StrictInt = Field(default=1, ge=1)
     vendor: StrictBool = False
     of: Literal["", "charge", "discharge"] = ""
@@ -330,7 +336,7 @@ class ControlEdge(Edge):
     unit: Literal["w", "pct_of_wchamax", "pct_of_rated"]
     control_point: Literal["battery", "inverter_ac", "grid"]
     convert: Literal["none", "pv", "measured", "grid"] = "none"
-    max_step: StrictInt = Field(ge=1)
+    max_step: StrictInt = Field(ge=1, le=1000)
     active_mode: StrictInt | Annotated[list[StrictInt], Field(min_length=1)]
     released: list[StrictInt] = [0]
     min_refresh_s: StrictInt = Field(ge=1, le=900)

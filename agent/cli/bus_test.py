@@ -111,7 +111,8 @@ def lines(reply: talk.Reply) -> Iterator[str]:
         for unit in bus["units"]:
             yield _row(unit)
         yield ""
-        counted = ", ".join(f"{bus[key]} {name}" for key, name in _SEEN if bus[key]) or "nothing but answers"
+        counted = ", ".join(f"{bus[key]} {name}" for key, name in _SEEN if bus[key])
+        counted = counted or _PLAIN[bool(bus["transactions"])]
         yield from text.hang("LINE     ", f"{bus['transactions']} transactions, {counted}", 9)
         for item in bus["verdict"]:
             yield from text.hang(f"VERDICT  {text.symbol(item['level'])}  ", str(item["text"]), 13)
@@ -119,6 +120,7 @@ def lines(reply: talk.Reply) -> Iterator[str]:
                 yield from text.hang("             next: ", str(item["next"]), 19)
 
 
+_PLAIN = ("nothing at all", "nothing but answers")
 _SEEN = (
     ("retries", "retries"),
     ("late", "late answers"),

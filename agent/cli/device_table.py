@@ -44,6 +44,8 @@ def _rows(device: talk.Reply) -> Iterator[tuple[str, str]]:
     cap = device["capability"]
     if device["presence"] != "ok":
         yield str(device["presence"]), str(device["detail"])
+    if device["presence"] == "mismatch":
+        yield "next", f"if it was replaced on purpose: batteryctl device adopt {device['name']}"
     if cap is None:
         if device["role"] == "inverter":
             yield "can be told", "not known before it was identified"
@@ -58,7 +60,7 @@ def _rows(device: talk.Reply) -> Iterator[tuple[str, str]]:
         yield "own reserve floor", "yes, written on change and read back" if cap["floor"] else "none that we may write"
         yield "wears out", _wear(cap)
     unsure = cap["unconfirmed"]
-    sure = {"high": "high: proven on devices like it", "medium": "medium: several sources agree"}
+    sure = {"high": "high: several sources agree on it", "medium": "medium: sources say so, not all details"}
     if device["role"] == "inverter" and cap["setpoint"]:
         yield "how sure", sure.get(str(cap["confidence"]), str(cap["confidence"] or "not stated"))
     if unsure:

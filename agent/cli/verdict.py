@@ -19,9 +19,11 @@ _SLOW_MS = 100
 def judge(bus: Reply) -> list[Reply]:
     """`level`, `text`, `next` each. One "ok" if there is nothing to say."""
     units = [unit for unit in bus["units"] if _asked(unit) >= _FEW]
+    if not any(_asked(unit) for unit in bus["units"]) and bus["units"]:
+        return [_item("fault", "nothing was exchanged: the line is not open, or it was lost", "batteryctl device list")]
     if not units:
-        few = "too few transactions to judge: the line is not open, or this was too short"
-        return [_item("warn", few, "batteryctl status; batteryctl bus test --seconds 30")]
+        few = "too few transactions to judge: this was too short"
+        return [_item("warn", few, "batteryctl bus test --seconds 30")]
     found = _silence(bus, units) + _garble(bus, units) + _others(bus, units) + _timer(bus)
     if not found:
         worst = max((unit["p99_ms"] for unit in units if unit["p99_ms"] is not None), default=0)

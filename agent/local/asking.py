@@ -19,6 +19,7 @@ from drivers.events import BusStats, Look, Looked, Tell, Told
 S = 1_000_000_000
 WAIT_NS = 5 * S
 MOST_LOOKS = 4  # at once: more would only wait for each other
+MOST = {1: 2000, 2: 2000, 3: 125, 4: 125}  # of one Modbus read, by function
 RESPONSE_MS = 150  # of a unit that nobody knows
 
 
@@ -73,6 +74,12 @@ class Asking:
         usual_ms = RESPONSE_MS if spec is None else spec.profile.response_ns // 1_000_000
         response_ns = min(request.response_ms or usual_ms, 1000) * 1_000_000
         dialect = request.dialect or ("" if spec is None else spec.profile.dialect)
+        most = MOST.get(function, 0)
+        if not dialect and request.count > most:
+            if not most:
+                return (_error(conn, 2, f"function {function} is no Modbus read", "--fc 1 to --fc 4"),)
+            text = f"{request.count} are more than one read with function {function} brings, {most}"
+            return (_error(conn, 2, text, "ask for fewer; `batteryctl bus dump` splits a long range"),)
         self._asked[conn] = _Asked(now.mono_ns + WAIT_NS, request, unit, function)
         return (Post(f"bus:{bus}", Look(conn, unit, function, request.address, request.count, response_ns, dialect)),)
 

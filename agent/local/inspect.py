@@ -116,7 +116,7 @@ def _points(spec: DeviceSpec, view: View, now: Now) -> Iterator[Json]:
         yield {
             "name": name,
             "value": value,
-            "age_ms": None if at_ns is None else max(0, now.mono_ns - at_ns) // MS,
+            "age_ms": None if not at_ns else max(0, now.mono_ns - at_ns) // MS,  # at 0: never read
             "confidence": "confirmed" if confirmed else confidence,
         }
 
@@ -218,7 +218,10 @@ _SILENCE = {
         "answers with bytes that are no sound frame",
         "batteryctl bus test shows how often, and what it suggests",
     ),
-    "lost": ("was not asked: its line is not open, or too many others are asking", "batteryctl status; try again"),
+    "lost": (
+        "got no answer: its line is not open, or was lost, or too many others are asking",
+        "batteryctl device list; try again",
+    ),
 }
 
 

@@ -45,7 +45,7 @@ def profile_of(name: str) -> Profile:
     """A shipped profile by its id, or a file. Refused if it is wrong."""
     path = Path(name)
     try:
-        if path.suffix == ".toml" or path.is_file():
+        if path.suffix == ".toml" or path.is_file() or path.is_dir() or "/" in name:
             return profiles.parse(path.read_text("utf-8"), path.name)
         return profiles.load(name)
     except profiles.ProfileError as error:

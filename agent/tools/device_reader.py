@@ -93,7 +93,7 @@ class DeviceReader:
         try:
             outcome = self._asks.ask(request)
         except OSError as error:
-            raise Refused(5, f"{self.place} was lost: {error}", "is the adapter still plugged in?") from error
+            raise Refused(5, f"{self.place} was lost: {error}", self.place.remedy) from error
         self.taken.append(_taken(request, outcome))
         return outcome
 

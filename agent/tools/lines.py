@@ -42,6 +42,13 @@ class Place:
     def __str__(self) -> str:
         return str(self.tcp or self.port)
 
+    @property
+    def remedy(self) -> str:
+        """What to look at when it was lost."""
+        if self.tcp:
+            return "does that host take one connection alone, and has another master it?"
+        return "is the adapter still plugged in?"
+
 
 class Asks(Protocol):
     """Whatever takes a request and says how it ended."""

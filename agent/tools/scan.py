@@ -59,6 +59,10 @@ class Scan:
         if self._place.setting is not None:
             usual = list(dict.fromkeys([self._place.setting, *usual]))
         bauds = numbers(self._args.baud, EVERY_BAUD, "--baud")
+        other = set(bauds) - {setting.baud for setting in usual}
+        if other:
+            known = ", ".join(str(baud) for baud in EVERY_BAUD)
+            raise Refused(USAGE, f"--baud {min(other)} is none that a scan tries", f"--baud with some of {known}")
         parities = self._args.parity.upper().split(",") if self._args.parity else PARITIES
         unknown = [parity for parity in parities if parity not in PARITIES]
         if unknown:
@@ -78,7 +82,7 @@ class Scan:
             if dialects and not self._args.through:
                 self._drive(survey, survey.dialects(), asks, shown)
         except OSError as error:
-            raise Refused(DEVICE, f"{self._place} was lost: {error}", "is the adapter still plugged in?") from error
+            raise Refused(DEVICE, f"{self._place} was lost: {error}", self._place.remedy) from error
         finally:
             self.hits += survey.hits
             self.noise[setting] = self.noise.get(setting, 0) + survey.noise
@@ -148,12 +152,14 @@ def units_of(text: str | None) -> tuple[int, ...]:
     found: list[int] = []
     for word in text.split(","):
         first, dash, last = word.partition("-")
-        if not first.isdigit() or (dash and not last.isdigit()):
+        if not first.isdecimal() or (dash and not last.isdecimal()):
             raise Refused(USAGE, f"--units {text}: expected addresses such as 1-16,100", "--units 1-16,100")
-        found += range(int(first), int(last if dash else first) + 1)
-    wrong = [unit for unit in found if unit not in ALL]
-    if wrong:
-        raise Refused(USAGE, f"unit {wrong[0]} is not an address: 1 to 247, and 0 is broadcast", "--units 1-247")
+        for unit in (first, last or first):
+            if len(unit) > 3 or int(unit) not in ALL:
+                raise Refused(USAGE, f"unit {unit} is not an address: 1 to 247, and 0 is broadcast", "--units 1-247")
+        if int(last or first) < int(first):
+            raise Refused(USAGE, f"--units {word} counts down: there is no address in it", f"--units {last}-{first}")
+        found += range(int(first), int(last or first) + 1)
     return tuple(dict.fromkeys(found))
 
 

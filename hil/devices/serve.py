@@ -18,7 +18,7 @@ from hil.devices.ports import FrameLine, Line, TcpPeer
 from hil.devices.sdm630 import sdm630
 from hil.devices.seplos_v3 import seplos_v3
 from hil.devices.slave import Slave, Slaves
-from hil.devices.still import dialect_of, profile_names, still_device
+from hil.devices.still import dialect_of, other_units, profile_names, still_device
 from hil.devices.still_dialect import StillDialect
 from hil.devices.sunspec_hybrid import sunspec_hybrid
 from hil.devices.world import Value, params_of
@@ -65,7 +65,8 @@ class Server:
             else:
                 slave = still_device(profile, 1 if unit is None else unit)
         self.unit = slave.unit if slave is not None else 1 if unit is None else unit
-        self.slaves = Slaves([] if slave is None else [slave])
+        more = [] if profile in LIVE else [still_device(profile, at, name) for name, at in other_units(profile).items()]
+        self.slaves = Slaves([] if slave is None else [slave, *more])
         self.stopped = False
         self.address: tuple[str, int] | None = None
         self.link: str | None = None

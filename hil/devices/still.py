@@ -64,8 +64,14 @@ def dialect_of(profile: str) -> str:
     return str(tomllib.loads(path.read_text(encoding="utf-8"))["line"].get("dialect", ""))
 
 
-def still_device(profile: str, unit: int) -> Slave:
-    """The device of `file_of(profile)` at `unit`. ValueError if it cannot be one."""
+def other_units(profile: str) -> dict[str, int]:
+    """Further unit numbers that the device answers at, by the profile's names."""
+    path = file_of(profile)
+    return dict(tomllib.loads(path.read_text(encoding="utf-8"))["line"].get("units", {})) if path.is_file() else {}
+
+
+def still_device(profile: str, unit: int, name: str = "") -> Slave:
+    """The device of `file_of(profile)` at `unit`, or what answers at its unit `name`. ValueError if there is none."""
     path = file_of(profile)
     if not path.is_file():
         raise ValueError(f"there is no profile {profile!r}; there are {', '.join(profile_names())}, and FILE.toml")
@@ -73,7 +79,7 @@ def still_device(profile: str, unit: int) -> Slave:
     line = data["line"]
     if line.get("dialect"):
         raise ValueError(f"{profile!r} is not Modbus: it is served on a pty")
-    registers = chain_of(data) if data["identify"]["kind"] == "sunspec" else picture(data)
+    registers = chain_of(data) if data["identify"]["kind"] == "sunspec" else picture(data, name)
     world = StillWorld()
     tables = {function: _images(words) for function, words in registers.items()}
 
@@ -88,16 +94,17 @@ def still_device(profile: str, unit: int) -> Slave:
     return Slave(unit, world, tables, line.get("max_registers", 125), write)
 
 
-def picture(data: Mapping[str, Any]) -> dict[int, dict[int, int]]:
-    """Function -> address -> register of a profile with fixed registers, or the images of a dialect."""
+def picture(data: Mapping[str, Any], unit: str = "") -> dict[int, dict[int, int]]:
+    """Function -> address -> register of a profile with fixed registers, or the images of a dialect. `unit`: what
+    answers at another unit number of the device, by its name in `line.units`."""
     registers: dict[int, dict[int, int]] = {}
     line = data["line"]
-    for function, address, words, mask in _registers(data, line):
+    for function, address, words, mask in _registers(data, line, unit):
         table = registers.setdefault(function, {})
         for i, word in enumerate(words):
             kept = table.get(address + i, 0) & ~mask if mask else 0
             table[address + i] = kept | (word & mask if mask else word)
-    for rule in data["identify"].get("expect", []):
+    for rule in (each for each in data["identify"].get("expect", []) if each.get("unit", "") == unit):
         table = registers.setdefault(rule.get("function", line.get("function", 3)), {})
         seen, wanted = table.get(rule["at"]), rule.get("values")
         if wanted:
@@ -119,11 +126,13 @@ class StillWorld:
         """Nothing moves."""
 
 
-def _registers(data: Mapping[str, Any], line: Mapping[str, Any]) -> Iterator[tuple[int, int, list[int], int]]:
+def _registers(
+    data: Mapping[str, Any], line: Mapping[str, Any], unit: str
+) -> Iterator[tuple[int, int, list[int], int]]:
     """(function, address, words, mask) of all that has a place; bits by FC1 and FC2 count as 16 to a register."""
     usual, order = line.get("function", 3), line.get("word_order", "big")
     for name, text in (data["identify"].get("text") or {}).items():
-        if "at" in text:
+        if "at" in text and not unit:
             title = data["identify"].get("expect_maker") if name == "maker" else ""
             if name == "model":
                 title = next(iter(data["identify"].get("expect_model", [])), "")
@@ -134,7 +143,8 @@ def _registers(data: Mapping[str, Any], line: Mapping[str, Any]) -> Iterator[tup
     for point in data["point"]:
         parts = point.get("parts") or [point]
         for i, part in enumerate(parts):
-            if not isinstance(part.get("at"), int) or part.get("shared"):
+            elsewhere = part.get("unit", "") != unit
+            if not isinstance(part.get("at"), int) or part.get("shared") or elsewhere:
                 continue
             low_first = part.get("order", order) != "big"
             function = part.get("function", usual)
@@ -150,6 +160,10 @@ def _registers(data: Mapping[str, Any], line: Mapping[str, Any]) -> Iterator[tup
             for n in _places(part, point.get("combine")):
                 step = part.get("step", WORDS.get(part.get("type", "u16"), 1))
                 yield function, part["at"] + n * step, _encode(part, value, low_first), mask
+        way = point.get("direction")
+        if way is not None and way.get("unit", "") == unit:
+            low_first = way.get("order", order) != "big"
+            yield way.get("function", usual), way["at"], _encode(way, way["positive"][0], low_first), way.get("mask", 0)
 
 
 def _places(part: Mapping[str, Any], combine: str | None) -> range:
@@ -198,7 +212,7 @@ def chain_of(data: Mapping[str, Any]) -> dict[int, dict[int, int]]:
     maker = str(data["identify"].get("expect_maker") or "Still").encode("ascii")
     words = [0x5375, 0x6E53, 1, 66, *_string(maker, 16), *_string(title, 16), *_string(b"", 8), *_string(b"1", 8)]
     words += [*_string(b"1", 16), 1, 0x8000]
-    points = [{**point, **part} for point in data["point"] for part in point.get("parts") or [point]]
+    points = [part for point in data["point"] for part in _one_of(point)]
     points = [point for point in points if not point.get("vendor")]
     for model in dict.fromkeys(point.get("model") or point["models"][0] for point in points):
         words += _model(model, [p for p in points if model in (p.get("model"), *p.get("models", [])[:1])])
@@ -207,6 +221,13 @@ def chain_of(data: Mapping[str, Any]) -> dict[int, dict[int, int]]:
     chain = registers.setdefault(data["line"].get("function", 3), {})
     chain.update({base + n: word for n, word in enumerate([*words, 0xFFFF, 0])})
     return registers
+
+
+def _one_of(point: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The parts of a point: the first that counts positive has its value, the others, as of the other direction, 0."""
+    parts = point.get("parts") or [point]
+    has = next((n for n, part in enumerate(parts) if part.get("sign", 1) > 0), 0)
+    return [{**point, **part, "name": point["name"] if n == has else ""} for n, part in enumerate(parts)]
 
 
 def _model(model: int, points: list[dict[str, Any]]) -> list[int]:

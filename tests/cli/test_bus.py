@@ -119,6 +119,36 @@ def test_bus_read_of_nobody_times_out_and_a_refusal_is_the_devices(line: PtyLine
     assert run(config, "bus", "read", "bms", "x", "1")[0] == 2
 
 
+@pytest.mark.parametrize(
+    ("words", "seen"),
+    [
+        (("bms", "0x1000", "126"), "126 are more than one read with function 4 brings, 125"),
+        (("--unit", "1", "0", "1", "--fc", "6"), "function 6 is no Modbus read"),
+    ],
+)
+def test_a_read_that_modbus_does_not_have_is_refused(
+    line: PtyLine, config: Path, words: tuple[str, ...], seen: str
+) -> None:
+    code, out, err = run(config, "bus", "read", *words)
+    assert (code, out) == (2, "")
+    assert seen in " ".join(err.split())
+
+
+@pytest.mark.parametrize(
+    ("words", "seen"),
+    [
+        (("--units", "5-2"), "counts down"),
+        (("--units", "1-99999999999"), "unit 99999999999 is not an address"),
+        (("--units", "\u00b2"), "expected addresses such as"),
+        (("--units", "1", "--baud", "14400"), "--baud 14400 is none that a scan tries"),
+    ],
+)
+def test_a_scan_that_would_ask_nobody_is_refused(tmp_path: Path, words: tuple[str, ...], seen: str) -> None:
+    code, out, err = run(tmp_path / "no.toml", "bus", "scan", "--port", str(tmp_path / "no"), *words)
+    assert (code, out) == (2, "")
+    assert seen in " ".join(err.split())
+
+
 def test_bus_test_counts_each_unit(line: PtyLine, config: Path) -> None:
     code, out, _ = run(config, "bus", "test", "--seconds", "3")
     assert code == 0

@@ -26,6 +26,7 @@ DEAD: dict[str, Any] = {"answers": 0, "p50_ms": None, "p99_ms": None}
 CASES = [
     (bus(unit(1), unit(2)), "ok", "clean"),
     (bus(unit(1, 1)), "warn", "too few"),
+    (bus(unit(1, **DEAD)), "fault", "the line is not open"),
     (bus(unit(1, timeouts=50, **DEAD), unit(2, timeouts=50, **DEAD)), "fault", "A and B swapped"),
     (bus(unit(1, timeouts=50, **DEAD), unit(2)), "fault", "d1 (1) never answers while others do"),
     (bus(unit(1, timeouts=9), unit(2)), "warn", "a slow or busy device"),

@@ -61,7 +61,7 @@ write = [{ at = 30, type = "i16", scale = "10", value = "setpoint", min = -9000,
 [[control.power]]
 write = [{ at = 40, type = "u16", value = "reversion", min = 1, max = 600 }]
 [[control.clear]]
-write = [{ at = 41, type = "u16", value = 0 }]
+write = [{ at = 40, type = "u16", value = 0 }]
 """
 
 
@@ -79,7 +79,7 @@ def test_the_plain_one_that_the_others_spoil_is_accepted() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "key", "reason"),
     [
-        ("[[control.clear]]\nwrite = [{ at = 41, type = \"u16\", value = 0 }]", "", "control[0] (c).clear",
+        ("[[control.clear]]\nwrite = [{ at = 40, type = \"u16\", value = 0 }]", "", "control[0] (c).clear",
          "without a release"),
         (', min = -9000, max = 9000', "", "control[0] (c).power[0].write[0]", "without bounds"),
         ("min = -9000, max = 9000", "min = 9000, max = -9000", "control[0] (c).power[0].write[0]", "without bounds"),

@@ -9,11 +9,15 @@ from typing import Any
 
 import pytest
 
+from drivers import identify
+from drivers.binding import Binding
 from drivers.bus import Bus, BusSpec, DeviceSpec
 from drivers.dialect import Kind
 from drivers.dialects import DIALECTS
 from drivers.events import Presence
 from drivers.line import SerialLine
+from drivers.plan import Reach
+from drivers.port import Port, Timing
 from drivers.profile import load
 from drivers.readings import BatteryReading, DeviceRole, MeterReading
 from hil.devices.serve import Server
@@ -76,6 +80,27 @@ def test_what_is_put_in_is_read(name: str) -> None:
             step = 10 if point.endswith("_permille") else 5 if point.endswith("_dc") else 100
             assert seen == pytest.approx(VALUES[point], abs=step), point
     assert not getattr(reading, "alarms", ())
+
+
+@pytest.mark.parametrize("name", [name for name in profile_names() if load(name).units])
+def test_a_device_of_several_units_is_served_at_each(name: str) -> None:
+    """At all of its unit numbers: a GX and the Multi behind it are two."""
+    profile = load(name)
+    server = Server(name, tcp="127.0.0.1:0", unit=100)
+    server.close()
+    spec = DeviceSpec("x", profile.role, 100, profile)
+    alone = 1  # value by value: the gaps of a picture are not those of the device
+    steps = identify.steps(spec, Port(Timing(0, 0, 0), False), Reach(alone, alone))
+    request, found = next(steps), None
+    while found is None:
+        frame = bytes((request.unit, request.function)) + request.payload[1:5]
+        reply = server.slaves.rtu(frame + crc(frame), 0)
+        assert reply is not None, f"unit {request.unit} is silent"
+        try:
+            request = steps.send(reply[2] if reply[1] & 0x80 else reply[1:-2])
+        except StopIteration as end:
+            found = end.value
+    assert isinstance(found, Binding), found
 
 
 OWN_UNIT = [n for n in profile_names() if load(n).role is DeviceRole.INVERTER and not load(n).units]
