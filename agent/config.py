@@ -93,6 +93,7 @@ class SiteSection(_Strict):
     capacity_wh: Annotated[int, Field(gt=0, le=1_000_000)]
     import_limit_w: Watts
     export_limit_w: Watts
+    critical_load_w: Watts = 0  # what the home needs in an outage; 0 = not said
 
 
 class BatterySection(_Strict):
@@ -334,6 +335,7 @@ def _params(file: File) -> Params:
         soc_floor_permille=round(battery.soc_floor_pct * 10),
         soc_ceiling_permille=round(battery.soc_ceiling_pct * 10),
         reserve_min_permille=round(battery.reserve_min_pct * 10),
+        critical_load_w=site.critical_load_w,
         demo=file.agent.demo,
         wiring=wiring(file.device, site.capacity_wh),
     )

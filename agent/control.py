@@ -35,7 +35,7 @@ from agent.release import Releases
 from agent.runtime import part
 from agent.runtime.part import Effect, Log, Now, Post, SdNotify, WakeAt
 from agent.telemetry import profile_body, sample_values
-from agent.verbs import done, refuse
+from agent.verbs import done, raised, refuse, storm
 from drivers.device import Binding
 from drivers.events import (
     Adopt,
@@ -336,6 +336,8 @@ class Control:
             stopped_by=self._state.book.durable.stopped_by if self._state is not None else None,
             started_ns=self._started_ns,
             wiring=self._params.wiring,
+            soc_floor_permille=self._params.soc_floor_permille,
+            critical_load_w=self._params.critical_load_w,
             looked=inputs.looked,
         )
 
@@ -376,6 +378,8 @@ class Control:
             return [Post(f"bus:{bus_of[verb.text]}", Adopt(verb.text)), done(verb, 0, told)]
         if verb.verb == "reserve":
             return self._set_reserve(verb, now)
+        if verb.verb == "storm":
+            return self._storm(verb, now)
         self._events.append(LocalStop(verb.by) if verb.verb == "stop" else LocalResume(verb.by))
         told = "dispatch is ended and held off until `batteryctl resume`" if verb.verb == "stop" else "resumed"
         return [*self._cycle(now), done(verb, 0, told)]
@@ -387,6 +391,14 @@ class Control:
             self._reserve = Reserve(verb.value, self._reserve.source)
             effects.extend(self._cycle(now))
         return effects
+
+    def _storm(self, verb: mail.Verb, now: Now) -> list[Effect]:
+        overlays = self._state.book.durable.overlays if self._state is not None else self._durable.overlays
+        event = storm(verb, overlays, self._clock.read(now), self._params)
+        if isinstance(event, Post):
+            return [event]
+        self._events.append(event)
+        return [*self._cycle(now), raised(verb, self._disk is None or self._disk.ok)]
 
     def _reserve_stored(self, stored: mail.ReserveStored, now: Now) -> list[Effect]:
         verbs, self._verb_waiting = self._verb_waiting, []

@@ -183,6 +183,8 @@ class View:
     stopped_by: str | None
     started_ns: int
     wiring: Wiring = field(default_factory=Wiring)
+    soc_floor_permille: int = 0
+    critical_load_w: int = 0  # 0 = nobody said
     looked: SelfTest = NOT_LOOKED
 
 
@@ -197,7 +199,8 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Verb:
-    """A change asked for by a local person: "stop", "resume", "reserve" (value = permille), "adopt" (text = device)."""
+    """A change asked for by a local person: "stop", "resume", "reserve" (value = permille), "adopt" (text = device),
+    "storm" (value = permille, 0 ends it; text = reason; two instants, wall ms, or `for_s` from now)."""
 
     conn: int
     verb: str
@@ -205,6 +208,9 @@ class Verb:
     role: str  # "viewer" | "technician" | "homeowner"
     value: int = 0
     text: str = ""
+    start_ms: int = 0
+    end_ms: int = 0
+    for_s: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from agent import mail
+from agent.core import overlay
+from agent.core.durable import Overlay
+from agent.core.inputs import Clock, EndRaise, RaiseReserve
+from agent.core.params import Params
 from agent.reserve_rules import may_set
 from agent.runtime.part import Post
 
 OK, USAGE, REFUSED = 0, 2, 4
-KNOWN = ("stop", "resume", "adopt", "reserve")
+KNOWN = ("stop", "resume", "adopt", "reserve", "storm")
 
 
 def done(verb: mail.Verb, code: int, text: str, **body: object) -> Post:
@@ -29,3 +33,34 @@ def refuse(verb: mail.Verb, bus_of: Mapping[str, str], reserve_permille: int, le
     if verb.verb == "adopt" and verb.text not in bus_of:
         return done(verb, USAGE, f"no device {verb.text!r}; there are: {', '.join(bus_of)}")
     return None
+
+
+STORM = "storm"  # there is one at a time
+
+
+def storm(
+    verb: mail.Verb, overlays: tuple[Overlay, ...], clock: Clock, params: Params
+) -> RaiseReserve | EndRaise | Post:
+    """What "storm" asks of the core, or why not."""
+    if verb.value == 0:
+        if verb.role == "homeowner":
+            return EndRaise(STORM, verb.by)
+        return done(verb, REFUSED, "refused: only the homeowner ends a storm before its time", pin_helps=True)
+    reason = verb.text or "a storm is expected"
+    event = RaiseReserve(
+        STORM, overlay.STORM, verb.value, verb.role, verb.by, reason, verb.start_ms, verb.end_ms, verb.for_s
+    )
+    why = overlay.refusal(event, overlays, clock, params)
+    return event if why is None else done(verb, REFUSED, f"refused: {why}", pin_helps="only the homeowner" in why)
+
+
+def raised(verb: mail.Verb, disk_ok: bool) -> Post:
+    """The answer to a storm that was taken."""
+    text = (
+        "the storm's raise is ended"
+        if verb.value == 0
+        else f"the reserve will be {verb.value / 10:.1f} % for the storm"
+    )
+    if not disk_ok:
+        text += "; the disk takes no records, so a restart would forget it"
+    return done(verb, OK, text, storm_permille=verb.value)

@@ -31,6 +31,7 @@ class Assembler:
         self._grid = {value: GRID[word] for value, word in _words(binding.points, "grid").items()}
         self._control = binding.control
         self._pulse = Pulse()
+        self.foreign: tuple[str, ...] = ()
         self._tolerance_w = 2 * binding.capability.resolution_w
         makers: dict[DeviceRole, Callable[[Values, int, int, int], Reading]] = {
             DeviceRole.BATTERY: self._battery,
@@ -141,6 +142,7 @@ class Assembler:
             "unknown" if status is None else self._status.get(status, "unknown"),
             self._alarm_ids(values),
             now_w,
+            self.foreign,
         )
 
     def _remote(self, values: Values) -> tuple[int | None, bool | None]:

@@ -166,7 +166,7 @@ class ControlBinder:
             puts.append(
                 BoundPut(
                     place.address, place.kind, place.order, step, put.value, of_w, put.low, put.high,
-                    put.offset, put.multiple,
+                    put.offset, put.multiple, put.at if isinstance(put.at, str) else f"register {put.at}",
                 )
             )  # fmt: skip
         return BoundGroup(

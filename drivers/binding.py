@@ -97,6 +97,7 @@ class BoundPut:
     high: int | None
     offset: int = 0
     multiple: int = 1
+    name: str = ""  # as people find it in the manual
 
 
 @dataclass(frozen=True, slots=True)

@@ -204,6 +204,8 @@ class Bus:
         name = order.sequence.device
         if self._active.get(name) is order:
             del self._active[name]
+        if outcome is WriteOutcome.CONFIRMED:
+            order.device.foreign.confirmed(order.sequence, order.device.binding)
         out.append(Emit(_result(order.sequence, outcome, order.sent_ns, now_ns, detail, order.free_ns)))
         if order.sent_ns and order.sequence.write_class is not WriteClass.HEARTBEAT:
             order.device.touch(now_ns)
@@ -238,6 +240,7 @@ class Bus:
                 self._finish(running, WriteOutcome.SUPERSEDED, f"{write_class.name} overtook it", now_ns, out)
             del self._waiting[key]
             self._active[key[0]] = order
+            order.device.foreign.asked(write_class)
         best: Order | None = None
         for order in [*self._active.values()]:
             verdict = order.disk_ended(now_ns) if order.waits else None

@@ -14,6 +14,7 @@ from drivers.assemble import Assembler
 from drivers.binding import Binding, DeviceSpec
 from drivers.dialects import DIALECTS
 from drivers.events import BusEffect, DeviceStatus, Emit, Identity, Presence
+from drivers.foreign import Foreign
 from drivers.identify import difference, name_of
 from drivers.keeper import Keeper
 from drivers.layout import Layout
@@ -79,6 +80,7 @@ class Device:
         self._battery_polls: tuple[Poll, ...] = ()
         self._grid_polls: tuple[Poll, ...] = ()
         self.keeper = Keeper(spec.name, spec.memory)
+        self.foreign = Foreign(spec.unit)
 
     @property
     def writable(self) -> bool:
@@ -272,6 +274,7 @@ class Device:
         at_ns = outcome.at_ns
         values = self._values
         poll.take(outcome.data, at_ns, values)
+        self.foreign.read(poll.request, outcome.data)
         if poll.strikes:
             if poll.dropped and poll.part and self.binding is not None:
                 self._build(self.binding, at_ns)  # what was refused is there now: it may be read with the rest
@@ -335,6 +338,7 @@ class Device:
                 oldest = min(oldest, poll.at_ns or now_ns)
         self._told_ns = now_ns
         if self._assembler is not None:
+            self._assembler.foreign = self.foreign.names
             battery, grid = _age(self._battery_polls), _age(self._grid_polls)
             out.append(Emit(self._assembler.reading(self._values, oldest, battery, grid)))
 

@@ -71,6 +71,7 @@ class InverterReading:
     status: str  # a word of the profile's state map: "running", "standby", "fault", ...
     alarms: tuple[str, ...] = ()
     remote_now_w: int | None = None  # control point not the battery: what the active setpoint means for it just now
+    foreign: tuple[str, ...] = ()  # points of our setpoint that read otherwise than when it was read back
 
 
 @dataclass(frozen=True, slots=True)

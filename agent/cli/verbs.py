@@ -69,8 +69,32 @@ def _pin(sub: ArgumentParser) -> None:
     sub.add_argument("--pin-stdin", action="store_true", help="read the homeowner's PIN from the first line of stdin")
 
 
+def _reserve_or_storm(text: str) -> int | str:
+    return text if text == "storm" else percent_permille(text)
+
+
+def _level(text: str) -> int:
+    return 0 if text == "off" else percent_permille(text)
+
+
+def _hours(text: str) -> int:
+    """`90min`, `12h`, `3d` -> seconds."""
+    for unit, seconds in (("min", 60), ("h", 3600), ("d", 86_400)):
+        number = text.removesuffix(unit)
+        if number != text and number.isascii() and number.isdigit() and int(number) > 0:
+            return int(number) * seconds
+    raise ArgumentTypeError(f"{text!r} is not a duration, expected such as 90min, 12h or 3d")
+
+
 def _reserve(sub: ArgumentParser) -> None:
-    sub.add_argument("percent", nargs="?", type=percent_permille, metavar="PCT", help="the new reserve, such as 30")
+    sub.add_argument(
+        "percent", nargs="?", type=_reserve_or_storm, metavar="PCT|storm", help="the new reserve, such as 30; or storm"
+    )
+    sub.add_argument("storm", nargs="?", type=_level, metavar="PCT|off", help="storm: the reserve for it; off ends it")
+    sub.add_argument("--from", dest="begin", metavar="TIME", help="storm: from then (default now), as --until")
+    sub.add_argument("--until", metavar="TIME", help="storm: until 18:30, or 2026-11-24T06:00, by this gateway's clock")
+    sub.add_argument("--for", dest="length", type=_hours, metavar="12h", help="storm: for so long from now")
+    sub.add_argument("--reason", default="", metavar="TEXT", help="storm: why, for those who look")
     _pin(sub)
 
 

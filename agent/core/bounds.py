@@ -10,14 +10,14 @@ from typing import NamedTuple
 
 from agent.core import hold
 from agent.core.caps import PLAIN, Facts
-from agent.core.decision import LimitValue
+from agent.core.decision import LimitValue, RaiseValue
 from agent.core.limits import LIMITS, Limit
 from agent.core.params import Params
 from agent.core.permit import BOTH, caps, fold
 
 BITS = tuple(1 << i for i in range(len(Facts._fields)))
 ALL_FACTS = sum(BITS)
-STATE = [row.id for row in LIMITS].index("state")
+STATE, RESERVE = ([row.id for row in LIMITS].index(name) for name in ("state", "reserve"))
 READS = tuple(sum(BITS[Facts._fields.index(name)] for name in row.reads) for row in LIMITS)
 
 
@@ -62,6 +62,18 @@ def explained(bounds: Evaluated, sentence: str) -> Evaluated:
     values = bounds.values
     told = LimitValue(values[STATE].id, values[STATE].side, values[STATE].cap_w, sentence, values[STATE].owner)
     return bounds._replace(values=(*values[:STATE], told, *values[STATE + 1 :]))
+
+
+def raised(bounds: Evaluated, raises: tuple[RaiseValue, ...], reserve_permille: int) -> Evaluated:
+    """The same, where the reserve says who raised it, why and for how long, if it is raised now."""
+    cause = next((r for r in raises if r.in_force and r.permille == reserve_permille), None)
+    if cause is None:
+        return bounds
+    row = bounds.values[RESERVE]
+    left = f"{cause.left_s // 3600} h {cause.left_s % 3600 // 60} min"
+    sentence = f"{row.sentence}; {cause.by} raised it for {left} more: {cause.reason}"
+    told = LimitValue(row.id, row.side, row.cap_w, sentence, cause.owner)
+    return bounds._replace(values=(*bounds.values[:RESERVE], told, *bounds.values[RESERVE + 1 :]))
 
 
 def changed(facts: Facts, before: Facts) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from agent.core import selftest
+from agent.core import actuation, selftest
 from agent.core.actuation import Actuation
 from agent.core.alarms import blocked
 from agent.core.caps import NEVER_NS
@@ -152,9 +152,12 @@ def mismatch(w: World) -> str | None:
 
 
 def deaf(w: World) -> str | None:
-    if w.actuation.off_ns < w.params.timers.actuation_ns:
+    if not actuation.deaf(w.actuation):
         return None
-    return f"measured power is {w.actuation.off_by_w:+d} W away from the setpoint that was read back"
+    off_kws = w.actuation.off_nj // (1000 * S)
+    return (
+        f"measured power is {w.actuation.off_by_w:+d} W away from the setpoint that was read back, {off_kws} kWs in all"
+    )
 
 
 def reversed(w: World) -> str | None:
@@ -166,7 +169,9 @@ def reversed(w: World) -> str | None:
 def setpoint_lost(w: World) -> str | None:
     if len(w.actuation.rearms) <= REARMS:
         return None
-    return f"the inverter lost our setpoint {len(w.actuation.rearms)} times within an hour"
+    points = ", ".join(w.actuation.foreign)
+    by = f"; another hand changed {points}" if points else ""
+    return f"the inverter lost our setpoint {len(w.actuation.rearms)} times within an hour{by}"
 
 
 def writes(w: World) -> str | None:

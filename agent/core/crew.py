@@ -98,7 +98,10 @@ def watch(crew: Crew, s: Snapshot, params: Params, dt_ns: int, home: Actuation) 
     out: list[Member] = []
     for member, unit in zip(crew, s.units, strict=True):
         hand, reading = member.hand, unit.fresh
-        commanded = hand.setpoint_w if hand.confirmed and not member.out else None
+        commanded = hand.setpoint_w if not member.out else None
+        if commanded is not None and not hand.confirmed:  # on its way: wait for it
+            out.append(member)
+            continue
         measured = reading.battery_w if reading is not None else None
         can = unit.device.capability
         rated = max(can.rated_charge_w, can.rated_discharge_w) if can is not None else None
@@ -109,9 +112,11 @@ def watch(crew: Crew, s: Snapshot, params: Params, dt_ns: int, home: Actuation) 
         out.append(member._replace(actuation=seen))
     if not out:
         return (), home
-    worst = max((member.actuation for member in out), key=lambda a: (a.reversed_ns, a.off_ns))
-    lost = max((member.actuation.rearms for member in out), key=len)
-    return tuple(out), replace(worst, off_ns=max(m.actuation.off_ns for m in out), rearms=lost)
+    seen_all = [member.actuation for member in out]
+    worst = max(seen_all, key=lambda a: (actuation.deaf(a), a.off_nj * 1000 // a.patience_nj))
+    lost = max(seen_all, key=lambda a: len(a.rearms))
+    mirrored_ns = max(a.reversed_ns for a in seen_all)
+    return tuple(out), replace(worst, reversed_ns=mirrored_ns, rearms=lost.rearms, foreign=lost.foreign)
 
 
 def plan(before: Crew, crew: Crew, hand: Hand, s: Snapshot, wanted: Wanted, params: Params) -> Manned:
@@ -127,7 +132,10 @@ def plan(before: Crew, crew: Crew, hand: Hand, s: Snapshot, wanted: Wanted, para
         again = actuation.unheeded(known.get(member.name, member).actuation, member.actuation, params)
         mine = wanted._replace(given_w=target, unheeded=again, waiting=wanted.waiting and not unit.out)
         planned = writes.plan(member.hand, seen_by(s, unit), mine, params)
-        seen = actuation.rearm(member.actuation, s.now_ns) if planned.rearmed else member.actuation
+        seen = member.actuation
+        if planned.rearmed:
+            points = unit.reading.foreign if unit.reading is not None else ()
+            seen = actuation.rearm(seen, s.now_ns, tuple([f"{member.name} {point}" for point in points]))
         span = asked(member.span, planned.hand.setpoint_w or 0)
         out.append(member._replace(hand=planned.hand, actuation=seen, span=span))
         grows = span != member.span

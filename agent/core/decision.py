@@ -54,6 +54,22 @@ class FaultValue:
     held: bool = False  # its condition is gone, its hold or a technician is awaited
 
 
+@dataclass(frozen=True, slots=True)
+class RaiseValue:
+    """One temporary raise of the reserve: whose, why, until when. `end_ms` 0 = not dated: no clock could be trusted."""
+
+    id: str
+    kind: str
+    permille: int
+    owner: str
+    by: str
+    reason: str
+    start_ms: int
+    end_ms: int
+    left_s: int
+    in_force: bool
+
+
 class Intent(StrEnum):
     """What the gate is asked to do; nothing else reaches a device."""
 
@@ -97,6 +113,8 @@ class Decision:
     stated_end_s: int  # promise 3: our setpoint ends within this many seconds if anything dies
     shares: tuple[tuple[str, int], ...] = ()  # `given_w` by inverter, where there are several
     out: tuple[str, ...] = ()  # inverters that the home goes on without
+    raises: tuple[RaiseValue, ...] = ()  # of the reserve, in force or to come
+    capacity_wh: int = 0  # of the packs that are online
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,26 @@ class CommandRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Overlay:
+    """A temporary raise of the reserve, from `start_ms` to `end_ms` (see agent.core.overlay). `end_ms` 0 = it began on
+    a clock that nobody could trust, and is dated when one can be."""
+
+    id: str
+    kind: str  # "storm" | "remote"
+    permille: int
+    owner: str  # whose word it is: "homeowner" | "technician" | "operations"
+    by: str  # who asked for it
+    reason: str
+    start_ms: int  # wall
+    end_ms: int
+    length_s: int  # end - start
+    left_s: int  # until its end, as of `mark_ns`
+    mark_ns: int  # monotonic, valid while `kernel_boot` is the same
+    kernel_boot: str
+    delay_s: int = 0  # charging for it begins so much later than the raise: not every home of a region at once
+
+
+@dataclass(frozen=True, slots=True)
 class Durable:
     """Everything the next boot needs."""
 
@@ -52,6 +72,7 @@ class Durable:
     lockout: str | None = None  # reason; only a technician clears it
     latches: tuple[str, ...] = ()  # fault ids that wait for a technician
     floor_alarm: bool = field(default=False)  # the device's own floor was changed by another hand
+    overlays: tuple[Overlay, ...] = ()  # raises of the reserve that are in force or to come
 
 
 def to_json(durable: Durable) -> str:
@@ -86,9 +107,19 @@ def from_json(text: str) -> Durable:
             lockout=raw["lockout"],
             latches=tuple(str(x) for x in raw["latches"]),
             floor_alarm=bool(raw["floor_alarm"]),
+            overlays=tuple(_overlay(o) for o in raw.get("overlays", ())),  # a store of before there were any
         )
     except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"stored state is not readable: {error!r}") from error
+
+
+def _overlay(raw: dict[str, object]) -> Overlay:
+    words = ("id", "kind", "owner", "by", "reason", "kernel_boot")
+    numbers = ("permille", "start_ms", "end_ms", "length_s", "left_s", "mark_ns", "delay_s")
+    if any(type(raw[key]) is not int for key in numbers):
+        raise TypeError(f"not a whole number in the raise {raw.get('id')!r}")
+    values = {key: str(raw[key]) for key in words} | {key: raw[key] for key in numbers}
+    return Overlay(**values)  # type: ignore[arg-type]  # checked above
 
 
 def _record(raw: dict[str, object]) -> CommandRecord:

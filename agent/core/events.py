@@ -13,9 +13,11 @@ from agent.core.inputs import (
     CommandIn,
     CommitFailed,
     Committed,
+    EndRaise,
     FreshTime,
     Inputs,
     LocalStop,
+    RaiseReserve,
     WriteDone,
 )
 from agent.core.snapshot import Snapshot
@@ -53,6 +55,8 @@ def happen(state: State, i: Inputs, s: Snapshot, say: Cycle) -> State:
                 state = replace(state, fresh=True)
             case LocalStop(by):
                 state = _local_stop(state, by, say)
+            case RaiseReserve() | EndRaise():
+                pass  # agent.core.overlay has settled them before anything was looked at
             case _:
                 state = _local_resume(state, event.by, s, say)
     return state

@@ -106,7 +106,32 @@ class LocalResume:
     by: str
 
 
-Event = CommandIn | FreshTime | Committed | CommitFailed | WriteDone | LocalStop | LocalResume
+@dataclass(frozen=True, slots=True)
+class RaiseReserve:
+    """A verified wish to raise the reserve for a while. `kind`: "storm" (set at home, at most 14 days) or "remote"
+    (role operations, at most 72 h). Either both instants, wall ms, or `for_s` from now. Under an id that is there
+    already it takes its place; only the homeowner's may be less."""
+
+    id: str
+    kind: str
+    permille: int
+    owner: str  # "homeowner" | "technician" | "operations"
+    by: str
+    reason: str
+    start_ms: int = 0
+    end_ms: int = 0
+    for_s: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class EndRaise:
+    """The homeowner's verified wish to end a raise before its time."""
+
+    id: str
+    by: str
+
+
+Event = CommandIn | FreshTime | Committed | CommitFailed | WriteDone | LocalStop | LocalResume | RaiseReserve | EndRaise
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ def _restore(s: Snapshot, params: Params, before: str | None) -> Proposal | None
     """Charge from the grid to the reserve, at `restore_w`; once begun, up to the hysteresis above it."""
     if params.restore_w <= 0 or s.soc_lo_mwh is None:
         return None
-    goal = s.reserve_permille + (params.hysteresis_permille if before == "cure:reserve" else 0)
+    goal = s.owed_permille + (params.hysteresis_permille if before == "cure:reserve" else 0)
     if s.soc_lo_mwh >= min(goal, params.soc_ceiling_permille) * params.site.capacity_wh:
         return None
     return Proposal(Rank.RESTORE, "cure:reserve", -params.restore_w, RampClass.SCHEDULED)

@@ -83,6 +83,8 @@ class Params:
     hysteresis_permille: int = 20
     recover_w_per_s: int = 250  # slew after a limit lifted and its hold passed
     restore_w: int = 0  # charge with this much from the grid while below the reserve; 0 = wait for the sun
+    storm_hours: int = 5  # the whole battery in so many hours is the power that charges it for a storm: 0.2 C
+    critical_load_w: int = 0  # what the home needs in an outage; 0 = nobody said
     ramp_direct_permille_per_s: int = 50
     ramp_scheduled_permille_per_s: int = 10
     ramp_urgent_permille_per_s: int = 100

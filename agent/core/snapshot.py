@@ -14,6 +14,7 @@ from agent.core import grid, inverters, meters, packs, sanity
 from agent.core.age import age_ns
 from agent.core.inputs import Device, Inputs
 from agent.core.inverters import Away, Room, Unit, ends_ns
+from agent.core.overlay import NONE, Held
 from agent.core.packs import Pack, Stack
 from agent.core.params import Params, Timers
 from agent.core.roster import Roster
@@ -74,7 +75,9 @@ class Snapshot:
     load_w: int | None
     net_hi_w: int | None
     net_lo_w: int | None
-    reserve_permille: int
+    reserve_permille: int  # in force
+    owed_permille: int  # the same without what is there for a storm only
+    storm_permille: int  # up to here it is charged for a storm now, 0 = there is none
     horizon_ns: int  # T_h: staleness + loop + write + reversion
     stated_ns: int  # promise 3, for the slowest of the devices
     params: Params  # in force: the capacity is that of the packs that are online
@@ -93,7 +96,7 @@ class Snapshot:
         return self.meter.phase_ma if self.meter is not None and self.meter_age_ns <= self.meter_stale_ns else ()
 
 
-def take(params: Params, inputs: Inputs, trace: Trace) -> tuple[Snapshot, Trace]:
+def take(params: Params, inputs: Inputs, trace: Trace, raised: Held = NONE) -> tuple[Snapshot, Trace]:
     """Freeze one cycle's readings. Total: any reading of the declared types gives a Snapshot."""
     now, timers = inputs.now_ns, params.timers
     units, away = _units(params, inputs, trace)
@@ -152,7 +155,8 @@ def take(params: Params, inputs: Inputs, trace: Trace) -> tuple[Snapshot, Trace]
         soc.lo_mwh, soc.hi_mwh = sane.doubt.widen(soc.lo_mwh, soc.hi_mwh)
     pv_w = _pv(params, inputs, inverter)
     capability = device.capability if device is not None else None
-    reserve_permille = reserve_of(params, inputs)
+    own_permille = reserve_of(params, inputs)
+    reserve_permille = max(own_permille, raised.permille)
     if units:
         slowest_stale = max(unit.stale_ns for unit in live)
         horizon = battery_stale + max(ends_ns(unit.device.capability, 0, params) for unit in live)
@@ -202,6 +206,8 @@ def take(params: Params, inputs: Inputs, trace: Trace) -> tuple[Snapshot, Trace]
         net_hi_w=max(nets) if nets else None,
         net_lo_w=min(nets) if nets else None,
         reserve_permille=reserve_permille,
+        owed_permille=max(own_permille, raised.remote),
+        storm_permille=raised.storm,
         horizon_ns=battery_stale + ends,
         stated_ns=max(battery_stale, slowest_stale, meter_stale) + ends,
         params=in_force,
@@ -344,7 +350,7 @@ def _grid(
 
 
 def reserve_of(params: Params, inputs: Inputs) -> int:
-    """The reserve in force, permille: the homeowner's, never below the least allowed; all of it if not readable."""
+    """The homeowner's reserve, permille: never below the least allowed; all of it if not readable."""
     if inputs.reserve.source != "file":
         return 1000
     return min(1000, max(params.reserve_min_permille, inputs.reserve.permille))

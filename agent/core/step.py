@@ -19,6 +19,7 @@ from agent.core import (
     faults,
     modes,
     oblige,
+    overlay,
     permit,
     report,
     setpoint,
@@ -26,7 +27,7 @@ from agent.core import (
     writes,
 )
 from agent.core.actuation import Actuation, rearm, unheeded, watch
-from agent.core.arbiter import Proposal
+from agent.core.arbiter import Proposal, Rank
 from agent.core.book import Book, Cycle, Live, metered, resumable, settled, wake
 from agent.core.checks import World
 from agent.core.command import TERMINAL, CommandState
@@ -38,7 +39,7 @@ from agent.core.params import Params, S
 from agent.core.snapshot import Snapshot, Trace, reserve_of, take
 from agent.core.state import State
 from agent.core.strategies import dispatch as dispatching
-from agent.core.strategies import self_consumption
+from agent.core.strategies import self_consumption, storm
 from agent.core.writes import Hand, Planned, Wanted
 from drivers.readings import GridState
 
@@ -103,7 +104,10 @@ def _planned(
 def _step(p: Params, state: State, i: Inputs) -> tuple[State, Outputs]:
     dt = max(0, i.now_ns - state.now_ns)
     say = Cycle(i.now_ns, i.clock, p, i.disk_ok, state.fresh, events.locked(state))
-    s, trace = take(p, i, state.trace)
+    durable, held = overlay.settle(state.book.durable, i, say)
+    if durable is not state.book.durable:
+        state = replace(state, book=replace(state.book, durable=durable))
+    s, trace = take(p, i, state.trace, held)
     p = s.params
     if s.units:
         manned = crew.muster(state.crew, s)
@@ -114,8 +118,11 @@ def _step(p: Params, state: State, i: Inputs) -> tuple[State, Outputs]:
         trace = replace(trace, sanity=trace.sanity.forgiven())
     judged = _judge(p, state, i, s, say, dt)
     left = _bound(p, state, s, judged, dt)
-    wish = arbiter.choose((judged.cure, dispatching.propose(judged.due), self_consumption.propose()))
-    answer = setpoint.answer(wish, left, state.ramped_w, state.hand, s, p)
+    shown = bounds.raised(left, held.shown, s.reserve_permille)
+    wish = arbiter.choose(
+        (judged.cure, storm.propose(s, p, state.cure), dispatching.propose(judged.due), self_consumption.propose())
+    )
+    answer = setpoint.answer(wish, shown, state.ramped_w, state.hand, s, p)
     given, hand = setpoint.fit(answer.given_w, judged.mode, state.hand, s.now_ns, p)
     wanted = Wanted(
         judged.mode,
@@ -141,29 +148,37 @@ def _step(p: Params, state: State, i: Inputs) -> tuple[State, Outputs]:
         trace=trace,
         hand=planned.hand,
         crew=manned,
-        actuation=rearm(judged.actuation, s.now_ns) if planned.rearmed else judged.actuation,
+        actuation=_rearmed(judged.actuation, s) if planned.rearmed else judged.actuation,
         faults=judged.checked.memory,
         bounds=left,
         fresh=state.fresh,
         resumed=state.resumed,
         ramped_w=answer.ramped_w if given is not None else None,
-        cure=wish.source if wish is judged.cure else None,
+        cure=wish.source if wish.rank <= Rank.STORM else None,
         looked_ns=i.looked.at_ns,
     )
     moving = judged.mode in modes.PASSING and judged.mode is not state.mode
     wake_ns = s.now_ns if moving else wake(book, s.now_ns)
-    decision = _decision(s, p, judged, wish, answer, given, left)
+    decision = _decision(s, p, judged, wish, answer, given, shown)
+    if held.shown:
+        decision = replace(decision, raises=held.shown)
     if manned:
         decision = replace(decision, shares=crew.shares(manned), out=tuple([m.name for m in manned if m.out]))
     return after, Outputs(decision, planned.writes, commit, tuple(say.notices), wake_ns)
 
 
+def _rearmed(actuation: Actuation, s: Snapshot) -> Actuation:
+    return rearm(actuation, s.now_ns, s.inverter.foreign if s.inverter is not None else ())
+
+
 def _judge(p: Params, state: State, i: Inputs, s: Snapshot, say: Cycle, dt: int) -> Judged:
     hand = state.hand
     measured_at = s.inverter.battery_at_ns if s.inverter is not None else 0
-    commanded = hand.setpoint_w if hand.confirmed else None
+    commanded = hand.setpoint_w
     if s.units:
         manned, actuation = crew.watch(state.crew, s, p, dt, state.actuation)
+    elif commanded is not None and not hand.confirmed:  # on its way: wait for it
+        manned, actuation = (), state.actuation
     else:
         manned = ()
         actuation = watch(state.actuation, p, s.now_ns, dt, commanded, hand.confirmed_ns, s.battery_w, measured_at)
@@ -222,7 +237,9 @@ def _told(
     if due is not None and judged.mode not in modes.PASSING:
         bound = answer.binding if answer.limited else None
         if wish.command_id != due.command.id:
-            bound = LimitValue(wish.source, Side.BOTH, 0, f"the battery itself comes first: {wish.source}", "bms")
+            owner = "bms" if wish.rank is Rank.CELL_CURE else "homeowner"
+            first = "the battery itself" if owner == "bms" else "the home's own reserve"
+            bound = LimitValue(wish.source, Side.BOTH, 0, f"{first} comes first: {wish.source}", owner)
         book = dispatch.limit(book, due, given, bound, say)
     if planned.floor is not None:
         found, foreign = planned.floor
@@ -262,6 +279,7 @@ def _decision(
         load_w=s.load_w,
         command_id=wish.command_id,
         stated_end_s=-(-s.stated_ns // S),
+        capacity_wh=p.site.capacity_wh,
     )
 
 
@@ -288,7 +306,7 @@ def _broken(p: Params, state: State, i: Inputs, what: str) -> tuple[State, Outpu
         binding=None,
         limits=(),
         faults=(FaultValue(row.id, row.severity.name.lower(), what, row.remedy, i.now_ns),),
-        reserve_permille=reserve_of(p, i),
+        reserve_permille=max([reserve_of(p, i), *[raised.permille for raised in state.book.durable.overlays]]),
         soc_lo_permille=None,
         soc_hi_permille=None,
         grid=GridState.UNKNOWN.value,

@@ -135,7 +135,10 @@ def plan(hand: Hand, s: Snapshot, wanted: Wanted, params: Params) -> Planned:
     if wanted.critical and s.battery_w is not None and abs(s.battery_w) > STOP_FLOW_W:
         hand, write = _stop(hand, s, params)
     elif wanted.given_w is not None and connected:
+        before = hand
         hand, write, rearmed = _power(hand, s, wanted.given_w, wanted, params)
+        if rearmed:
+            notices.append(_lost(before, s))
     elif not device.capability.control:
         hand = replace(hand, maybe_active=False)  # it is only read: nothing to release
     elif not wanted.waiting:
@@ -208,6 +211,17 @@ def _gone(hand: Hand, s: Snapshot, given_w: int) -> bool:
     if inverter.remote_active is None or inverter.remote_w is None or s.capability is None:
         return False
     return abs(inverter.remote_w - given_w) > max(1, s.capability.resolution_w)
+
+
+def _lost(hand: Hand, s: Snapshot) -> str:
+    """What is seen of a setpoint that is gone, for people."""
+    inverter = s.inverter
+    after_s = (s.now_ns - hand.confirmed_ns) // S
+    found = f"the setpoint of {hand.setpoint_w} W is gone {after_s} s after it was read back"
+    if inverter is not None and inverter.remote_active:
+        found = f"the inverter has a setpoint of {inverter.remote_w} W, ours is {hand.setpoint_w} W: another hand"
+    changed = ", ".join(inverter.foreign) if inverter is not None else ""
+    return f"{found}{' (changed: ' + changed + ')' if changed else ''}; it is written again"
 
 
 def _drifted(hand: Hand, s: Snapshot, given_w: int) -> bool:

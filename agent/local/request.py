@@ -21,7 +21,11 @@ class Request:
     side: str | None = None  # why: "charge" | "discharge" | None = both
     lines: int = 50  # log: how many to begin with
     follow: bool = False  # log
-    permille: int | None = None  # reserve: None = show it
+    permille: int | None = None  # reserve: None = show it; storm: 0 = end it
+    from_ms: int = 0  # storm
+    until_ms: int = 0  # storm
+    for_s: int = 0  # storm
+    reason: str = ""  # storm
     fault: str | None = None  # faults: None = all of them
     device: str = ""  # adopt, device, look
     bus: str = ""  # bus, look
@@ -64,9 +68,20 @@ def _build(verb: str, args: dict[str, object]) -> Request | str:
             return f'{verb}: "{key}" must be {expected}'
     if verb == "adopt" and "device" not in args:
         return 'adopt: "device" is missing: the name of the device in the configuration'
+    if verb == "storm" and (problem := _storm(args)):
+        return problem
     if verb == "look" and (problem := _look(args)):
         return problem
     return Request(verb, **args)  # type: ignore[arg-type]  # each value was checked by its key's row of _CHECKS
+
+
+def _storm(args: dict[str, object]) -> str | None:
+    if "permille" not in args:
+        return 'storm: "permille" is missing: the reserve for the storm, 0 ends it'
+    dates = "from_ms" in args and "until_ms" in args
+    if args["permille"] and dates == ("for_s" in args):
+        return 'storm: needs either "from_ms" and "until_ms", or "for_s"'
+    return None
 
 
 def _look(args: dict[str, object]) -> str | None:
@@ -85,6 +100,7 @@ _KEYS: dict[str, tuple[str, ...]] = {
     "faults": ("fault",),
     "log": ("lines", "follow"),
     "reserve": ("permille", "pin"),
+    "storm": ("permille", "from_ms", "until_ms", "for_s", "reason", "pin"),
     "stop": ("pin",),
     "resume": ("pin",),
     "adopt": ("device",),
@@ -99,6 +115,10 @@ _CHECKS: dict[str, tuple[Callable[[object], bool], str]] = {
     "lines": (lambda x: type(x) is int and 0 <= x <= MAX_LINES, f"a whole number, 0 to {MAX_LINES}"),
     "follow": (lambda x: type(x) is bool, "true or false"),
     "permille": (lambda x: type(x) is int and 0 <= x <= 1000, "a whole number, 0 to 1000 (permille: 300 is 30 %)"),
+    "from_ms": (lambda x: type(x) is int and 0 < x < 1 << 53, "a whole number of ms since 1970 UTC"),
+    "until_ms": (lambda x: type(x) is int and 0 < x < 1 << 53, "a whole number of ms since 1970 UTC"),
+    "for_s": (lambda x: type(x) is int and 0 < x < 1 << 31, "a whole number of seconds, 1 or more"),
+    "reason": (lambda x: isinstance(x, str) and len(x) <= 80 and x.isprintable(), "text of at most 80 characters"),
     "device": (lambda x: isinstance(x, str) and 0 < len(x) <= 64 and x.isprintable(), "a name of 1 to 64 characters"),
     "bus": (lambda x: isinstance(x, str) and 0 < len(x) <= 64 and x.isprintable(), "a name of 1 to 64 characters"),
     "unit": (lambda x: type(x) is int and 1 <= x <= 255, "a whole number, 1 to 255"),

@@ -122,7 +122,7 @@ class Server:
                 return self._log(event, request)
             case "reserve" if request.permille is not None:
                 return self._set_reserve(event, request, request.permille, now)
-            case "stop" | "resume" | "adopt":
+            case "stop" | "resume" | "adopt" | "storm":
                 return self._change(event, request, now)
             case "bus":
                 return self._asking.buses(conn, request, now)
@@ -188,7 +188,9 @@ class Server:
             return (*notes, role)
         if role == "viewer" or (request.verb == "adopt" and role != "technician"):
             return (*notes, self._not_allowed(event, request.verb))
-        return (*notes, *self._pass_on(event, request.verb, role, now, text=request.device))
+        window = (request.from_ms, request.until_ms, request.for_s)
+        text = request.device or request.reason
+        return (*notes, *self._pass_on(event, request.verb, role, now, request.permille or 0, text, window))
 
     def _set_reserve(self, event: LocalRequest, request: Request, permille: int, now: Now) -> Iterable[Effect]:
         role, notes = self._role(event, request, now)
@@ -228,14 +230,21 @@ class Server:
         return own or not self._config.technician_gids.isdisjoint(event.gids)
 
     def _pass_on(
-        self, event: LocalRequest, verb: str, role: str, now: Now, value: int = 0, text: str = ""
+        self,
+        event: LocalRequest,
+        verb: str,
+        role: str,
+        now: Now,
+        value: int = 0,
+        text: str = "",
+        window: tuple[int, int, int] = (0, 0, 0),
     ) -> Iterable[Effect]:
         by = f"{self._config.name_of(event.uid)} ({role})"
         self._pending[event.conn] = _Pending(verb, now.mono_ns + self._config.verb_timeout_ns)
-        asked = f" {words.percent(value)}" if verb == "reserve" else f" {text}" if text else ""
+        asked = f" {words.percent(value)}" if verb in ("reserve", "storm") else f" {text}" if text else ""
         return (
             *self._say("info", f"{by} asks: {verb}{asked}", now),
-            Post("control", Verb(event.conn, verb, by, role, value, text)),
+            Post("control", Verb(event.conn, verb, by, role, value, text, *window)),
         )
 
     def _not_allowed(self, event: LocalRequest, verb: str) -> LocalReply:
@@ -275,6 +284,8 @@ class Server:
         body: Json = {"v": 1, "ok": done.code == 0, "code": done.code, "text": done.text, "body": dict(done.body)}
         if done.code != 0:
             refusal = {key: done.body[key] for key in _REFUSAL if key in done.body}
+            if done.body.get("pin_helps") and self._config.homeowner_pin is not None:
+                refusal["pin_helps"] = True
             body["error"] = {"text": done.text, **refusal}
         return (_last(done.conn, body),)
 
@@ -324,7 +335,11 @@ class Server:
         self._asking.forget(conn)
 
 
-_TYPED = {"adopt": "device adopt", "look": "bus read"}  # what a person types for a verb of the API
+_TYPED = {
+    "adopt": "device adopt",
+    "look": "bus read",
+    "storm": "reserve storm",
+}  # what a person types for a verb of the API
 _REFUSAL = ("limit", "value", "present", "set_by", "next")
 _PIN: dict[str, object] = {"limit": "homeowner's PIN", "value": "secret", "set_by": "homeowner"}
 _SET_PIN = "set one: python -m agent.tools.pin, then [local] homeowner_pin_hash in the configuration"

@@ -12,7 +12,7 @@ from agent import whole
 from agent.core.decision import Mode
 from agent.core.packs import offline
 from agent.core.selftest import failed, verdict
-from agent.local import words
+from agent.local import reserve, words
 from agent.local.health import health_items
 from agent.local.reason import Json, because_text, given_text
 from agent.mail import LinkState, View
@@ -74,32 +74,8 @@ def status_json(view: View, version: str, now: Now) -> Json:
 
 def reserve_json(view: View, now: Now) -> Json:
     """The homeowner's reserve, where it comes from, and what the inverter itself holds."""
-    effective = view.decision.reserve_permille
     floors = [i.floor_permille for i in _working(view, now) if i.floor_permille is not None]
-    floor = min(floors) if floors else None
-    text = words.percent(view.reserve_permille)
-    level = "ok"
-    if view.reserve_source != "file":
-        level = "warn"
-        text = f"{words.percent(effective)}, because the homeowner's reserve is {view.reserve_source}"
-    elif effective != view.reserve_permille:
-        text = f"{words.percent(effective)} now, {text} set by the homeowner"
-    else:
-        text = f"{text}, set by the homeowner"
-    if floor is not None:
-        text += f"; the inverter's own floor is {words.percent(floor)}"
-    low = view.decision.soc_lo_permille
-    if low is not None and low < effective:
-        level = "warn"
-        text += f"; SoC {words.percent(low)} is below it"
-    return {
-        "level": level,
-        "text": text,
-        "permille": view.reserve_permille,
-        "effective_permille": effective,
-        "source": view.reserve_source,
-        "floor_permille": floor,
-    }
+    return reserve.row(view, min(floors) if floors else None)
 
 
 # --- rows -------------------------------------------------------------------------------------------------------------

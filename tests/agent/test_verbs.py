@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from agent.core.durable import Overlay
+from agent.core.inputs import Clock, ClockTrust, EndRaise, RaiseReserve
 from agent.mail import Verb, VerbDone
 from agent.runtime.part import Post
-from agent.verbs import refuse
+from agent.verbs import raised, refuse, storm
+from tests.core.home import PARAMS
 
 BUSES = {"inverter": "rs485"}
 
@@ -38,3 +43,43 @@ def test_only_the_homeowner_lowers_the_reserve() -> None:
 
 def test_an_unknown_verb_is_usage() -> None:
     assert code("explode", "homeowner") == 2
+
+
+# --- a storm ----------------------------------------------------------------------------------------------------------
+CLOCK = Clock(1_000_000_000, ClockTrust.SYNCED, "kernel", "boot")
+THERE = Overlay("storm", "storm", 800, "homeowner", "ann", "snow", 999_000_000, 1_100_000_000, 101_000, 1, 1, "kernel")
+
+
+def asked(role: str, value: int, *there: Overlay, **keys: Any) -> Any:
+    return storm(Verb(1, "storm", "bob", role, value, **keys), there, CLOCK, PARAMS)
+
+
+def test_a_storm_becomes_a_raise_in_the_name_of_the_one_who_asks() -> None:
+    assert refuse(Verb(1, "storm", "bob", "technician", 800), BUSES, 200, 100) is None
+    wanted = asked("technician", 800, for_s=3600)
+    assert wanted == RaiseReserve("storm", "storm", 800, "technician", "bob", "a storm is expected", 0, 0, 3600)
+    dated = asked("homeowner", 900, start_ms=CLOCK.wall_ms, end_ms=CLOCK.wall_ms + 1000, text="snow")
+    assert (dated.owner, dated.reason, dated.start_ms, dated.end_ms) == ("homeowner", "snow", 10**9, 10**9 + 1000)
+
+
+def test_what_the_core_would_refuse_is_refused_with_its_words() -> None:
+    done = asked("technician", 50, for_s=3600).event
+    assert (done.code, done.text) == (4, "refused: a reserve of 5.0 % is outside 10.0 % to 100.0 %")
+    assert done.body == {"pin_helps": False}
+    less = asked("technician", 700, THERE, for_s=3600).event
+    assert less.code == 4
+    assert less.body == {"pin_helps": True}
+    assert isinstance(asked("homeowner", 700, THERE, for_s=3600), RaiseReserve)
+
+
+def test_only_the_homeowner_ends_a_storm() -> None:
+    assert asked("technician", 0, THERE).event.code == 4
+    assert asked("homeowner", 0, THERE) == EndRaise("storm", "bob")
+
+
+def test_the_answer_says_so_when_a_restart_would_forget_it() -> None:
+    verb = Verb(1, "storm", "bob", "homeowner", 800)
+    assert raised(verb, True).event.text == "the reserve will be 80.0 % for the storm"  # type: ignore[attr-defined]
+    assert raised(verb, False).event.text.endswith("so a restart would forget it")  # type: ignore[attr-defined]
+    ended = raised(Verb(1, "storm", "bob", "homeowner", 0), True).event
+    assert ended.text == "the storm's raise is ended"  # type: ignore[attr-defined]

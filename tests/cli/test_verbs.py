@@ -13,7 +13,7 @@ import pytest
 
 from agent.cli.main import main
 from agent.cli.verbs import VERBS
-from agent.core.decision import LimitValue, Side
+from agent.core.decision import LimitValue, RaiseValue, Side
 from agent.mail import Verb, VerbDone
 from drivers.readings import GridState
 from tests.cli.conftest import Serve
@@ -74,7 +74,9 @@ CONTROL  !!  stopped by anna (technician); degraded, no power until the readings
              are good again; held at 0 W
 GRID     ok  connected, import 1240 W, 59.98 Hz
 BATTERY  xx  no reading for 12 s (SoC was 31.2 %); discharge 3200 W
-RESERVE  ok  30.0 %, set by the homeowner; the inverter's own floor is 30.0 %
+RESERVE  !!  30.0 %, set by the homeowner; the inverter's own floor is 30.0 %;
+             SoC is not known, so no power is moved either way: no good reading
+             of the battery for more than 5.0 s
 COMMAND  --  none
 
 # Health check:
@@ -244,6 +246,64 @@ def test_the_pin_comes_from_stdin_for_scripts(serve: Serve, run: Run, monkeypatc
 
     assert run("reserve", "20", "--pin-stdin")[0] == 0
     assert [(v.role, v.value) for v in harness.verbs] == [("homeowner", 200)]
+
+
+def test_a_storm_for_a_while(serve: Serve, run: Run) -> None:
+    harness = serve(HOME, answer=accept)
+
+    assert run("reserve", "storm", "80%", "--for", "90min", "--reason", "snow") == (0, "ok  storm done\n", "")
+    asked = harness.verbs[0]
+    assert (asked.verb, asked.role, asked.value, asked.for_s, asked.text) == ("storm", "technician", 800, 5400, "snow")
+
+
+def test_a_storm_between_two_instants_by_the_agents_clock(serve: Serve, run: Run) -> None:
+    harness = serve(HOME, answer=accept)
+
+    assert (
+        run("reserve", "storm", "80", "--from", "2026-10-18T16:00+00:00", "--until", "2026-10-18T18:30+00:00")[0] == 0
+    )
+    begin, end = harness.verbs[0].start_ms, harness.verbs[0].end_ms
+    assert (begin // 1000, end - begin) == (1_792_339_200, 9_000_000)
+    assert run("reserve", "storm", "80", "--until", "23:59")[0] == 0
+    asked = harness.verbs[1]
+    assert asked.start_ms == HOME.clock.wall_ms
+    assert 0 < asked.end_ms - asked.start_ms <= 86_400_000
+
+
+def test_a_storm_off_needs_the_homeowner(serve: Serve, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    harness = serve(HOME, uid=1000, answer=accept)
+    monkeypatch.setattr(sys, "stdin", io.StringIO("4711\n"))
+
+    assert run("reserve", "storm", "off", "--pin-stdin")[0] == 0
+    assert [(v.verb, v.role, v.value) for v in harness.verbs] == [("storm", "homeowner", 0)]
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (("30", "--for", "2h"), "times and a second percentage belong to a storm"),
+        (("30", "40"), "times and a second percentage belong to a storm"),
+        (("storm",), "what reserve for the storm?"),
+        (("storm", "80"), "until when? --for 12h, or --until 18:30"),
+        (("storm", "80", "--for", "2h", "--until", "18:00"), "give either --for, or --until"),
+        (("storm", "80", "--until", "tomorrow"), "'tomorrow' is not a time"),
+        (("storm", "80", "--from", "2026-10-20T10:00", "--until", "2026-10-20T09:00"), "before it begins at"),
+    ],
+)
+def test_a_storm_that_is_no_window(serve: Serve, run: Run, argv: tuple[str, ...], said: str) -> None:
+    harness = serve(HOME, answer=accept)
+
+    code, out, err = run("reserve", *argv)
+    assert (code, out) == (2, "")
+    assert said in " ".join(err.split())
+    assert harness.verbs == []
+
+
+def test_a_raise_is_shown_with_its_dates(serve: Serve, run: Run) -> None:
+    begun = RaiseValue("storm", "storm", 800, "homeowner", "ann", "snow", 1_792_339_200_000, 0, 3600, True)
+    serve(decided(raises=(begun,)))
+
+    assert "STORM    --  80.0 %, 2026-10-18 16:00, in force; ann: snow\n" in run("reserve")[1]
 
 
 # --- stop, resume, device ---------------------------------------------------------------------------------------------

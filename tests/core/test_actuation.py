@@ -1,8 +1,11 @@
-"""The integrator: numbers by hand. Band at 5 kW: 5 % of 11.4 kW + 10 % of 5 kW = 1070 W."""
+"""The integrator: numbers by hand. Band at 5 kW: 5 % of 11.4 kW + 10 % of 5 kW = 1070 W.
+
+Patience at 11.4 kW: 0.175 x 11.4 kW x 10 s = 19.95 kWs, a quarter of it says the setpoint again.
+"""
 
 from __future__ import annotations
 
-from agent.core.actuation import Actuation, rearm, unheeded, watch
+from agent.core.actuation import Actuation, deaf, rearm, unheeded, watch
 from agent.core.decision import Mode
 from agent.core.inputs import LocalResume
 from agent.core.params import S
@@ -17,33 +20,75 @@ def watched(start: Actuation, seconds: int, commanded: int | None, measured: int
 
 
 def test_within_the_band_nothing_adds_up() -> None:
-    assert watched(Actuation(), 60, 5000, 3930) == Actuation()
-    assert watched(Actuation(), 60, 5000, 6070) == Actuation()
+    for measured in (3930, 6070):
+        seen = watched(Actuation(), 60, 5000, measured)
+        assert (seen.off_nj, seen.off_by_w) == (0, 0)
 
 
 def test_out_of_band_adds_up_and_back_in_band_takes_away() -> None:
     off = watched(Actuation(), 8, 5000, 3929)
-    assert (off.off_ns, off.off_by_w) == (8 * S, -1071)
-    assert watched(off, 3, 5000, 5000).off_ns == 5 * S
-    assert watched(off, 60, 5000, 5000).off_ns == 0
+    assert (off.off_nj, off.off_by_w) == (8 * S, -1071)
+    far = watched(Actuation(), 4, 5000, 0)
+    assert (far.off_nj, far.off_by_w) == (4 * 3930 * S, -5000)
+    back = watched(far, 3, 5000, 5000)  # a band's worth each second
+    assert (back.off_nj, back.off_by_w) == ((4 * 3930 - 3 * 1070) * S, -5000)
+    assert watched(far, 60, 5000, 5000).off_nj == 0
+
+
+def test_the_patience_is_watt_seconds_in_proportion_to_the_rating() -> None:
+    """5 kW asked, nothing done: 3930 W x 5 s is not 19.95 kWs yet, x 6 s is. Done 3 kW: 930 W, so 22 s."""
+    assert not deaf(watched(Actuation(), 5, 5000, 0))
+    assert deaf(watched(Actuation(), 6, 5000, 0))
+    assert not deaf(watched(Actuation(), 21, 5000, 3000))
+    assert deaf(watched(Actuation(), 22, 5000, 3000))
+    assert not deaf(Actuation())
+    small = Actuation()
+    for second in range(4):  # 2 kW rated: 3.5 kWs; band 100 + 200; 2000 - 300 = 1700 W
+        now = (100 + second) * S
+        assert deaf(small) == (second >= 3)
+        small = watch(small, PARAMS, now, S, 2000, 10 * S, 0, now, 2000)
+
+
+def test_what_lies_between_the_setpoints_of_the_last_seconds_is_obeyed() -> None:
+    """A ramp from 0 to 8 kW in steps of a second, followed two seconds late."""
+    seen = Actuation()
+    for n in range(9):
+        now = (100 + n) * S
+        seen = watch(seen, PARAMS, now, S, 1000 * n, now - S // 2, max(0, 1000 * (n - 2)), now)
+        assert len(seen.told) <= 4
+    assert seen.off_nj == 0
+    for n in range(9, 13):  # it stays behind for longer than it may: 6 kW, of 8 less a band of 1370 W
+        now = (100 + n) * S
+        seen = watch(seen, PARAMS, now, S, 8000, 108 * S - S // 2, 6000, now)
+    assert seen.told == ((108 * S - S // 2, 8000),)
+    assert seen.off_nj == 2 * 630 * S
+
+
+def test_an_inverter_that_ignores_a_ramp_is_found_while_it_ramps() -> None:
+    seen = Actuation()
+    for n in range(20):
+        now = (100 + n) * S
+        seen = watch(seen, PARAMS, now, S, 570 * n, now - S // 2, 0, now)
+    assert deaf(seen)
 
 
 def test_a_mirrored_setpoint_is_seen_as_such() -> None:
     assert watched(Actuation(), 5, 5000, -5000).reversed_ns == 5 * S
     assert watched(Actuation(), 5, 5000, -3000).reversed_ns == 0
+    assert watched(watched(Actuation(), 3, 5000, -5000), 1, 5000, 5000).reversed_ns == 0
     assert watched(Actuation(), 5, 500, -500).reversed_ns == 0  # too small to tell
 
 
 def test_released_forgets_and_unknown_waits() -> None:
-    off = watched(Actuation(rearms=(1,)), 8, 5000, 0)
-    assert watched(off, 1, None, 0) == Actuation(rearms=(1,))
+    off = watched(Actuation(rearms=(1,), foreign=("InWRte",)), 8, 5000, 0)
+    assert watched(off, 1, None, 0) == Actuation(rearms=(1,), foreign=("InWRte",))
     assert watched(off, 5, 5000, None) == off
     assert watched(Actuation(), 1, None, 0) == Actuation()
 
 
 def test_the_inverter_has_time_to_settle() -> None:
     for now, at in ((12 * S, 12 * S), (20 * S, 9 * S)):  # three seconds not over; reading older than the confirmation
-        assert watch(Actuation(), PARAMS, now, S, 5000, 10 * S, 0, at).off_ns == 0
+        assert watch(Actuation(), PARAMS, now, S, 5000, 10 * S, 0, at).off_nj == 0
 
 
 def test_rearms_of_the_last_hour_count() -> None:
@@ -56,12 +101,12 @@ def test_rearms_of_the_last_hour_count() -> None:
 
 
 def test_said_again_at_each_quarter_of_the_patience() -> None:
-    """Ten seconds: at 2.5, 5, 7.5 and 10."""
-    at = [unheeded(Actuation(n * S // 10), Actuation((n + 1) * S // 10), PARAMS) for n in range(105)]
-    assert [n + 1 for n, said in enumerate(at) if said] == [25, 50, 75, 100]
+    """20 units of patience: at 5, 10, 15 and 20."""
+    at = [unheeded(Actuation(n, patience_nj=20), Actuation(n + 1, patience_nj=20), PARAMS) for n in range(21)]
+    assert [n + 1 for n, said in enumerate(at) if said] == [5, 10, 15, 20]
 
 
-def deaf() -> Home:
+def deaf_home() -> Home:
     home = Home().ready()
     home.obeys = False
     home.tick(arriving(command(duration_s=900)))
@@ -70,7 +115,7 @@ def deaf() -> Home:
 
 
 def test_a_deaf_inverter_is_a_fault_and_is_released() -> None:
-    home = deaf()
+    home = deaf_home()
     assert home.mode() is Mode.FAULT
     assert home.faults() == ["deaf_inverter"]
     assert home.intents()[-1] == "clear"
@@ -79,7 +124,7 @@ def test_a_deaf_inverter_is_a_fault_and_is_released() -> None:
 
 
 def test_three_such_faults_within_an_hour_lock_out_until_a_technician_resumes() -> None:
-    home = deaf()
+    home = deaf_home()
     home.run(240)  # it recovers, is dispatched again, and is as deaf as before
     assert home.mode() is Mode.LOCKOUT
     assert home.disk.lockout
@@ -102,6 +147,40 @@ def test_three_such_faults_within_an_hour_lock_out_until_a_technician_resumes() 
     later.run(40)
     assert later.mode() is Mode.LOCAL
     assert not later.disk.lockout
+
+
+def test_another_hand_is_named_with_the_points_that_it_changed() -> None:
+    home = Home().ready()
+    home.tick(arriving(command(duration_s=900)))
+    home.run(20)
+    for n in range(6):
+        home.inverter = {"remote_w": 9_000, "foreign": ("InWRte", "StorCtl_Mod")}
+        home.tick()
+        home.inverter = {}
+        home.run(3)
+        assert n == 5 or home.writes[-1][1].why == "again: the inverter lost it"
+    assert (
+        "the inverter has a setpoint of 9000 W, ours is 5000 W: another hand (changed: InWRte, StorCtl_Mod); it is "
+        "written again" in home.notices
+    )
+    fault = next(f for f in home.decision.faults if f.id == "setpoint_lost")
+    assert fault.sentence == (
+        "the inverter lost our setpoint 6 times within an hour; another hand changed InWRte, StorCtl_Mod"
+    )
+    home.run(40)
+    assert home.given() is None  # held at zero, then released
+
+
+def test_a_setpoint_that_ended_by_itself_is_armed_again_and_told() -> None:
+    home = Home().ready()
+    home.tick(arriving(command(duration_s=900)))
+    home.run(20)
+    home.remote_w = None
+    home.run(2)
+    assert home.remote_w == home.given() == 5000
+    assert any(
+        n.startswith("the setpoint of 5000 W is gone") and n.endswith("; it is written again") for n in home.notices
+    )
 
 
 def test_a_reversed_battery_is_latched() -> None:

@@ -213,6 +213,18 @@ def test_only_the_homeowner_lowers_it(uid: int) -> None:
     assert [(v.role, v.value) for v in desk.verbs()] == [("homeowner", 299)]
 
 
+def test_a_storm_is_asked_for_by_a_technician_and_ended_by_the_homeowner() -> None:
+    desk = Desk()
+    assert refusal(desk.ask(1, VIEWER, verb="storm", permille=800, for_s=60))["limit"] == "role"
+    desk.ask(2, TECHNICIAN, verb="storm", permille=800, from_ms=1, until_ms=2, reason="snow")
+    assert desk.verbs() == [Verb(2, "storm", "anna (technician)", "technician", 800, "snow", 1, 2, 0)]
+    desk.ask(3, VIEWER, verb="storm", permille=0, pin="4711")
+    assert desk.verbs() == [Verb(3, "storm", "bob (homeowner)", "homeowner", 0)]
+    desk.ask(4, VIEWER, verb="storm", permille=0, pin="0815")
+    desk.do(VerbDone(2, 4, "refused", {"pin_helps": True}))
+    assert refusal(desk.reply(2)) == {"code": 4, "text": "refused", "pin_helps": True}
+
+
 def test_while_the_reserve_is_not_known_every_change_may_lower_it() -> None:
     desk = Desk(view=None)
 

@@ -216,7 +216,8 @@ def test_reserve_that_is_not_the_homeowners_says_so() -> None:
 
     assert row["level"] == "warn"
     assert row["text"] == (
-        "100.0 %, because the homeowner's reserve is new; the inverter's own floor is 30.0 %; SoC 31.1 % is below it"
+        "100.0 %, because the homeowner's reserve is new; the inverter's own floor is 30.0 %; SoC 31.1 % is below it: "
+        "nothing is discharged, and it charges from PV"
     )
 
 

@@ -1,0 +1,159 @@
+"""The grid goes away, in each way it can: no power without evidence, one release, then the house is left alone."""
+
+from __future__ import annotations
+
+import pytest
+
+from agent.core.decision import Mode
+from agent.core.inputs import LocalResume, LocalStop, RaiseReserve
+from drivers.readings import GridState
+from tests.core.home import Home, arriving, command
+
+
+def dispatched() -> Home:
+    home = Home().ready()
+    home.tick(arriving(command(duration_s=900)))
+    home.run(20)
+    assert home.given() == 5000
+    home.writes.clear()
+    return home
+
+
+def island(home: Home) -> None:
+    home.inverter["grid_state"] = GridState.ISLANDED
+
+
+def back(home: Home) -> None:
+    del home.inverter["grid_state"]
+
+
+def test_meter_and_grid_die_in_the_same_second() -> None:
+    """The outage takes the meter's supply with it: that it is silent must not hide that the grid is gone."""
+    home = dispatched()
+    island(home)
+    home.mute.add("meter")
+    home.presence["meter"] = "silent"
+    home.run(60)
+    assert home.intents() == ["clear"]
+    assert home.mode() is Mode.BACKUP
+    assert home.given() is None
+    assert home.acks[-1]["reason"] == "islanded"
+    assert "meter_stale" in home.faults()
+
+
+def test_an_inverter_that_is_late_to_say_so_is_stopped_by_the_meter() -> None:
+    """The inverter still says connected; the meter, fed from elsewhere, sees a dead grid: that counts at once."""
+    home = dispatched()
+    home.meter["phase_mv"] = (3_000,)
+    home.meter["frequency_mhz"] = 0
+    home.tick()
+    assert home.intents() == ["clear"]
+    assert home.decision.grid == "unknown"
+    home.run(10)
+    island(home)
+    home.run(10)
+    assert home.mode() is Mode.BACKUP
+    assert home.intents() == ["clear"]
+
+
+def test_an_inverter_that_never_says_so_while_the_meter_sees_a_dead_grid() -> None:
+    home = dispatched()
+    home.meter["phase_mv"] = (0,)
+    home.run(600)
+    assert home.intents() == ["clear"]
+    assert home.decision.grid == "unknown"
+    assert "grid_lost" in home.faults()
+
+
+def test_an_inverter_that_is_late_and_a_meter_that_is_dead_end_by_age() -> None:
+    """Nobody says anything false: the inverter's word ages, the meter is silent."""
+    home = dispatched()
+    home.mute |= {"meter", "inverter"}
+    home.run(2)
+    home.writes.clear()
+    home.run(60)
+    assert "power" not in home.intents()
+    assert home.given() is None
+
+
+@pytest.mark.parametrize("clean", [True, False])
+def test_a_restart_during_an_outage_writes_no_power(clean: bool) -> None:
+    """Nothing is known of before: what is active must be looked at, and given back once."""
+    home = dispatched()
+    island(home)
+    home.outcome = "silent"  # the release does not get through before the process dies
+    home.run(2)
+    assert home.remote_w == 5000
+    later = home.crash(clean=clean)
+    later.outcome = "confirmed"
+    later.run(120)
+    assert set(later.intents()) == {"clear"}
+    assert later.intents().count("clear") == 1
+    assert later.remote_w is None
+    assert later.mode() is Mode.BACKUP
+
+
+def test_a_restart_during_an_outage_with_nothing_active_writes_nothing() -> None:
+    home = Home().ready()
+    island(home)
+    home.run(5)
+    later = home.crash()
+    later.run(120)
+    assert later.intents() == []
+    assert later.mode() is Mode.BACKUP
+
+
+def test_a_lost_release_is_said_again_until_it_is_read_back_and_then_no_more() -> None:
+    home = dispatched()
+    island(home)
+    home.outcome = "silent"
+    home.run(30)
+    tried = home.intents().count("clear")
+    assert tried >= 5
+    assert home.remote_w == 5000
+    home.outcome = "confirmed"
+    home.run(10)
+    assert home.remote_w is None
+    done = len(home.writes)
+    home.run(300)
+    assert len(home.writes) == done
+    assert set(home.intents()) == {"clear"}
+
+
+def test_a_release_that_was_heard_though_its_answer_was_lost_is_not_repeated() -> None:
+    """The reading shows that nothing of ours is active: that is the read-back."""
+    home = dispatched()
+    island(home)
+    home.outcome = "silent"
+    home.remote_w = None
+    home.run(10)
+    done = len(home.writes)
+    home.run(100)
+    assert len(home.writes) == done
+
+
+def test_no_raise_reaches_the_inverter_while_the_grid_is_away() -> None:
+    home = Home().ready()
+    home.writes.clear()
+    island(home)
+    home.run(3)
+    home.tick(RaiseReserve("storm", "storm", 900, "homeowner", "ann", "storm", for_s=86_400))
+    home.run(120)
+    assert "floor" not in home.intents()
+    assert "power" not in home.intents()
+    assert home.decision.reserve_permille == 900
+    back(home)
+    home.run(15)
+    assert home.floor_permille == 900  # the floor waits for no dwell: it moves no power
+
+
+def test_stopped_by_hand_during_an_outage_nothing_more_is_written() -> None:
+    home = dispatched()
+    island(home)
+    home.run(5)
+    home.writes.clear()
+    home.tick(LocalStop("ann"))
+    home.run(10)
+    home.tick(LocalResume("ann"))
+    home.run(10)
+    assert home.intents() == []
