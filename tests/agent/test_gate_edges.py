@@ -206,6 +206,45 @@ def test_shares_at_the_bounds_of_permit_and_nameplate(
     assert passes(Intent.POWER, shares[0], why, replace(evidence(), inverters=2)) is good
 
 
+UNEVEN = replace(PARAMS, site=replace(PARAMS.site, nameplate_charge_w=5_000, nameplate_discharge_w=7_000))
+
+
+@pytest.mark.parametrize(("value", "good"), [(7_000, True), (7_001, False), (-5_000, True), (-5_001, False)])
+def test_each_direction_has_its_own_nameplate(value: int, good: bool) -> None:
+    wide = decision(lo_w=-20_000, hi_w=20_000)
+    told = Gate(UNEVEN).admit(Write(Intent.POWER, value, ""), wide, binding(), evidence())
+    assert isinstance(told, WriteSequence) is good
+    shares = (("inverter", value - 100 if value > 0 else value + 100), ("other", 100 if value > 0 else -100))
+    together = replace(wide, shares=shares, given_w=value)
+    write = Write(Intent.POWER, shares[0][1], "", "inverter")
+    told = Gate(UNEVEN).admit(write, together, binding(), replace(evidence(), inverters=2))
+    assert isinstance(told, WriteSequence) is good
+
+
+def test_each_device_has_its_own_time() -> None:
+    times = {"stale_battery_ns": 7 * S, "stale_inverter_ns": 8 * S, "stale_meter_ns": 6 * S, "stale_grid_ns": 9 * S}
+    gate = Gate(replace(PARAMS, timers=replace(TIMERS, **times)))
+
+    def good(battery_s: int, meter_s: int, grid_s: int, phase_mv: int = 230_000) -> bool:
+        seen = Evidence(
+            NOW,
+            (battery(at_ns=NOW - battery_s * S),),
+            inverter(grid_at_ns=NOW - grid_s * S),
+            (meter(at_ns=NOW - meter_s * S, phase_mv=(phase_mv,)),),
+            200,
+        )
+        return isinstance(gate.admit(Write(Intent.POWER, 500, ""), decision(), binding(), seen), WriteSequence)
+
+    assert good(7, 60, 9)
+    assert not good(8, 0, 0)
+    assert not good(0, 0, 10)
+    assert not good(0, 6, 0, 0) and good(0, 7, 0, 0)
+    assert live(gate, (meter(),), NOW + 6 * S)[:2] == (2000, 3000)
+    assert live(gate, (meter(),), NOW + 7 * S)[:2] == (2000, None)
+    assert live(gate, (meter(),), NOW + 8 * S)[:2] == (2000, None)
+    assert live(gate, (meter(),), NOW + 9 * S)[:2] == (None, None)
+
+
 # --- what a setpoint that is not at the battery depends on ------------------------------------------------------------
 def live(gate: Gate, meters: tuple[MeterReading, ...], now_ns: int = NOW, **fields: Any) -> tuple[object, ...]:
     full = {"pv_w": 2000, "battery_w": 500, "ac_w": 2400, "remote_w": 300, "remote_now_w": 250, "remote_active": True}
