@@ -108,11 +108,14 @@ class _Identify:
         return None
 
     def _nameless(self, found: list[str]) -> str | None:
-        """It says nothing of itself, and no register had to be something that would tell it from any other device."""
+        """It says nothing of itself, and no register had to be something that would tell it from any other device: it
+        may not be written to."""
         profile = self._profile
         asked = [(text, word) for text, word in zip(profile.texts, found, strict=True) if text.fixed is None]
         tells = any(e.values or e.low is not None or e.high is not None for e in profile.expects)
         if tells or profile.expect_maker or profile.expect_model or not asked:
+            return None
+        if not profile.controls and profile.floor is None:
             return None
         if any(word.strip("0") and word not in NO_NUMBER for _, word in asked):
             return None
