@@ -79,3 +79,37 @@ def test_all_released_is_said_once() -> None:
     assert releases.next(NOW + 5, idle, dict.fromkeys(idle, binding())) == []
     assert releases.confirmed
     assert releases.sentence == "the inverter is released: it runs in its own mode"
+
+
+# --- what it must not be taken in by ----------------------------------------------------------------------------------
+def test_another_kind_of_write_is_no_proof() -> None:
+    release = Release(Gate(PARAMS), NOW)
+    active = inverter(at_ns=NOW + 1, remote_active=True)
+    assert release.next(NOW + 2, active, binding()) is not None
+    release.result(replace(result(WriteOutcome.CONFIRMED), write_class=WriteClass.POWER))
+    assert not release.ended
+    assert release.next(NOW + 3 + RETRY_NS, active, binding()) is None  # the CLEAR is still under way
+
+
+def test_a_release_that_cannot_be_made_says_so_and_is_not_confirmed() -> None:
+    """Its registers are outside the fence: a bug, told at once and not after ten seconds."""
+    release = Release(Gate(PARAMS), NOW)
+    fenced = replace(binding(), writable=frozenset())
+    assert release.next(NOW + 1, inverter(at_ns=NOW + 1, remote_active=True), fenced) is None
+    assert release.ended
+    assert not release.confirmed
+    assert "the release cannot be made" in release.sentence
+
+
+def test_a_home_without_inverters_has_nothing_to_release() -> None:
+    releases = Releases(Gate(PARAMS), NOW, [])
+    assert releases.next(NOW, {}, {}) == []
+    assert releases.ended
+    assert releases.confirmed
+    assert releases.sentence == "there is no inverter to release"
+
+
+def test_a_result_of_somebody_else_is_nobodys() -> None:
+    releases = Releases(Gate(PARAMS), NOW, ["one"])
+    releases.result(replace(result(WriteOutcome.CONFIRMED), device="stranger"))
+    assert not releases.of("one").ended

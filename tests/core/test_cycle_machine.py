@@ -166,6 +166,14 @@ class Machine(Home):
         self.rig = Gated(world=World(wh=permille * 25.0, floor=floor), quantum=quantum, error=error)
         self.rig.ready()
 
+    @precondition(lambda self: self.sent)
+    @rule(data=st.data())
+    def again(self, data: Any) -> None:
+        """Of what has expired the link lets no copy through, however far the wall clock has jumped."""
+        c = data.draw(st.sampled_from(self.sent))
+        if c.exp_ms > self.rig.wall_ms:
+            self.rig.tick(CommandIn(c, ()))
+
     @rule()
     def sigterm(self) -> None:
         self.rig.stop_clean()
