@@ -56,7 +56,11 @@ def _changed(mutant: Mutant) -> tuple[str, list[str]]:
                     if isinstance(inner, ast.FunctionDef) and inner.lineno <= mutant.line <= (inner.end_lineno or 0):
                         found = f"{found}.{inner.name}"
                         node = inner
-                texts |= {n.value for n in ast.walk(node) if isinstance(n, ast.Constant) and isinstance(n.value, str)}
+                shown = {
+                    id(n) for joined in ast.walk(node) if isinstance(joined, ast.JoinedStr) for n in ast.walk(joined)
+                }
+                told = (n for n in ast.walk(node) if isinstance(n, ast.Constant) and id(n) not in shown)
+                texts |= {n.value for n in told if isinstance(n.value, str)}
     return found, sorted(text for text in texts if " " not in text)
 
 
