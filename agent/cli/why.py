@@ -38,4 +38,6 @@ def _table(limits: list[talk.Reply]) -> Iterator[str]:
         who = f"{limit['id']:{name_width}}  {shown}  {limit['owner']:{owner_width}}"
         head = f"{'>' if limit['binds'] else ' '} {text.symbol(level)}  {who}  "
         sentence = f"{limit['sentence']}{' (binds)' if limit['binds'] else ''}"
+        if limit["narrows"] or limit["binds"]:
+            sentence += "".join(f"; {limit[key]}" for key in ("lifts", "remedy") if limit.get(key))
         yield from text.hang(head, sentence, 6 + name_width + 2 + 7 + 2 + owner_width + 2)

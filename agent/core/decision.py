@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from agent.core.durable import Durable
+
+if TYPE_CHECKING:
+    from agent.core.bounds import Evaluated
 
 
 class Mode(StrEnum):
@@ -96,6 +100,7 @@ class Decision:
     stated_end_s: int  # promise 3: our setpoint ends within this many seconds if anything dies
     shares: tuple[tuple[str, int], ...] = ()  # `given_w` by inverter, where there are several
     out: tuple[str, ...] = ()  # inverters that the home goes on without
+    bounds: Evaluated | None = field(default=None, compare=False, repr=False)  # of `limits`: when they lift
 
 
 @dataclass(frozen=True, slots=True)

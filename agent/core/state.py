@@ -11,7 +11,9 @@ from agent.core.commits import Desk
 from agent.core.crew import Crew
 from agent.core.decision import Mode
 from agent.core.faults import Memory
+from agent.core.oblige import Obliged
 from agent.core.snapshot import Trace
+from agent.core.throughput import Spent
 from agent.core.writes import Hand
 
 
@@ -30,8 +32,9 @@ class State:
     actuation: Actuation = field(default_factory=Actuation)
     faults: tuple[Memory, ...] = ()
     bounds: Evaluated | None = None
+    spent: Spent = field(default_factory=Spent)
     fresh: bool = False  # a signed time has echoed this boot's nonce
     resumed: bool = False  # a technician has resumed since this boot
     ramped_w: int | None = None  # the setpoint before it was rounded to the device's step; None = released
-    cure: str | None = None
+    obliged: Obliged = field(default_factory=Obliged)
     internal: str | None = None  # what went wrong inside the last cycle

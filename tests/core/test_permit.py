@@ -51,11 +51,20 @@ GOOD = Facts(
     net_lo_w=500,
     rated_charge_w=11_400,
     rated_discharge_w=11_400,
+    spread_mv=5,
+    phases_known=0,
+    phase_hi_w=0,
+    phase_lo_w=0,
+    phase_mv=0,
+    utility_charge_w=1_000_000,
+    utility_discharge_w=1_000_000,
+    spent_mwh=0,
+    cell_cure=0,
 )
 
 
 def facts(acting: bool = True, returning: bool = False, **parts: Any) -> Facts:
-    return gather(take(PARAMS, world(**parts), Trace(NOW))[0], acting, returning)
+    return gather(take(PARAMS, world(**parts), Trace(NOW))[0], acting, returning, spent_mwh=0, cell_cure=0)
 
 
 def battery(**fields: Any) -> dict[str, Any]:
@@ -80,8 +89,8 @@ def test_the_good_home() -> None:
         (battery(discharge_enabled=None), {"discharge_on": 0}),
         (battery(alarms=("cell_over_voltage_protection",)), {"charge_alarm": 1}),
         (battery(alarms=("soc_low_protection",)), {"discharge_alarm": 1}),
-        (battery(cell_max_mv=None), {"cells_known": 0, "cell_max_mv": 0}),
-        (battery(cell_min_mv=None), {"cells_known": 0, "cell_min_mv": 0}),
+        (battery(cell_max_mv=None), {"cells_known": 0, "cell_max_mv": 0, "spread_mv": 0}),
+        (battery(cell_min_mv=None), {"cells_known": 0, "cell_min_mv": 0, "spread_mv": 0}),
         (battery(temp_max_dc=None), {"temps_known": 0, "temp_max_dc": 0}),
         (battery(temp_min_dc=None), {"temps_known": 0, "temp_min_dc": 0}),
         (battery(temp_min_dc=0), {"temp_min_dc": 0}),
@@ -113,4 +122,6 @@ def test_a_home_that_was_never_read_has_no_facts_but_its_reserve() -> None:
         meter_stale_ns=3 * S,
         reserve_permille=200,
         horizon_ms=67_000,
+        utility_charge_w=1_000_000,
+        utility_discharge_w=1_000_000,
     )
