@@ -10,6 +10,7 @@ import os
 import pwd
 from collections.abc import Callable, Container
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 from agent.clock import ClockKeeper
@@ -134,6 +135,13 @@ def _device(config: Config, device: DeviceSection, memory: Memory) -> DeviceSpec
     )
 
 
+def profile_paths(config: Config) -> dict[Path, str]:
+    """The files of the profiles in use, each with what it is."""
+    own = config.file.agent.profiles
+    directory = None if own is None else config.resolve(own)
+    return {profiles.path_of(d.profile, directory): f"the profile {d.profile}" for d in config.file.device}
+
+
 def _part_of_nameplate(config: Config) -> tuple[int, int]:
     """What an inverter that gives no ratings counts for: its equal part of the site's."""
     site, bare = config.params.site, config.params.wiring.bare
@@ -171,6 +179,7 @@ def _local(config: Config) -> LocalConfig:
         homeowner_pin=pin,
         name_of=_user_name,
         installed=installed(config),
+        params=config.params,
     )
 
 

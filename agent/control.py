@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from agent import mail
+from agent import mail, selftest
 from agent.clock import ClockKeeper
 from agent.core.decision import Decision, Outputs
 from agent.core.durable import Durable
@@ -109,6 +109,7 @@ class Control:
         self._pins = dict(home.pins)
         self._device_cache: tuple[Device, ...] | None = None
         self._refusals = Refusals()
+        self._self_test = selftest.SelfTest(params)
         bare = params.wiring.bare
         inverters = (name for name, role in home.role_of.items() if role is DeviceRole.INVERTER)
         self._actuators = [name for name in inverters if name not in bare]  # in the order of the configuration
@@ -125,6 +126,9 @@ class Control:
             return ()
         if isinstance(event, part.Wake):
             return self._tick(now)
+        if isinstance(event, selftest.FilesLooked):
+            self._self_test.files(event, now)
+            return ()
         return self._rare(event, now)
 
     def _rare(self, event: object, now: Now) -> Iterable[Effect]:
@@ -134,6 +138,7 @@ class Control:
                 return self._tick(now)
             case part.Kernel():
                 self._clock.ntp(event.ntp_synced)
+                self._self_test.clock(now, event.ntp_synced)
                 return ()
             case part.Stop():
                 return self._stop(now)
@@ -258,6 +263,7 @@ class Control:
             disk_ok=self._disk is None or self._disk.ok,
             link_up=self._link is not None and self._link.up,
             draw=self._draw(),
+            looked=self._self_test.cycle(self._params),
         )
 
     def _standing(self, name: str, role: DeviceRole) -> Device:
@@ -272,7 +278,14 @@ class Control:
         for write in out.writes:
             name = write.device or self._actuators[0]
             inverter, binding = self._inverters.get(name), self._binding(name)
-            seen = Evidence(inputs.now_ns, inputs.batteries, inverter, inputs.meters, inputs.reserve.permille)
+            seen = Evidence(
+                inputs.now_ns,
+                inputs.batteries,
+                inverter,
+                inputs.meters,
+                inputs.reserve.permille,
+                len(self._actuators),
+            )
             order = self._gate.admit(write, out.decision, binding, seen)
             if isinstance(order, str):
                 self._events.append(WriteDone(name, str(write.intent), write.value, "refused", 0))
@@ -323,6 +336,7 @@ class Control:
             stopped_by=self._state.book.durable.stopped_by if self._state is not None else None,
             started_ns=self._started_ns,
             wiring=self._params.wiring,
+            looked=inputs.looked,
         )
 
     def _running(self, decision: Decision) -> dict[str, object] | None:

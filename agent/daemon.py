@@ -8,6 +8,8 @@ from __future__ import annotations
 import agent.runtime.lean  # isort: skip  # noqa: F401  # acts when imported, before whatever imports pydantic
 
 import argparse
+import contextlib
+import faulthandler
 import os
 import signal
 import sys
@@ -15,16 +17,20 @@ import threading
 from pathlib import Path
 
 from agent import config as configuration
-from agent.compose import Agent, compose, open_line
+from agent.compose import Agent, compose, open_line, profile_paths
 from agent.runtime import part
 from agent.runtime.claim import Claim
 from agent.runtime.journal import Journal
 from agent.runtime.real import RealRuntime, kernel_boot_id, now, ntp_synced, random_bytes
 from agent.runtime.sd_notify import SdNotifier
+from agent.runtime.watchdog import Watchdog
+from agent.selftest import Files
 
 STOP_NS = 14_000_000_000  # systemd's TimeoutStopSec is 15 s
 LAST_NS = 2_000_000_000
 KERNEL_S = 16.0
+FILES_TURNS = 86_400 // 16  # a day
+CHORE_NICE = 10
 OK, USAGE, DEVICE, BUG = 0, 2, 5, 70
 
 
@@ -75,6 +81,7 @@ def _run(config: configuration.Config, signals: set[signal.Signals]) -> int:
         print(held.refusal, file=sys.stderr)
         return DEVICE
     log = Journal(prefixed="JOURNAL_STREAM" in os.environ)
+    faulthandler.enable()  # where every thread stood when systemd's watchdog ended us
     try:
         agent = compose(
             config,
@@ -91,15 +98,18 @@ def _run(config: configuration.Config, signals: set[signal.Signals]) -> int:
         print(error, file=sys.stderr)
         return DEVICE
     runtime = RealRuntime(log)
-    runtime.notify = SdNotifier()
+    watchdog = Watchdog(runtime.tokens, SdNotifier(), log, lambda: now().mono_ns)
+    runtime.notify = watchdog.notify
     for name, bus in agent.buses.items():
         runtime.add_bus(name, bus, open_line(config, name))
     for name, agent_part in agent.parts.items():
         runtime.add(name, agent_part)
     _attach(runtime, config, agent, log)
     runtime.start()
+    watchdog.start()
     ticker = threading.Event()
-    threading.Thread(target=_kernel_clock, args=(runtime, ticker), name="kernel", daemon=True).start()
+    files = Files({config.path: "the configuration", **profile_paths(config)})
+    threading.Thread(target=_kernel_clock, args=(runtime, ticker, files), name="kernel", daemon=True).start()
     signal.sigwait(signals)
     ticker.set()
     until_ns = now().mono_ns + STOP_NS
@@ -134,9 +144,16 @@ def _attach(runtime: RealRuntime, config: configuration.Config, agent: Agent, lo
         runtime.mqtt = MqttAdapter(brokers, tls, lambda event: runtime.post("link", event)).handle
 
 
-def _kernel_clock(runtime: RealRuntime, stopping: threading.Event) -> None:
+def _kernel_clock(runtime: RealRuntime, stopping: threading.Event, files: Files) -> None:
+    """The chores that need no hurry: what the kernel says of its clock, and the self-test's look at the files."""
+    with contextlib.suppress(OSError, AttributeError):
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), CHORE_NICE)  # of this thread alone, on Linux
+    turn = 0
     while True:
         runtime.post("control", part.Kernel(ntp_synced()))
+        if turn % FILES_TURNS == 1:  # not while everything else starts
+            runtime.post("control", files.look())
+        turn += 1
         if stopping.wait(KERNEL_S):
             return
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from agent.core.decision import Decision, Intent, Write
 from agent.core.params import Params, S
+from agent.fence import outside
 from drivers.convert import Live
 from drivers.device import Binding
 from drivers.events import WriteClass, WriteSequence
@@ -35,6 +36,7 @@ class Evidence:
     inverter: InverterReading | None
     meters: tuple[MeterReading, ...]
     reserve_permille: int  # as the homeowner's file has it, not as the core understood it
+    inverters: int = 1  # that this home commands
 
 
 class Gate:
@@ -58,7 +60,9 @@ class Gate:
         the battery depends on."""
         window_ns = self._params.timers.write_ns if write.intent is Intent.POWER else 5 * S
         order_id, self._next_id = self._next_id, self._next_id + 1
-        return compile_write(binding, CLASS_OF[write.intent], write.value, order_id, now_ns + window_ns, live)
+        order = compile_write(binding, CLASS_OF[write.intent], write.value, order_id, now_ns + window_ns, live)
+        stray = None if isinstance(order, str) else outside(order, binding)
+        return order if stray is None else f"{write.intent} {write.value}: refused by the gate, {stray}"
 
     def _live(self, seen: Evidence) -> Live:
         """The fresh ones of the latest readings; what is stale is not known."""
@@ -93,8 +97,8 @@ class Gate:
         if write.intent is Intent.HEARTBEAT and decision.given_w is None:
             return "no setpoint of ours rules"
         if write.intent is Intent.POWER:
-            return self._bad_share(write, decision) or self._bad_power(write.value, decision, seen)
-        return None
+            return self._bad_share(write, decision, seen) or self._bad_power(write.value, decision, seen)
+        return None  # STOP and a beat of a setpoint that rules
 
     def _no_grid(self, seen: Evidence) -> str | None:
         inverter = seen.inverter
@@ -111,18 +115,22 @@ class Gate:
                 return f"{meter.device} sees no voltage on the grid"
         return None
 
-    @staticmethod
-    def _bad_share(write: Write, decision: Decision) -> str | None:
-        """Of several inverters: each as the decision says, all the same way, together within the permit."""
+    def _bad_share(self, write: Write, decision: Decision, seen: Evidence) -> str | None:
+        """Of several inverters: each as the decision says, all the same way, together within permit and nameplate."""
         if not decision.shares:
-            return None
+            return "the decision does not say how several inverters share it" if seen.inverters > 1 else None
         values = dict(decision.shares)
+        if len(values) != len(decision.shares):
+            return "an inverter has two shares"
         if values.get(write.device) != write.value:
             return f"{write.device} was given {values.get(write.device)} W"
         if any(a * b < 0 for a in values.values() for b in values.values()):
             return "one inverter would feed the other"
-        if not decision.lo_w <= sum(values.values()) <= decision.hi_w:
+        total = sum(values.values())
+        if not decision.lo_w <= total <= decision.hi_w:
             return f"together with the others it is outside the permit {decision.lo_w}..{decision.hi_w} W"
+        if not -self._params.site.nameplate_charge_w <= total <= self._params.site.nameplate_discharge_w:
+            return "together with the others it is beyond the nameplate"
         return None
 
     def _bad_power(self, value: int, decision: Decision, seen: Evidence) -> str | None:

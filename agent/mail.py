@@ -18,8 +18,9 @@ from dataclasses import dataclass, field
 
 from agent.core.decision import Decision, Record
 from agent.core.durable import Durable
-from agent.core.inputs import Clock
+from agent.core.inputs import NOT_LOOKED, Clock
 from agent.core.params import Wiring
+from agent.core.selftest import Looked as SelfTest
 from drivers.events import BusStats, DeviceStatus, Identity, Remember
 from drivers.readings import BatteryReading, InverterReading, MeterReading
 
@@ -182,6 +183,7 @@ class View:
     stopped_by: str | None
     started_ns: int
     wiring: Wiring = field(default_factory=Wiring)
+    looked: SelfTest = NOT_LOOKED
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from drivers.binding import Binding, BoundPart, BoundPoint, Chain, Check, Device
 from drivers.codec import SUNSPEC_SENTINEL, RawType, Scale, WordOrder, scale_factor
 from drivers.events import Identity
 from drivers.family import Control, Part, Point
+from drivers.fence import writable
 from drivers.readings import DeviceRole
 from drivers.resolve import Resolver
 
@@ -37,6 +38,7 @@ class _Binder:
         self._unconfirmed: list[str] = []
         self._slow = next((b.name for b in self._profile.blocks if not b.fast), self._profile.blocks[0].name)
         self._fast = {b.name for b in self._profile.blocks if b.fast}
+        self._written = {b.name for b in self._profile.blocks if b.after_write}
         self._checks: dict[int, Check] = {}
 
     def binding(self) -> Binding:
@@ -65,6 +67,7 @@ class _Binder:
             floor=floor,
             capability=writes.capability(control_def if control is not None else None, control, floor, grid),
             notes=tuple(self._notes),
+            writable=writable(self._profile, None if control is None else control.id, self._chain, self._spec.units),
         )
 
     def _has_no_pv(self, points: tuple[BoundPoint, ...]) -> bool:
@@ -85,10 +88,14 @@ class _Binder:
         home = block if near or block not in self._fast else self._slow
         where = Place(place.function, place.region, place.scale_at, RawType.SUNSSF, 1, WordOrder.BIG, None)
         known = self._checks.get(place.scale_at)
-        if known is None or (home in self._fast and known.block not in self._fast):
+        if known is None or self._rank(home) > self._rank(known.block):
             self._checks[place.scale_at] = Check(where, raw, home)
         exponent = scale_factor(word)
         return None if exponent is None else Fraction(10) ** exponent
+
+    def _rank(self, block: str) -> int:
+        """A scale factor belongs to those of its values that are wanted soonest."""
+        return 2 if block in self._fast else 1 if block in self._written else 0
 
     def _bound(self, part: Part, place: Place, block: str, rated: Mapping[str, int]) -> BoundPart:
         factor = self._factor(place, block)

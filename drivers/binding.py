@@ -9,6 +9,7 @@ from fractions import Fraction
 from drivers.codec import RawType, Scale, WordOrder
 from drivers.events import Identity
 from drivers.family import Block, Codes, Direction, Owner, Profile
+from drivers.fence import Register
 from drivers.memory import Memory
 from drivers.plan import Span
 from drivers.readings import Capability, DeviceRole
@@ -160,6 +161,7 @@ class Binding:
     floor: BoundGroup | None
     capability: Capability
     notes: tuple[str, ...]  # sentences: what was expected of this device and not found
+    writable: frozenset[Register] = frozenset()  # every register that may ever be written; see `drivers.fence`
 
 
 def blocks_of(spec: DeviceSpec) -> Iterator[tuple[Block, int]]:

@@ -271,8 +271,7 @@ class Device:
     def _poll_data(self, poll: Poll, outcome: Outcome, out: list[BusEffect]) -> None:
         at_ns = outcome.at_ns
         values = self._values
-        poll.decoder.decode(outcome.data, 2, values)
-        poll.at_ns = at_ns
+        poll.take(outcome.data, at_ns, values)
         if poll.strikes:
             if poll.dropped and poll.part and self.binding is not None:
                 self._build(self.binding, at_ns)  # what was refused is there now: it may be read with the rest
@@ -282,18 +281,23 @@ class Device:
             if values[slot] != raw:
                 self._changed(raw, values[slot], at_ns, out)
                 return
+        if poll.checks:
+            for other in self.polls:
+                if other.held:
+                    other.confirm(poll.checks, values)
         if poll.touched:
             poll.touched = False
             self._emit(at_ns, out)
         elif poll.emits:
             told_ns = self._told_ns
             for other in self.polls:
-                if other.emits and other.due_ns <= at_ns and other.at_ns <= told_ns and not other.dropped:
+                if other.emits and other.due_ns <= at_ns and other.read_ns <= told_ns and not other.dropped:
                     return  # the rest of this round is on its way
             self._emit(at_ns, out)
 
     def _poll_refused(self, poll: Poll, outcome: Outcome, now_ns: int, out: list[BusEffect]) -> None:
-        self._clear(poll)
+        poll.clear(self._values)
+        poll.held.clear()
         if outcome.code not in NOT_HERE:
             return
         poll.strikes += 1
@@ -318,17 +322,13 @@ class Device:
         detail = f"a scale factor or rating changed from {was} to {now}: nothing is known until it was read anew"
         self._status(Presence.IDENTIFYING, detail, at_ns, out)
 
-    def _clear(self, poll: Poll) -> None:
-        for slot in poll.decoder.slots:
-            self._values[slot] = None
-
     def _emit(self, now_ns: int, out: list[BusEffect]) -> None:
         oldest = now_ns
         for poll in self.polls:
             if poll.dropped:
                 continue
             if now_ns - poll.at_ns > poll.block.stale_ns:
-                self._clear(poll)
+                poll.clear(self._values)
             if poll.block.ages:
                 if not poll.at_ns and not poll.strikes:
                     return  # not all of it was read yet

@@ -254,3 +254,4 @@ class Profile:
     period_ns: int = 0  # from one request to the next, at least
     max_gap: int | None = None  # registers that nobody asked for that a read may run over; None = any
     holes: tuple[tuple[int, int, int], ...] = ()  # (function, first, last) that the device refuses
+    protection: tuple[tuple[int, int], ...] = ()  # (first, last): trip and grid settings, never written

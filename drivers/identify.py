@@ -18,6 +18,7 @@ from drivers.port import Port, Request
 from drivers.resolve import Resolver
 
 MOST_MODELS = 64
+NO_NUMBER = ("65535", "4294967295")  # not implemented
 Reply = bytes | int
 Words = dict[tuple[int, int], int]  # (function, address) -> register
 Steps = Generator[Request, Reply, "Binding | str"]
@@ -57,11 +58,17 @@ class _Identify:
     def _by_function(self, spans: Iterable[Span]) -> Generator[Request, Reply, Words]:
         """The same by (function, address): two functions may number different registers alike."""
         words: Words = {}
-        for read in plan(list(dict.fromkeys(spans)), self._reach):
+        wanted = list(dict.fromkeys(spans))
+        for read in plan(wanted, self._reach):
             reply = yield self._ask(read.function, read.start, read.length, read.unit)
             if isinstance(reply, bytes):
-                for n in range(read.length):
-                    words[read.function, read.start + n] = int.from_bytes(reply[2 + 2 * n : 4 + 2 * n], "big")
+                _take(words, read.function, read.start, reply)
+                continue
+            for n in read.members if len(read.members) > 1 else ():  # one hole must not take its neighbours along
+                span = wanted[n]
+                reply = yield self._ask(span.function, span.start, span.length, span.unit)
+                if isinstance(reply, bytes):
+                    _take(words, span.function, span.start, reply)
         return words
 
     # --- fixed registers ----------------------------------------------------------------------------------------------
@@ -82,7 +89,7 @@ class _Identify:
                 text_of(data) if text.kind is RawType.STRING else str(int.from_bytes(data, "big")) if known else ""
             )
         identity = Identity(*found)
-        other = self._other(identity) or self._unexpected(resolver, facts)
+        other = self._other(identity) or self._unexpected(resolver, facts) or self._nameless(found)
         return other or bind(self._spec, (), identity, facts)
 
     def _other(self, identity: Identity) -> str | None:
@@ -99,6 +106,24 @@ class _Identify:
                 f"{' or '.join(models)}...; check the unit number, or choose the profile of this device"
             )
         return None
+
+    def _nameless(self, found: list[str]) -> str | None:
+        """It says nothing of itself, and no register had to be something that would tell it from any other device: it
+        may not be written to."""
+        profile = self._profile
+        asked = [(text, word) for text, word in zip(profile.texts, found, strict=True) if text.fixed is None]
+        tells = any(e.values or e.low is not None or e.high is not None for e in profile.expects)
+        if tells or profile.expect_maker or profile.expect_model or not asked:
+            return None
+        if not profile.controls and profile.floor is None:
+            return None
+        if any(word.strip("0") and word not in NO_NUMBER for _, word in asked):
+            return None
+        places = ", ".join(str(text.at) for text, _ in asked)
+        return (
+            f"unit {self._spec.unit} answers but says nothing of itself at register {places}, where a {profile.title} "
+            f"has its name or serial number; check the unit number, or choose the profile of this device"
+        )
 
     def _unexpected(self, resolver: Resolver, facts: dict[int, int]) -> str | None:
         """The first register that tells another family from ours."""
@@ -184,6 +209,12 @@ class _Identify:
             data = (words.get(address + place.offset + n, 0).to_bytes(2, "big") for n in range(place.words))
             texts.append(text_of(b"".join(data)))
         return Identity(*texts)
+
+
+def _take(words: Words, function: int, start: int, reply: bytes) -> None:
+    """The registers of a reply."""
+    for n in range((len(reply) - 2) // 2):
+        words[function, start + n] = int.from_bytes(reply[2 + 2 * n : 4 + 2 * n], "big")
 
 
 def _bytes(words: Words, function: int, at: int, length: int) -> bytes:

@@ -36,6 +36,8 @@ class Layout:
         self.count = 0
         self.slots: dict[int, tuple[int, ...]] = {}
         self.checks: list[tuple[int, int]] = []
+        self.check_at: dict[int, int] = {}  # register -> slot of a check
+        self.first_check = 0  # from here on all slots are of checks
         self._items: dict[str, list[Item]] = {}
         shared: dict[tuple[str, BoundPart], int] = {}
         for n, point in enumerate(binding.points):
@@ -52,10 +54,12 @@ class Layout:
                     shared[point.block, raw] = self._add(point.block, raw, None)
                 slots.append(shared[point.block, raw])
             self.slots[n] = tuple(slots)
+        self.first_check = self.count
         regions = {item.part.place.region for items in self._items.values() for item in items}
         for check in binding.checks:
             if check.place.region in regions:  # a model that nobody reads is not read to be checked
                 self.checks.append((self.count, check.raw))
+                self.check_at[check.place.address] = self.count
                 self._add(check.block, BoundPart(check.place, Scale(), (), 0), None)
 
     def _add(self, block: str, part: BoundPart, valid: tuple[int, int] | None) -> int:

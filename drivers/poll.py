@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from drivers.binding import blocks_of
@@ -38,6 +38,41 @@ class Poll:
     dropped: bool = False  # refused STRIKES times: does not count any more, and is tried rarely
     touched: bool = False  # something was just written to what it reads: goes first, and is told at once
     part: bool = False  # of a read that was refused as a whole
+    far: tuple[tuple[int, int], ...] = ()  # (slot of a value, slot of its scale factor), which another read fetches
+    held: dict[int, tuple[int, int]] = field(default_factory=dict)  # slot -> (value, slot of its scale factor)
+    read_ns: int = 0  # `at_ns` is of what counts
+
+    def take(self, data: bytes, at_ns: int, values: list[int | None]) -> None:
+        """Decode a reply. What is scaled by a factor of another read counts only once that was read after it: till then
+        the value before it stands, with its age."""
+        self.read_ns = at_ns
+        if not self.far:
+            self.decoder.decode(data, 2, values)
+            self.at_ns = at_ns
+            return
+        before = [values[slot] for slot, _ in self.far]
+        self.decoder.decode(data, 2, values)
+        self.held.clear()
+        for (slot, factor), old in zip(self.far, before, strict=True):
+            value = values[slot]
+            if value is not None:
+                self.held[slot] = (value, factor)
+                values[slot] = old
+        if not self.held:
+            self.at_ns = at_ns
+
+    def confirm(self, factors: tuple[tuple[int, int], ...], values: list[int | None]) -> None:
+        """These scale factors were read and are as they were."""
+        for factor, _ in factors:
+            for slot in [slot for slot, (_, its) in self.held.items() if its == factor]:
+                values[slot] = self.held.pop(slot)[0]
+        if not self.held:
+            self.at_ns = self.read_ns
+
+    def clear(self, values: list[int | None]) -> None:
+        """Nothing that it has read is known; what waits for its scale factor may come to count yet."""
+        for slot in self.decoder.slots:
+            values[slot] = None
 
 
 class Polls:
@@ -77,6 +112,7 @@ class Polls:
             members = [items[n] for n in read.members if n < len(items)]
             fields = [item.field(read.start) for item in members]
             slots = {field.slot for field in fields}
+            factors = [(item.slot, self._factor(item)) for item in members]
             found.append(
                 Poll(
                     self._device,
@@ -89,6 +125,14 @@ class Polls:
                     tuple((slot, raw) for slot, raw in self._layout.checks if slot in slots),
                     block.fast if self._has_fast else block.ages,
                     tuple(members),
+                    far=tuple((slot, its) for slot, its in factors if its is not None and its not in slots),
                 )
             )
-        return found
+        return sorted(found, key=lambda poll: not poll.far)  # what waits for another read goes before it
+
+    def _factor(self, item: Item) -> int | None:
+        """The slot of the scale factor that its value depends on."""
+        at = item.part.place.scale_at
+        if at is None or item.part.scale is None or item.slot >= self._layout.first_check:
+            return None
+        return self._layout.check_at.get(at)

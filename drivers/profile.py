@@ -20,7 +20,7 @@ from drivers.codec import BIT_TYPES, RawType, words_of
 from drivers.dialects import DIALECTS
 from drivers.family import Block, Direction, Expect, Part, Point, Profile, Text
 from drivers.plausible import PLAUSIBLE
-from drivers.profile_control import ControlReader
+from drivers.profile_control import ControlReader, protection
 from drivers.profile_error import ProfileError
 from drivers.profile_schema import ExpectEdge, PartEdge, PointEdge, ProfileEdge, TextEdge
 from drivers.readings import DeviceRole
@@ -75,10 +75,16 @@ GRID_WORDS = frozenset({"connected", "islanded"})
 
 
 @cache
+def path_of(profile_id: str, directory: Path | None = None) -> Path:
+    """Its file: in `directory` if there is one, else among the shipped ones."""
+    own = None if directory is None else directory / f"{profile_id}.toml"
+    return own if own is not None and own.is_file() else PROFILES / f"{profile_id}.toml"
+
+
 def load(profile_id: str, directory: Path | None = None) -> Profile:
     """A profile by its id: a shipped one, or NAME.toml of `directory`. ProfileError if there is none or it is wrong."""
     shipped, own = PROFILES / f"{profile_id}.toml", None if directory is None else directory / f"{profile_id}.toml"
-    path = own if own is not None and own.is_file() else shipped
+    path = path_of(profile_id, directory)
     if not path.is_file():
         places = (PROFILES,) if directory is None else (PROFILES, directory)
         known = ", ".join(sorted(p.stem for place in places for p in place.glob("*.toml")))
@@ -169,6 +175,7 @@ class _Reader:
             units=tuple(line.units.items()),
             notes=tuple(edge.notes),
             floor_confidence="high" if edge.floor is None else edge.floor.confidence,
+            protection=protection(self._file, edge.protection, controls, floor),
         )
 
     def _holes(self, points: tuple[Point, ...]) -> tuple[tuple[int, int, int], ...]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from fractions import Fraction
 from typing import NoReturn
 
-from drivers import sunspec
+from drivers import fence, sunspec
 from drivers.codec import WordOrder, words_of
 from drivers.family import Codes, Control, Owner, Part, Put, PutGroup, Reversion
 from drivers.profile_error import ProfileError
@@ -21,6 +21,7 @@ from drivers.profile_schema import (
     HeartbeatEdge,
     OwnerEdge,
     PartEdge,
+    ProtectionEdge,
     WriteEdge,
     WriteGroupEdge,
 )
@@ -33,6 +34,24 @@ CONVERSIONS = {"battery": ("none",), "inverter_ac": ("pv", "measured"), "grid": 
 
 def _modes(edge: ControlEdge) -> tuple[int, ...]:
     return tuple(edge.active_mode) if isinstance(edge.active_mode, list) else (edge.active_mode,)
+
+
+def protection(
+    file: str, edge: ProtectionEdge | None, controls: Iterable[Control], floor: PutGroup | None
+) -> tuple[tuple[int, int], ...]:
+    """The registers that nobody writes; a profile that writes one of them itself is refused."""
+    if edge is None:
+        return ()
+    for n, (low, high) in enumerate(edge.deny):
+        if low > high:
+            raise ProfileError(file, f"protection.deny[{n}]", f"{low}..{high} is empty; give [first, last]")
+    groups = [group for control in controls for group in fence.written(control)]
+    for group in [*groups, *([] if floor is None else [floor])]:
+        for address in fence.numbered(group):
+            if fence.within(tuple(edge.deny), address):
+                reason = f"register {address} is protection by this file's own word, and the file writes it"
+                raise ProfileError(file, "protection.deny", reason)
+    return tuple(edge.deny)
 
 
 class ControlReader:

@@ -353,6 +353,12 @@ class ControlEdge(Edge):
     heartbeat: HeartbeatEdge | None = None
 
 
+class ProtectionEdge(Edge):
+    """`deny`: [first, last] registers of trip, ride-through and grid settings. Nothing in the file may write one."""
+
+    deny: list[tuple[Word, Word]] = Field(min_length=1)
+
+
 class ProfileEdge(Edge):
     """A whole file. `notes`: sentences for the technician, shown with the device. `confidence`: how sure its facts are;
     of a point, its own word counts."""
@@ -371,3 +377,4 @@ class ProfileEdge(Edge):
     point: list[PointEdge] = Field(min_length=1)
     floor: FloorEdge | None = None
     control: list[ControlEdge] = []
+    protection: ProtectionEdge | None = None

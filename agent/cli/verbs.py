@@ -51,6 +51,10 @@ def _why(sub: ArgumentParser) -> None:
     sub.add_argument("side", nargs="?", choices=("charge", "discharge"), help="only this side (default: both)")
 
 
+def _faults(sub: ArgumentParser) -> None:
+    sub.add_argument("id", nargs="?", metavar="ID", help="explain this one, such as battery_stale")
+
+
 def _log(sub: ArgumentParser) -> None:
     sub.add_argument("-f", "--follow", action="store_true", help="go on with each new line until Ctrl-C")
     sub.add_argument(
@@ -135,6 +139,7 @@ VERBS: dict[str, VerbSpec] = {
     "status": VerbSpec("status", "how the home stands, and what is wrong with it"),
     "watch": VerbSpec("watch", "the same, live; q ends it"),
     "why": VerbSpec("why", "every limit on the battery's power, and the one that binds", _why),
+    "faults": VerbSpec("faults", "what is wrong now, all that is watched, and what to do", _faults),
     "log": VerbSpec("log", "what the agent did", _log),
     "reserve": VerbSpec("reserve", "show the homeowner's reserve, or set it", _reserve),
     "stop": VerbSpec("stop", "end dispatch and release the inverter until resume", _pin),

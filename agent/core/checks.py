@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from agent.core import selftest
 from agent.core.actuation import Actuation
 from agent.core.alarms import blocked
 from agent.core.caps import NEVER_NS
@@ -214,6 +215,15 @@ def disk(w: World) -> str | None:
 
 def clock(w: World) -> str | None:
     return "the wall clock is not trusted" if w.inputs.clock.trust is ClockTrust.UNTRUSTED else None
+
+
+def self_test(w: World) -> str | None:
+    wrong = selftest.failed(w.inputs.looked)
+    return None if wrong is None else f"the self-test failed: {wrong}"
+
+
+def changed_on_disk(w: World) -> str | None:
+    return selftest.changed(w.inputs.looked)
 
 
 def crash_loop(w: World) -> str | None:

@@ -55,6 +55,7 @@ class FaultValue:
     sentence: str
     remedy: str
     since_ns: int
+    held: bool = False  # its condition is gone, its hold or a technician is awaited
 
 
 class Intent(StrEnum):

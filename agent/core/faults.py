@@ -1,24 +1,18 @@
 """The one table of faults: what is checked, how bad it is, what clears it, what a person should do.
 
-Severities are ordered and the worst wins. A check that cannot be evaluated is a fault itself (`internal_error`). Holds
-are served here: a fault stays active until its clear condition is met, so that the mode follows the table alone.
+Severities are ordered and the worst wins. The ids are the codes on the wire and in docs/faults.md; `standing` runs it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum, IntEnum
-from typing import NamedTuple
 
 from agent.core import checks
 from agent.core.checks import World
-from agent.core.decision import FaultValue
-from agent.core.durable import Durable
-from agent.core.params import Params, S
+from agent.core.params import Params
 
-REENTRY_NS = 3600 * S  # a fault that stayed away this long starts with its first hold again
-STRIKES = 3  # entries of striking faults within REENTRY_NS
 CRITICAL = frozenset({"over_temperature", "over_voltage"})  # the only faults for which STOP is written
 
 
@@ -45,7 +39,7 @@ class Clear(Enum):
 class Fault:
     """One row. `check` gives the sentence while the condition is there, else None."""
 
-    id: str
+    id: str  # for ever: it is the code on the wire
     severity: Severity
     clear: Clear
     check: Callable[[World], str | None]
@@ -54,20 +48,7 @@ class Fault:
     doubles: bool = False  # the hold doubles with each re-entry within an hour, up to recover_max_ns
     grace: bool = False  # not checked before first readings could come
     strikes: bool = False  # three entries an hour lock the agent out
-
-
-@dataclass(frozen=True, slots=True)
-class Memory:
-    """One fault that is or was active."""
-
-    id: str
-    active: bool
-    since_ns: int
-    gone_ns: int | None  # since when the condition is gone; None = it is there
-    cleared_ns: int
-    entries: tuple[int, ...]
-    sentence: str
-    jitter_ns: int = 0
+    what: str = ""  # what is looked at, for people
 
 
 def _recover(p: Params) -> int:
@@ -88,6 +69,7 @@ FAULTS: tuple[Fault, ...] = (
         "This is a bug: please report it with the lines of `batteryctl log`.",
         _settle,
         strikes=True,
+        what="that the agent's own cycle ran to its end",
     ),
     Fault(
         "identity_mismatch",
@@ -95,6 +77,7 @@ FAULTS: tuple[Fault, ...] = (
         Clear.AUTO,
         checks.mismatch,
         "Compare with the commissioned serial number; connect the right device or run `batteryctl device adopt NAME`.",
+        what="that each device is the one that was commissioned, by its serial number or model",
     ),
     Fault(
         "bus_contention",
@@ -103,6 +86,7 @@ FAULTS: tuple[Fault, ...] = (
         checks.contention,
         "Find the other master (a logger, an app's stick, a second gateway) and give it a line of its own; nothing but "
         "a release is written until it was quiet for 60 s.",
+        what="that nobody else asks on our RS-485 lines",
     ),
     Fault(
         "over_temperature",
@@ -110,6 +94,7 @@ FAULTS: tuple[Fault, ...] = (
         Clear.TECHNICIAN,
         checks.over_temperature,
         "Keep away from the battery and switch it off at its breaker; then call the installer.",
+        what="the hottest cell against the temperature at which it may take damage",
     ),
     Fault(
         "over_voltage",
@@ -117,6 +102,7 @@ FAULTS: tuple[Fault, ...] = (
         Clear.TECHNICIAN,
         checks.over_voltage,
         "Switch the battery off at its breaker; then call the installer.",
+        what="the highest cell against the voltage at which it may take damage",
     ),
     Fault(
         "actuation_reversed",
@@ -124,6 +110,7 @@ FAULTS: tuple[Fault, ...] = (
         Clear.TECHNICIAN,
         checks.reversed,
         "Check the profile's sign and the battery's current sensor, then run `batteryctl resume`.",
+        what="that measured power has the direction of the setpoint",
     ),
     Fault(
         "inverter_stale",
@@ -133,6 +120,7 @@ FAULTS: tuple[Fault, ...] = (
         "Check the inverter's supply and the RS-485 line; `batteryctl device list` shows what answers.",
         _settle,
         grace=True,
+        what="the age of the inverter's last good reading",
     ),
     Fault(
         "inverter_fault",
@@ -142,6 +130,7 @@ FAULTS: tuple[Fault, ...] = (
         "Read the inverter's display and follow its manual.",
         _settle,
         strikes=True,
+        what="the inverter's own report of its state",
     ),
     Fault(
         "bms_protection",
@@ -150,6 +139,7 @@ FAULTS: tuple[Fault, ...] = (
         checks.protection,
         "Read the BMS' own display or app; the battery protects itself and decides when to return.",
         _settle,
+        what="the BMS' protection bits that block both directions",
     ),
     Fault(
         "deaf_inverter",
@@ -159,6 +149,7 @@ FAULTS: tuple[Fault, ...] = (
         "Look for another controller or an app that commands the inverter; check that remote control is enabled.",
         _settle,
         strikes=True,
+        what="measured power against the setpoint that was read back, and the time it is away from it",
     ),
     Fault(
         "writes_refused",
@@ -168,6 +159,7 @@ FAULTS: tuple[Fault, ...] = (
         "Check that the inverter allows remote control over Modbus; `batteryctl log -f` shows each refusal.",
         _settle,
         strikes=True,
+        what="that writes are confirmed by being read back",
     ),
     Fault(
         "writes_worn",
@@ -175,6 +167,7 @@ FAULTS: tuple[Fault, ...] = (
         Clear.AUTO,
         checks.worn,
         "Ask for fewer setpoints and changes of direction a day; releases have a part of the budget of their own.",
+        what="how many writes of registers that wear out are left today",
     ),
     Fault(
         "reversion_off",
@@ -184,6 +177,16 @@ FAULTS: tuple[Fault, ...] = (
         "Update the inverter's firmware or use a profile whose reversion timer works.",
         _settle,
         strikes=True,
+        what="that our setpoint would end by itself: the inverter's reversion time while one is active",
+    ),
+    Fault(
+        "self_test",
+        Severity.FAULT,
+        Clear.HOLD,
+        checks.self_test,
+        "Restart the agent; if it comes back, replace the gateway.",
+        _settle,
+        what="the safety parameters against their second copy, and the clock against network time",
     ),
     Fault(
         "crash_loop",
@@ -191,6 +194,7 @@ FAULTS: tuple[Fault, ...] = (
         Clear.AUTO,
         checks.crash_loop,
         "Read `batteryctl log`; `batteryctl resume` or half an hour without a crash ends it.",
+        what="how often the daemon was started within a short time without a clean stop",
     ),
     Fault(
         "grid_lost",
@@ -199,6 +203,7 @@ FAULTS: tuple[Fault, ...] = (
         checks.grid_lost,
         "None: the house runs on the battery until the grid is back.",
         lambda p: p.timers.grid_dwell_ns,
+        what="the inverter's grid state, and voltage and frequency on the grid's side",
     ),
     Fault(
         "grid_unknown",
@@ -207,6 +212,7 @@ FAULTS: tuple[Fault, ...] = (
         checks.grid_unknown,
         "If this stays, check that the inverter's grid state is read: `batteryctl device list`.",
         grace=True,
+        what="that there is fresh positive evidence of the grid",
     ),
     Fault(
         "battery_stale",
@@ -217,6 +223,7 @@ FAULTS: tuple[Fault, ...] = (
         _recover,
         doubles=True,
         grace=True,
+        what="the age of the BMS' last good reading",
     ),
     Fault(
         "battery_frozen",
@@ -226,6 +233,7 @@ FAULTS: tuple[Fault, ...] = (
         "Restart the BMS or the gateway that reads it; compare with the BMS' own display.",
         _settle,
         doubles=True,
+        what="that the BMS' values move while power flows",
     ),
     Fault(
         "bms_asleep",
@@ -234,6 +242,7 @@ FAULTS: tuple[Fault, ...] = (
         checks.asleep,
         "Let the inverter wake the BMS, or press the battery's button; we never charge it blind.",
         grace=True,
+        what="that the BMS answers at all while the inverter does",
     ),
     Fault(
         "reading_implausible",
@@ -243,6 +252,7 @@ FAULTS: tuple[Fault, ...] = (
         "Compare with the BMS' own display; check the profile's scales: `batteryctl device check NAME`.",
         _settle,
         strikes=True,
+        what="each reading against physics: P = V x I, pack voltage against the cells, scale factors that change",
     ),
     Fault(
         "current_wrong",
@@ -250,6 +260,7 @@ FAULTS: tuple[Fault, ...] = (
         Clear.TECHNICIAN,
         checks.current_wrong,
         "Check signs and scales of the BMS' and the inverter's profile, then run `batteryctl resume`.",
+        what="the BMS' current against the power that the inverter measures: sign and size",
     ),
     Fault(
         "meter_wrong",
@@ -257,6 +268,7 @@ FAULTS: tuple[Fault, ...] = (
         Clear.TECHNICIAN,
         checks.meter_wrong,
         "Check the direction and the place of each current clamp, then run `batteryctl resume`.",
+        what="that the meter answers a step of the battery's power with the same step, the right way round",
     ),
     Fault(
         "meter_stuck",
@@ -266,6 +278,7 @@ FAULTS: tuple[Fault, ...] = (
         "Check the meter's current clamps and its supply; compare with its own display.",
         _settle,
         doubles=True,
+        what="that the meter's values move while the battery's power does",
     ),
     Fault(
         "soc_unknown",
@@ -276,6 +289,7 @@ FAULTS: tuple[Fault, ...] = (
         _recover,
         doubles=True,
         grace=True,
+        what="that the BMS gives a plausible state of charge",
     ),
     Fault(
         "meter_stale",
@@ -286,6 +300,7 @@ FAULTS: tuple[Fault, ...] = (
         _recover,
         doubles=True,
         grace=True,
+        what="the age of the meter's last good reading",
     ),
     Fault(
         "setpoint_lost",
@@ -295,6 +310,7 @@ FAULTS: tuple[Fault, ...] = (
         "Look for reboots of the inverter and for another controller on it.",
         _recover,
         doubles=True,
+        what="how often within an hour the inverter lost our setpoint and it had to be written again",
     ),
     Fault(
         "inverter_out",
@@ -303,6 +319,7 @@ FAULTS: tuple[Fault, ...] = (
         checks.inverter_out,
         "Check that inverter's supply and its line; the home goes on with the others meanwhile.",
         _settle,
+        what="each of several inverters, by itself",
     ),
     Fault(
         "soc_doubted",
@@ -310,14 +327,24 @@ FAULTS: tuple[Fault, ...] = (
         Clear.AUTO,
         checks.soc_doubted,
         "A full charge lets the BMS calibrate itself; until then the cautious end of the interval counts.",
+        what="the state of charge against cell voltage and the charge that was counted",
     ),
-    Fault("bms_alarm", Severity.DERATE, Clear.HOLD, checks.alarm, "Read the BMS' own display or app.", _settle),
+    Fault(
+        "bms_alarm",
+        Severity.DERATE,
+        Clear.HOLD,
+        checks.alarm,
+        "Read the BMS' own display or app.",
+        _settle,
+        what="the BMS' alarm bits; those that block one direction limit that direction",
+    ),
     Fault(
         "floor_changed",
         Severity.WARN,
         Clear.TECHNICIAN,
         checks.floor_alarm,
         "Find out who changed it (installer app, vendor cloud), then run `batteryctl resume`.",
+        what="the inverter's own SoC floor against what we wrote last",
     ),
     Fault(
         "floor_refused",
@@ -326,9 +353,23 @@ FAULTS: tuple[Fault, ...] = (
         checks.floor_refused,
         "Set the inverter's minimum SoC by hand to the reserve; check its access rights.",
         _settle,
+        what="that the inverter takes its SoC floor",
     ),
     Fault(
-        "reserve_unreadable", Severity.WARN, Clear.AUTO, checks.reserve, "Set it again: `batteryctl reserve PERCENT`."
+        "reserve_unreadable",
+        Severity.WARN,
+        Clear.AUTO,
+        checks.reserve,
+        "Set it again: `batteryctl reserve PERCENT`.",
+        what="the file with the homeowner's reserve",
+    ),
+    Fault(
+        "changed_on_disk",
+        Severity.WARN,
+        Clear.AUTO,
+        checks.changed_on_disk,
+        "If it was meant, restart the agent to use it; if not, install the package anew and look at the card.",
+        what="configuration, profiles and program on the disk against those that run: at the start and daily",
     ),
     Fault(
         "disk",
@@ -336,138 +377,23 @@ FAULTS: tuple[Fault, ...] = (
         Clear.AUTO,
         checks.disk,
         "Free space or replace the card; `batteryctl log` names the cause.",
+        what="that the disk takes records",
     ),
-    Fault("clock_untrusted", Severity.WARN, Clear.AUTO, checks.clock, "Give the gateway a network time source."),
+    Fault(
+        "clock_untrusted",
+        Severity.WARN,
+        Clear.AUTO,
+        checks.clock,
+        "Give the gateway a network time source.",
+        what="the wall clock: network time, or a signed time from the aggregator",
+    ),
     Fault(
         "lockout",
         Severity.LOCKOUT,
         Clear.AUTO,
         lambda w: w.durable.lockout,
         "Find and mend the cause, then run `batteryctl resume`.",
+        what="a lockout that is on record; it survives a restart",
     ),
 )
 BY_ID = {row.id: row for row in FAULTS}
-
-
-# --- evaluation -------------------------------------------------------------------------------------------------------
-class Evaluated(NamedTuple):
-    """This cycle's faults. `raised` and `cleared` are ids."""
-
-    memory: tuple[Memory, ...]
-    raised: tuple[str, ...]
-    cleared: tuple[str, ...]
-    latches: tuple[str, ...]
-
-
-def evaluate(world: World, memory: tuple[Memory, ...], draw: int) -> Evaluated:
-    """Run every check, serve the holds. Order of the table is kept."""
-    now = world.snapshot.now_ns
-    known = {m.id: m for m in memory}
-    latches = world.durable.latches
-    out: list[Memory] = []
-    raised: list[str] = []
-    cleared: list[str] = []
-    for row in FAULTS:
-        sentence = None if row.grace and not world.settled else row.check(world)
-        old = known.get(row.id)
-        was = old is not None and old.active
-        if sentence is None and row.id in latches and not was:
-            sentence = "latched before this start"
-        if sentence is not None:
-            new = _there(row, old, sentence, now, world.params, draw)
-        elif old is not None:
-            new = _gone(row, old, row.id in latches, now, world.params) if was else old
-        else:
-            continue
-        if new.active and not was:
-            raised.append(row.id)
-            if row.clear is Clear.TECHNICIAN and row.id not in latches:
-                latches = (*latches, row.id)
-        elif was and not new.active:
-            cleared.append(row.id)
-        out.append(new)
-    return Evaluated(tuple(out), tuple(raised), tuple(cleared), latches)
-
-
-def _there(row: Fault, old: Memory | None, sentence: str, now: int, p: Params, draw: int) -> Memory:
-    """Its condition is there."""
-    if old is not None and old.active:
-        if old.gone_ns is None and old.sentence == sentence:
-            return old
-        return Memory(row.id, True, old.since_ns, None, old.cleared_ns, old.entries, sentence, old.jitter_ns)
-    entries = tuple(t for t in old.entries if now - t <= REENTRY_NS)[-7:] if old is not None else ()
-    jitter = draw % (p.timers.grid_jitter_ns + 1) if row.id == "grid_lost" else 0
-    return Memory(row.id, True, now, None, 0, (*entries, now), sentence, jitter)
-
-
-def _gone(row: Fault, old: Memory, latched: bool, now: int, p: Params) -> Memory:
-    """Its condition is gone, and it is still active: until its clear condition is met."""
-    gone = old.gone_ns if old.gone_ns is not None else now
-    over = not latched if row.clear is Clear.TECHNICIAN else now - gone >= hold_of(row, old, p)
-    if over:
-        return Memory(row.id, False, old.since_ns, gone, now, old.entries, old.sentence)
-    if old.gone_ns is not None:
-        return old
-    return Memory(row.id, True, old.since_ns, gone, 0, old.entries, old.sentence, old.jitter_ns)
-
-
-def hold_of(row: Fault, memory: Memory, p: Params) -> int:
-    """How long the condition must be gone, ns."""
-    if row.hold is None:
-        return 0
-    hold = row.hold(p) + memory.jitter_ns
-    if row.doubles:
-        hold = min(max(hold, p.timers.recover_max_ns), hold << max(0, len(memory.entries) - 1))
-    return hold
-
-
-def latch(durable: Durable, checked: Evaluated, now_ns: int) -> Durable:
-    """Latches and lockout into the durable part, where they survive a reboot."""
-    if checked.latches != durable.latches:
-        durable = replace(durable, latches=checked.latches)
-    if durable.lockout is not None or not checked.raised:
-        return durable
-    grave = [m.sentence for m in checked.memory if m.active and BY_ID[m.id].severity is Severity.LOCKOUT]
-    if grave:
-        return replace(durable, lockout=grave[0])
-    if strikes(checked.memory, now_ns) >= STRIKES:
-        return replace(durable, lockout=f"{STRIKES} grave faults within an hour")
-    return durable
-
-
-def shown(memory: tuple[Memory, ...]) -> tuple[FaultValue, ...]:
-    """The active faults, for people, in the order of the table."""
-    return tuple(
-        FaultValue(m.id, BY_ID[m.id].severity.name.lower(), m.sentence, BY_ID[m.id].remedy, m.since_ns)
-        for m in memory
-        if m.active
-    )
-
-
-def active(memory: tuple[Memory, ...], fault_id: str) -> bool:
-    """That fault is active, be it only by its hold."""
-    return any(m.active and m.id == fault_id for m in memory)
-
-
-def cause(memory: tuple[Memory, ...]) -> str:
-    """The sentence of the worst active fault, and that it is held when its condition is gone; "" = no grave one."""
-    grave = [m for m in memory if m.active and BY_ID[m.id].severity >= Severity.DEGRADED]
-    if not grave:
-        return ""
-    bad = max(grave, key=lambda m: BY_ID[m.id].severity)
-    return bad.sentence if bad.gone_ns is None else f"it recovers from this: {bad.sentence}"
-
-
-def critical(memory: tuple[Memory, ...]) -> bool:
-    """A cell is beyond its own limits now, hold and latch aside."""
-    return any(m.active and m.gone_ns is None and m.id in CRITICAL for m in memory)
-
-
-def strikes(memory: tuple[Memory, ...], now_ns: int) -> int:
-    """Entries of striking faults within the last hour."""
-    return sum(sum(1 for t in m.entries if now_ns - t <= REENTRY_NS) for m in memory if BY_ID[m.id].strikes)
-
-
-def worst(memory: tuple[Memory, ...]) -> int:
-    """Severity of the worst active fault, 0 = none."""
-    return max((BY_ID[m.id].severity for m in memory if m.active), default=0)

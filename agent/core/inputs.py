@@ -7,7 +7,10 @@ from enum import StrEnum
 
 from agent.core.command import Command
 from agent.core.durable import Window
+from agent.core.selftest import Looked
 from drivers.readings import BatteryReading, Capability, DeviceRole, InverterReading, MeterReading
+
+NOT_LOOKED = Looked()
 
 
 class ClockTrust(StrEnum):
@@ -121,3 +124,4 @@ class Inputs:
     disk_ok: bool
     link_up: bool
     draw: int
+    looked: Looked = NOT_LOOKED  # the self-test's last look

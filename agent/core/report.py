@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from agent.core.book import Cycle
 from agent.core.decision import Mode, Record
-from agent.core.faults import BY_ID, Evaluated
+from agent.core.selftest import Looked, failed, verdict
+from agent.core.standing import Evaluated, remedy, severity
 
 
 def mode(before: Mode, now: Mode, say: Cycle) -> None:
@@ -18,17 +19,16 @@ def faults(checked: Evaluated, say: Cycle) -> None:
     for memory in checked.memory:
         if memory.id not in checked.raised and memory.id not in checked.cleared:
             continue
-        row = BY_ID[memory.id]
         word = "fault_raised" if memory.active else "fault_cleared"
         body = {
             "event": word,
             "fault": memory.id,
-            "severity": row.severity.name.lower(),
+            "severity": severity(memory).name.lower(),
             "sentence": memory.sentence,
         }
         say.records.append(Record("event", body))
         if memory.active:
-            say.notices.append(f"fault {memory.id}: {memory.sentence}. {row.remedy}")
+            say.notices.append(f"fault {memory.id}: {memory.sentence}. {remedy(memory)}")
         else:
             say.notices.append(f"fault {memory.id} is over")
 
@@ -44,3 +44,12 @@ def floor(found_permille: int, foreign: bool, reserve_permille: int, say: Cycle)
     say.records.append(Record("event", body))
     who = "by another hand" if foreign else "before we set it"
     say.notices.append(f"the inverter's own floor was {found_permille} permille {who}: set to {reserve_permille}")
+
+
+def self_test(before_ns: int, looked: Looked, say: Cycle) -> None:
+    """The self-test has looked at everything since: what it found."""
+    if looked.at_ns == before_ns:
+        return
+    found = verdict(looked)
+    say.records.append(Record("event", {"event": "self_test", "ok": failed(looked) is None, "result": found}))
+    say.notices.append(f"self-test {found}")

@@ -10,9 +10,9 @@ from agent.core.bounds import Evaluated
 from agent.core.commits import Desk
 from agent.core.crew import Crew
 from agent.core.decision import Mode
-from agent.core.faults import Memory
 from agent.core.oblige import Obliged
 from agent.core.snapshot import Trace
+from agent.core.standing import Memory
 from agent.core.throughput import Spent
 from agent.core.writes import Hand
 
@@ -37,4 +37,5 @@ class State:
     resumed: bool = False  # a technician has resumed since this boot
     ramped_w: int | None = None  # the setpoint before it was rounded to the device's step; None = released
     obliged: Obliged = field(default_factory=Obliged)
+    looked_ns: int = 0  # the self-test that was told last
     internal: str | None = None  # what went wrong inside the last cycle

@@ -22,6 +22,7 @@ from agent.core import (
     permit,
     report,
     setpoint,
+    standing,
     throughput,
     writes,
 )
@@ -84,7 +85,7 @@ class Judged(NamedTuple):
 
     book: Book
     actuation: Actuation
-    checked: faults.Evaluated
+    checked: standing.Evaluated
     cure: Proposal | None
     due: CommandRecord | None
     waiting: bool  # a setpoint from before a crash is about to be taken up
@@ -124,7 +125,7 @@ def _step(p: Params, state: State, i: Inputs) -> tuple[State, Outputs]:
         judged.mode,
         given,
         wish.command_id,
-        faults.critical(judged.checked.memory),
+        standing.critical(judged.checked.memory),
         judged.waiting,
         unheeded(state.actuation, judged.actuation, p),
     )
@@ -133,6 +134,7 @@ def _step(p: Params, state: State, i: Inputs) -> tuple[State, Outputs]:
         given = planned.hand.setpoint_w
     given = given if planned.hand.setpoint_w == given else None
     book = _told(state, s, judged, wish, answer, given, planned, say)
+    report.self_test(state.looked_ns, i.looked, say)
     book, desk, commit = commits.store(book, state.desk, say)
     after = State(
         boot_ns=state.boot_ns,
@@ -151,6 +153,7 @@ def _step(p: Params, state: State, i: Inputs) -> tuple[State, Outputs]:
         ramped_w=answer.ramped_w if given is not None else None,
         obliged=judged.obliged,
         spent=judged.spent,
+        looked_ns=i.looked.at_ns,
     )
     moving = judged.mode in modes.PASSING and judged.mode is not state.mode
     wake_ns = s.now_ns if moving else wake(book, s.now_ns)
@@ -172,8 +175,8 @@ def _judge(p: Params, state: State, i: Inputs, s: Snapshot, say: Cycle, dt: int)
     book = metered(state.book, hand.command_id if hand.held_ns is not None else None, s.battery_w, dt)
     readings = state.mode is not Mode.INIT
     world = World(s, i, p, book.durable, actuation, hand, readings, state.boot_ns, state.resumed, state.internal)
-    checked = faults.evaluate(world, state.faults, i.draw)
-    durable = faults.latch(book.durable, checked, s.now_ns)
+    checked = standing.evaluate(world, state.faults, i.draw)
+    durable = standing.latch(book.durable, checked, s.now_ns)
     if durable is not book.durable:
         book = replace(book, durable=durable)
     book, due = dispatch.due(book, say)
@@ -184,7 +187,7 @@ def _judge(p: Params, state: State, i: Inputs, s: Snapshot, say: Cycle, dt: int)
     book = _counted(book, spent, p)
     resuming = resumable(book, i.clock)
     signs = modes.Signs(
-        worst=faults.worst(checked.memory),
+        worst=standing.worst(checked.memory),
         first_readings=s.battery_age_ns <= s.battery_stale_ns
         and s.inverter_age_ns <= s.inverter_stale_ns
         and s.meter_age_ns <= s.meter_stale_ns,
@@ -216,14 +219,14 @@ def _counted(book: Book, spent: throughput.Spent, p: Params) -> Book:
 
 def _bound(p: Params, state: State, s: Snapshot, judged: Judged, dt: int) -> bounds.Evaluated:
     """Permit and memory. Memory rests while there is nothing to learn from: at the start, and under a silent BMS."""
-    returning = s.grid is GridState.CONNECTED and faults.active(judged.checked.memory, "grid_lost")
+    returning = s.grid is GridState.CONNECTED and standing.active(judged.checked.memory, "grid_lost")
     cell = 0 if judged.cure is None else CELL_CURES.get(judged.cure.source, 0)
     facts = permit.gather(s, judged.mode in modes.ACTING, returning, judged.spent.mwh, cell)
     remember = state.mode is not Mode.INIT and s.battery_age_ns <= s.battery_stale_ns
     left = bounds.evaluate(facts, p, state.bounds, remember, s.now_ns, dt)
     if judged.mode in modes.ACTING:
         return left
-    cause = faults.cause(judged.checked.memory) or UNFIT.get(judged.mode, "")
+    cause = standing.cause(judged.checked.memory) or UNFIT.get(judged.mode, "")
     return bounds.explained(left, f"the agent is in {judged.mode.value}: {cause}")
 
 
@@ -274,7 +277,7 @@ def _decision(
         hi_w=left.hi_w,
         binding=answer.binding,
         limits=left.values,
-        faults=faults.shown(judged.checked.memory),
+        faults=standing.shown(judged.checked.memory),
         reserve_permille=s.reserve_permille,
         soc_lo_permille=_permille(s.soc_lo_mwh, p),
         soc_hi_permille=_permille(s.soc_hi_mwh, p),

@@ -28,13 +28,17 @@ def health_items(view: View, now: Now) -> list[Item]:
     return list({str(item["text"]): item for item in reversed(items)}.values())[::-1]
 
 
+def level_of(severity: str) -> str:
+    """How loud it is shown. An unknown word is shown as the worst: a slip must not hide a fault."""
+    return _LEVEL_OF_SEVERITY.get(severity.lower(), "fault")
+
+
 def _item(id_: str, level: str, text: str, next_: str) -> Item:
     return {"id": id_, "level": level, "text": text, "next": next_}
 
 
 def _fault(fault: FaultValue, view: View, now: Now) -> Item:
-    # an unknown severity is shown as the worst: a word that was misspelt must not hide a fault
-    level = _LEVEL_OF_SEVERITY.get(fault.severity.lower(), "fault")
+    level = level_of(fault.severity)
     since_s = max(0, now.mono_ns - fault.since_ns) // 1_000_000_000
     text, next_ = fault.sentence, fault.remedy.replace("None: ", "nothing to do: ", 1)
     role = _OF_DEVICE.get(fault.id)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from agent.core.faults import BY_ID
 from agent.local.pin import MAX_LENGTH
 
 MAX_BYTES = 4096
@@ -21,6 +22,7 @@ class Request:
     lines: int = 50  # log: how many to begin with
     follow: bool = False  # log
     permille: int | None = None  # reserve: None = show it
+    fault: str | None = None  # faults: None = all of them
     device: str = ""  # adopt, device, look
     bus: str = ""  # bus, look
     unit: int | None = None  # look
@@ -80,6 +82,7 @@ _KEYS: dict[str, tuple[str, ...]] = {
     "status": (),
     "watch": (),
     "why": ("side",),
+    "faults": ("fault",),
     "log": ("lines", "follow"),
     "reserve": ("permille", "pin"),
     "stop": ("pin",),
@@ -92,6 +95,7 @@ _KEYS: dict[str, tuple[str, ...]] = {
 
 _CHECKS: dict[str, tuple[Callable[[object], bool], str]] = {
     "side": (lambda x: x in ("charge", "discharge"), '"charge" or "discharge"'),
+    "fault": (lambda x: isinstance(x, str) and x in BY_ID, "an id of the table: batteryctl faults"),
     "lines": (lambda x: type(x) is int and 0 <= x <= MAX_LINES, f"a whole number, 0 to {MAX_LINES}"),
     "follow": (lambda x: type(x) is bool, "true or false"),
     "permille": (lambda x: type(x) is int and 0 <= x <= 1000, "a whole number, 0 to 1000 (permille: 300 is 30 %)"),

@@ -12,8 +12,10 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from agent.core.params import Params, Site, Timers
 from agent.local import words
 from agent.local.asking import Asking
+from agent.local.fault import faults_json
 from agent.local.installed import Installed
 from agent.local.pin import PinGuard, PinHash, PinVerdict
 from agent.local.reason import Json, why_json
@@ -51,6 +53,7 @@ class LocalConfig:
     verb_timeout_ns: int = 10 * S
     name_of: Callable[[int], str] = "uid {}".format
     installed: Installed = field(default_factory=Installed)
+    params: Params = field(default_factory=lambda: Params(Site(0, 0, 0, 0, 0), Timers()))  # the times that people see
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +136,8 @@ class Server:
         match request.verb:
             case "why":
                 return (_last(conn, why_json(view, request.side, now)),)
+            case "faults":
+                return (_last(conn, faults_json(view, self._config.params, now, request.fault)),)
             case "reserve":
                 return (_last(conn, {"v": 1, "ok": True, "code": 0, "reserve": reserve_json(view, now)}),)
             case "watch":

@@ -11,6 +11,7 @@ from typing import TypeVar
 from agent import whole
 from agent.core.decision import Mode
 from agent.core.packs import offline
+from agent.core.selftest import failed, verdict
 from agent.local import words
 from agent.local.health import health_items
 from agent.local.reason import Json, because_text, given_text
@@ -65,6 +66,7 @@ def status_json(view: View, version: str, now: Now) -> Json:
         "command": _command(view),
         "devices": [_device(device, view, now) for device in view.devices],
         "buses": [_bus(view, index) for index in range(len(view.buses))],
+        "self_test": _self_test(view, now),
         "disk": None if view.disk is None else {"ok": view.disk.ok, "detail": view.disk.detail},
         "health": health,
     }
@@ -124,6 +126,14 @@ def _link(link: LinkState | None) -> Json:
         "wall_offset_ms": link.wall_offset_ms,
         "refused": dict(sorted(link.counters.items())),
     }
+
+
+def _self_test(view: View, now: Now) -> Json:
+    looked = view.looked
+    wrong = failed(looked) is not None
+    level = "fault" if wrong else "none" if not looked.at_ns else "warn" if looked.changed else "ok"
+    age_s = _age_ms(looked.at_ns, now) // 1000 if looked.at_ns else None
+    return {"level": level, "text": verdict(looked), "passed": not wrong, "age_s": age_s}
 
 
 def _control(view: View) -> Json:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from agent.runtime import part
 from agent.runtime.part import Now, Part
+from agent.runtime.watchdog import LATE_NS, OPENING_NS, Token
 from drivers import events as bus_events
 from drivers.bus import Bus
 from drivers.line import Line
@@ -86,6 +87,7 @@ class RealRuntime:
     def __init__(self, log: Callable[[part.Log], None]) -> None:
         self._boxes: dict[str, Mailbox] = {"runtime": Mailbox()}
         self._threads: list[threading.Thread] = []
+        self.tokens: dict[str, Token] = {}  # what each thread shows of its progress
         self._log = log
         self.mqtt: Callable[[part.Effect], None] = lambda effect: None
         self.local: Callable[[part.LocalReply], None] = lambda reply: None
@@ -100,11 +102,13 @@ class RealRuntime:
     def add(self, name: str, agent_part: Part) -> None:
         """A part on a thread of its own, started by `start`."""
         self._boxes[name] = Mailbox()
+        self.tokens[name] = Token()
         self._thread(name, lambda: self._run_part(name, agent_part))
 
     def add_bus(self, name: str, bus: Bus, line: Line) -> None:
         """A bus and its line on a thread of their own."""
         self._boxes[f"bus:{name}"] = Mailbox()
+        self.tokens[f"bus:{name}"] = Token()
         self._thread(f"bus:{name}", lambda: BusThread(self, name, bus, line).run())
 
     def start(self) -> None:
@@ -139,14 +143,16 @@ class RealRuntime:
         self._threads.append(threading.Thread(target=run, name=name, daemon=True))
 
     def _run_part(self, name: str, agent_part: Part) -> None:
-        box = self._boxes[name]
+        box, token = self._boxes[name], self.tokens[name]
         wake_ns = NEVER_NS
         event: object | None = part.Start()
         while True:
             if event is None:
                 wake_ns = NEVER_NS
                 event = part.Wake()
-            for effect in agent_part.handle(event, now()):
+            at = now()
+            token.works(at.mono_ns)
+            for effect in agent_part.handle(event, at):
                 if isinstance(effect, part.Post):
                     self.post(effect.to, effect.event)
                 elif isinstance(effect, part.WakeAt):
@@ -159,6 +165,7 @@ class RealRuntime:
                     self.local(effect)
                 else:
                     self.mqtt(effect)
+            token.waits(wake_ns)
             event = box.get(wake_ns)
 
 
@@ -168,6 +175,7 @@ class BusThread:
     def __init__(self, runtime: RealRuntime, name: str, bus: Bus, line: Line) -> None:
         self._runtime = runtime
         self._box = runtime._boxes[f"bus:{name}"]
+        self._token = runtime.tokens[f"bus:{name}"]
         self._bus = bus
         self._line = line
         self._wake_ns = NEVER_NS
@@ -178,9 +186,14 @@ class BusThread:
         """Forever."""
         while True:
             if self._send is not None:
+                at_ns = time.monotonic_ns()
+                self._token.works(at_ns, max(0, self._send.deadline_ns - at_ns) + LATE_NS)
                 self._transact(self._send)
                 continue
-            event = self._box.get(min(self._wake_ns, self._reopen_ns))
+            until_ns = min(self._wake_ns, self._reopen_ns)
+            self._token.waits(until_ns)
+            event = self._box.get(until_ns)
+            self._token.works(time.monotonic_ns())
             if event is not None:
                 self._feed(event)
                 continue
@@ -193,6 +206,7 @@ class BusThread:
 
     def _open(self) -> None:
         self._reopen_ns = NEVER_NS
+        self._token.works(time.monotonic_ns(), OPENING_NS)
         try:
             self._line.open()
         except OSError as error:

@@ -23,6 +23,7 @@ from hil.devices.still_dialect import StillDialect
 from hil.devices.sunspec_hybrid import sunspec_hybrid
 from hil.devices.world import Value, params_of
 from hil.plant.home import Home
+from hil.wire.paced import Owner
 
 TICK_S = 0.1
 LIVE: Mapping[str, tuple[Callable[[Home, int], Slave], int]] = {
@@ -44,9 +45,12 @@ class Server:
         seed: int = 1,
         home: Mapping[str, Value] | None = None,
     ) -> None:
-        """`tcp`: "HOST:PORT", port 0 = any free one. `pty`: a path for the name of the pty, "" = its own name only.
-        ValueError says which profiles there are.
+        """`profile`: the id of a shipped one, or a FILE.toml. `tcp`: "HOST:PORT", port 0 = any free one. `pty`: a path
+        for the name of the pty, "" = its own name only; a file that is no such name is left alone. `unit`: 0..255.
+        ValueError says what is wrong.
         """
+        if unit is not None and not 0 <= unit <= 255:
+            raise ValueError(f"{unit} is no unit address; it is one byte, 0 to 255")
         self.home: Home | None = None
         self._frames: StillDialect | None = None
         slave: Slave | None
@@ -66,6 +70,7 @@ class Server:
         self.address: tuple[str, int] | None = None
         self.link: str | None = None
         self._named: Path | None = None
+        self._owner: Owner | None = None
         self._selector = selectors.DefaultSelector()
         if tcp is not None:
             self._listen(tcp)
@@ -88,6 +93,8 @@ class Server:
             if isinstance(key.fileobj, socket.socket):
                 key.fileobj.close()
         self._selector.close()
+        if self._owner is not None:
+            self._owner.close()
         if self._named is not None:
             self._named.unlink(missing_ok=True)
 
@@ -95,7 +102,7 @@ class Server:
         if self._frames is not None:
             raise ValueError("this device is not Modbus and has no TCP; serve it on a pty")
         host, _, port = address.rpartition(":")
-        if not port.isdigit():
+        if not port.isdecimal() or int(port) > 0xFFFF:
             raise ValueError(f"{address!r} is not HOST:PORT, for example 127.0.0.1:1502")
         listener = socket.create_server((host, int(port)))
         self.address = listener.getsockname()[:2]
@@ -119,12 +126,19 @@ class Server:
         tty.setraw(theirs)
         self.link = os.ttyname(theirs)
         if link:
-            self._named = Path(link)
-            self._named.unlink(missing_ok=True)
-            self._named.symlink_to(self.link)
+            named = Path(link)
+            if named.is_symlink():  # what an earlier run left behind
+                named.unlink()
+            try:
+                named.symlink_to(self.link)
+            except FileExistsError as error:
+                raise ValueError(f"{link} is there already and is no pty's name; take another") from error
+            self._named = named
             self.link = link
         line = Line(ours, self.slaves) if self._frames is None else FrameLine(ours, self._frames)
         self._selector.register(ours, selectors.EVENT_READ, line.readable)
+        self._owner = Owner(theirs)
+        self._selector.register(self._owner.fd, selectors.EVENT_READ, self._owner.release)
 
 
 def profiles() -> tuple[str, ...]:

@@ -51,19 +51,24 @@ def profile_names() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in PROFILES.glob("*.toml")))
 
 
+def file_of(profile: str) -> Path:
+    """The file of a shipped profile by its id, or the one of your own that `profile` names."""
+    return Path(profile) if profile.endswith(".toml") else PROFILES / f"{profile}.toml"
+
+
 def dialect_of(profile: str) -> str:
     """The framing that a profile names; "" is Modbus, and of a profile that there is not."""
-    path = PROFILES / f"{profile}.toml"
+    path = file_of(profile)
     if not path.is_file():
         return ""
     return str(tomllib.loads(path.read_text(encoding="utf-8"))["line"].get("dialect", ""))
 
 
 def still_device(profile: str, unit: int) -> Slave:
-    """The device of drivers/profiles/`profile`.toml at `unit`. ValueError if it cannot be one."""
-    path = PROFILES / f"{profile}.toml"
+    """The device of `file_of(profile)` at `unit`. ValueError if it cannot be one."""
+    path = file_of(profile)
     if not path.is_file():
-        raise ValueError(f"there is no profile {profile!r}; there are {', '.join(profile_names())}")
+        raise ValueError(f"there is no profile {profile!r}; there are {', '.join(profile_names())}, and FILE.toml")
     data = tomllib.loads(path.read_text(encoding="utf-8"))
     line = data["line"]
     if line.get("dialect"):

@@ -11,7 +11,7 @@ import tomllib
 from collections.abc import Mapping
 
 from hil.devices.slave import seal
-from hil.devices.still import PROFILES, picture
+from hil.devices.still import file_of, picture
 
 Images = Mapping[int, Mapping[int, int]]
 CELLS, SENSORS = 16, 4
@@ -22,7 +22,7 @@ class StillDialect:
 
     def __init__(self, profile: str, unit: int) -> None:
         """ValueError if the profile is Modbus."""
-        data = tomllib.loads((PROFILES / f"{profile}.toml").read_text(encoding="utf-8"))
+        data = tomllib.loads(file_of(profile).read_text(encoding="utf-8"))
         self.unit = unit
         self._images: Images = picture(data)
         makers = {"jk_pb": self._jk, "jbd": self._jbd, "pace": self._ascii, "pylontech": self._ascii}

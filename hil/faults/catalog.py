@@ -1,7 +1,7 @@
 """Every verb of the scenario language: what it takes, what it does, how it ends, which hazards it stands for.
 
 A verb with `revert` may be given a time (`for = "90s"`); the runner then ends it. Hazard numbers are the rows of the
-hazard table in docs/safety.md.
+table of docs/hazards.md.
 """
 
 from __future__ import annotations
@@ -113,6 +113,8 @@ _ROWS = (
         (3,),
         {"device": ("str", "battery"), "side": ("str", "both")},
     ),
+    _fault("meter.flip", "the clamps are on the wrong way round", "meter_flip", (6,), {}),
+    Verb("inverter.reboot", "the inverter restarts and forgets its setpoint", _home("reboot"), {}, None, (19,)),
     _fault("grid.outage", "the utility is gone", "outage", (31,), {}),
     Verb("grid.frequency", "frequency of the utility", _home("frequency"), {"mhz": ("int", REQUIRED)}),
     Verb(
@@ -124,6 +126,14 @@ _ROWS = (
     Verb("meter.dies_with_grid", "from now on the meter has no power in an outage", _home("meter_dies", on=True)),
     Verb("home.load", "what the house draws from now on", _home("load"), {"w": ("int", REQUIRED)}),
     Verb("home.pv", "what the roof gives from now on", _home("pv"), {"w": ("int", REQUIRED)}),
+    Verb(
+        "home.temperature",
+        "cells and case are put at that temperature",
+        _home("temperature"),
+        {"dc": ("int", REQUIRED)},
+        None,
+        (14,),
+    ),
     Verb("home.soc", "energy in the cells is put there", _home("soc"), {"permille": ("int", REQUIRED)}),
     Verb(
         "proc.kill9", "SIGKILL; nobody restarts it", _process("hold", "kill9"), {}, _process("unhold", "start"), (21,)

@@ -38,12 +38,29 @@ now_ns = time.monotonic_ns
 LOG_WITHIN_NS = 50_000_000
 
 
-class Pty:
-    """One end of the line, reachable by a stable name. Both sides are held open so that a reader may come and go.
+class Owner:
+    """A pty stays exclusive (TIOCEXCL) when its owner is killed. `fd`, readable when somebody closed it, is answered by
+    `release`. `held`: our own descriptor of the same side."""
 
-    A pty stays exclusive (TIOCEXCL) when its owner is killed, a real adapter does not: `released`, readable when
-    somebody closed it, is answered by `release`.
-    """
+    def __init__(self, held: int) -> None:
+        self._held = held
+        libc = ctypes.CDLL(None)
+        self.fd: int = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+        libc.inotify_add_watch(self.fd, os.ttyname(held).encode(), 0x18)  # IN_CLOSE_WRITE | IN_CLOSE_NOWRITE
+
+    def release(self) -> None:
+        """The next one may open it."""
+        with contextlib.suppress(OSError):
+            os.read(self.fd, 4096)
+            fcntl.ioctl(self._held, termios.TIOCNXCL)
+
+    def close(self) -> None:
+        """Look no longer."""
+        os.close(self.fd)
+
+
+class Pty:
+    """One end of the line, reachable by a stable name. Both sides are held open so that a reader may come and go."""
 
     def __init__(self, link: Path) -> None:
         self.link = link
@@ -54,15 +71,7 @@ class Pty:
         link.unlink(missing_ok=True)
         name = os.ttyname(self._held)
         link.symlink_to(name)
-        libc = ctypes.CDLL(None)
-        self.released = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
-        libc.inotify_add_watch(self.released, name.encode(), 0x18)  # IN_CLOSE_WRITE | IN_CLOSE_NOWRITE
-
-    def release(self) -> None:
-        """The next one may open it."""
-        with contextlib.suppress(OSError):
-            os.read(self.released, 4096)
-            fcntl.ioctl(self._held, termios.TIOCNXCL)
+        self.owner = Owner(self._held)
 
     def read(self) -> bytes:
         """What the other side wrote; b"" if nothing."""
@@ -79,7 +88,7 @@ class Pty:
     def close(self) -> None:
         """Unplug: whoever has it open sees a hang-up."""
         self.link.unlink(missing_ok=True)
-        os.close(self.released)
+        self.owner.close()
         os.close(self.fd)
         os.close(self._held)
 
@@ -387,15 +396,15 @@ def main(argv: list[str] | None = None) -> int:
         timeout = wire.turn()
         sources: list[int | socket.socket] = [wire.slaves.fd, wake_read]
         if wire.plugged:
-            sources += [wire.master.fd, wire.master.released]
+            sources += [wire.master.fd, wire.master.owner.fd]
         if control is not None:
             sources += [control.listener, *control.peers]
         ready, _, _ = select.select(sources, [], [], timeout)
         now = now_ns()
         if wire.plugged and wire.master.fd in ready and (data := wire.master.read()):
             wire.from_master(data, now)
-        if wire.plugged and wire.master.released in ready:
-            wire.master.release()
+        if wire.plugged and wire.master.owner.fd in ready:
+            wire.master.owner.release()
         if wire.slaves.fd in ready and (data := wire.slaves.read()):
             wire.from_slaves(data, now)
         if control is not None and ready:

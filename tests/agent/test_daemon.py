@@ -207,3 +207,17 @@ def test_a_stop_without_proof_of_release_says_so_in_its_exit_code(rig: Rig) -> N
     daemon.terminate()
     assert daemon.wait(25) == 5
     assert "no proof of release" in rig.log.read_text()
+
+
+def test_a_configuration_that_changes_under_it_is_told_and_not_applied(rig: Rig) -> None:
+    rig.home("--link", str(rig.directory / "bus"))
+    rig.daemon({"port": str(rig.directory / "bus")})
+    rig.until(lambda r: presences(r) == ALL_OK)
+    path = rig.directory / "batteryd.toml"
+    assert path.is_file()
+    path.write_text(path.read_text("utf-8") + "\nnonsense = 1\n", "utf-8")
+    reply = rig.until(lambda r: r["self_test"]["age_s"] is not None)
+    assert reply["self_test"]["passed"]
+    assert f"the configuration {path} was changed since the start" in reply["self_test"]["text"]
+    assert "changed_on_disk" in {item["id"] for item in reply["health"]}
+    assert reply["control"]["mode"] == "local"

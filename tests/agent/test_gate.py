@@ -152,6 +152,9 @@ def shared(*shares: tuple[str, int], **changes: object) -> Decision:
         (2500, shared(("inverter", 2500), ("other", -1000))),  # one would feed the other
         (2500, shared(("inverter", 2500), ("other", 2500), hi_w=4_999)),  # together beyond the permit
         (-2500, shared(("inverter", -2500), ("other", -2500), lo_w=-4_999)),
+        (6000, shared(("inverter", 6000), ("other", 6000), hi_w=20_000)),  # together beyond the nameplate
+        (-6000, shared(("inverter", -6000), ("other", -6000), lo_w=-20_000)),
+        (2500, shared(("inverter", 2500), ("inverter", 2500))),  # which of them counts?
     ],
 )
 def test_a_share_that_does_not_add_up_is_refused(value: int, why: Decision) -> None:
@@ -187,3 +190,30 @@ def test_only_a_pack_that_surely_carries_nothing_is_passed_over(second: BatteryR
 def test_with_no_pack_that_carries_nothing_flows() -> None:
     seen = replace(evidence(), batteries=(battery(**OPEN), battery(**OPEN)))
     assert isinstance(ask(Intent.POWER, 5000, seen=seen), str)
+
+
+def test_several_inverters_are_never_given_the_whole_each() -> None:
+    """5 kW that nobody divided would be 10 kW in a home of two."""
+    two = replace(evidence(), inverters=2)
+    assert "share" in str(ask(Intent.POWER, 5000, seen=two))
+    assert isinstance(ask(Intent.POWER, 5000, seen=evidence()), WriteSequence)
+    assert isinstance(ask(Intent.CLEAR, 0, seen=two), WriteSequence)
+
+
+# --- last orders ------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("intent", [Intent.POWER, Intent.STOP, Intent.FLOOR, Intent.HEARTBEAT])
+@pytest.mark.parametrize("age_ns", [1, PARAMS.timers.cycle_ns, -1])
+def test_a_permit_of_another_cycle_is_none(intent: Intent, age_ns: int) -> None:
+    hot = FaultValue("over_temperature", "fault", "", "", 0)
+    assert "not of this cycle" in str(ask(intent, 500, decision(at_ns=NOW - age_ns, faults=(hot,))))
+
+
+def test_stop_passes_while_the_grid_is_there() -> None:
+    order = ask(Intent.STOP, 0)
+    assert isinstance(order, WriteSequence)
+    assert order.write_class is WriteClass.STOP
+
+
+def test_the_last_check_looks_at_the_permit_itself() -> None:
+    for lo, hi in ((1, 9000), (-9000, -1)):
+        assert "does not contain 0" in str(ask(Intent.POWER, 0, decision(lo_w=lo, hi_w=hi)))

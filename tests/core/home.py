@@ -13,6 +13,7 @@ from agent.core.command import Command, CommandKind
 from agent.core.decision import Commit, Decision, Intent, Mode, Outputs, Write
 from agent.core.durable import Durable
 from agent.core.inputs import (
+    NOT_LOOKED,
     Clock,
     ClockTrust,
     CommandIn,
@@ -180,6 +181,7 @@ class Home:
         self.obeys = True  # the inverter follows what it confirmed
         self.outcome = "confirmed"
         self.draw = 0
+        self.looked = NOT_LOOKED
         self.remote_w: int | None = None
         self.floor_permille = 200
         self.disk = durable if durable is not None else Durable()
@@ -250,6 +252,7 @@ class Home:
             disk_ok=self.disk_ok,
             link_up=True,
             draw=self.draw,
+            looked=self.looked,
         )
 
     def tick(self, *events: Event, s: float = 1.0) -> Outputs:

@@ -11,9 +11,11 @@ import pytest
 from agent.core.alarms import blocked
 from agent.core.decision import Intent, Mode
 from agent.core.durable import Durable
-from agent.core.faults import BY_ID, FAULTS, Clear, Memory, Severity, hold_of, strikes, worst
-from agent.core.inputs import ClockTrust, LocalResume, Reserve, WriteDone
+from agent.core.faults import BY_ID, FAULTS, Clear, Severity
+from agent.core.inputs import NOT_LOOKED, ClockTrust, LocalResume, Reserve, WriteDone
 from agent.core.params import S
+from agent.core.selftest import Looked
+from agent.core.standing import Memory, hold_of, strikes, worst
 from agent.core.step import initial
 from drivers.readings import GridState
 from tests.core.home import PARAMS, Home, arriving, capability, command
@@ -56,6 +58,13 @@ def reserve(home: Home) -> None:
     home.reserve = Reserve(0, "unreadable")
 
 
+def looked(**facts: Any) -> Callable[[Home], None]:
+    def happens(home: Home) -> None:
+        home.looked = Looked(at_ns=1, **facts)
+
+    return happens
+
+
 # (fault, what brings it about, mode it leads to while idle)
 CAUSES: list[tuple[str, Callable[[Home], None], Mode]] = [
     ("identity_mismatch", present("meter", "mismatch"), Mode.FAULT),
@@ -75,6 +84,9 @@ CAUSES: list[tuple[str, Callable[[Home], None], Mode]] = [
     ("reserve_unreadable", reserve, Mode.LOCAL),
     ("disk", disk, Mode.LOCAL),
     ("clock_untrusted", clock, Mode.LOCAL),
+    ("self_test", looked(memory="a parameter fell over"), Mode.FAULT),
+    ("self_test", looked(clock="a second took two"), Mode.FAULT),
+    ("changed_on_disk", looked(changed=("the configuration was changed",)), Mode.LOCAL),
 ]
 ELSEWHERE = {  # raised in the tests of the part that they watch
     "internal_error": "test_step",
@@ -121,6 +133,7 @@ def test_raised_and_cleared(fault: str, cause: Callable[[Home], None], mode: Mod
     home.mute.clear()
     home.presence.clear()
     home.line = ""
+    home.looked = NOT_LOOKED
     home.disk_ok, home.trust, home.reserve = True, ClockTrust.SYNCED, Reserve(200, "file")
     home.run(2)
     if BY_ID[fault].clear is Clear.TECHNICIAN:

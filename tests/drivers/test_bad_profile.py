@@ -94,3 +94,21 @@ def test_check_refuses_the_home_that_uses_it(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "own.toml: control[0] (" in done.stderr
     assert "a setpoint without a release is refused" in done.stderr
+
+
+def test_a_profile_that_writes_what_it_calls_protection(tmp_path: Path) -> None:
+    text = TEXTS["sma_storage"] + "\n[protection]\ndeny = [[1, 5], [40149, 40149]]\n"
+    error = refused(tmp_path, "sma_storage", text)
+    assert error.key == "protection.deny"
+    assert "register 40149 is protection by this file's own word" in error.reason
+
+
+def test_protection_of_nothing(tmp_path: Path) -> None:
+    error = refused(tmp_path, "sma_storage", TEXTS["sma_storage"] + "\n[protection]\ndeny = [[9, 5]]\n")
+    assert error.key == "protection.deny[0]"
+
+
+def test_protection_is_kept(tmp_path: Path) -> None:
+    text = TEXTS["sma_storage"] + "\n[protection]\ndeny = [[1, 5]]\n"
+    (tmp_path / "own.toml").write_text(re.sub('^id = "sma_storage"', 'id = "own"', text, flags=re.MULTILINE), "utf-8")
+    assert load("own", tmp_path).protection == ((1, 5),)

@@ -184,19 +184,25 @@ def bms_frames(name: str) -> list[dict[str, Any]]:
     return found
 
 
-def talk(profile: str, unit: int, frames: dict[bytes, bytes], baud: int) -> BatteryReading:
-    """The last reading of a battery of which these frames were recorded."""
+def talking(profile: str, unit: int, frames: dict[bytes, bytes], baud: int) -> Wire:
+    """A battery of which these frames were recorded, after 20 s."""
     spec = DeviceSpec("bms", DeviceRole.BATTERY, unit, load(profile))
     wire = Wire(Bus(BusSpec("line", baud), [spec]), [], baud)
     wire.frames = frames
     wire.open()
     wire.run(20 * S)
+    return wire
+
+
+def talk(profile: str, unit: int, frames: dict[bytes, bytes], baud: int) -> BatteryReading:
+    """Its last reading."""
+    wire = talking(profile, unit, frames, baud)
     assert wire.statuses("bms")[-1].presence is Presence.OK, wire.statuses("bms")[-1].detail
     return wire.batteries()[-1]
 
 
-def test_a_jk_pack_is_read_as_its_recorder_saw_it() -> None:
-    status, settings = bms_frames("jk_frames")[:2]
+def jk_frames(status: dict[str, Any], settings: dict[str, Any]) -> dict[bytes, bytes]:
+    """Trigger -> reply of a JK that answers with these two captured frames."""
     codec = DIALECTS["jk_pb"]
     frames = {}
     about = bytearray(300)
@@ -206,6 +212,21 @@ def test_a_jk_pack_is_read_as_its_recorder_saw_it() -> None:
     for function, frame in recorded:
         ack = bytes((1, 0x10, 0x16, function, 0, 1))
         frames[codec.request(1, function)] = frame + b"\0" + ack + crc(ack) + b"\0"
+    return frames
+
+
+def test_a_jk_pack_of_the_older_layout_is_not_taken_for_one_of_ours() -> None:
+    _, settings, older = bms_frames("jk_frames")
+    wire = talking("jk_pb", 1, jk_frames(older, settings), 115200)
+    status = wire.statuses("bms")[-1]
+    assert status.presence is Presence.MISMATCH
+    assert "layout for 32 cells" in status.detail
+    assert wire.batteries() == []
+
+
+def test_a_jk_pack_is_read_as_its_recorder_saw_it() -> None:
+    status, settings = bms_frames("jk_frames")[:2]
+    frames = jk_frames(status, settings)
     reading, expected = talk("jk_pb", 1, frames, 115200), status["expected"]
     assert reading.pack_mv == round(expected["voltage"] * 1000)
     assert reading.pack_ma == round(expected["current"] * 1000)  # the recorder turned the sign: charging is negative

@@ -13,6 +13,7 @@ from drivers.events import Adopt, DeviceStatus, Identity, Presence
 from drivers.profile import load
 from drivers.readings import BatteryReading, GridState, InverterReading, MeterReading
 from tests.drivers.home import AC, MPPT, STATUS, STORAGE, bms, floats, home, inverter, meter, specs, text
+from tests.drivers.vector import Everywhere, Vector, binding_of, vectors
 from tests.drivers.wire import MS, S, Slave, Wire
 
 INVERTER = specs()[2]
@@ -396,3 +397,24 @@ def test_slow_lines_get_short_reads() -> None:
     counts = [int.from_bytes(data[4:6], "big") for _, data in wire.sent if data[1] == 3]
     assert max(counts) <= 30
     assert wire.violations == 0
+
+
+@pytest.mark.parametrize("name", ["deye_3p_hv", "growatt_vpp"])
+def test_a_register_that_is_not_there_hides_none_of_its_neighbours_from_the_identification(name: str) -> None:
+    """Everything but what the profile asks for is refused, and with it a read that runs over it."""
+    vector = next(v for v in vectors() if v.name == name)
+    wire = vector.wire(vector.slaves(holes=True))
+    status = wire.statuses("device")[-1]
+    assert status.presence is Presence.OK, status.detail
+    assert binding_of(wire).control is not None
+
+
+@pytest.mark.parametrize("vector", vectors(), ids=lambda v: v.name)
+@pytest.mark.parametrize("words", [None, 0, 0xFFFF])
+def test_who_says_nothing_of_itself_is_nobody_of_ours(vector: Vector, words: int | None) -> None:
+    """Every register is refused, or empty: no profile takes such a device for its own, so nothing is ever written."""
+    units = [slave.unit for slave in vector.slaves()]
+    wire = vector.wire([Slave(unit, {} if words is None else Everywhere(words)) for unit in units])
+    status = wire.statuses("device")[-1]
+    assert status.presence is not Presence.OK
+    assert status.binding is None

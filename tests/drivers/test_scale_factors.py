@@ -12,7 +12,8 @@ from drivers.events import Presence
 from drivers.profile import load
 from drivers.readings import DeviceRole
 from tests.drivers.home import text
-from tests.drivers.wire import S, Slave, Wire
+from tests.drivers.vector import vectors
+from tests.drivers.wire import MS, S, Slave, Wire
 
 COMMON, METER, END = 40002, 40070, 40177
 W, W_SF = METER + 18, METER + 22
@@ -143,4 +144,38 @@ def test_a_scale_factor_of_a_model_that_is_only_read_fast_is_watched_too() -> No
     slave.put(3, PORTS + 32, 2500)
     wire.run(3 * S)
     assert [status.presence for status in wire.statuses("inverter")] == [Presence.IDENTIFYING, Presence.OK]
+    assert {reading.battery_w for reading in wire.inverters()} == {None, 2500}
     assert wire.inverters()[-1].battery_w == 2500
+
+
+FRONIUS_MODULES, DISCHARGE, CHARGE, DCW_SF = 40222, 81, 61, 4
+
+
+@pytest.mark.parametrize("moment_ms", range(0, 1000, 50))
+def test_a_scale_factor_far_from_its_value_is_read_after_it_before_the_value_counts(moment_ms: int) -> None:
+    """Model 160 has the factor in front of all modules: it is read once a second, the power four times."""
+    vector = next(v for v in vectors() if v.name == "fronius_gen24")
+    wire = vector.wire()
+    slave = wire.slaves[vector.data["unit"]]
+    slave.put(3, FRONIUS_MODULES + DISCHARGE, 2500)
+    slave.put(3, FRONIUS_MODULES + CHARGE, 0)
+    wire.run(3 * S + moment_ms * MS)
+    assert wire.inverters()[-1].battery_w == 2500
+    wire.emitted.clear()
+    slave.put(3, FRONIUS_MODULES + DCW_SF, 1)
+    slave.put(3, FRONIUS_MODULES + DISCHARGE, 250)
+    wire.run(5 * S)
+    assert {reading.battery_w for reading in wire.inverters()} <= {None, 2500}
+    assert wire.inverters()[-1].battery_w == 2500
+
+
+def test_a_value_that_waits_for_its_scale_factor_is_as_old_as_its_own_sample() -> None:
+    vector = next(v for v in vectors() if v.name == "fronius_gen24")
+    wire = vector.wire()
+    wire.emitted.clear()
+    wire.run(10 * S)
+    seen = wire.inverters()
+    assert len(seen) >= 39  # told four times a second as before
+    assert wire.now - seen[-1].battery_at_ns <= 1500 * MS  # a second to the next look at the factor, and one round
+    assert wire.now - seen[-1].grid_at_ns <= 500 * MS
+    assert len({reading.battery_at_ns for reading in seen}) >= 9

@@ -21,17 +21,28 @@ from tests.drivers.wire import S, Slave, Wire
 VECTORS = Path(__file__).parent / "vectors"
 
 
-class Zeros(dict[tuple[int, int], int]):
-    """Registers that are all there, 0 unless put."""
+class Everywhere(dict[tuple[int, int], int]):
+    """Registers that are all there, the same word unless put."""
+
+    def __init__(self, word: int) -> None:
+        super().__init__()
+        self.word = word
 
     def __missing__(self, key: tuple[int, int]) -> int:
-        return 0
+        return self.word
 
     def __contains__(self, key: object) -> bool:
         return True
 
     def get(self, key: tuple[int, int], default: Any = 0) -> Any:
         return self[key]
+
+
+class Zeros(Everywhere):
+    """0 unless put."""
+
+    def __init__(self) -> None:
+        super().__init__(0)
 
 
 @dataclass(frozen=True)
@@ -54,9 +65,10 @@ class Vector:
             reversion_s=data.get("reversion_s"),
         )
 
-    def slaves(self, more: dict[str, list[int]] | None = None) -> list[Slave]:
+    def slaves(self, more: dict[str, list[int]] | None = None, holes: bool = False) -> list[Slave]:
+        """`holes`: a register that is not listed is refused."""
         units = {self.data["unit"], *dict(self.spec.profile.units).values()}
-        slaves = {unit: Slave(unit, Zeros()) for unit in sorted(units)}
+        slaves = {unit: Slave(unit, {} if holes else Zeros()) for unit in sorted(units)}
         for place, (count, word) in self.data.get("fill", {}).items():
             self._put(slaves, place, [word] * count)
         for place, words in {**self.data["registers"], **(more or {})}.items():

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from pymodbus.client import ModbusTcpClient
 
 from hil.__main__ import VERBS, main
+from hil.devices.serve import Server
+from hil.devices.still import PROFILES
 
 ROOT = Path(__file__).parents[2]
 
@@ -38,6 +44,39 @@ def test_serve_says_what_it_cannot_serve(capsys: pytest.CaptureFixture[str]) -> 
     assert "say where to serve" in capsys.readouterr().err
 
 
+def test_serve_leaves_a_file_alone_that_is_no_name_of_a_pty(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "notes").write_text("mine", "utf-8")
+    assert main(["serve", "pace_modbus", "--pty", str(tmp_path / "notes")]) == 2
+    assert "is there already" in capsys.readouterr().err
+    assert (tmp_path / "notes").read_text("utf-8") == "mine"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["pace_modbus", "--tcp", "127.0.0.1:99999"], "is not HOST:PORT"),
+        (["pace_modbus", "--tcp", "127.0.0.1:0", "--unit", "256"], "one byte"),
+        (["nobody", "--tcp", "127.0.0.1:0"], "there is no profile 'nobody'"),
+        (["nowhere/own.toml", "--tcp", "127.0.0.1:0"], "No such file"),
+    ],
+)
+def test_serve_refuses_in_a_sentence(arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["serve", *arguments]) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_a_profile_of_ones_own_is_served(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shipped = (PROFILES / "pace_modbus.toml").read_text("utf-8")
+    own = tmp_path / "own.toml"
+    own.write_text(shipped.replace('id = "pace_modbus"', 'id = "own"', 1), "utf-8")
+    server = Server(str(own), tcp="127.0.0.1:0", unit=4)
+    server.close()
+    assert list(server.slaves.by_unit) == [4]
+    own.write_text(shipped + "[colour]\n", "utf-8")
+    assert main(["serve", str(own), "--tcp", "127.0.0.1:0"]) == 2
+    assert "own.toml: colour: " in capsys.readouterr().err
+
+
 def test_an_unknown_verb_lists_the_known(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["fly"]) == 2
     assert main([]) == 2
@@ -56,3 +95,28 @@ def test_scenario_refuses_with_2(capsys: pytest.CaptureFixture[str], tmp_path: P
     err = capsys.readouterr().err
     assert "bad.toml: file.scenario.colour: is not a key here" in err
     assert "demo runs on process, not on virtual" in err
+
+
+def test_a_served_pty_is_free_again_when_its_client_was_killed(tmp_path: Path) -> None:
+    """TIOCEXCL does not bind root, so the flag itself is looked at."""
+    server = Server("seplos_v3", pty=str(tmp_path / "line"))
+    thread = Thread(target=server.run)
+    thread.start()
+    take = "import fcntl, os, sys, termios; fd = os.open(sys.argv[1], 2 | os.O_NOCTTY); fcntl.ioctl(fd, t.TIOCEXCL)"
+    try:
+        subprocess.run([sys.executable, "-c", f"{take}; os.kill(os.getpid(), 9)", str(tmp_path / "line")], check=False)
+        fd = os.open(tmp_path / "line", os.O_RDWR | os.O_NOCTTY)
+        deadline = time.monotonic() + 5
+        while exclusive(fd) and time.monotonic() < deadline:
+            time.sleep(0.005)
+        assert not exclusive(fd)
+        os.close(fd)
+    finally:
+        server.stopped = True
+        thread.join()
+        server.close()
+
+
+def exclusive(fd: int) -> bool:
+    """TIOCGEXCL."""
+    return fcntl.ioctl(fd, 0x80045440, b"\0\0\0\0") != b"\0\0\0\0"

@@ -78,6 +78,17 @@ def test_what_is_put_in_is_read(name: str) -> None:
     assert not getattr(reading, "alarms", ())
 
 
+OWN_UNIT = [n for n in profile_names() if load(n).role is DeviceRole.INVERTER and not load(n).units]
+
+
+@pytest.mark.parametrize("name", OWN_UNIT)
+def test_every_inverter_of_one_unit_is_identified_though_its_registers_have_holes(name: str) -> None:
+    wire = wire_to(name)
+    status = wire.statuses("x")[-1]
+    assert status.presence is Presence.OK, status.detail
+    assert wire.inverters()[-1].soc_permille == VALUES["soc_permille"]
+
+
 def test_a_dialect_is_named_and_nobody_elses_is_empty() -> None:
     assert dialect_of("jk_pb") == "jk_pb"
     assert dialect_of("pace_modbus") == ""

@@ -8,10 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from agent.local import request
+from agent.local.fault import faults_json
 from agent.local.inspect import buses_json, device_json, devices_json, looked_json
 from agent.local.reason import why_json
 from agent.local.view import status_json
 from drivers.events import BusStats, Looked, UnitStats
+from tests.core.home import PARAMS
 from tests.local.home import HOME, INSTALLED, NOW, troubled
 
 FATES = ("data", "exception", "timeout", "garbled", "lost")
@@ -48,6 +50,7 @@ def test_every_key_of_devices_and_lines_is_documented() -> None:
         buses_json([stats], INSTALLED),
         *(looked_json(Looked(1, fate, b"\0\1", 2), 1, 3, 0, status) for fate in FATES),
         looked_json(Looked(1, "data", b"\1"), 1, 1, 0, status),
+        faults_json(troubled(), PARAMS, NOW),
     ]
     assert set(keys(replies)) - NAMED == set()
 

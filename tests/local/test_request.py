@@ -19,6 +19,8 @@ def test_every_verb() -> None:
     assert parsed(verb="status") == Request("status")
     assert parsed(verb="watch") == Request("watch")
     assert parsed(verb="why", side="charge") == Request("why", side="charge")
+    assert parsed(verb="faults") == Request("faults")
+    assert parsed(verb="faults", fault="disk") == Request("faults", fault="disk")
     assert parsed(verb="log", lines=0, follow=True) == Request("log", lines=0, follow=True)
     assert parsed(verb="reserve") == Request("reserve")
     assert parsed(verb="reserve", permille=300, pin="4711") == Request("reserve", permille=300, pin="4711")
@@ -37,7 +39,7 @@ def test_every_verb() -> None:
         (b'{"v":true,"verb":"status"}', '"v" must be 1'),
         (b'{"v":1.0,"verb":"status"}', '"v" must be 1'),
         (b'{"v":2,"verb":"status"}', '"v" must be 1'),
-        (b'{"v":1}', '"verb" must be one of: adopt, bus, device, log, look, reserve'),
+        (b'{"v":1}', '"verb" must be one of: adopt, bus, device, faults, log, look, reserve'),
         (b'{"v":1,"verb":[]}', '"verb" must be one of'),
         (b'{"v":1,"verb":"status","verb":"stop"}', "a key stands in it twice"),
         (b'{"v":1,"verb":"log","lines":NaN}', "NaN is not JSON"),
@@ -46,6 +48,7 @@ def test_every_verb() -> None:
         (b'{"v":1,"verb":"log","lines":501}', '"lines" must be a whole number, 0 to 500'),
         (b'{"v":1,"verb":"log","lines":true}', '"lines" must be'),
         (b'{"v":1,"verb":"log","follow":1}', '"follow" must be true or false'),
+        (b'{"v":1,"verb":"faults","fault":"rain"}', 'faults: "fault" must be an id of the table: batteryctl faults'),
         (b'{"v":1,"verb":"why","side":"left"}', '"side" must be "charge" or "discharge"'),
         (b'{"v":1,"verb":"why","side":[]}', '"side" must be'),
         (b'{"v":1,"verb":"reserve","permille":1001}', '"permille" must be a whole number, 0 to 1000'),

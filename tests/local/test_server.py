@@ -86,7 +86,13 @@ def refusal(reply: dict[str, object] | None) -> dict[str, object]:
 # --- reads ------------------------------------------------------------------------------------------------------------
 def test_reads_answer_anyone_and_close() -> None:
     desk = Desk()
-    for verb, key in (("status", "control"), ("why", "sides"), ("reserve", "reserve"), ("log", "lines")):
+    for verb, key in (
+        ("status", "control"),
+        ("why", "sides"),
+        ("faults", "faults"),
+        ("reserve", "reserve"),
+        ("log", "lines"),
+    ):
         reply = desk.ask(1, VIEWER, verb=verb)
         assert reply is not None
         assert key in reply
@@ -106,7 +112,7 @@ def test_a_reply_is_one_line() -> None:
 def test_before_the_first_cycle_it_says_so() -> None:
     desk = Desk(view=None)
 
-    for verb in ("status", "why", "watch", "reserve"):
+    for verb in ("status", "why", "watch", "faults", "reserve"):
         error = refusal(desk.ask(1, verb=verb))
         assert (error["code"], error["next"]) == (1, "batteryctl wait")
         assert desk.closed(1)

@@ -36,7 +36,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "agent.core.hold": (PERMIT[2], PERMIT[0]),
     "agent.core.oblige": ("tests/core/test_oblige.py",),
     "agent.core.modes": ("tests/core/test_modes.py", "tests/core/test_search.py"),
-    "agent.gate": ("tests/agent/test_gate.py", "tests/agent/test_release.py"),
+    "agent.gate": ("tests/agent/test_gate.py", "tests/agent/test_fence.py", "tests/agent/test_release.py"),
 }
 THEOREMS = {  # families of theorems that can see a mistake in the module
     "agent.core.limits": "IM",

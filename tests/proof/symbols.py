@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import z3
@@ -30,14 +31,21 @@ def expr(value: Any) -> Any:
     if isinstance(value, bool):
         return z3.BoolVal(value)
     if isinstance(value, int):
-        return z3.IntVal(value)
+        return _constant(value)
     raise Unsound(f"{value!r} is neither a whole number nor a truth")
+
+
+@lru_cache(4096)
+def _constant(value: int) -> Any:
+    return z3.IntVal(value)
 
 
 def _int(value: Any) -> Any:
     """As `expr`, a truth taken as 1 or 0."""
+    if isinstance(value, Number):
+        return value.expr
     if isinstance(value, Truth | bool):
-        return z3.If(expr(value), z3.IntVal(1), z3.IntVal(0))
+        return z3.If(expr(value), _constant(1), _constant(0))
     return expr(value)
 
 
@@ -47,8 +55,6 @@ def _floor(a: Any, b: Any) -> tuple[Any, Any]:
     if z3.is_int_value(divisor):
         if divisor.as_long() <= 0:
             raise Unsound(f"a division by {divisor}")
-    elif _paths().possible(divisor <= 0):
-        raise Unsound(f"a division by {divisor}, which may be <= 0")
     else:
         return _paths().divided(_int(a), divisor)
     return _int(a) / divisor, _int(a) % divisor
@@ -198,36 +204,53 @@ SYMBOLS = Symbols()
 
 @dataclass
 class _Turn:
-    """One fork of a path: which of its ways are possible, and which of those is being taken."""
+    """One fork of a path: which of its ways are possible, and which of those is being taken. `constants`: how many
+    conditions that turned out to be no fork were asked before it."""
 
     ways: tuple[int, ...]
+    constants: int
     at: int = 0
 
 
 class Paths:
-    """The inputs of a function and the way through it that is being taken."""
+    """The inputs of a function and the way through it that is being taken.
+
+    A path begins as the last one did, up to the fork where it leaves it. What was asserted until there is still in the
+    solver: each fork has its level, and the next path goes back to the level of the last fork that has a way left.
+    """
 
     def __init__(self) -> None:
         self.script: list[_Turn] = []
         self.ranges: dict[str, str] = {}
+        self.solver = z3.Solver()
+        self.solver.set("timeout", GLANCE_MS)
+        self.symbols: dict[str, Any] = {}
+        self.constants: list[bool] = []  # conditions that were no fork, in their order
+        self.asserted = -1  # up to this depth the solver has this path's assertions already
         self._begin()
 
     def _begin(self) -> None:
-        self.solver = z3.Solver()
-        self.solver.set("timeout", GLANCE_MS)
         self.inputs: dict[str, Any] = {}
         self.usual: list[Any] = []
         self.picked: dict[str, int] = {}
         self.divisions = 0
         self.depth = 0
+        self.asked = 0
+
+    def _assert(self, *conditions: Any) -> None:
+        if self.depth > self.asserted:
+            self.solver.add(*conditions)
 
     def number(self, name: str, least: int, most: int, usual: int | None = None) -> Number:
         """Any whole number from `least` to `most`. `usual`: where a counterexample is looked for first."""
         if name in self.inputs:
             return Number(self.inputs[name])
-        symbol = self.inputs[name] = z3.Int(name)
+        if name not in self.symbols:
+            self.symbols[name] = z3.Int(name)
+        symbol = self.inputs[name] = self.symbols[name]
         self.ranges[name] = f"{least:,}..{most:,}"
-        self.solver.add(symbol >= least, symbol <= most)
+        if self.depth > self.asserted:
+            self.solver.add(symbol >= least, symbol <= most)
         if usual is not None:
             self.usual.append(symbol == usual)
         return Number(symbol)
@@ -244,24 +267,40 @@ class Paths:
 
     def assume(self, condition: Any) -> None:
         """Inputs of which this does not hold are not looked at. What can never hold would prove anything."""
-        self.solver.add(expr(condition))
+        self._assert(expr(condition))
         if self.depth >= len(self.script) and not self.possible(True):
             raise Unsound("assumptions that contradict each other")
 
     def divided(self, a: Any, b: Any) -> tuple[Any, Any]:
         """Quotient and rest by what defines them, which z3 reasons about better than about its own `/` by a symbol."""
+        if self.depth > self.asserted and self.possible(b <= 0):
+            raise Unsound(f"a division by {b}, which may be <= 0")
         self.divisions += 1
         quotient, rest = z3.Ints(f"quotient_{self.divisions} rest_{self.divisions}")
-        self.solver.add(a == b * quotient + rest, rest >= 0, rest < b)
+        self._assert(a == b * quotient + rest, rest >= 0, rest < b)
         return quotient, rest
 
     def decide(self, condition: Any) -> bool:
-        condition = z3.simplify(condition)
-        if z3.is_true(condition) or z3.is_false(condition):
-            return bool(z3.is_true(condition))
+        if self.depth <= self.asserted:  # on the way to the fork of this path: as it was the last time
+            known = self._again()
+            if known is not None:
+                return known
+        else:
+            condition = z3.simplify(condition)
+            if z3.is_true(condition) or z3.is_false(condition):
+                self.constants.append(bool(z3.is_true(condition)))
+                self.asked += 1
+                return self.constants[-1]
         value = bool(self._turn(lambda: self._ways(condition)))
-        self.solver.add(condition if value else z3.Not(condition))
+        self._assert(condition if value else z3.Not(condition))
         return value
+
+    def _again(self) -> bool | None:
+        """The answer to a condition that was no fork; None where it was one."""
+        if self.asked == self.script[self.depth].constants:
+            return None
+        self.asked += 1
+        return self.constants[self.asked - 1]
 
     def _ways(self, condition: Any) -> tuple[int, ...]:
         if not self.possible(z3.Not(condition)):
@@ -270,8 +309,10 @@ class Paths:
 
     def _turn(self, ways: Callable[[], tuple[int, ...]]) -> int:
         if self.depth == len(self.script):
-            self.script.append(_Turn(ways()))
+            self.script.append(_Turn(ways(), len(self.constants)))
         turn = self.script[self.depth]
+        if self.depth >= self.asserted:
+            self.solver.push()
         self.depth += 1
         return turn.ways[turn.at]
 
@@ -282,10 +323,12 @@ class Paths:
     def example(self) -> dict[str, int | str] | None:
         """Inputs that take this path; None = it is impossible."""
         self.solver.set("timeout", ANSWER_MS)
-        if self.solver.check(*self.usual) != z3.sat:
+        answer = self.solver.check(*self.usual)
+        if answer != z3.sat:
             answer = self.solver.check()
-            if answer != z3.sat:
-                return None if answer == z3.unsat else {"z3": "gave no answer"}
+        self.solver.set("timeout", GLANCE_MS)
+        if answer != z3.sat:
+            return None if answer == z3.unsat else {"z3": "gave no answer"}
         model = self.solver.model()
         numbers = {name: model.eval(symbol, model_completion=True).as_long() for name, symbol in self.inputs.items()}
         return {**{name: self.ranges[name].split(" | ")[at] for name, at in self.picked.items()}, **numbers}
@@ -296,7 +339,11 @@ class Paths:
             self.script.pop()
         if not self.script:
             return False
-        self.script[-1].at += 1
+        last = len(self.script) - 1
+        self.script[last].at += 1
+        self.solver.pop(self.solver.num_scopes() - last)
+        del self.constants[self.script[last].constants :]
+        self.asserted = last
         self._begin()
         return True
 

@@ -75,6 +75,35 @@ def test_every_path_is_taken_once_and_no_impossible_one() -> None:
     assert sorted(outcomes(sign)) == ["big", "other", "zero"]
 
 
+def test_an_example_of_each_path_takes_that_path() -> None:
+    """What was asserted before a fork is still there on its other way, and nothing of the way that was left."""
+
+    def tangle(x: Any, y: Any, word: str) -> str:
+        if word == "b" and x % 3 == 1:
+            return "rest"
+        if x > 50:
+            return "deep" if x // (y + 1) > 20 else "shallow"
+        return "same" if x == y else "other"
+
+    def ways(o: Paths) -> str:
+        x, word = o.number("x", 0, 99), o.pick("word", ("a", "b"))
+        o.assume(x >= 10)
+        y = o.number("y", 0, 20)
+        o.assume(y <= x)
+        return tangle(x, y, word)
+
+    seen = []
+    for paths, value, error in explore(ways):
+        assert error is None
+        example: Any = paths.example()
+        assert 10 <= example["x"] <= 99 and 0 <= example["y"] <= min(20, example["x"])
+        assert tangle(example["x"], example["y"], example["word"]) == value
+        seen.append((value, example["word"]))
+    assert sorted(seen) == sorted(
+        [(way, word) for way in ("deep", "shallow", "same", "other") for word in ("a", "b")] + [("rest", "b")]
+    )
+
+
 @pytest.mark.parametrize("a", [-7, -1, 0, 1, 7])
 @pytest.mark.parametrize("b", [1, 2, 3])
 def test_division_rounds_as_python_does(a: int, b: int) -> None:
