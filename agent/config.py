@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from agent.core.params import Params, S, Site, Timers
+from agent.core.params import NO_LIMIT_W, Params, S, Site, Timers
 from agent.wiring import EXAMPLE as EXAMPLE_SEVERAL
 from agent.wiring import WiringError, wiring
 from drivers.readings import DeviceRole
@@ -94,6 +94,11 @@ class SiteSection(_Strict):
     import_limit_w: Watts
     export_limit_w: Watts
     critical_load_w: Watts = 0  # what the home needs in an outage; 0 = not said
+    fuse_a: Annotated[int, Field(gt=0, le=1_000)] | None = None  # of each leg or phase, where one is to be kept
+    phases: Literal["single", "split", "three"] = "single"  # how many legs share the inverter's power
+    utility_charge_w: Watts = NO_LIMIT_W  # what the utility allows for now, as in 14a EnWG: 4200
+    utility_discharge_w: Watts = NO_LIMIT_W
+    pv_only: bool = False  # the tariff forbids charging from the grid
 
 
 class BatterySection(_Strict):
@@ -104,6 +109,8 @@ class BatterySection(_Strict):
     reserve_min_pct: Annotated[float, Field(ge=5, le=100, strict=False)] = 10
     max_charge_w: Watts | None = None  # owner limits, never above the nameplate
     max_discharge_w: Watts | None = None
+    daily_cycles: Annotated[float, Field(gt=0, le=10, strict=False)] = 1.5  # of the capacity, discharged in a UTC day
+    restore_w: Watts = 0  # below the reserve, charge with this from the grid, at most 0.1 C; 0 = wait for the sun
 
 
 class BusSection(_Strict):
@@ -325,27 +332,32 @@ def _params(file: File) -> Params:
     site, battery = file.site, file.battery
     params = Params(
         site=Site(
-            nameplate_charge_w=_least(site.nameplate_charge_w, battery.max_charge_w),
-            nameplate_discharge_w=_least(site.nameplate_discharge_w, battery.max_discharge_w),
+            nameplate_charge_w=site.nameplate_charge_w,
+            nameplate_discharge_w=site.nameplate_discharge_w,
             capacity_wh=site.capacity_wh,
             import_limit_w=site.import_limit_w,
             export_limit_w=site.export_limit_w,
+            fuse_a=site.fuse_a or 0,
+            legs={"single": 1, "split": 2, "three": 3}[site.phases],
+            owner_charge_w=NO_LIMIT_W if battery.max_charge_w is None else battery.max_charge_w,
+            owner_discharge_w=NO_LIMIT_W if battery.max_discharge_w is None else battery.max_discharge_w,
+            pv_only=site.pv_only,
+            utility_charge_w=site.utility_charge_w,
+            utility_discharge_w=site.utility_discharge_w,
         ),
         timers=_timers(file),
         soc_floor_permille=round(battery.soc_floor_pct * 10),
         soc_ceiling_permille=round(battery.soc_ceiling_pct * 10),
         reserve_min_permille=round(battery.reserve_min_pct * 10),
         critical_load_w=site.critical_load_w,
+        daily_permille=round(battery.daily_cycles * 1000),
+        restore_w=battery.restore_w,
         demo=file.agent.demo,
         wiring=wiring(file.device, site.capacity_wh),
     )
     if params.reserve_min_permille < params.soc_floor_permille:
         raise ValueError("battery.reserve_min_pct is below battery.soc_floor_pct; a reserve under the floor is none")
     return params
-
-
-def _least(nameplate: int, owner: int | None) -> int:
-    return nameplate if owner is None else min(nameplate, owner)
 
 
 def _timers(file: File) -> Timers:

@@ -91,6 +91,7 @@ class Assembler:
     def _battery(self, values: Values, at_ns: int, battery_at_ns: int, grid_at_ns: int) -> BatteryReading:
         get = self._get
         charge, discharge = get(values, "charge_enabled"), get(values, "discharge_enabled")
+        force = get(values, "force_charge")
         return BatteryReading(
             self._name,
             at_ns,
@@ -109,6 +110,7 @@ class Assembler:
             None if discharge is None else discharge != 0,
             self._alarm_ids(values),
             get(values, "capacity_mah"),
+            None if force is None else force != 0,
         )
 
     def _inverter(self, values: Values, at_ns: int, battery_at_ns: int, grid_at_ns: int) -> InverterReading:

@@ -46,6 +46,7 @@ POINTS: dict[DeviceRole, frozenset[str]] = {
             "dcl_ma",
             "charge_enabled",
             "discharge_enabled",
+            "force_charge",
             "alarms",
             "capacity_mah",
         ]

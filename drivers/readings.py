@@ -48,6 +48,7 @@ class BatteryReading:
     discharge_enabled: bool | None
     alarms: tuple[str, ...]  # ids of the profile's alarm map, sorted
     capacity_mah: int | None = None
+    force_charge: bool | None = None  # the BMS asks to be charged now; None = it has no such flag
 
 
 @dataclass(frozen=True, slots=True)

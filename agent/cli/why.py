@@ -61,5 +61,7 @@ def _table(limits: list[talk.Reply]) -> Iterator[str]:
         else:  # under its name it has the whole width
             yield head.rstrip()
             yield from text.hang("      ", sentence, 6)
+        if place == 0 and holds and limit.get("lifts"):
+            yield from text.hang("      lifts: ", str(limit["lifts"]), 13)
         if place == 0 and holds and limit["next"]:
             yield from text.hang("      next: ", str(limit["next"]), 12)

@@ -13,14 +13,16 @@ class Rank(IntEnum):
     """Smaller wins."""
 
     CELL_CURE = 0
-    RESTORE = 1
-    STORM = 2
-    TECHNICIAN = 3
-    DISPATCH = 4
-    SCHEDULE = 5
-    PRICE = 6
-    SELF_CONSUMPTION = 7
-    DEFAULT = 8
+    REQUEST = 1
+    SITE = 2
+    RESTORE = 3
+    STORM = 4
+    TECHNICIAN = 5
+    DISPATCH = 6
+    SCHEDULE = 7
+    PRICE = 8
+    SELF_CONSUMPTION = 9
+    DEFAULT = 10
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,9 @@ from itertools import pairwise
 from typing import NamedTuple, Protocol
 
 from agent.core.decision import Side
-from agent.core.params import Params, Table
+from agent.core.params import Params, Site, Table
 
+CURE_HOURS = 20  # cells are cured with 0.05 C
 NEVER_NS = 10**18  # the age of a reading that never came
 
 
@@ -78,6 +79,15 @@ class Facts(NamedTuple):
     net_lo_w: int
     rated_charge_w: int
     rated_discharge_w: int
+    spread_mv: int  # highest less lowest cell of one pack; known when cells are
+    phases_known: int
+    phase_hi_w: int  # agent.core.recent.Legs: worst of the last samples
+    phase_lo_w: int
+    phase_mv: int
+    utility_charge_w: int
+    utility_discharge_w: int
+    spent_mwh: int  # discharged this UTC day, at most
+    cell_cure: int  # a cell must be 1 charged, it is nearly empty; 2 discharged, it is over-full; 0 neither
 
 
 def table(o: Operators, knots: Table, x: int) -> int:
@@ -129,6 +139,18 @@ def cell_low(o: Operators, f: Facts, p: Params) -> int:
     return o.where(f.cells_known == 1, derated, 0)
 
 
+def spread_charge(o: Operators, f: Facts, p: Params) -> int:
+    some = o.where(f.spread_mv < p.spread_derate_mv, p.site.nameplate_charge_w, p.site.nameplate_charge_w // 4)
+    worst = o.where(f.cell_cure == 1, o.least(p.site.capacity_wh // CURE_HOURS, p.site.nameplate_charge_w // 4), 0)
+    return o.where(f.cells_known == 1, o.where(f.spread_mv < p.spread_stop_mv, some, worst), 0)
+
+
+def spread_discharge(o: Operators, f: Facts, p: Params) -> int:
+    worst = o.where(f.cell_cure == 2, o.least(p.site.capacity_wh // CURE_HOURS, p.site.nameplate_discharge_w), 0)
+    full_w = p.site.nameplate_discharge_w
+    return o.where(f.cells_known == 1, o.where(f.spread_mv < p.spread_stop_mv, full_w, worst), 0)
+
+
 def temperature(o: Operators, f: Facts, knots: Table, nameplate_w: int) -> int:
     permille = o.least(table(o, knots, f.temp_min_dc), table(o, knots, f.temp_max_dc))
     return o.where(f.temps_known == 1, o.div(nameplate_w * permille, 1000), 0)
@@ -152,6 +174,36 @@ def site_import(o: Operators, f: Facts, p: Params) -> int:
 
 def site_export(o: Operators, f: Facts, p: Params) -> int:
     return o.where(f.net_known == 1, o.greatest(0, p.site.export_limit_w + f.net_lo_w), 0)
+
+
+def fuse_of(site: Site, mv: int) -> int:
+    """What all legs that share the battery's power may carry, in milliwatts."""
+    return site.legs * site.fuse_a * mv
+
+
+def fuse_import(o: Operators, f: Facts, p: Params) -> int:
+    if not p.site.fuse_a:
+        return p.site.nameplate_charge_w
+    return o.where(f.phases_known == 1, o.greatest(0, o.div(fuse_of(p.site, f.phase_mv), 1000) - f.phase_hi_w), 0)
+
+
+def fuse_export(o: Operators, f: Facts, p: Params) -> int:
+    if not p.site.fuse_a:
+        return p.site.nameplate_discharge_w
+    return o.where(f.phases_known == 1, o.greatest(0, o.div(fuse_of(p.site, f.phase_mv), 1000) + f.phase_lo_w), 0)
+
+
+def pv_only(o: Operators, f: Facts, p: Params) -> int:
+    """What the sun leaves over; all of it while a cell must be cured."""
+    if not p.site.pv_only:
+        return p.site.nameplate_charge_w
+    surplus = o.where(f.net_known == 1, o.greatest(0, -f.net_hi_w), 0)
+    return o.where(f.cell_cure == 1, p.site.nameplate_charge_w, surplus)
+
+
+def throughput(o: Operators, f: Facts, p: Params) -> int:
+    left = p.daily_permille * p.site.capacity_wh - f.spent_mwh
+    return o.greatest(0, o.div(left * 3600, f.horizon_ms))
 
 
 def nameplate_charge(o: Operators, f: Facts, p: Params) -> int:

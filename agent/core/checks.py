@@ -10,9 +10,9 @@ from agent.core.alarms import blocked
 from agent.core.caps import NEVER_NS
 from agent.core.durable import Durable
 from agent.core.inputs import ClockTrust, Inputs
-from agent.core.limits import tenths
 from agent.core.params import Params, S
 from agent.core.sanity import APART_NS
+from agent.core.sentences import tenths
 from agent.core.snapshot import Snapshot
 from agent.core.stuck import STUCK_NS
 from agent.core.writes import Hand

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from agent.core.durable import Durable
+
+if TYPE_CHECKING:
+    from agent.core.bounds import Evaluated
 
 
 class Mode(StrEnum):
@@ -115,6 +119,7 @@ class Decision:
     out: tuple[str, ...] = ()  # inverters that the home goes on without
     raises: tuple[RaiseValue, ...] = ()  # of the reserve, in force or to come
     capacity_wh: int = 0  # of the packs that are online
+    bounds: Evaluated | None = field(default=None, compare=False, repr=False)  # of `limits`: when they lift
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,6 +73,8 @@ class Durable:
     latches: tuple[str, ...] = ()  # fault ids that wait for a technician
     floor_alarm: bool = field(default=False)  # the device's own floor was changed by another hand
     overlays: tuple[Overlay, ...] = ()  # raises of the reserve that are in force or to come
+    day: int = 0  # UTC days since 1970, to which `day_mwh` belongs
+    day_mwh: int = 0  # energy discharged on that day, at most
 
 
 def to_json(durable: Durable) -> str:
@@ -108,6 +110,8 @@ def from_json(text: str) -> Durable:
             latches=tuple(str(x) for x in raw["latches"]),
             floor_alarm=bool(raw["floor_alarm"]),
             overlays=tuple(_overlay(o) for o in raw.get("overlays", ())),  # a store of before there were any
+            day=int(raw.get("day", 0)),
+            day_mwh=int(raw.get("day_mwh", 0)),
         )
     except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"stored state is not readable: {error!r}") from error

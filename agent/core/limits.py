@@ -1,7 +1,8 @@
 """LIMITS: one row per limit: its name, side, arithmetic (agent.core.caps), words and owner.
 
-Order of rows = precedence of the reason that is reported: hands off, staleness, fitness, BMS, cells, temperature, SoC
-and reserve, site, nameplate. For the value the order is irrelevant: the tightest binds.
+Order of rows = precedence of the reason that is reported: hands off, staleness, fitness, BMS, cells, temperature,
+imbalance, SoC and reserve, site, utility, owner, throughput, nameplate. For the value the order is irrelevant: the
+tightest binds.
 """
 
 from __future__ import annotations
@@ -11,9 +12,23 @@ from dataclasses import dataclass
 from enum import Enum
 
 from agent.core import caps
-from agent.core.caps import NEVER_NS, Facts, Operators
+from agent.core.caps import Facts, Operators
 from agent.core.decision import Side
 from agent.core.params import Params
+from agent.core.sentences import (
+    amps,
+    apart,
+    capped,
+    either,
+    from_sun,
+    fused,
+    net,
+    soc,
+    temperatures,
+    tenths,
+    too_old,
+    volts,
+)
 
 
 class Lift(Enum):
@@ -23,6 +38,7 @@ class Lift(Enum):
     HOLD = "hold"  # after a hold, then ramped
     HYSTERESIS = "hysteresis"  # from zero only when a margin is met too, then as HOLD
     LATCH = "latch"  # only when it left nothing to limit, then as HOLD
+    SETTLED = "settled"  # only when it left nothing to limit with a margin, then after a longer hold
 
 
 Cap = Callable[[Operators, Facts, Params], int]
@@ -42,47 +58,6 @@ class Limit:
     lift: Lift = Lift.LIVE
 
 
-# --- words for people -------------------------------------------------------------------------------------------------
-def tenths(value: int, unit: str) -> str:
-    """Tenths of a unit as decimal text: 205 permille -> "20.5 %"."""
-    sign = "-" if value < 0 else ""
-    return f"{sign}{abs(value) // 10}.{abs(value) % 10} {unit}"
-
-
-def _age(age_ns: int) -> str:
-    return "was never read" if age_ns >= NEVER_NS else f"is {tenths(age_ns // 100_000_000, 's')} old"
-
-
-def _stale(who: str, age_ns: int, stale_ns: int) -> str:
-    return f"the {who}'s reading {_age(age_ns)}; it counts for {tenths(stale_ns // 100_000_000, 's')}"
-
-
-def _volts(mv: int, known: int) -> str:
-    return f"{mv / 1000:.3f} V" if known else "not known"
-
-
-def _span(f: Facts) -> str:
-    if not f.temps_known:
-        return "the cell temperatures are not known"
-    return f"cells are between {tenths(f.temp_min_dc, '°C')} and {tenths(f.temp_max_dc, '°C')}"
-
-
-def _soc(f: Facts, p: Params, mwh: int) -> str:
-    return tenths(mwh // p.site.capacity_wh, "%") if f.soc_known and p.site.capacity_wh > 0 else "not known"
-
-
-def _amps(name: str, pack_mv: int, ma: int) -> str:
-    return f"the BMS allows {name} {tenths(ma // 100, 'A')} at {tenths(pack_mv // 100, 'V')}"
-
-
-def _net(f: Facts, w: int) -> str:
-    return f"the house without the battery takes {w} W" if f.net_known else "the house's load is not known"
-
-
-def _word(flag: int, yes: str, no: str) -> str:
-    return yes if flag else no
-
-
 # --- the table --------------------------------------------------------------------------------------------------------
 LIMITS: tuple[Limit, ...] = (
     Limit(
@@ -100,7 +75,7 @@ LIMITS: tuple[Limit, ...] = (
         Side.BOTH,
         ("grid",),
         lambda o, f, p: caps.both(o, p, f.grid != 0),
-        lambda f, p: _word(f.grid, "the grid is evidenced", "there is no fresh evidence that the grid is there"),
+        lambda f, p: either(f.grid, "the grid is evidenced", "there is no fresh evidence that the grid is there"),
         "utility",
     ),
     Limit(
@@ -108,7 +83,7 @@ LIMITS: tuple[Limit, ...] = (
         Side.BOTH,
         ("returning",),
         lambda o, f, p: caps.both(o, p, f.returning == 0),
-        lambda f, p: _word(f.returning, "the grid is back and must stay for a while", "the grid has stayed"),
+        lambda f, p: either(f.returning, "the grid is back and must stay for a while", "the grid has stayed"),
         "utility",
     ),
     Limit(
@@ -116,7 +91,7 @@ LIMITS: tuple[Limit, ...] = (
         Side.BOTH,
         ("inverter_age_ns", "inverter_stale_ns"),
         lambda o, f, p: caps.both(o, p, f.inverter_age_ns <= f.inverter_stale_ns),
-        lambda f, p: _stale("inverter", f.inverter_age_ns, f.inverter_stale_ns),
+        lambda f, p: too_old("inverter", f.inverter_age_ns, f.inverter_stale_ns),
         "inverter",
     ),
     Limit(
@@ -124,7 +99,7 @@ LIMITS: tuple[Limit, ...] = (
         Side.BOTH,
         ("battery_age_ns", "battery_stale_ns"),
         lambda o, f, p: caps.both(o, p, f.battery_age_ns <= f.battery_stale_ns),
-        lambda f, p: _stale("battery", f.battery_age_ns, f.battery_stale_ns),
+        lambda f, p: too_old("battery", f.battery_age_ns, f.battery_stale_ns),
         "bms",
     ),
     Limit(
@@ -132,7 +107,7 @@ LIMITS: tuple[Limit, ...] = (
         Side.BOTH,
         ("meter_age_ns", "meter_stale_ns"),
         lambda o, f, p: caps.both(o, p, f.meter_age_ns <= f.meter_stale_ns),
-        lambda f, p: _stale("meter", f.meter_age_ns, f.meter_stale_ns),
+        lambda f, p: too_old("meter", f.meter_age_ns, f.meter_stale_ns),
         "site",
     ),
     Limit(
@@ -140,7 +115,7 @@ LIMITS: tuple[Limit, ...] = (
         Side.BOTH,
         ("devices_ok",),
         lambda o, f, p: caps.both(o, p, f.devices_ok == 1),
-        lambda f, p: _word(
+        lambda f, p: either(
             f.devices_ok, "every device is the commissioned one", "a device is missing or not the commissioned one"
         ),
         "site",
@@ -150,7 +125,7 @@ LIMITS: tuple[Limit, ...] = (
         Side.BOTH,
         ("controllable",),
         lambda o, f, p: caps.both(o, p, f.controllable == 1),
-        lambda f, p: _word(
+        lambda f, p: either(
             f.controllable,
             "the inverter ends a setpoint by itself when we fall silent",
             "the inverter takes no signed setpoint that it would end by itself",
@@ -162,7 +137,7 @@ LIMITS: tuple[Limit, ...] = (
         Side.BOTH,
         ("acting",),
         lambda o, f, p: caps.both(o, p, f.acting == 1),
-        lambda f, p: _word(
+        lambda f, p: either(
             f.acting, "the agent is fit to act", "the agent is starting, stopped, recovering or at fault"
         ),
         "agent",
@@ -172,7 +147,7 @@ LIMITS: tuple[Limit, ...] = (
         Side.CHARGE,
         ("charge_alarm",),
         lambda o, f, p: caps.charge(o, p, f.charge_alarm == 0),
-        lambda f, p: _word(f.charge_alarm, "a BMS alarm forbids charging", "no BMS alarm forbids charging"),
+        lambda f, p: either(f.charge_alarm, "a BMS alarm forbids charging", "no BMS alarm forbids charging"),
         "bms",
         Lift.HOLD,
     ),
@@ -181,7 +156,7 @@ LIMITS: tuple[Limit, ...] = (
         Side.DISCHARGE,
         ("discharge_alarm",),
         lambda o, f, p: caps.discharge(o, p, f.discharge_alarm == 0),
-        lambda f, p: _word(f.discharge_alarm, "a BMS alarm forbids discharging", "no BMS alarm forbids discharging"),
+        lambda f, p: either(f.discharge_alarm, "a BMS alarm forbids discharging", "no BMS alarm forbids discharging"),
         "bms",
         Lift.HOLD,
     ),
@@ -190,7 +165,7 @@ LIMITS: tuple[Limit, ...] = (
         Side.CHARGE,
         ("charge_on",),
         lambda o, f, p: caps.charge(o, p, f.charge_on == 1),
-        lambda f, p: _word(f.charge_on, "the BMS enables charging", "the BMS does not enable charging"),
+        lambda f, p: either(f.charge_on, "the BMS enables charging", "the BMS does not enable charging"),
         "bms",
         Lift.HOLD,
     ),
@@ -199,7 +174,7 @@ LIMITS: tuple[Limit, ...] = (
         Side.DISCHARGE,
         ("discharge_on",),
         lambda o, f, p: caps.discharge(o, p, f.discharge_on == 1),
-        lambda f, p: _word(f.discharge_on, "the BMS enables discharging", "the BMS does not enable discharging"),
+        lambda f, p: either(f.discharge_on, "the BMS enables discharging", "the BMS does not enable discharging"),
         "bms",
         Lift.HOLD,
     ),
@@ -208,7 +183,7 @@ LIMITS: tuple[Limit, ...] = (
         Side.CHARGE,
         ("pack_mv", "ccl_ma"),
         lambda o, f, p: caps.dc(o, f, f.ccl_ma),
-        lambda f, p: _amps("charging with", f.pack_mv, f.ccl_ma),
+        lambda f, p: amps("charging with", f.pack_mv, f.ccl_ma),
         "bms",
         Lift.HOLD,
     ),
@@ -217,7 +192,7 @@ LIMITS: tuple[Limit, ...] = (
         Side.DISCHARGE,
         ("pack_mv", "dcl_ma"),
         lambda o, f, p: caps.dc(o, f, f.dcl_ma),
-        lambda f, p: _amps("discharging with", f.pack_mv, f.dcl_ma),
+        lambda f, p: amps("discharging with", f.pack_mv, f.dcl_ma),
         "bms",
         Lift.HOLD,
     ),
@@ -227,8 +202,8 @@ LIMITS: tuple[Limit, ...] = (
         ("cells_known", "cell_max_mv"),
         caps.cell_high,
         lambda f, p: (
-            f"the highest cell is {_volts(f.cell_max_mv, f.cells_known)}; none is charged at "
-            f"{_volts(p.charge_v_mv[-1][0], 1)}"
+            f"the highest cell is {volts(f.cell_max_mv, f.cells_known)}; none is charged at "
+            f"{volts(p.charge_v_mv[-1][0], 1)}"
         ),
         "agent",
         Lift.LATCH,
@@ -239,8 +214,8 @@ LIMITS: tuple[Limit, ...] = (
         ("cells_known", "cell_min_mv"),
         caps.cell_low,
         lambda f, p: (
-            f"the lowest cell is {_volts(f.cell_min_mv, f.cells_known)}; none is discharged at "
-            f"{_volts(p.discharge_v_mv[0][0], 1)}"
+            f"the lowest cell is {volts(f.cell_min_mv, f.cells_known)}; none is discharged at "
+            f"{volts(p.discharge_v_mv[0][0], 1)}"
         ),
         "agent",
         Lift.LATCH,
@@ -251,7 +226,8 @@ LIMITS: tuple[Limit, ...] = (
         ("temps_known", "temp_max_dc", "temp_min_dc"),
         lambda o, f, p: caps.temperature(o, f, p.charge_t_dc, p.site.nameplate_charge_w),
         lambda f, p: (
-            f"{_span(f)}; charging needs {tenths(p.charge_t_dc[0][0], '°C')} to {tenths(p.charge_t_dc[-1][0], '°C')}"
+            f"{temperatures(f)}; charging needs {tenths(p.charge_t_dc[0][0], '°C')} to "
+            f"{tenths(p.charge_t_dc[-1][0], '°C')}"
         ),
         "agent",
         Lift.HYSTERESIS,
@@ -262,18 +238,38 @@ LIMITS: tuple[Limit, ...] = (
         ("temps_known", "temp_max_dc", "temp_min_dc"),
         lambda o, f, p: caps.temperature(o, f, p.discharge_t_dc, p.site.nameplate_discharge_w),
         lambda f, p: (
-            f"{_span(f)}; discharging needs {tenths(p.discharge_t_dc[0][0], '°C')} to "
+            f"{temperatures(f)}; discharging needs {tenths(p.discharge_t_dc[0][0], '°C')} to "
             f"{tenths(p.discharge_t_dc[-1][0], '°C')}"
         ),
         "agent",
         Lift.HYSTERESIS,
     ),
     Limit(
+        "imbalance_charge",
+        Side.CHARGE,
+        ("cells_known", "spread_mv", "cell_cure"),
+        caps.spread_charge,
+        lambda f, p: (
+            f"{apart(f, p)}; charging is a quarter from {p.spread_derate_mv} mV, nothing from {p.spread_stop_mv}"
+        ),
+        "agent",
+        Lift.SETTLED,
+    ),
+    Limit(
+        "imbalance_discharge",
+        Side.DISCHARGE,
+        ("cells_known", "spread_mv", "cell_cure"),
+        caps.spread_discharge,
+        lambda f, p: f"{apart(f, p)}; nothing is discharged from {p.spread_stop_mv} mV",
+        "agent",
+        Lift.SETTLED,
+    ),
+    Limit(
         "soc_ceiling",
         Side.CHARGE,
         ("soc_known", "soc_hi_mwh", "horizon_ms"),
         caps.soc_ceiling,
-        lambda f, p: f"SoC is at most {_soc(f, p, f.soc_hi_mwh)}, its ceiling is {tenths(p.soc_ceiling_permille, '%')}",
+        lambda f, p: f"SoC is at most {soc(f, p, f.soc_hi_mwh)}, its ceiling is {tenths(p.soc_ceiling_permille, '%')}",
         "site",
         Lift.HYSTERESIS,
     ),
@@ -282,7 +278,7 @@ LIMITS: tuple[Limit, ...] = (
         Side.DISCHARGE,
         ("soc_known", "soc_lo_mwh", "horizon_ms", "reserve_permille"),
         caps.reserve,
-        lambda f, p: f"SoC is at least {_soc(f, p, f.soc_lo_mwh)}, the reserve is {tenths(f.reserve_permille, '%')}",
+        lambda f, p: f"SoC is at least {soc(f, p, f.soc_lo_mwh)}, the reserve is {tenths(f.reserve_permille, '%')}",
         "homeowner",
         Lift.HYSTERESIS,
     ),
@@ -291,7 +287,7 @@ LIMITS: tuple[Limit, ...] = (
         Side.DISCHARGE,
         ("soc_known", "soc_lo_mwh", "horizon_ms"),
         caps.soc_floor,
-        lambda f, p: f"SoC is at least {_soc(f, p, f.soc_lo_mwh)}, its floor is {tenths(p.soc_floor_permille, '%')}",
+        lambda f, p: f"SoC is at least {soc(f, p, f.soc_lo_mwh)}, its floor is {tenths(p.soc_floor_permille, '%')}",
         "site",
         Lift.HYSTERESIS,
     ),
@@ -300,7 +296,7 @@ LIMITS: tuple[Limit, ...] = (
         Side.CHARGE,
         ("net_known", "net_hi_w"),
         caps.site_import,
-        lambda f, p: f"{_net(f, f.net_hi_w)}, the site may import {p.site.import_limit_w} W",
+        lambda f, p: f"{net(f, f.net_hi_w)}, the site may import {p.site.import_limit_w} W",
         "site",
     ),
     Limit(
@@ -308,8 +304,78 @@ LIMITS: tuple[Limit, ...] = (
         Side.DISCHARGE,
         ("net_known", "net_lo_w"),
         caps.site_export,
-        lambda f, p: f"{_net(f, f.net_lo_w)}, the site may export {p.site.export_limit_w} W",
+        lambda f, p: f"{net(f, f.net_lo_w)}, the site may export {p.site.export_limit_w} W",
         "site",
+    ),
+    Limit(
+        "fuse_import",
+        Side.CHARGE,
+        ("phases_known", "phase_hi_w", "phase_mv"),
+        caps.fuse_import,
+        lambda f, p: fused(f, p, f.phase_hi_w),
+        "site",
+    ),
+    Limit(
+        "fuse_export",
+        Side.DISCHARGE,
+        ("phases_known", "phase_lo_w", "phase_mv"),
+        caps.fuse_export,
+        lambda f, p: fused(f, p, -f.phase_lo_w),
+        "site",
+    ),
+    Limit(
+        "pv_only",
+        Side.CHARGE,
+        ("net_known", "net_hi_w", "cell_cure"),
+        caps.pv_only,
+        from_sun,
+        "site",
+    ),
+    Limit(
+        "utility_charge",
+        Side.CHARGE,
+        ("utility_charge_w",),
+        lambda o, f, p: o.greatest(0, o.least(p.site.nameplate_charge_w, f.utility_charge_w)),
+        lambda f, p: capped("the utility", "charging", f.utility_charge_w),
+        "utility",
+        Lift.HOLD,
+    ),
+    Limit(
+        "utility_discharge",
+        Side.DISCHARGE,
+        ("utility_discharge_w",),
+        lambda o, f, p: o.greatest(0, o.least(p.site.nameplate_discharge_w, f.utility_discharge_w)),
+        lambda f, p: capped("the utility", "discharging", f.utility_discharge_w),
+        "utility",
+        Lift.HOLD,
+    ),
+    Limit(
+        "owner_charge",
+        Side.CHARGE,
+        (),
+        lambda o, f, p: o.least(p.site.nameplate_charge_w, p.site.owner_charge_w),
+        lambda f, p: capped("the owner", "charging", p.site.owner_charge_w),
+        "homeowner",
+    ),
+    Limit(
+        "owner_discharge",
+        Side.DISCHARGE,
+        (),
+        lambda o, f, p: o.least(p.site.nameplate_discharge_w, p.site.owner_discharge_w),
+        lambda f, p: capped("the owner", "discharging", p.site.owner_discharge_w),
+        "homeowner",
+    ),
+    Limit(
+        "throughput",
+        Side.DISCHARGE,
+        ("spent_mwh", "horizon_ms"),
+        caps.throughput,
+        lambda f, p: (
+            f"{f.spent_mwh // 1_000_000}.{f.spent_mwh // 100_000 % 10} kWh were discharged since midnight UTC, "
+            f"{p.daily_permille * p.site.capacity_wh // 1_000_000} kWh may be"
+        ),
+        "homeowner",
+        Lift.HOLD,
     ),
     Limit(
         "nameplate_charge",

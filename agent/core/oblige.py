@@ -1,40 +1,117 @@
-"""The cures: what the battery needs whoever asks for what. Always inside the permit, so a cure can loosen no limit.
+"""The cures: what the battery or the site needs whoever asks for what. Always inside the permit, so a cure can loosen
+no limit.
 
 Cell cure: a cell that is nearly empty is charged, one that is over-full is discharged, slowly, until it is safe again.
-Restore: back up to the reserve, where the configuration allows it.
+Request: the BMS asks to be charged. Absorb and shed: the site exports or imports more than it may, and the battery
+takes or gives the rest, though a dispatch that does more of the same goes on. Restore: back up to the homeowner's
+reserve, gently, after a random delay, so that a street does not start at once when its grid returns.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from agent.core.arbiter import Proposal, Rank
+from agent.core.caps import CURE_HOURS, fuse_of
 from agent.core.command import RampClass
+from agent.core.packs import Pack
 from agent.core.params import Params
 from agent.core.snapshot import Snapshot
 
 LOW_START_MV, LOW_END_MV = 2850, 3100
 HIGH_START_MV, HIGH_END_MV = 3630, 3450
-CURE_HOURS = 20  # 0.05 C
+RESTORE_HOURS = 10  # at most 0.1 C
+RESTORE_BELOW_PERMILLE = 10  # under the reserve before it begins; idle losses alone do not start it
 
 
-def cure(s: Snapshot, params: Params, before: str | None) -> Proposal | None:
-    """The cure that is needed now, or None. `before`: source of the last cycle's cure, which runs to its own end."""
+class Obliged(NamedTuple):
+    """What the cures remember. `source`: of the last cycle's, which runs to its own end."""
+
+    source: str | None = None
+    restore_ns: int | None = None  # when restoring begins
+    over_ns: int | None = None  # since when the site exceeds a limit
+
+
+NOTHING = Obliged()
+
+
+def cure(s: Snapshot, params: Params, before: Obliged, draw: int) -> tuple[Proposal | None, Obliged]:
+    """The cure that is needed now, or None, and what the next cycle must know. `draw`: random bits."""
     pack = s.pack
     if pack is None or s.battery_age_ns > s.battery_stale_ns:
-        return None
+        return None, NOTHING
+    site, over_ns = _site(s, params, before)
+    restore, restore_ns = _restore(s, params, before, draw)
+    wish = _cell(pack, params, before.source) or _requested(pack, params) or site or restore
+    return wish, Obliged(wish.source if wish is not None else None, restore_ns, over_ns)
+
+
+def overtaken(wish: Proposal, dispatched_w: int) -> bool:
+    """A dispatch does as much of the same as the site needs."""
+    if wish.rank is not Rank.SITE or wish.power_w is None:
+        return False
+    return dispatched_w <= wish.power_w if wish.power_w < 0 else dispatched_w >= wish.power_w
+
+
+def _cell(pack: Pack, params: Params, before: str | None) -> Proposal | None:
     gentle_w = params.site.capacity_wh // CURE_HOURS
     low, high = pack.cell_min_mv, pack.cell_max_mv
     if low is not None and low < (LOW_END_MV if before == "cure:cell_low" else LOW_START_MV):
         return Proposal(Rank.CELL_CURE, "cure:cell_low", -gentle_w, RampClass.DIRECT)
     if high is not None and high > (HIGH_END_MV if before == "cure:cell_high" else HIGH_START_MV):
         return Proposal(Rank.CELL_CURE, "cure:cell_high", gentle_w, RampClass.DIRECT)
-    return _restore(s, params, before)
+    return None
 
 
-def _restore(s: Snapshot, params: Params, before: str | None) -> Proposal | None:
-    """Charge from the grid to the reserve, at `restore_w`; once begun, up to the hysteresis above it."""
-    if params.restore_w <= 0 or s.soc_lo_mwh is None:
+def _requested(pack: Pack, params: Params) -> Proposal | None:
+    if not pack.force_charge:
         return None
-    goal = s.owed_permille + (params.hysteresis_permille if before == "cure:reserve" else 0)
-    if s.soc_lo_mwh >= min(goal, params.soc_ceiling_permille) * params.site.capacity_wh:
-        return None
-    return Proposal(Rank.RESTORE, "cure:reserve", -params.restore_w, RampClass.SCHEDULED)
+    return Proposal(Rank.REQUEST, "cure:bms_request", -(params.site.capacity_wh // CURE_HOURS), RampClass.DIRECT)
+
+
+def _site(s: Snapshot, params: Params, before: Obliged) -> tuple[Proposal | None, int | None]:
+    """Absorb or shed. It begins when a limit was exceeded for a cycle, and ends when the house alone keeps it."""
+    if s.net_lo_w is None or s.net_hi_w is None or s.battery_w is None:
+        return None, None
+    out_w = -s.net_lo_w - params.site.export_limit_w
+    in_w = _in(s, params, s.net_hi_w - params.site.import_limit_w)
+    if before.source == "cure:absorb" and out_w > 0:
+        return _proposed("cure:absorb", -out_w), before.over_ns
+    if before.source == "cure:shed" and in_w > 0:
+        return _proposed("cure:shed", in_w), before.over_ns
+    absorb = out_w + s.battery_w > params.dead_band_w
+    if not absorb and in_w - s.battery_w <= params.dead_band_w:
+        return None, None
+    since = s.now_ns if before.over_ns is None else before.over_ns
+    if s.now_ns - since < params.timers.cycle_ns or (out_w if absorb else in_w) <= 0:
+        return None, since
+    return _proposed("cure:absorb", -out_w) if absorb else _proposed("cure:shed", in_w), since
+
+
+def _proposed(source: str, power_w: int) -> Proposal:
+    return Proposal(Rank.SITE, source, power_w, RampClass.REGULATION)
+
+
+def _in(s: Snapshot, params: Params, over_w: int) -> int:
+    """What the battery must give so that neither the site nor, where its power surely reaches it, a leg imports more
+    than it may. `over_w`: of the site."""
+    legs, site = s.legs, params.site
+    if legs is None or not (site.legs > 1 or legs.seen == 1):
+        return over_w
+    return max(over_w, legs.hi_w - fuse_of(site, legs.mv) // 1000)
+
+
+def _restore(s: Snapshot, params: Params, before: Obliged, draw: int) -> tuple[Proposal | None, int | None]:
+    """Charge from the grid to the reserve that the homeowner set."""
+    if params.restore_w <= 0 or s.soc_lo_mwh is None or not s.reserve_told:
+        return None, None
+    below = 0 if before.restore_ns is not None else RESTORE_BELOW_PERMILLE
+    if s.soc_lo_mwh >= min(s.owed_permille - below, params.soc_ceiling_permille) * params.site.capacity_wh:
+        return None, None
+    start_ns = before.restore_ns
+    if start_ns is None:
+        start_ns = s.now_ns + draw % max(1, params.timers.grid_jitter_ns)
+    if s.now_ns < start_ns:
+        return None, start_ns
+    power_w = min(params.restore_w, params.site.capacity_wh // RESTORE_HOURS)
+    return Proposal(Rank.RESTORE, "cure:reserve", -power_w, RampClass.SCHEDULED), start_ns

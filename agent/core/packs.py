@@ -37,6 +37,8 @@ class Pack(NamedTuple):
     charge_on: bool
     discharge_on: bool
     alarms: tuple[str, ...]
+    spread_mv: int | None  # highest less lowest cell of one pack, of the pack where it is most
+    force_charge: bool  # a BMS asks to be charged
 
 
 class Bay(NamedTuple):
@@ -132,6 +134,8 @@ def _worst_of(packs: list[Pack], ccl_ma: int, dcl_ma: int) -> Pack:
         charge_on=all(p.charge_on for p in packs),
         discharge_on=all(p.discharge_on for p in packs),
         alarms=tuple(sorted({a for p in packs for a in p.alarms})),
+        spread_mv=_worst(max, [p.spread_mv for p in packs]),
+        force_charge=any(p.force_charge for p in packs),
     )
 
 
@@ -160,6 +164,7 @@ def one(r: BatteryReading) -> Pack:
     """One pack, with what is absurd taken for not known."""
     soc = within(r.soc_permille, 0, 1000)
     mv = within(r.pack_mv, 1, 2_000_000)
+    high, low = within(r.cell_max_mv, 500, 5000), within(r.cell_min_mv, 500, 5000)
     return Pack(
         at_ns=r.at_ns,
         soc_min=soc,
@@ -167,8 +172,8 @@ def one(r: BatteryReading) -> Pack:
         quantum=max(1, r.soc_quantum_permille),
         mv=mv or 0,
         power_w=mv * r.pack_ma // 1_000_000 if mv is not None and r.pack_ma is not None else None,
-        cell_max_mv=within(r.cell_max_mv, 500, 5000),
-        cell_min_mv=within(r.cell_min_mv, 500, 5000),
+        cell_max_mv=high,
+        cell_min_mv=low,
         temp_max_dc=within(r.temp_max_dc, -500, 1200),
         temp_min_dc=within(r.temp_min_dc, -500, 1200),
         ccl_ma=max(0, r.ccl_ma or 0),
@@ -176,4 +181,6 @@ def one(r: BatteryReading) -> Pack:
         charge_on=r.charge_enabled is True,
         discharge_on=r.discharge_enabled is True,
         alarms=r.alarms,
+        spread_mv=high - low if high is not None and low is not None else None,
+        force_charge=r.force_charge is True,
     )

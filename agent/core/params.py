@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 S = 1_000_000_000  # ns in a second
+NO_LIMIT_W = 1_000_000  # more than any home has
 
 Table = tuple[tuple[int, int], ...]  # (x, permille of nameplate), x ascending, piecewise linear, flat outside
 
@@ -21,6 +22,13 @@ class Site:
     capacity_wh: int
     import_limit_w: int
     export_limit_w: int
+    fuse_a: int = 0  # of each leg or phase; 0 = only the whole connection is limited
+    legs: int = 1  # legs or phases that share the battery's power alike; 1 = which one takes it is not known
+    owner_charge_w: int = NO_LIMIT_W
+    owner_discharge_w: int = NO_LIMIT_W
+    pv_only: bool = False  # a tariff that forbids charging from the grid
+    utility_charge_w: int = NO_LIMIT_W
+    utility_discharge_w: int = NO_LIMIT_W
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +45,7 @@ class Timers:
     refresh_ns: int = 15 * S  # lease renewal, <= a quarter of the reversion time
     release_delay_ns: int = 30 * S  # a lost BMS holds zero this long, then we release
     hold_ns: int = 30 * S  # a limit that lifts stays this long before power returns
+    spread_hold_ns: int = 600 * S  # the same for cells that drifted apart
     recover_good_ns: int = 30 * S  # DEGRADED -> STANDBY after this long without a fault, doubled per re-entry
     recover_max_ns: int = 900 * S
     fault_clear_ns: int = 60 * S
@@ -78,7 +87,12 @@ class Params:
     discharge_v_mv: Table = ((2900, 0), (3000, 100), (3100, 500), (3150, 1000))
     charge_t_dc: Table = ((0, 0), (20, 250), (50, 500), (100, 1000), (400, 1000), (450, 500), (500, 250), (550, 0))
     discharge_t_dc: Table = ((-100, 0), (0, 250), (50, 500), (100, 1000), (400, 1000), (450, 500), (500, 250), (550, 0))
+    spread_warn_mv: int = 50  # highest less lowest cell of one pack: worth a look
+    spread_derate_mv: int = 150  # charged with a quarter from here
+    spread_stop_mv: int = 300  # nothing from here
+    daily_permille: int = 1500  # energy that may be discharged in a UTC day, of the capacity
     hysteresis_mv: int = 30
+    hysteresis_spread_mv: int = 50
     hysteresis_dc: int = 20
     hysteresis_permille: int = 20
     recover_w_per_s: int = 250  # slew after a limit lifted and its hold passed

@@ -49,9 +49,11 @@ def binding(left: Sequence[int], params: Params, charge: bool) -> int:
     return tightest
 
 
-def gather(s: Snapshot, acting: bool, returning: bool) -> Facts:
+def gather(s: Snapshot, acting: bool, returning: bool, spent_mwh: int, cell_cure: int) -> Facts:
     """The snapshot in the numbers that caps are written in. What is not known is flagged, and 0."""
     pack = s.pack
+    legs = s.legs
+    site = s.params.site
     capability = s.capability
     charge_alarm, discharge_alarm = blocked(pack.alarms) if pack is not None and pack.alarms else (False, False)
     high, low = (pack.cell_max_mv, pack.cell_min_mv) if pack is not None else (None, None)
@@ -92,4 +94,13 @@ def gather(s: Snapshot, acting: bool, returning: bool) -> Facts:
         s.net_lo_w or 0,
         capability.rated_charge_w if capability is not None else 0,
         capability.rated_discharge_w if capability is not None else 0,
+        (pack.spread_mv or 0) if pack is not None else 0,
+        int(legs is not None),
+        legs.hi_w if legs is not None else 0,
+        legs.lo_w if legs is not None else 0,
+        legs.mv if legs is not None else 0,
+        site.utility_charge_w,
+        site.utility_discharge_w,
+        spent_mwh,
+        cell_cure,
     )

@@ -17,13 +17,12 @@ from agent.core.inverters import Away, Room, Unit, ends_ns
 from agent.core.overlay import NONE, Held
 from agent.core.packs import Pack, Stack
 from agent.core.params import Params, Timers
+from agent.core.recent import WORST_OF, Legs, Recent
 from agent.core.roster import Roster
 from agent.core.sanity import Sanity
 from agent.core.soc import Soc
 from agent.core.still import LOAD_PERMILLE_OF_C, Still, follow, frozen
 from drivers.readings import BatteryReading, Capability, DeviceRole, GridState, InverterReading, MeterReading
-
-WORST_OF = 3  # meter samples
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +41,7 @@ class Trace:
     away: tuple[Away, ...] = ()  # of every inverter, in a home of several
     in_force: tuple[Params, Params] | None = None  # (as configured, as the packs that are online leave them)
     sanity: Sanity = field(default_factory=Sanity)
+    recent: Recent = field(default_factory=Recent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +78,8 @@ class Snapshot:
     reserve_permille: int  # in force
     owed_permille: int  # the same without what is there for a storm only
     storm_permille: int  # up to here it is charged for a storm now, 0 = there is none
+    legs: Legs | None  # of the grid connection, worst of the last samples
+    reserve_told: bool  # it is the homeowner's own, not what stands in for it
     horizon_ns: int  # T_h: staleness + loop + write + reversion
     stated_ns: int  # promise 3, for the slowest of the devices
     params: Params  # in force: the capacity is that of the packs that are online
@@ -106,7 +108,7 @@ def take(params: Params, inputs: Inputs, trace: Trace, raised: Held = NONE) -> t
     stack: Stack | None = None
     if batteries and len(batteries) == len(home.batteries):
         stack = packs.stack(batteries, params.wiring, params.site.capacity_wh)
-    pack = stack.pack if stack is not None else None
+    pack, recent = (None, trace.recent) if stack is None else trace.recent.voltage(stack.pack)
     meter = _grid_meter(inputs, home.meters)
     battery_age = age_ns(now, pack.at_ns if pack is not None else None)
     meter_age = age_ns(now, meter.at_ns if meter is not None else None)
@@ -141,6 +143,7 @@ def take(params: Params, inputs: Inputs, trace: Trace, raised: Held = NONE) -> t
         state, lost, why = _grid(now, device, inverter, live_meter, timers, trace)
     net = _net(live_meter, battery_w)
     nets = _nets(trace, live_meter.at_ns, net) if live_meter is not None and net is not None else ()
+    recent = recent.carried(live_meter, battery_w, params.site.legs) if params.site.fuse_a else recent
     in_force, known = _in_force(params, trace, stack)
     shown = tuple([u.fresh.soc_permille for u in live if u.fresh is not None]) if units else ()
     if not units and live_inverter is not None:
@@ -176,6 +179,7 @@ def take(params: Params, inputs: Inputs, trace: Trace, raised: Held = NONE) -> t
         away,
         known,
         sane,
+        recent,
     )
     snapshot = Snapshot(
         now_ns=now,
@@ -205,9 +209,11 @@ def take(params: Params, inputs: Inputs, trace: Trace, raised: Held = NONE) -> t
         load_w=net + pv_w if net is not None and pv_w is not None else None,
         net_hi_w=max(nets) if nets else None,
         net_lo_w=min(nets) if nets else None,
+        legs=recent.worst(),
         reserve_permille=reserve_permille,
         owed_permille=max(own_permille, raised.remote),
         storm_permille=raised.storm,
+        reserve_told=inputs.reserve.source == "file",
         horizon_ns=battery_stale + ends,
         stated_ns=max(battery_stale, slowest_stale, meter_stale) + ends,
         params=in_force,

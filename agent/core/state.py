@@ -10,8 +10,10 @@ from agent.core.bounds import Evaluated
 from agent.core.commits import Desk
 from agent.core.crew import Crew
 from agent.core.decision import Mode
+from agent.core.oblige import Obliged
 from agent.core.snapshot import Trace
 from agent.core.standing import Memory
+from agent.core.throughput import Spent
 from agent.core.writes import Hand
 
 
@@ -30,9 +32,11 @@ class State:
     actuation: Actuation = field(default_factory=Actuation)
     faults: tuple[Memory, ...] = ()
     bounds: Evaluated | None = None
+    spent: Spent = field(default_factory=Spent)
     fresh: bool = False  # a signed time has echoed this boot's nonce
     resumed: bool = False  # a technician has resumed since this boot
     ramped_w: int | None = None  # the setpoint before it was rounded to the device's step; None = released
-    cure: str | None = None
+    obliged: Obliged = field(default_factory=Obliged)
     looked_ns: int = 0  # the self-test that was told last
+    cure: str | None = None  # source of the last cycle's wish, where it was the battery's or the storm's
     internal: str | None = None  # what went wrong inside the last cycle

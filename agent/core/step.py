@@ -24,6 +24,7 @@ from agent.core import (
     report,
     setpoint,
     standing,
+    throughput,
     writes,
 )
 from agent.core.actuation import Actuation, rearm, unheeded, watch
@@ -45,6 +46,7 @@ from drivers.readings import GridState
 
 INIT_NS = 10 * S  # first readings have this long to come
 STARTS_KEPT = 16
+CELL_CURES = {"cure:cell_low": 1, "cure:cell_high": 2}  # as agent.core.caps.Facts has them
 UNFIT = {
     Mode.INIT: "first readings are awaited",
     Mode.SELF_TEST: "the inverter's release is awaited",
@@ -63,12 +65,12 @@ def initial(params: Params, durable: Durable, clock: Clock, now_ns: int) -> Stat
     )
     body = {"event": "start", "boot": clock.boot, "after_clean_stop": durable.clean_stop}
     desk = Desk(stored=None, backlog=(Record("event", body),))
-    return State(now_ns, now_ns, Mode.INIT, Book(counted, live), desk, Trace(now_ns))
+    return State(now_ns, now_ns, Mode.INIT, Book(counted, live), desk, Trace(now_ns), spent=throughput.begin(durable))
 
 
 def final(state: State) -> Durable:
     """What to store at a clean stop: the next start is not counted as one after a crash."""
-    return replace(settled(state.book).durable, clean_stop=True)
+    return replace(throughput.exact(settled(state.book).durable, state.spent), clean_stop=True)
 
 
 def step(params: Params, state: State, inputs: Inputs) -> tuple[State, Outputs]:
@@ -90,6 +92,8 @@ class Judged(NamedTuple):
     waiting: bool  # a setpoint from before a crash is about to be taken up
     mode: Mode
     crew: crew.Crew = ()
+    obliged: oblige.Obliged = oblige.NOTHING
+    spent: throughput.Spent = throughput.Spent(0, 0)
 
 
 def _planned(
@@ -155,6 +159,8 @@ def _step(p: Params, state: State, i: Inputs) -> tuple[State, Outputs]:
         resumed=state.resumed,
         ramped_w=answer.ramped_w if given is not None else None,
         cure=wish.source if wish.rank <= Rank.STORM else None,
+        obliged=judged.obliged,
+        spent=judged.spent,
         looked_ns=i.looked.at_ns,
     )
     moving = judged.mode in modes.PASSING and judged.mode is not state.mode
@@ -189,8 +195,12 @@ def _judge(p: Params, state: State, i: Inputs, s: Snapshot, say: Cycle, dt: int)
     durable = standing.latch(book.durable, checked, s.now_ns)
     if durable is not book.durable:
         book = replace(book, durable=durable)
-    cure = oblige.cure(s, p, state.cure)
     book, due = dispatch.due(book, say)
+    cure, obliged = oblige.cure(s, p, state.obliged, i.draw)
+    if cure is not None and _waived(cure, due, durable):
+        cure = None
+    spent = throughput.count(state.spent, i.clock, s, dt)
+    book = _counted(book, spent, p)
     resuming = resumable(book, i.clock)
     signs = modes.Signs(
         worst=standing.worst(checked.memory),
@@ -207,13 +217,27 @@ def _judge(p: Params, state: State, i: Inputs, s: Snapshot, say: Cycle, dt: int)
     if mode is Mode.LOCKOUT and due is not None:
         sentence = f"the agent is locked out: {durable.lockout}"
         book, due = dispatch.end_all(book, CommandState.FAILED, "lockout", sentence, say), None
-    return Judged(book, actuation, checked, cure, due, resuming and mode in modes.PASSING, mode, manned)
+    waiting = resuming and mode in modes.PASSING
+    return Judged(book, actuation, checked, cure, due, waiting, mode, manned, obliged, spent)
+
+
+def _waived(cure: Proposal, due: CommandRecord | None, durable: Durable) -> bool:
+    """Only cells are cured while a person has stopped the agent; a dispatch may do what the site needs."""
+    if durable.stopped_by is not None and cure.rank is not Rank.CELL_CURE:
+        return True
+    return due is not None and oblige.overtaken(cure, due.command.power_w)
+
+
+def _counted(book: Book, spent: throughput.Spent, p: Params) -> Book:
+    durable = throughput.kept(book.durable, spent, p.site.capacity_wh)
+    return book if durable is book.durable else replace(book, durable=durable)
 
 
 def _bound(p: Params, state: State, s: Snapshot, judged: Judged, dt: int) -> bounds.Evaluated:
     """Permit and memory. Memory rests while there is nothing to learn from: at the start, and under a silent BMS."""
     returning = s.grid is GridState.CONNECTED and standing.active(judged.checked.memory, "grid_lost")
-    facts = permit.gather(s, judged.mode in modes.ACTING, returning)
+    cell = 0 if judged.cure is None else CELL_CURES.get(judged.cure.source, 0)
+    facts = permit.gather(s, judged.mode in modes.ACTING, returning, judged.spent.mwh, cell)
     remember = state.mode is not Mode.INIT and s.battery_age_ns <= s.battery_stale_ns
     left = bounds.evaluate(facts, p, state.bounds, remember, s.now_ns, dt)
     if judged.mode in modes.ACTING:
@@ -280,6 +304,7 @@ def _decision(
         command_id=wish.command_id,
         stated_end_s=-(-s.stated_ns // S),
         capacity_wh=p.site.capacity_wh,
+        bounds=left,
     )
 
 

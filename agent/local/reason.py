@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from agent.core import lifting
 from agent.core.decision import Decision, LimitValue, Side
 from agent.local import words
 from agent.mail import View
 from agent.runtime.part import Now
 
 Json = dict[str, object]
+NOT_TOLD = lifting.Lifting("", "")
 SHOWN = 3  # inverters by name
 
 
@@ -29,8 +31,16 @@ def why_json(view: View, side: str | None, now: Now) -> Json:
         "binding": None if decision.binding is None else decision.binding.id,
         "text": given_text(decision),
         "because": because_text(decision),
-        "sides": [_side(decision, s) for s in sides],
+        "sides": [_side(decision, s, _lifting(decision)) for s in sides],
     }
+
+
+def _lifting(decision: Decision) -> dict[str, lifting.Lifting]:
+    """By limit."""
+    if decision.bounds is None:
+        return {}
+    told = lifting.lifts(decision.bounds, decision.at_ns)
+    return {limit.id: one for limit, one in zip(decision.limits, told, strict=True)}
 
 
 def given_text(decision: Decision) -> str:
@@ -72,7 +82,7 @@ def because_text(decision: Decision) -> str:
     return "power moves to what was asked at the permitted rate"
 
 
-def _side(decision: Decision, side: Side) -> Json:
+def _side(decision: Decision, side: Side, told: dict[str, lifting.Lifting]) -> Json:
     cap_w = decision.hi_w if side is Side.DISCHARGE else -decision.lo_w
     limits = [limit for limit in decision.limits if limit.side in (side, Side.BOTH)]
     first = None if decision.binding is None else decision.binding.id
@@ -83,7 +93,7 @@ def _side(decision: Decision, side: Side) -> Json:
         "side": side.value,
         "cap_w": cap_w,
         "full_w": full_w,
-        "limits": [_limit(limit, decision, side, full_w) for limit in limits],
+        "limits": [_limit(limit, decision, side, full_w, told) for limit in limits],
     }
 
 
@@ -119,15 +129,17 @@ def next_step(limit: LimitValue, decision: Decision) -> str:
     return _OF_ID.get(limit.id) or _OF_OWNER.get(limit.owner, "")
 
 
-def _limit(limit: LimitValue, decision: Decision, side: Side, full_w: int) -> Json:
+def _limit(limit: LimitValue, decision: Decision, side: Side, full_w: int, told: dict[str, lifting.Lifting]) -> Json:
     binding = decision.binding
+    lift = told.get(limit.id, NOT_TOLD)
     return {
         "id": limit.id,
         "side": limit.side.value,
         "cap_w": limit.cap_w,
         "owner": limit.owner,
         "sentence": limit.sentence,
-        "next": next_step(limit, decision),
+        "lifts": lift.when,
+        "next": lift.remedy or next_step(limit, decision),
         "narrows": limit.cap_w < full_w or limit.cap_w == 0,
         "binds": binding is not None and binding.id == limit.id and binding.side in (side, Side.BOTH),
     }

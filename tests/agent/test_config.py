@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from agent.config import EXAMPLE, Config, ConfigError, load
-from agent.core.params import S
+from agent.core.params import NO_LIMIT_W, S
 
 DEMO = EXAMPLE.replace('fleet = "example"', 'fleet = "example"\ndemo = true')
 PORT = 'port = "/dev/serial/by-id/usb-FTDI_FT232R-if00-port0"'
@@ -104,4 +104,19 @@ def test_only_a_demo_file_may_shorten_timers(tmp_path: Path) -> None:
 
 def test_an_owner_limit_of_zero_means_zero(tmp_path: Path) -> None:
     text = EXAMPLE.replace("[[bus]]", "[battery]\nmax_discharge_w = 0\n\n[[bus]]", 1)
-    assert load(write(tmp_path, text)).params.site.nameplate_discharge_w == 0
+    assert load(write(tmp_path, text)).params.site.owner_discharge_w == 0
+
+
+def test_limits_of_the_site_are_all_of_them_or_none(tmp_path: Path) -> None:
+    plain = load(write(tmp_path, EXAMPLE)).params
+    assert (plain.site.fuse_a, plain.site.legs, plain.site.pv_only) == (0, 1, False)
+    assert (plain.site.owner_charge_w, plain.site.utility_charge_w) == (NO_LIMIT_W, NO_LIMIT_W)
+    assert (plain.daily_permille, plain.restore_w) == (1500, 0)
+    site = 'fuse_a = 35\nphases = "three"\nutility_charge_w = 4200\nutility_discharge_w = 0\npv_only = true\n\n'
+    more = "[battery]\nmax_charge_w = 4000\ndaily_cycles = 1\nrestore_w = 1000\n\n"
+    full = load(write(tmp_path, EXAMPLE.replace("[[bus]]", site + more + "[[bus]]", 1))).params
+    assert (full.site.fuse_a, full.site.legs, full.site.pv_only) == (35, 3, True)
+    assert (full.site.utility_charge_w, full.site.utility_discharge_w) == (4200, 0)
+    assert (full.site.owner_charge_w, full.site.owner_discharge_w) == (4000, NO_LIMIT_W)
+    assert (full.daily_permille, full.restore_w) == (1000, 1000)
+    assert full.site.nameplate_charge_w == 11_400

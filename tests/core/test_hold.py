@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.core.caps import PLAIN, Facts
-from agent.core.hold import Hold, margin, narrow
+from agent.core.hold import FORGET_NS, REST_W, Hold, hold_ns, margin, narrow
 from agent.core.limits import LIMITS, Lift
 from agent.core.params import S
 from agent.core.permit import caps, fold
@@ -56,7 +58,7 @@ def test_hold_then_ramp() -> None:
     assert memory.cap("discharge_enable") == 1000
     memory.see(BASE, 42)
     assert memory.cap("discharge_enable") == 11_400
-    assert memory.holds == ()
+    assert [(h.cap_w, h.falls) for h in memory.holds] == [(REST_W, 1)]  # it narrows nothing, and is remembered
 
 
 def test_a_relapse_begins_the_hold_anew() -> None:
@@ -124,6 +126,7 @@ def test_margin_makes_every_quantity_worse() -> None:
     assert worse.temp_min_dc == BASE.temp_min_dc - 20
     assert worse.soc_lo_mwh == BASE.soc_lo_mwh - 20 * MWH
     assert worse.soc_hi_mwh == BASE.soc_hi_mwh + 20 * MWH
+    assert worse.spread_mv == BASE.spread_mv + 50
 
 
 FACTS = st.builds(
@@ -164,7 +167,7 @@ def test_what_is_held_grows_by_no_more_than_its_ramp(first: Facts, second: Facts
         before = memory.left
         memory.see(second)
         for i, row in enumerate(LIMITS):
-            if row.lift is not Lift.LIVE and any(h.index == i for h in memory.holds):
+            if row.lift is not Lift.LIVE and any(h.index == i and h.cap_w < REST_W for h in memory.holds):
                 assert memory.left[i] <= before[i] + 250
 
 
@@ -207,3 +210,101 @@ def test_what_is_remembered_is_what_was_left_not_what_the_ramp_would_have_allowe
     facts = BASE._replace(dcl_ma=10_000)  # 528 W
     _, holds = narrow(caps(PLAIN, facts, PARAMS), (Hold(INDEX["dcl"], 500, 0),), facts, PARAMS, 30 * S, S)
     assert holds == (Hold(INDEX["dcl"], 528, 0),)
+
+
+# --- cells that drifted apart -----------------------------------------------------------------------------------------
+def test_drifted_cells_must_stay_together_for_ten_minutes() -> None:
+    """A quarter from 150 mV; free again below 100 mV for 10 min, then 250 W a second."""
+    memory = Memory().see(BASE._replace(spread_mv=150))
+    assert memory.cap("imbalance_charge") == 2_850
+    memory.see(BASE._replace(spread_mv=100), 700)
+    assert memory.cap("imbalance_charge") == 2_850
+    memory.see(BASE._replace(spread_mv=99), 600)
+    assert memory.cap("imbalance_charge") == 2_850
+    memory.see(BASE._replace(spread_mv=99))
+    assert memory.cap("imbalance_charge") == 3_100
+
+
+def test_a_pack_that_fell_apart_moves_nothing_until_it_is_together_again() -> None:
+    memory = Memory().see(BASE._replace(spread_mv=300)).see(BASE._replace(spread_mv=250), 700)
+    assert memory.cap("imbalance_discharge") == 0  # it needs less than 250 mV, which is 300 less the margin
+    memory.see(BASE._replace(spread_mv=249), 601)
+    assert memory.cap("imbalance_discharge") == 250
+
+
+def test_memory_keeps_no_cell_from_its_cure() -> None:
+    memory = Memory().see(BASE._replace(spread_mv=400), 5).see(BASE._replace(spread_mv=400, cell_cure=1))
+    assert memory.cap("imbalance_charge") == 1_250
+    assert memory.cap("imbalance_discharge") == 0
+    memory.see(BASE._replace(spread_mv=120))
+    assert memory.cap("imbalance_charge") == 0  # it is not together again
+
+
+# --- limits that come back time and again -----------------------------------------------------------------------------
+def blocked(memory: Memory) -> int:
+    """Seconds from the BMS' word that it may until the first watt."""
+    memory.see(BASE._replace(discharge_on=0))
+    seconds = 0
+    while memory.cap("discharge_enable") == 0:
+        memory.see(BASE)
+        seconds += 1
+    memory.see(BASE, 46)
+    assert memory.cap("discharge_enable") == 11_400
+    return seconds - 1
+
+
+def test_a_third_return_doubles_the_hold_and_so_does_each_further_one_up_to_15_minutes() -> None:
+    memory = Memory()
+    assert [blocked(memory) for _ in range(10)] == [30, 30, 30, 60, 120, 240, 480, 900, 900, 900]
+
+
+def test_returns_are_forgotten_at_a_quarter_of_the_rate_that_is_too_much() -> None:
+    """Three an hour are too many: one is forgotten in 80 minutes, and the last of them with its memory."""
+    assert FORGET_NS == 80 * 60 * S
+    memory = Memory()
+    assert [blocked(memory) for _ in range(4)][-1] == 60
+    memory.now += 80 * 60 * S
+    memory.see(BASE)
+    assert blocked(memory) == 60  # one forgotten, one more
+    for _ in range(5):
+        memory.now += 80 * 60 * S
+        memory.see(BASE)
+    assert memory.holds == ()
+    assert blocked(memory) == 30
+
+
+def test_a_reading_that_trembles_is_no_return() -> None:
+    """A tenth of 11.4 kW counts, a watt less does not."""
+    memory = Memory().see(BASE._replace(dcl_ma=200_000))  # 10560 W, 840 below
+    assert [h.falls for h in memory.holds] == [0]
+    memory.see(BASE._replace(dcl_ma=178_410))  # 9420 W: 1140 below
+    assert [h.falls for h in memory.holds] == [1]
+    memory.see(BASE._replace(dcl_ma=160_000)).see(BASE._replace(dcl_ma=140_000))
+    assert [h.falls for h in memory.holds] == [1]
+
+
+def test_what_was_forgotten_halfway_is_counted_from_there() -> None:
+    held = Hold(INDEX["dcl"], REST_W, None, 2, 0)
+    free = caps(PLAIN, BASE, PARAMS)
+    _, (later,) = narrow(free, (held,), BASE, PARAMS, FORGET_NS, S)
+    assert (later.falls, later.counted_ns) == (1, FORGET_NS)
+    _, (same,) = narrow(free, (held,), BASE, PARAMS, FORGET_NS - 1, S)
+    assert same is held
+
+
+@given(st.integers(0, 20), st.integers(0, 20))
+def test_more_returns_never_shorten_a_hold(few: int, more: int) -> None:
+    for row in (LIMITS[INDEX["dcl"]], LIMITS[INDEX["imbalance_charge"]]):
+        short, long = sorted((few, more))
+        least = hold_ns(row, Hold(0, 0, None, short), PARAMS)
+        assert 30 * S <= least <= hold_ns(row, Hold(0, 0, None, long), PARAMS) <= 900 * S
+    longer = replace(PARAMS, timers=replace(PARAMS.timers, hold_ns=1000 * S))
+    assert hold_ns(LIMITS[INDEX["dcl"]], Hold(0, 0, None, more), longer) == 1000 * S
+
+
+def test_a_nameplate_of_a_few_watts_counts_its_falls_too() -> None:
+    tiny = replace(PARAMS, site=replace(PARAMS.site, nameplate_discharge_w=5))
+    _, holds = narrow(caps(PLAIN, BASE._replace(discharge_on=0), tiny), (), BASE, tiny, 7, S)
+    assert next(h for h in holds if h.index == INDEX["discharge_enable"]) == Hold(
+        INDEX["discharge_enable"], 0, None, 1, 7
+    )

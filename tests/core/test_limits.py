@@ -17,7 +17,7 @@ from agent.core.bounds import evaluate, shut
 from agent.core.caps import NEVER_NS, PLAIN, Facts, table
 from agent.core.decision import Side
 from agent.core.limits import LIMITS, Limit
-from agent.core.params import S
+from agent.core.params import Params, S
 from agent.core.permit import binding, caps, gather, permit
 from agent.core.snapshot import Trace, take
 from tests.core.home import PARAMS, Home
@@ -31,7 +31,7 @@ def base_facts() -> Facts:
     home.tick()
     home.battery["soc_permille"] = 600
     snapshot, _ = take(PARAMS, home.inputs(()), Trace(home.now_ns))
-    return gather(snapshot, acting=True, returning=False)
+    return gather(snapshot, acting=True, returning=False, spent_mwh=0, cell_cure=0)
 
 
 BASE = base_facts()
@@ -134,6 +134,34 @@ ROWS = [
     ("site_export", {"net_lo_w": -18_000}, 2_000),
     ("site_export", {"net_lo_w": -25_000}, 0),
     ("site_export", {"net_known": 0}, 0),
+    ("imbalance_discharge", {"spread_mv": 299}, 11_400),
+    ("imbalance_discharge", {"spread_mv": 300}, 0),
+    ("imbalance_discharge", {"spread_mv": 300, "cell_cure": 1}, 0),
+    ("imbalance_discharge", {"spread_mv": 300, "cell_cure": 2}, 1_250),  # 0.05 C of 25 kWh
+    ("imbalance_discharge", {"cells_known": 0}, 0),
+    ("imbalance_charge", {"spread_mv": 300, "cell_cure": 1}, 1_250),
+    ("imbalance_charge", {"spread_mv": 300, "cell_cure": 2}, 0),
+    ("imbalance_charge", {"spread_mv": 149}, 11_400),
+    ("imbalance_charge", {"spread_mv": 150}, 2_850),  # a quarter
+    ("imbalance_charge", {"spread_mv": 299}, 2_850),
+    ("imbalance_charge", {"spread_mv": 300}, 0),
+    ("imbalance_charge", {"cells_known": 0}, 0),
+    ("fuse_import", {}, 11_400),  # no fuse is configured
+    ("fuse_export", {}, 11_400),
+    ("pv_only", {}, 11_400),
+    ("pv_only", {"net_known": 0}, 11_400),
+    ("utility_charge", {}, 11_400),
+    ("utility_charge", {"utility_charge_w": 4_200}, 4_200),
+    ("utility_charge", {"utility_charge_w": 0}, 0),
+    ("utility_charge", {"utility_charge_w": -1}, 0),
+    ("utility_discharge", {"utility_discharge_w": 4_200}, 4_200),
+    ("utility_discharge", {"utility_discharge_w": -1}, 0),
+    ("owner_charge", {}, 11_400),
+    ("owner_discharge", {}, 11_400),
+    ("throughput", {}, 2_014_925),  # 37.5 kWh in 67 s
+    ("throughput", {"spent_mwh": 37_499_000}, 53),  # 1 Wh in 67 s is 53.7 W
+    ("throughput", {"spent_mwh": 37_500_000}, 0),
+    ("throughput", {"spent_mwh": 40_000_000}, 0),
     ("nameplate_charge", {"rated_charge_w": 5_000}, 5_000),
     ("nameplate_charge", {"rated_charge_w": 20_000}, 11_400),
     ("nameplate_charge", {"rated_charge_w": 0}, 0),
@@ -147,6 +175,89 @@ ROWS = [
 @pytest.mark.parametrize(("row", "changes", "cap"), ROWS)
 def test_row(row: str, changes: dict[str, int], cap: int) -> None:
     assert CAP[row](PLAIN, BASE._replace(**changes), PARAMS) == cap
+
+
+# The same home with every limit that a configuration can add: 25 A in three legs, 4 kW and 7 kW of its owner, PV only.
+EVERY = replace(
+    PARAMS, site=replace(PARAMS.site, fuse_a=25, legs=3, owner_charge_w=4_000, owner_discharge_w=7_000, pv_only=True)
+)
+LEGS = {"phases_known": 1, "phase_mv": 230_000}
+CONFIGURED = [
+    ("owner_charge", {}, 4_000),
+    ("owner_discharge", {}, 7_000),
+    ("fuse_import", {**LEGS, "phase_hi_w": 0}, 17_250),  # 3 * 25 A * 230 V
+    ("fuse_import", {**LEGS, "phase_hi_w": 15_000}, 2_250),
+    ("fuse_import", {**LEGS, "phase_hi_w": 17_251}, 0),
+    ("fuse_import", {**LEGS, "phase_hi_w": -6_000}, 23_250),
+    ("fuse_import", {**LEGS, "phase_mv": 207_000}, 15_525),  # a tenth less voltage, a tenth less power
+    ("fuse_import", {"phases_known": 0}, 0),
+    ("fuse_export", {**LEGS, "phase_lo_w": 0}, 17_250),
+    ("fuse_export", {**LEGS, "phase_lo_w": -15_000}, 2_250),
+    ("fuse_export", {**LEGS, "phase_lo_w": -20_000}, 0),
+    ("fuse_export", {"phases_known": 0}, 0),
+    ("pv_only", {"net_hi_w": 1}, 0),
+    ("pv_only", {"net_hi_w": -3_000}, 3_000),
+    ("pv_only", {"net_hi_w": -3_000, "net_known": 0}, 0),
+    ("pv_only", {"net_hi_w": 500, "cell_cure": 1}, 11_400),
+]
+
+
+@pytest.mark.parametrize(("row", "changes", "cap"), CONFIGURED)
+def test_row_where_it_is_configured(row: str, changes: dict[str, int], cap: int) -> None:
+    assert CAP[row](PLAIN, BASE._replace(**changes), EVERY) == cap
+
+
+def test_one_leg_of_unknown_place_takes_the_whole_power() -> None:
+    """63 A at 230 V: the fullest leg carries 9 kW, so 5490 W are left, wherever the battery's power lands."""
+    one = replace(PARAMS, site=replace(PARAMS.site, fuse_a=63))
+    assert CAP["fuse_import"](PLAIN, BASE._replace(**LEGS, phase_hi_w=9_000), one) == 5_490
+
+
+def test_a_split_phase_home_counts_half_on_each_leg() -> None:
+    """Two legs of 120 V with 100 A; one carries 9 kW, so 3 kW are left there, and the battery may take twice that."""
+    two = replace(PARAMS, site=replace(PARAMS.site, fuse_a=100, legs=2))
+    facts = BASE._replace(phases_known=1, phase_mv=120_000, phase_hi_w=2 * 9_000)
+    assert CAP["fuse_import"](PLAIN, facts, two) == 6_000
+
+
+@pytest.mark.parametrize(
+    ("row", "changes", "params", "words"),
+    [
+        (
+            "imbalance_charge",
+            {"spread_mv": 49},
+            PARAMS,
+            "up to 49 mV apart; charging is a quarter from 150 mV, nothing",
+        ),
+        ("imbalance_discharge", {"spread_mv": 50}, PARAMS, "up to 50 mV apart (worth a look); nothing"),
+        ("imbalance_charge", {"cells_known": 0}, PARAMS, "the cell voltages are not known"),
+        ("fuse_import", {}, PARAMS, "no fuse of a leg is configured"),
+        ("fuse_import", {}, EVERY, "what each leg of the site carries is not known; each is fused with 25 A"),
+        ("fuse_import", {**LEGS, "phase_hi_w": 5}, EVERY, "the fullest leg alone stands for 5 W in 3 legs, each is"),
+        ("fuse_export", {**LEGS, "phase_lo_w": -5}, EVERY, "the fullest leg alone stands for 5 W in 3 legs, each is"),
+        (
+            "fuse_import",
+            LEGS,
+            replace(PARAMS, site=replace(PARAMS.site, fuse_a=63)),
+            "the fullest leg alone stands for 0 W, each is fused with 63 A",
+        ),
+        ("pv_only", {}, PARAMS, "charging from the grid is allowed"),
+        (
+            "pv_only",
+            {},
+            EVERY,
+            "takes 500 W, and only what the sun leaves over may charge",
+        ),
+        ("pv_only", {"cell_cure": 1}, EVERY, "a nearly empty cell is charged from whatever there is"),
+        ("utility_charge", {"utility_charge_w": 4_200}, PARAMS, "the utility allows charging with 4200 W"),
+        ("utility_discharge", {}, PARAMS, "the utility sets no limit to discharging"),
+        ("owner_charge", {}, EVERY, "the owner allows charging with 4000 W"),
+        ("throughput", {"spent_mwh": 1_250_000}, PARAMS, "1.2 kWh were discharged since midnight UTC, 37 kWh may be"),
+    ],
+)
+def test_what_is_said(row: str, changes: dict[str, int], params: Params, words: str) -> None:
+    say = next(limit.say for limit in LIMITS if limit.id == row)
+    assert words in say(BASE._replace(**changes), params)
 
 
 def test_every_row_has_an_example() -> None:
@@ -210,8 +321,8 @@ def test_a_row_reads_the_facts_that_it_declares_and_no_others(row: Limit) -> Non
         flags = {name: flag for name in Facts._fields if BASE._asdict()[name] in (0, 1)}
         for grid in (0, 1, 2):
             recorder = Recorder(BASE._replace(**{**flags, "grid": grid}))
-            row.cap(PLAIN, cast(Facts, recorder), PARAMS)
-            row.say(cast(Facts, recorder), PARAMS)
+            row.cap(PLAIN, cast(Facts, recorder), EVERY)
+            row.say(cast(Facts, recorder), EVERY)
             asked |= recorder.asked
     assert asked == set(row.reads)
 

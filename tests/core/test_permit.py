@@ -51,11 +51,20 @@ GOOD = Facts(
     net_lo_w=500,
     rated_charge_w=11_400,
     rated_discharge_w=11_400,
+    spread_mv=5,
+    phases_known=0,
+    phase_hi_w=0,
+    phase_lo_w=0,
+    phase_mv=0,
+    utility_charge_w=1_000_000,
+    utility_discharge_w=1_000_000,
+    spent_mwh=0,
+    cell_cure=0,
 )
 
 
 def facts(acting: bool = True, returning: bool = False, **parts: Any) -> Facts:
-    return gather(take(PARAMS, world(**parts), Trace(NOW))[0], acting, returning)
+    return gather(take(PARAMS, world(**parts), Trace(NOW))[0], acting, returning, spent_mwh=0, cell_cure=0)
 
 
 def battery(**fields: Any) -> dict[str, Any]:
@@ -80,8 +89,8 @@ def test_the_good_home() -> None:
         (battery(discharge_enabled=None), {"discharge_on": 0}),
         (battery(alarms=("cell_over_voltage_protection",)), {"charge_alarm": 1}),
         (battery(alarms=("soc_low_protection",)), {"discharge_alarm": 1}),
-        (battery(cell_max_mv=None), {"cells_known": 0, "cell_max_mv": 0}),
-        (battery(cell_min_mv=None), {"cells_known": 0, "cell_min_mv": 0}),
+        (battery(cell_max_mv=None), {"cells_known": 0, "cell_max_mv": 0, "spread_mv": 0}),
+        (battery(cell_min_mv=None), {"cells_known": 0, "cell_min_mv": 0, "spread_mv": 0}),
         (battery(temp_max_dc=None), {"temps_known": 0, "temp_max_dc": 0}),
         (battery(temp_min_dc=None), {"temps_known": 0, "temp_min_dc": 0}),
         (battery(temp_min_dc=0), {"temp_min_dc": 0}),
@@ -113,6 +122,8 @@ def test_a_home_that_was_never_read_has_no_facts_but_its_reserve() -> None:
         meter_stale_ns=3 * S,
         reserve_permille=200,
         horizon_ms=67_000,
+        utility_charge_w=1_000_000,
+        utility_discharge_w=1_000_000,
     )
 
 
@@ -127,17 +138,17 @@ def test_each_age_and_each_time_it_counts_is_its_own() -> None:
         "inverter_stale_ns": 22,
         "meter_stale_ns": 23,
     }
-    assert gather(replace(snapshot, **times), True, False) == GOOD._replace(**times)
+    assert gather(replace(snapshot, **times), True, False, 0, 0) == GOOD._replace(**times)
 
 
 def test_the_worst_of_the_house_counts_in_each_direction() -> None:
     snapshot = take(PARAMS, world(), Trace(NOW))[0]
     swinging = replace(snapshot, net_hi_w=900, net_lo_w=-300)
-    assert gather(swinging, True, False) == GOOD._replace(net_hi_w=900, net_lo_w=-300)
+    assert gather(swinging, True, False, 0, 0) == GOOD._replace(net_hi_w=900, net_lo_w=-300)
 
 
 @pytest.mark.parametrize(("horizon_ns", "horizon_ms"), [(0, 1), (1_999_999, 1), (2_000_000, 2)])
 def test_the_horizon_is_at_least_a_millisecond(horizon_ns: int, horizon_ms: int) -> None:
     """Energy is divided by it."""
     snapshot = take(PARAMS, world(), Trace(NOW))[0]
-    assert gather(replace(snapshot, horizon_ns=horizon_ns), True, False).horizon_ms == horizon_ms
+    assert gather(replace(snapshot, horizon_ns=horizon_ns), True, False, 0, 0).horizon_ms == horizon_ms

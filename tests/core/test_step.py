@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from agent.core.decision import Mode
+from agent.core.limits import LIMITS
 from agent.core.step import final
 from tests.core.home import Home, arriving, command
 
@@ -53,7 +54,7 @@ def test_stated_end_and_reserve_are_in_every_decision() -> None:
     assert home.decision.reserve_permille == 200
     assert (home.decision.soc_lo_permille, home.decision.soc_hi_permille) == (599, 601)
     assert home.decision.load_w == 500
-    assert len(home.decision.limits) == 26
+    assert [limit.id for limit in home.decision.limits] == [row.id for row in LIMITS]
 
 
 def test_a_bug_inside_moves_no_power_and_releases(monkeypatch: pytest.MonkeyPatch) -> None:

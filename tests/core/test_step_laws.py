@@ -27,6 +27,7 @@ from agent.core.inputs import (
     Reserve,
     WriteDone,
 )
+from agent.core.limits import LIMITS
 from agent.core.params import S
 from agent.core.state import State
 from agent.core.step import final, initial, step
@@ -190,7 +191,7 @@ def check(i: Inputs, before: State, after: State, out: Outputs) -> None:
             json.dumps(record.body)
             if record.kind == "ack":
                 assert CommandState(str(record.body["state"]))
-    assert len(d.limits) == 26
+    assert len(d.limits) == len(LIMITS)
 
 
 @settings(max_examples=200, deadline=None)

@@ -6,7 +6,7 @@ from typing import Any
 
 from drivers.readings import BatteryReading, Capability, InverterReading, MeterReading
 from tests.proof.free import Free, loosen
-from tests.proof.homes import NEVER, SITES, S, any_params, params
+from tests.proof.homes import NEVER, SITES, S, params
 from tests.proof.sources import Modules
 from tests.proof.symbols import SYMBOLS, Paths
 from tests.proof.theorem import theorem
@@ -17,16 +17,30 @@ FAULTS = ("none", "over_voltage", "over_temperature")
 
 
 # --- cures ------------------------------------------------------------------------------------------------------------
+SOURCES = (None, "cure:cell_low", "cure:cell_high", "cure:absorb", "cure:shed")
+
+
+def obliged(m: Modules, o: Paths, **given: Any) -> tuple[Any, Any, Any]:
+    """(what is wished, the snapshot, the parameters) of any home after any cycle. `given`: fields that are not free."""
+    loosen(m.oblige)
+    p = params(m, SITES[0], restore_w=o.pick("restore_w", (0, 1_000, 100_000)))
+    s = Free(o, m.snapshot.Snapshot, "s", **given)
+    before = m.oblige.Obliged(
+        o.pick("last cycle's cure", SOURCES),
+        o.number("restore_ns", 0, NEVER) if o.flag("restoring is due") else None,
+    )
+    wish, _ = m.oblige.cure(s, p, before, o.number("draw", 0, 2**32 - 1))
+    return wish, s, p
+
+
 @theorem(
     "O1",
-    "a cure for an empty cell or a low reserve charges, one for a full cell discharges; none under a silent BMS",
+    "a cure for an empty cell, a BMS or a low reserve charges gently, one for a full cell discharges; none under a "
+    "silent BMS, none to a reserve that is not the homeowner's own",
     (OBLIGE, '"cure:cell_low", -gentle_w', '"cure:cell_low", gentle_w'),
 )
 def cures(m: Modules, o: Paths) -> None:
-    p = any_params(m, o)
-    s = Free(o, m.snapshot.Snapshot, "s")
-    before = o.pick("last cycle's cure", (None, "cure:cell_low", "cure:cell_high", "cure:reserve"))
-    wish = m.oblige.cure(s, p, before)
+    wish, s, p = obliged(m, o, net_lo_w=None)  # the site has its own theorem
     if wish is None:
         return
     assert s.pack is not None
@@ -37,9 +51,67 @@ def cures(m: Modules, o: Paths) -> None:
     elif wish.source == "cure:cell_low":
         assert wish.power_w < 0
         assert s.pack.cell_min_mv < 3100
-    else:
+    elif wish.source == "cure:bms_request":
+        assert s.pack.force_charge
         assert wish.power_w < 0
-        assert s.soc_lo_mwh < (s.reserve_permille + p.hysteresis_permille) * p.site.capacity_wh
+    elif wish.source == "cure:reserve":
+        assert s.reserve_told
+        assert -p.site.capacity_wh <= 10 * wish.power_w
+        assert wish.power_w < 0
+        assert s.soc_lo_mwh < s.reserve_permille * p.site.capacity_wh
+
+
+@theorem(
+    "O2",
+    "absorb charges and shed discharges, by as much as the house alone is over a limit and no more",
+    (OBLIGE, "out_w = -s.net_lo_w - params", "out_w = -s.net_hi_w - params"),
+)
+def site_cures(m: Modules, o: Paths) -> None:
+    loosen(m.oblige)
+    p = params(m, o.pick("site", SITES))
+    s = Free(o, m.snapshot.Snapshot, "s")
+    over_ns = o.number("over_ns", 0, NEVER) if o.flag("the site was over") else None
+    wish, _ = m.oblige._site(s, p, m.oblige.Obliged(o.pick("last cycle's cure", SOURCES), None, over_ns))
+    if wish is None:
+        return
+    assert wish.rank is m.arbiter.Rank.SITE
+    if wish.source == "cure:absorb":
+        assert wish.power_w < 0
+        assert s.net_lo_w - wish.power_w == -p.site.export_limit_w
+    else:
+        assert wish.power_w > 0
+        over = s.net_hi_w - p.site.import_limit_w
+        if s.legs is None or (p.site.legs == 1 and s.legs.seen != 1):
+            assert wish.power_w == over
+        else:
+            assert wish.power_w >= over
+
+
+@theorem(
+    "O3",
+    "the cures of a site give way only to a dispatch that does as much of the same; those of the battery to none",
+    (OBLIGE, "dispatched_w <= wish.power_w if wish.power_w < 0", "dispatched_w < 0 if wish.power_w < 0"),
+)
+def given_way(m: Modules, o: Paths) -> None:
+    asked, dispatched = o.number("power_w", -WATTS, WATTS), o.number("dispatched_w", -WATTS, WATTS)
+    rank = o.pick("rank", tuple(m.arbiter.Rank))
+    if m.oblige.overtaken(m.arbiter.Proposal(rank, "cure", asked), dispatched):
+        assert rank is m.arbiter.Rank.SITE
+        assert (dispatched <= asked) | (asked >= 0)
+        assert (dispatched >= asked) | (asked < 0)
+
+
+@theorem(
+    "O4",
+    "whatever a cure asks, what is given of it is inside the permit, on its own side, and no more than it asked",
+    (SETPOINT, "target = max(lo_w, min(hi_w, asked_w))", "target = asked_w"),
+)
+def inside(m: Modules, o: Paths) -> None:
+    x = shaped(m, o)
+    given = x["made"].given_w
+    assert (x["lo"] <= given) & (given <= x["hi"])
+    assert (given <= 0) | (x["asked"] > 0)
+    assert (given >= 0) | (x["asked"] < 0)
 
 
 # --- setpoint ---------------------------------------------------------------------------------------------------------

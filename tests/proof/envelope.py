@@ -1,4 +1,4 @@
-"""What the permit promises: invariants I1 to I13 and its monotony M, as sentences and as assertions."""
+"""What the permit promises: invariants I1 to I18 and its monotony M, as sentences and as assertions."""
 
 from __future__ import annotations
 
@@ -190,3 +190,79 @@ def grid(m: Modules, o: Paths) -> None:
     h = home(m, o)
     if (h.f.grid != 1) | (h.f.returning == 1):
         assert (h.lo == 0) & (h.hi == 0)
+
+
+@theorem(
+    "I14",
+    "a pack whose cells are 300 mV apart moves nothing, but 0.05 C toward the cure of a cell; one at 150 mV is charged "
+    "with a quarter at most",
+    (CAPS, "o.where(f.spread_mv < p.spread_stop_mv, some, worst)", "some"),
+)
+def imbalance(m: Modules, o: Paths) -> None:
+    f, p, lo, hi = home(m, o)
+    if f.spread_mv >= 300:
+        assert (lo == 0) | (f.cell_cure == 1)
+        assert (hi == 0) | (f.cell_cure == 2)
+        assert (-20 * lo <= p.site.capacity_wh) & (20 * hi <= p.site.capacity_wh)
+    if f.spread_mv >= 150:
+        assert -4 * lo <= p.site.nameplate_charge_w
+
+
+@theorem(
+    "I15",
+    "no leg carries more than its fuse, by what the battery adds to it, wherever the house alone leaves room",
+    (CAPS, "o.div(fuse_of(p.site, f.phase_mv), 1000) + f.phase_lo_w", "o.div(fuse_of(p.site, f.phase_mv), 999)"),
+)
+def fuses(m: Modules, o: Paths) -> None:
+    f, p, lo, hi = home(m, o)
+    if not p.site.fuse_a:
+        return
+    fuse_mw = p.site.legs * p.site.fuse_a * f.phase_mv
+    if f.phases_known == 0:
+        assert (lo == 0) & (hi == 0)
+    if f.phase_hi_w * 1000 <= fuse_mw:
+        assert (f.phase_hi_w - lo) * 1000 <= fuse_mw
+    else:
+        assert lo == 0
+    if -f.phase_lo_w * 1000 <= fuse_mw:
+        assert (hi - f.phase_lo_w) * 1000 <= fuse_mw
+    else:
+        assert hi == 0
+
+
+@theorem(
+    "I16",
+    "what the utility and the owner allow is not exceeded",
+    (LIMITS, "o.least(p.site.nameplate_charge_w, f.utility_charge_w)", "p.site.nameplate_charge_w"),
+)
+def allowed(m: Modules, o: Paths) -> None:
+    f, p, lo, hi = home(m, o)
+    assert (-lo <= f.utility_charge_w) | (lo == 0)
+    assert (hi <= f.utility_discharge_w) | (hi == 0)
+    assert -lo <= p.site.owner_charge_w
+    assert hi <= p.site.owner_discharge_w
+
+
+@theorem(
+    "I17",
+    "under a PV-only tariff nothing is charged from the grid, except to save a nearly empty cell",
+    (CAPS, "o.greatest(0, -f.net_hi_w), 0)", "o.greatest(0, -f.net_lo_w), 0)"),
+)
+def from_sun(m: Modules, o: Paths) -> None:
+    f, p, lo, _ = home(m, o)
+    if p.site.pv_only and f.cell_cure != 1:
+        assert (lo == 0) | (-lo + f.net_hi_w <= 0)
+
+
+@theorem(
+    "I18",
+    "a day's energy is not exceeded within the horizon, though no later reading should ever come",
+    (CAPS, "p.daily_permille * p.site.capacity_wh - f.spent_mwh", "p.daily_permille * p.site.capacity_wh"),
+)
+def throughput(m: Modules, o: Paths) -> None:
+    f, p, _, hi = home(m, o)
+    budget = p.daily_permille * p.site.capacity_wh
+    if f.spent_mwh >= budget:
+        assert hi == 0
+    else:
+        assert hi * f.horizon_ms <= (budget - f.spent_mwh) * 3600

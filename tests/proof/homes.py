@@ -9,8 +9,11 @@ from tests.proof.symbols import SYMBOLS, Paths
 
 S = 1_000_000_000
 NEVER = 10**18
-# (charge W, discharge W, capacity Wh, import W, export W): the usual home, and one that is the same in nothing
-SITES = ((11_400, 11_400, 25_000, 20_000, 20_000), (5_000, 7_300, 9_999, 12_000, 0))
+# As Site declares them: the usual home, and one that is the same in nothing and has every limit
+SITES: tuple[tuple[int, ...], ...] = (
+    (11_400, 11_400, 25_000, 20_000, 20_000),
+    (5_000, 7_300, 9_999, 12_000, 0, 25, 3, 4_000, 7_000, True),
+)
 AGE, STALE, FLAG = (0, NEVER), (0, 15 * S), (0, 1)
 MOST_WH = max(site[2] for site in SITES)
 RANGES: dict[str, tuple[int, int]] = {
@@ -36,9 +39,17 @@ RANGES: dict[str, tuple[int, int]] = {
     "net_lo_w": (-100_000, 100_000),
     "rated_charge_w": (-10, 100_000),
     "rated_discharge_w": (-10, 100_000),
+    "spread_mv": (0, 5_000),
+    "phase_hi_w": (-300_000, 300_000),
+    "phase_lo_w": (-300_000, 300_000),
+    "phase_mv": (0, 500_000),
+    "utility_charge_w": (-10, 1_000_000),
+    "utility_discharge_w": (-10, 1_000_000),
+    "cell_cure": (0, 2),
+    "spent_mwh": (0, 10_000 * MOST_WH),
     **dict.fromkeys(
         "returning acting devices_ok controllable charge_alarm discharge_alarm charge_on discharge_on cells_known "
-        "temps_known soc_known net_known".split(),
+        "temps_known soc_known net_known phases_known".split(),
         FLAG,
     ),
 }
@@ -54,12 +65,12 @@ class Home(NamedTuple):
     hi: Any
 
 
-def params(m: Modules, site: tuple[int, int, int, int, int] = SITES[0], **changes: Any) -> Any:
+def params(m: Modules, site: tuple[int, ...] = SITES[0], **changes: Any) -> Any:
     return m.params.Params(site=m.params.Site(*site), timers=m.params.Timers(), **changes)
 
 
 def any_params(m: Modules, o: Paths) -> Any:
-    return params(m, o.pick("site (charge W, discharge W, Wh, import W, export W)", SITES))
+    return params(m, o.pick("site (charge, discharge, Wh, import, export, fuse A, legs, owner, owner, PV only)", SITES))
 
 
 def facts(m: Modules, o: Paths, name: str = "") -> Any:

@@ -18,13 +18,13 @@ ROWS = ("agent.core.caps", "agent.core.limits")  # where rows read facts
 LESS_IS_WORSE = (
     "ccl_ma dcl_ma soc_lo_mwh cell_min_mv net_lo_w rated_charge_w rated_discharge_w acting devices_ok controllable "
     "soc_known net_known cells_known temps_known charge_on discharge_on pack_mv battery_stale_ns inverter_stale_ns "
-    "meter_stale_ns"
+    "meter_stale_ns phases_known phase_lo_w phase_mv utility_charge_w utility_discharge_w"
 ).split()
 MORE_IS_WORSE = (
     "reserve_permille soc_hi_mwh cell_max_mv battery_age_ns inverter_age_ns meter_age_ns net_hi_w returning "
-    "charge_alarm discharge_alarm horizon_ms"
+    "charge_alarm discharge_alarm horizon_ms spread_mv phase_hi_w spent_mwh"
 ).split()
-NEITHER = frozenset({"grid", "temp_max_dc", "temp_min_dc"})  # a word; and temperatures, which hurt at both ends
+NEITHER = frozenset({"grid", "cell_cure", "temp_max_dc", "temp_min_dc"})  # words; what hurts at both ends
 
 
 class _Mirror(ast.NodeTransformer):

@@ -1,0 +1,118 @@
+"""A day's energy: counted, kept over a crash, forgotten at midnight UTC by a trusted clock."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.core.durable import Durable, from_json, to_json
+from agent.core.inputs import Clock, ClockTrust, FreshTime
+from agent.core.params import S
+from agent.core.snapshot import Trace, take
+from agent.core.soc import NJ_PER_MWH
+from agent.core.step import final
+from agent.core.throughput import DAY_MS, Spent, begin, count, exact, kept
+from tests.core import home as h
+from tests.core.home import PARAMS, WALL_MS, Home, arriving, command
+from tests.core.test_snapshot import NOW, world
+
+DAY = WALL_MS // DAY_MS
+STEP = 500_000  # 2 % of 25 kWh in mWh
+
+
+def at(wall_ms: int, trust: ClockTrust = ClockTrust.SYNCED) -> Clock:
+    return Clock(wall_ms, trust, "kernel", "boot")
+
+
+def drawn(battery_w: int | None, pack_ma: int = 0, age_ns: int = 0) -> int:
+    """nJ that a second of it counts."""
+    batteries = (h.battery(NOW - age_ns, pack_ma=pack_ma),)
+    snapshot, _ = take(
+        PARAMS, world(batteries=batteries, inverters=(h.inverter(NOW, battery_w=battery_w),)), Trace(NOW)
+    )
+    return count(Spent(DAY, 0), at(WALL_MS), snapshot, S).nj
+
+
+def test_what_leaves_counts_by_the_greater_of_both_measurements() -> None:
+    assert drawn(3_000) == 3_000 * S
+    assert drawn(3_000, pack_ma=100_000) == 5_280 * S
+    assert drawn(3_000, pack_ma=100_000, age_ns=6 * S) == 3_000 * S  # a stale pack does not say
+    assert drawn(-3_000) == 0
+    assert drawn(None) == 0
+
+
+def test_a_day_begins_at_midnight_utc_by_a_trusted_clock_and_never_an_earlier_one() -> None:
+    snapshot, _ = take(PARAMS, world(), Trace(NOW))
+    spent = Spent(DAY, 7)
+    assert count(spent, at((DAY + 1) * DAY_MS - 1), snapshot, S) == spent
+    assert count(spent, at((DAY + 1) * DAY_MS), snapshot, S) == Spent(DAY + 1, 0)
+    assert count(spent, at((DAY + 1) * DAY_MS, ClockTrust.HOLDOVER), snapshot, S) == Spent(DAY + 1, 0)
+    assert count(spent, at((DAY + 1) * DAY_MS, ClockTrust.UNTRUSTED), snapshot, S) == spent
+    assert count(spent, at((DAY - 1) * DAY_MS), snapshot, S) == spent
+
+
+def test_what_is_stored_is_ahead_and_changes_once_a_step() -> None:
+    nothing = Durable()
+    assert kept(nothing, Spent(DAY, 0), 25_000) is nothing
+    first = kept(nothing, Spent(DAY, 1), 25_000)
+    assert (first.day, first.day_mwh) == (DAY, 2 * STEP)
+    assert kept(first, Spent(DAY, STEP * NJ_PER_MWH), 25_000) is first
+    second = kept(first, Spent(DAY, STEP * NJ_PER_MWH + 1), 25_000)
+    assert second.day_mwh == 3 * STEP
+    assert kept(second, Spent(DAY + 1, 0), 25_000) is second  # a new day is no reason to write
+    assert kept(second, Spent(DAY + 1, 1), 25_000).day == DAY + 1
+    assert kept(nothing, Spent(DAY, 1), 0).day_mwh == 3  # a capacity that is not known is no division by it
+
+
+@given(st.lists(st.integers(0, 40_000_000), max_size=30))
+def test_what_is_stored_is_never_less_than_what_was_spent(parts: list[int]) -> None:
+    durable, nj = Durable(), 0
+    for part in parts:
+        nj += part * 1_000_000
+        durable = kept(durable, Spent(DAY, nj), 25_000)
+        assert durable.day_mwh * NJ_PER_MWH >= nj
+        assert begin(durable).nj >= nj
+        assert durable.day_mwh <= Spent(DAY, nj).mwh + 2 * STEP
+
+
+def test_it_survives_and_state_of_before_it_is_read() -> None:
+    durable = Durable(day=DAY, day_mwh=STEP)
+    assert from_json(to_json(durable)) == durable
+    old = to_json(Durable()).replace('"day":0,"day_mwh":0,', "")
+    assert '"day"' not in old
+    assert from_json(old) == Durable()
+    assert exact(Durable(), Spent(DAY, 1)).day_mwh == 1
+
+
+def test_a_home_that_gave_its_days_energy_gives_no_more_until_midnight() -> None:
+    home = Home(durable=Durable(day=DAY, day_mwh=37_500_000))
+    home.tick(FreshTime())
+    home.run(4)
+    home.tick(arriving(command(duration_s=900)))
+    home.run(12)
+    assert home.given() == 0
+    assert home.decision.binding is not None
+    assert home.decision.binding.id == "throughput"
+    home.wall_offset_ms += DAY_MS
+    home.run(60)
+    assert home.given() == 5_000
+
+
+def test_a_crash_takes_up_more_than_was_spent_and_a_clean_stop_as_much() -> None:
+    home = Home().ready()
+    home.tick(arriving(command(duration_s=900)))
+    home.run(300)
+    spent = home.state.spent.mwh
+    assert 300_000 < spent < 420_000  # 5 kW for five minutes are 417 Wh, less the ramp
+    assert home.crash().state.spent.mwh == 2 * STEP
+    home.disk = final(home.state)
+    assert home.crash(clean=True).state.spent.mwh == spent
+
+
+def test_a_discharge_asks_the_disk_once_a_step() -> None:
+    home = Home().ready()
+    home.inverter["battery_w"] = 5_000
+    commits = 0
+    for _ in range(720):  # 1 kWh: two steps, and one at once
+        commits += home.tick().commit is not None
+    assert commits == 2
