@@ -58,7 +58,7 @@ def cures(m: Modules, o: Paths) -> None:
         assert s.reserve_told
         assert -p.site.capacity_wh <= 10 * wish.power_w
         assert wish.power_w < 0
-        assert s.soc_lo_mwh < s.reserve_permille * p.site.capacity_wh
+        assert s.soc_lo_mwh < s.owed_permille * p.site.capacity_wh
 
 
 @theorem(

@@ -25,7 +25,13 @@ OTHER = (-100_000, 100_000)
 @cache
 def _hints(kind: type) -> dict[str, Any]:
     """Types of its fields, by the names of the module that declares it, which need not be the one in sys.modules."""
-    return typing.get_type_hints(kind, DECLARED.get(kind) or getattr(vars(kind).get("__init__"), "__globals__", None))
+    names = DECLARED.get(kind) or getattr(vars(kind).get("__init__"), "__globals__", None)
+    unknown: dict[str, Any] = {}  # imported for a type checker only: a field of such a type has no free value
+    while True:
+        try:
+            return typing.get_type_hints(kind, names, unknown)
+        except NameError as error:
+            unknown[str(error.name)] = Any
 
 
 def within(name: str) -> tuple[int, int]:

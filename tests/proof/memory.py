@@ -86,7 +86,7 @@ def narrows(m: Modules, o: Paths) -> None:
         assert kept is h.hold
     elif kept is not None:
         assert kept.cap_w >= 0
-        assert left == kept.cap_w
+        assert left == (cap if kept.cap_w == m.hold.REST_W else kept.cap_w)
     elif h.hold is None:
         assert cap >= h.full
 
