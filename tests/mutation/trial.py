@@ -27,14 +27,19 @@ WARM = (
     "pytest hypothesis z3 hypothesis.strategies pydantic drivers.profile drivers.bus drivers.writer "
     "hil.devices.demo hil.plant.home hil.wire.virtual"
 ).split()
-PERMIT = ("tests/core/test_limits.py", "tests/core/test_permit.py", "tests/core/test_hold.py")
+PERMIT = (
+    "tests/core/test_table.py",
+    "tests/core/test_limits.py",
+    "tests/core/test_permit.py",
+    "tests/core/test_hold.py",
+)
 CYCLES = ("tests/core/test_step.py", "tests/core/test_setpoint.py")
 TESTS: dict[str, tuple[str, ...]] = {
     "agent.core.limits": (*PERMIT, *CYCLES),
     "agent.core.caps": PERMIT,
     "agent.core.bounds": (*PERMIT, *CYCLES),
     "agent.core.permit": (*PERMIT, *CYCLES),
-    "agent.core.hold": (PERMIT[2], PERMIT[0]),
+    "agent.core.hold": (PERMIT[3], PERMIT[1]),
     "agent.core.oblige": ("tests/core/test_oblige.py",),
     "agent.core.modes": ("tests/core/test_modes.py", "tests/core/test_search.py"),
     "agent.gate": tuple(f"tests/agent/test_{name}.py" for name in ("gate", "gate_edges", "release")),
