@@ -351,3 +351,24 @@ def test_ending_one_leaves_the_other() -> None:
     home.tick(EndRaise("storm", "ann (homeowner)"))
     assert [r.id for r in home.decision.raises] == ["ops-1"]
     assert reserve(home) == 300
+
+
+def test_of_several_raises_the_limit_names_the_one_that_holds() -> None:
+    home = Home().ready()
+    home.tick(storm(150))
+    assert "raised" not in limit(home, "reserve").sentence, "below the homeowner's own it holds nothing"
+    home.tick(remote(700))
+    assert "cold front" in limit(home, "reserve").sentence
+    home.tick(storm(650))
+    assert "cold front" in limit(home, "reserve").sentence
+    home.tick(storm(800))
+    assert "ann (homeowner) raised it for 6 h 0 min more: storm" in limit(home, "reserve").sentence
+    home.tick(between(home, 3600, 7200, 700))
+    assert "cold front" in limit(home, "reserve").sentence, "the storm is announced, not there"
+
+
+def test_the_rest_of_a_raise_is_told_in_hours_and_minutes() -> None:
+    home = Home().ready()
+    home.tick(storm(800))
+    home.run(61)
+    assert "raised it for 5 h 58 min more" in limit(home, "reserve").sentence

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
+
 from agent.core.caps import PLAIN
-from agent.core.limits import LIMITS
+from agent.core.decision import Side
+from agent.core.limits import LIMITS, Limit
 from agent.core.permit import BOTH, CHARGING, DISCHARGING, binding, caps
 from tests.core.home import PARAMS
 from tests.core.test_limits import BASE
@@ -68,3 +73,47 @@ def test_of_equals_the_first_is_told() -> None:
             if at in side:
                 left = [0 if i >= at and i in side else w for i, w in enumerate(free)]
                 assert LIMITS[binding(left, PARAMS, charge)].id == row.id
+
+
+# --- a site that is the same in nothing: 4 kW of charging, 900 W of discharging, 100 kWh ------------------------------
+UNEVEN = replace(
+    PARAMS,
+    site=replace(PARAMS.site, nameplate_charge_w=4_000, nameplate_discharge_w=900, capacity_wh=100_000),
+)
+CAP = {row.id: row.cap for row in LIMITS}
+
+
+@pytest.mark.parametrize("row", [row for row in LIMITS if row.side is Side.BOTH], ids=lambda row: row.id)
+def test_what_binds_both_sides_leaves_the_larger_nameplate(row: Limit) -> None:
+    assert row.cap(PLAIN, BASE, UNEVEN) == 4_000
+
+
+@pytest.mark.parametrize(
+    ("row", "changes", "cap"),
+    [
+        ("alarm_charge", {}, 4_000),
+        ("alarm_discharge", {}, 900),
+        ("charge_enable", {}, 4_000),
+        ("discharge_enable", {}, 900),
+        ("cell_high", {}, 4_000),
+        ("cell_high", {"cell_max_mv": 3450}, 2_000),
+        ("cell_low", {}, 900),
+        ("cell_low", {"cell_min_mv": 3100}, 450),
+        ("temperature_charge", {}, 4_000),
+        ("temperature_charge", {"temp_min_dc": 50}, 2_000),
+        ("temperature_discharge", {}, 900),
+        ("temperature_discharge", {"temp_min_dc": 50}, 450),
+        ("imbalance_charge", {}, 4_000),
+        ("imbalance_charge", {"spread_mv": 150}, 1_000),
+        ("imbalance_charge", {"spread_mv": 300, "cell_cure": 1}, 1_000),  # a quarter is less than 0.05 C
+        ("imbalance_discharge", {}, 900),
+        ("imbalance_discharge", {"spread_mv": 300, "cell_cure": 2}, 900),
+        ("fuse_import", {}, 4_000),  # no fuse is configured
+        ("fuse_export", {}, 900),
+        ("pv_only", {}, 4_000),
+        ("nameplate_charge", {}, 4_000),
+        ("nameplate_discharge", {}, 900),
+    ],
+)
+def test_each_side_has_its_own_nameplate(row: str, changes: dict[str, int], cap: int) -> None:
+    assert CAP[row](PLAIN, BASE._replace(**changes), UNEVEN) == cap

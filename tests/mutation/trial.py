@@ -35,9 +35,9 @@ PERMIT = (
 )
 CYCLES = ("tests/core/test_step.py", "tests/core/test_setpoint.py")
 TESTS: dict[str, tuple[str, ...]] = {
-    "agent.core.limits": (*PERMIT, *CYCLES),
+    "agent.core.limits": (*PERMIT, "tests/core/test_sentences.py", *CYCLES),
     "agent.core.caps": PERMIT,
-    "agent.core.bounds": (*PERMIT, *CYCLES),
+    "agent.core.bounds": (*PERMIT, *CYCLES, "tests/core/test_overlay.py"),
     "agent.core.permit": (*PERMIT, *CYCLES),
     "agent.core.hold": (PERMIT[3], PERMIT[1]),
     "agent.core.oblige": ("tests/core/test_oblige.py",),
