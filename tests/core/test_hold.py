@@ -308,3 +308,17 @@ def test_a_nameplate_of_a_few_watts_counts_its_falls_too() -> None:
     assert next(h for h in holds if h.index == INDEX["discharge_enable"]) == Hold(
         INDEX["discharge_enable"], 0, None, 1, 7
     )
+
+
+def test_what_never_fell_has_nothing_to_forget() -> None:
+    facts = BASE._replace(dcl_ma=10_000)
+    still = Hold(INDEX["dcl"], 528)
+    _, holds = narrow(caps(PLAIN, facts, PARAMS), (still,), facts, PARAMS, 9 * FORGET_NS, S)
+    assert holds == (still,)
+
+
+def test_of_a_few_watts_what_stands_still_is_no_fall() -> None:
+    tiny = replace(PARAMS, site=replace(PARAMS.site, nameplate_discharge_w=5))
+    facts = BASE._replace(rated_discharge_w=5, pack_mv=1_000, dcl_ma=3_000)  # 3 W
+    _, holds = narrow(caps(PLAIN, facts, tiny), (Hold(INDEX["dcl"], 3, 0),), facts, tiny, 7, S)
+    assert next(h for h in holds if h.index == INDEX["dcl"]).falls == 0

@@ -307,3 +307,13 @@ def test_a_pv_only_tariff_binds_every_cure_but_that_of_a_cell() -> None:
     home.battery["cell_min_mv"] = 2800
     home.run(4)
     assert (home.decision.source, home.given()) == ("cure:cell_low", -1250)
+
+
+def test_one_watt_over_is_over_and_none_is_not() -> None:
+    """The battery is giving too much, so the site exports more than it may by more than the dead band."""
+    assert site(OVER, net_lo_w=-20_000, net_hi_w=-20_000, battery_w=200)[0] is None
+    one = site(OVER, net_lo_w=-20_001, net_hi_w=-20_001, battery_w=200)[0]
+    assert one is not None and one.power_w == -1
+    assert site(OVER, net_lo_w=20_000, net_hi_w=20_000, battery_w=-200)[0] is None
+    one = site(OVER, net_lo_w=20_001, net_hi_w=20_001, battery_w=-200)[0]
+    assert one is not None and one.power_w == 1

@@ -365,6 +365,10 @@ def test_of_several_raises_the_limit_names_the_one_that_holds() -> None:
     assert "ann (homeowner) raised it for 6 h 0 min more: storm" in limit(home, "reserve").sentence
     home.tick(between(home, 3600, 7200, 700))
     assert "cold front" in limit(home, "reserve").sentence, "the storm is announced, not there"
+    home = Home().ready()
+    home.tick(between(home, 3600, 7200, 700))
+    home.tick(remote(700))
+    assert "cold front" in limit(home, "reserve").sentence
 
 
 def test_the_rest_of_a_raise_is_told_in_hours_and_minutes() -> None:
