@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pwd
 from collections.abc import Callable, Container
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from agent.control import Control, Home
 from agent.core.durable import Durable
 from agent.core.inputs import Reserve
 from agent.local.installed import Installed, LineFacts
+from agent.local.people import user_name
 from agent.local.pin import PinHash
 from agent.local.server import LocalConfig, Server
 from agent.runtime.part import Part
@@ -177,7 +177,7 @@ def _local(config: Config) -> LocalConfig:
         own_uid=os.getuid(),
         technician_gids=frozenset(section.technician_gids),
         homeowner_pin=pin,
-        name_of=_user_name,
+        name_of=user_name,
         installed=installed(config),
         params=config.params,
     )
@@ -198,13 +198,6 @@ def installed(config: Config) -> Installed:
     }
     devices = config.file.device
     return Installed({d.name: _device(config, d, Memory()) for d in devices}, {d.name: d.bus for d in devices}, lines)
-
-
-def _user_name(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return f"uid {uid}"
 
 
 def _link(config: Config, durable: Durable, boot: str, random: Callable[[int], bytes]) -> Part:

@@ -16,12 +16,11 @@ import sys
 import threading
 from pathlib import Path
 
-from agent import config as configuration
-from agent.compose import Agent, compose, open_line, profile_paths
+from agent.ready import Ready, forget_readers, ready, state_dir
 from agent.runtime import part
 from agent.runtime.claim import Claim
 from agent.runtime.journal import Journal
-from agent.runtime.real import RealRuntime, kernel_boot_id, now, ntp_synced, random_bytes
+from agent.runtime.real import RealRuntime, now, ntp_synced
 from agent.runtime.sd_notify import SdNotifier
 from agent.runtime.watchdog import Watchdog
 from agent.selftest import Files
@@ -44,30 +43,26 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     signals = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}  # HUP: the terminal it was started from went away
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)  # before any thread: only `sigwait` below takes them
-    try:
-        config = configuration.load(args.config)
-    except configuration.ConfigError as error:
-        print(error, file=sys.stderr)
-        return USAGE
     if args.check:
-        return _check(config)
+        return _check(args.config)
     if args.release:
-        from agent.tools.release_now import release_now
-
-        return release_now(config, signals)
-    return _run(config, signals)
+        return _release(args.config, signals)
+    return _start(args.config, signals)
 
 
-def _check(config: configuration.Config) -> int:
+def _check(path: Path) -> int:
+    from agent import config as configuration
+    from agent.compose import compose
+    from agent.ports import unstable
+
     try:
+        config = configuration.load(path)
         agent = compose(config, boot="0" * 32, kernel_boot="check", draw=lambda: 0, random=bytes, dry=True)
     except (configuration.ConfigError, OSError) as error:
         print(error, file=sys.stderr)
         return USAGE
     buses = ", ".join(sorted(agent.buses))
     print(f"ok  {config.path}: {len(config.file.device)} devices on {buses}")
-    from agent.ports import unstable
-
     for sentence in unstable(config):
         print(f"!!  {sentence}")
     if config.params.demo:
@@ -75,40 +70,55 @@ def _check(config: configuration.Config) -> int:
     return OK
 
 
-def _run(config: configuration.Config, signals: set[signal.Signals]) -> int:
-    held = Claim(config.state_dir)
+def _release(path: Path, signals: set[signal.Signals]) -> int:
+    from agent import config as configuration
+    from agent.tools.release_now import release_now
+
+    try:
+        config = configuration.load(path)
+    except configuration.ConfigError as error:
+        print(error, file=sys.stderr)
+        return USAGE
+    return release_now(config, signals)
+
+
+def _start(path: Path, signals: set[signal.Signals]) -> int:
+    """The lock first, then what the files say, then whoever read them is let go."""
+    where = state_dir(path)
+    if isinstance(where, str):
+        print(where, file=sys.stderr)
+        return USAGE
+    held = Claim(where)
     if held.refusal is not None:
         print(held.refusal, file=sys.stderr)
         return DEVICE
     log = Journal(prefixed="JOURNAL_STREAM" in os.environ)
     faulthandler.enable()  # where every thread stood when systemd's watchdog ended us
     try:
-        agent = compose(
-            config,
-            boot=random_bytes(16).hex(),
-            kernel_boot=kernel_boot_id(),
-            ntp=ntp_synced(),
-            draw=lambda: int.from_bytes(random_bytes(4), "big"),
-            random=random_bytes,
-        )
-    except configuration.ConfigError as error:
-        print(error, file=sys.stderr)
-        return USAGE
+        made = ready(path)
     except OSError as error:  # may be another one next time: the service is started again, as it is not for USAGE
         print(error, file=sys.stderr)
         return DEVICE
+    if isinstance(made, str):
+        print(made, file=sys.stderr)
+        return USAGE
+    forget_readers()
+    return _run(made, log, signals)
+
+
+def _run(made: Ready, log: Journal, signals: set[signal.Signals]) -> int:
     runtime = RealRuntime(log)
     watchdog = Watchdog(runtime.tokens, SdNotifier(), log, lambda: now().mono_ns)
     runtime.notify = watchdog.notify
-    for name, bus in agent.buses.items():
-        runtime.add_bus(name, bus, open_line(config, name))
-    for name, agent_part in agent.parts.items():
+    for name, (bus, line) in made.buses.items():
+        runtime.add_bus(name, bus, line)
+    for name, agent_part in made.parts.items():
         runtime.add(name, agent_part)
-    _attach(runtime, config, agent, log)
+    _attach(runtime, made, log)
     runtime.start()
     watchdog.start()
     ticker = threading.Event()
-    files = Files({config.path: "the configuration", **profile_paths(config)})
+    files = Files(made.files)
     threading.Thread(target=_kernel_clock, args=(runtime, ticker, files), name="kernel", daemon=True).start()
     signal.sigwait(signals)
     ticker.set()
@@ -116,7 +126,7 @@ def _run(config: configuration.Config, signals: set[signal.Signals]) -> int:
     runtime.post("control", part.Stop())  # first the inverter, then what tells of it
     late = runtime.wait_stopped({"control"}, until_ns)
     for name in ("link", "local", "store"):  # the store last: the link's last block goes through it
-        if name in agent.parts:
+        if name in made.parts:
             runtime.post(name, part.Stop())
             least_ns = now().mono_ns + LAST_NS if name == "store" else 0
             late |= runtime.wait_stopped({name}, max(until_ns, least_ns))
@@ -126,22 +136,21 @@ def _run(config: configuration.Config, signals: set[signal.Signals]) -> int:
     os._exit(DEVICE if "control" in late else OK)  # threads that wait for a wire or a broker must not hold us
 
 
-def _attach(runtime: RealRuntime, config: configuration.Config, agent: Agent, log: Journal) -> None:
+def _attach(runtime: RealRuntime, made: Ready, log: Journal) -> None:
     from agent.runtime.unix_socket import UnixSocket
 
-    server = UnixSocket(config.resolve(config.file.agent.socket), lambda event: runtime.post("local", event))
+    server = UnixSocket(made.socket, lambda event: runtime.post("local", event))
     try:
         server.start()
         runtime.local = server.reply
     except OSError as error:
         log(part.Log("error", f"the local socket cannot be opened: {error}; batteryctl will not reach this daemon"))
-    link = config.file.link
-    if link is not None and "link" in agent.parts:
+    link = made.link
+    if link is not None:
         from agent.runtime.mqtt import MqttAdapter, Tls
 
-        tls = Tls(config.resolve(link.ca), config.resolve(link.cert), config.resolve(link.key))
-        brokers = tuple((b.rpartition(":")[0], int(b.rpartition(":")[2])) for b in link.brokers)
-        runtime.mqtt = MqttAdapter(brokers, tls, lambda event: runtime.post("link", event)).handle
+        tls = Tls(link.ca, link.cert, link.key)
+        runtime.mqtt = MqttAdapter(link.brokers, tls, lambda event: runtime.post("link", event)).handle
 
 
 def _kernel_clock(runtime: RealRuntime, stopping: threading.Event, files: Files) -> None:

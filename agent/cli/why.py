@@ -7,6 +7,8 @@ from collections.abc import Iterator
 
 from agent.cli import talk, text
 
+WHOLE = 3  # rows whose sentence is shown whole; of the others --all has the rest
+
 
 def run(args: Namespace) -> int:
     wish = {"side": args.side} if args.side else {}
@@ -31,7 +33,7 @@ def _side(limits: list[talk.Reply], every: bool) -> Iterator[str]:
         yield "  --  no limit was evaluated, so nothing is given"
         return
     told = limits if every else [limit for limit in limits if limit["narrows"] or limit["binds"]]
-    yield from _table(told)
+    yield from _table(told, every)
     if every or len(told) == len(limits):
         return
     rest = f"{len(limits) - len(told)}{' more' if told else ''}"
@@ -43,7 +45,7 @@ def _side(limits: list[talk.Reply], every: bool) -> Iterator[str]:
     yield from text.hang("      ", "; ".join(f"{owner}: {' '.join(ids)}" for owner, ids in owners.items()), 6)
 
 
-def _table(limits: list[talk.Reply]) -> Iterator[str]:
+def _table(limits: list[talk.Reply], every: bool) -> Iterator[str]:
     name_width = max((len(str(limit["id"])) for limit in limits), default=0)
     owner_width = max((len(str(limit["owner"])) for limit in limits), default=0)
     hung = 6 + name_width + 2 + 7 + 2 + owner_width + 2
@@ -56,8 +58,11 @@ def _table(limits: list[talk.Reply]) -> Iterator[str]:
         who = f"{limit['id']:{name_width}}  {shown}  {limit['owner']:{owner_width}}"
         head = f"{'>' if limit['binds'] else ' '} {text.symbol(level)}  {who}  "
         sentence = "binds, as said above" if limit["binds"] else str(limit["sentence"])
-        if len(sentence) <= text.width() - hung:
+        room = text.width() - hung
+        if len(sentence) <= room:
             yield f"{head}{sentence}"
+        elif place >= WHOLE and not every:
+            yield f"{head}{sentence[: max(0, room - 3)]}..."
         else:  # under its name it has the whole width
             yield head.rstrip()
             yield from text.hang("      ", sentence, 6)

@@ -1,0 +1,107 @@
+"""What the files say, made into everything that runs; then whoever read the files is let go.
+
+Reading takes pydantic models of configuration and profiles, and the composition of the parts: 2 MB that
+are never needed again. They are imported in here, and forgotten before the first thread starts.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+import typing
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.runtime.part import Part
+from agent.runtime.real import kernel_boot_id, ntp_synced, random_bytes
+from drivers.bus import Bus
+from drivers.line import Line
+
+READERS = (
+    "agent.compose",
+    "agent.config",
+    "agent.wiring",
+    "drivers.profile",
+    "drivers.profile_control",
+    "drivers.profile_fit",
+    "drivers.profile_schema",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Where the brokers are, and the files of mutual TLS."""
+
+    brokers: tuple[tuple[str, int], ...]
+    ca: Path
+    cert: Path
+    key: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """Parts by name, buses with their lines by name, not opened yet. `files`: what was read, and what each is."""
+
+    parts: dict[str, Part]
+    buses: dict[str, tuple[Bus, Line]]
+    socket: Path
+    link: Link | None
+    files: dict[Path, str]
+
+
+def state_dir(config_path: Path) -> Path | str:
+    """Where the state lies; a sentence when the configuration is wrong."""
+    from agent import config as configuration
+
+    try:
+        return configuration.load(config_path).state_dir
+    except configuration.ConfigError as error:
+        return str(error)
+
+
+def ready(config_path: Path) -> Ready | str:
+    """Everything that runs; a sentence when a file says something wrong. OSError where the machine does not give what
+    is asked of it."""
+    from agent import compose as composition
+    from agent import config as configuration
+
+    try:
+        config = configuration.load(config_path)
+        agent = composition.compose(
+            config,
+            boot=random_bytes(16).hex(),
+            kernel_boot=kernel_boot_id(),
+            ntp=ntp_synced(),
+            draw=lambda: int.from_bytes(random_bytes(4), "big"),
+            random=random_bytes,
+        )
+    except configuration.ConfigError as error:
+        return str(error)
+    section = config.file.link
+    link = None
+    if section is not None and "link" in agent.parts:
+        link = Link(
+            tuple((b.rpartition(":")[0], int(b.rpartition(":")[2])) for b in section.brokers),
+            config.resolve(section.ca),
+            config.resolve(section.cert),
+            config.resolve(section.key),
+        )
+    return Ready(
+        agent.parts,
+        {name: (bus, composition.open_line(config, name)) for name, bus in agent.buses.items()},
+        config.resolve(config.file.agent.socket),
+        link,
+        {config.path: "the configuration", **composition.profile_paths(config)},
+    )
+
+
+def forget_readers() -> None:
+    """Let go of what only reading needed. Whoever imports it again gets it anew."""
+    for name in READERS:
+        if sys.modules.pop(name, None) is not None:
+            parent, _, child = name.rpartition(".")
+            if parent in sys.modules:
+                vars(sys.modules[parent]).pop(child, None)
+    for cleanup in getattr(typing, "_cleanups", ()):  # its caches hold the models that were subscripted
+        cleanup()
+    gc.collect()
