@@ -54,7 +54,7 @@ def wanted(name: str, point_name: str, chain: Chain, registers: Registers) -> An
     number = None if not found else _combined(raw, point_name, registers, *found[0])
     if point_name in ("grid", "status"):
         return found[0][0]["map"].get(str(number), "unknown") if number is not None else "unknown"
-    if point_name in ("charge_enabled", "discharge_enabled"):
+    if point_name in ("charge_enabled", "discharge_enabled", "force_charge"):
         return None if number is None else number != 0
     return number
 
