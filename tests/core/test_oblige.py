@@ -317,3 +317,8 @@ def test_one_watt_over_is_over_and_none_is_not() -> None:
     assert site(OVER, net_lo_w=20_000, net_hi_w=20_000, battery_w=-200)[0] is None
     one = site(OVER, net_lo_w=20_001, net_hi_w=20_001, battery_w=-200)[0]
     assert one is not None and one.power_w == 1
+
+
+def test_without_a_delay_restoring_begins_at_once() -> None:
+    params = replace(PARAMS, restore_w=1000, timers=replace(PARAMS.timers, grid_jitter_ns=0))
+    assert wish(params, soc_permille=150) is not None
