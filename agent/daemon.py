@@ -16,7 +16,7 @@ import sys
 import threading
 from pathlib import Path
 
-from agent.ready import Ready, forget_readers, ready, state_dir
+from agent.ready import Ready, forget_readers, ready
 from agent.runtime import part
 from agent.runtime.claim import Claim
 from agent.runtime.journal import Journal
@@ -83,19 +83,18 @@ def _release(path: Path, signals: set[signal.Signals]) -> int:
 
 
 def _start(path: Path, signals: set[signal.Signals]) -> int:
-    """The lock first, then what the files say, then whoever read them is let go."""
-    where = state_dir(path)
-    if isinstance(where, str):
-        print(where, file=sys.stderr)
-        return USAGE
-    held = Claim(where)
-    if held.refusal is not None:
-        print(held.refusal, file=sys.stderr)
-        return DEVICE
+    """The lock and what the files say; then whoever read them is let go."""
+    held: list[Claim] = []  # for as long as this process lives
+
+    def claim(state_dir: Path) -> None:
+        held.append(Claim(state_dir))
+        if held[0].refusal is not None:
+            raise BlockingIOError(held[0].refusal)
+
     log = Journal(prefixed="JOURNAL_STREAM" in os.environ)
     faulthandler.enable()  # where every thread stood when systemd's watchdog ended us
     try:
-        made = ready(path)
+        made = ready(path, claim)
     except OSError as error:  # may be another one next time: the service is started again, as it is not for USAGE
         print(error, file=sys.stderr)
         return DEVICE

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import sys
 import typing
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,24 +50,15 @@ class Ready:
     files: dict[Path, str]
 
 
-def state_dir(config_path: Path) -> Path | str:
-    """Where the state lies; a sentence when the configuration is wrong."""
-    from agent import config as configuration
-
-    try:
-        return configuration.load(config_path).state_dir
-    except configuration.ConfigError as error:
-        return str(error)
-
-
-def ready(config_path: Path) -> Ready | str:
+def ready(config_path: Path, claim: Callable[[Path], None]) -> Ready | str:
     """Everything that runs; a sentence when a file says something wrong. OSError where the machine does not give what
-    is asked of it."""
+    is asked of it. `claim` takes the state directory before anything in it is looked at, or raises OSError."""
     from agent import compose as composition
     from agent import config as configuration
 
     try:
         config = configuration.load(config_path)
+        claim(config.state_dir)
         agent = composition.compose(
             config,
             boot=random_bytes(16).hex(),

@@ -13,7 +13,7 @@ import gc, sys
 from pathlib import Path
 import agent.daemon
 from agent.ready import READERS, forget_readers, ready
-made = ready(Path(sys.argv[1]))
+made = ready(Path(sys.argv[1]), lambda state_dir: None)
 assert not isinstance(made, str), made
 read = {name for name in READERS if name in sys.modules}
 assert {"agent.config", "drivers.profile_schema", "agent.compose"} <= read, read

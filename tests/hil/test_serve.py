@@ -102,9 +102,12 @@ def test_a_served_pty_is_free_again_when_its_client_was_killed(tmp_path: Path) -
     server = Server("seplos_v3", pty=str(tmp_path / "line"))
     thread = Thread(target=server.run)
     thread.start()
-    take = "import fcntl, os, sys, termios; fd = os.open(sys.argv[1], 2 | os.O_NOCTTY); fcntl.ioctl(fd, t.TIOCEXCL)"
+    take = (
+        "import fcntl, os, sys, termios; fd = os.open(sys.argv[1], 2 | os.O_NOCTTY); fcntl.ioctl(fd, termios.TIOCEXCL)"
+    )
     try:
-        subprocess.run([sys.executable, "-c", f"{take}; os.kill(os.getpid(), 9)", str(tmp_path / "line")], check=False)
+        killed = [sys.executable, "-c", f"{take}; os.kill(os.getpid(), 9)", str(tmp_path / "line")]
+        assert subprocess.run(killed, check=False).returncode == -9, "it took the line before it was killed"
         fd = os.open(tmp_path / "line", os.O_RDWR | os.O_NOCTTY)
         deadline = time.monotonic() + 5
         while exclusive(fd) and time.monotonic() < deadline:
