@@ -64,10 +64,10 @@ def test_slots_that_do_not_sync_are_found_out(monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_slot_that_is_written_over_itself_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     def in_place(self: slots.Slots, payload: bytes) -> None:
-        now, fd = self.read(), self._open()
-        slots.os.pwrite(fd, self._pack(now.generation + 1, payload), now.slot * self._size)
-        slots.os.fsync(fd)
-        slots.os.close(fd)
+        now, fd, system = self.read(), self._open(), vars(slots)["os"]  # the recording one
+        system.pwrite(fd, self._pack(now.generation + 1, payload), now.slot * self._size)
+        system.fsync(fd)
+        system.close(fd)
 
     monkeypatch.setattr(slots.Slots, "write", in_place)
     assert cuts(300, 1).wrong.total() > 0
