@@ -119,6 +119,31 @@ def protection(w: World) -> str | None:
     return "BMS protection: " + ", ".join(a for a in pack.alarms if any(blocked((a,))))
 
 
+def far_apart(w: World) -> str | None:
+    mv = _spread(w)
+    return _apart(mv, w.params.spread_stop_mv) if mv >= w.params.spread_stop_mv else None
+
+
+def still_apart(w: World) -> str | None:
+    """Once they were: until they are so near that the limits let go as well."""
+    least = w.params.spread_derate_mv - w.params.hysteresis_spread_mv
+    mv = _spread(w)
+    return _apart(mv, w.params.spread_stop_mv) if mv >= least else None
+
+
+def apart(w: World) -> str | None:
+    mv = _spread(w)
+    return _apart(mv, w.params.spread_warn_mv) if mv >= w.params.spread_warn_mv else None
+
+
+def _spread(w: World) -> int:
+    return (w.snapshot.pack.spread_mv or 0) if w.snapshot.pack is not None else 0
+
+
+def _apart(mv: int, most_mv: int) -> str:
+    return f"the cells of a pack are {mv} mV apart, {most_mv} mV is too much"
+
+
 def over_temperature(w: World) -> str | None:
     pack = w.snapshot.pack
     if pack is None or pack.temp_max_dc is None or pack.temp_max_dc < CRITICAL_DC:

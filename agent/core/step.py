@@ -203,7 +203,7 @@ def _judge(p: Params, state: State, i: Inputs, s: Snapshot, say: Cycle, dt: int)
     book = _counted(book, spent, p)
     resuming = resumable(book, i.clock)
     signs = modes.Signs(
-        worst=standing.worst(checked.memory),
+        worst=standing.worst(checked.memory, cure is not None and cure.source in CELL_CURES),
         first_readings=s.battery_age_ns <= s.battery_stale_ns
         and s.inverter_age_ns <= s.inverter_stale_ns
         and s.meter_age_ns <= s.meter_stale_ns,
