@@ -22,7 +22,6 @@ CRITICAL_DC = 600  # 60 °C: five above where the tables leave nothing
 CRITICAL_MV = 3650  # the cells' own maximum
 WRITE_FAILURES = 3
 FLOOR_FAILURES = 3
-REARMS = 5  # an hour
 CRASH_REST_NS = 1800 * S
 REVERSED_NS = 5 * S
 
@@ -180,8 +179,10 @@ def deaf(w: World) -> str | None:
     if not actuation.deaf(w.actuation):
         return None
     off_kws = w.actuation.off_nj // (1000 * S)
+    changed = ", ".join(w.snapshot.inverter.foreign) if w.snapshot.inverter is not None else ""
     return (
         f"measured power is {w.actuation.off_by_w:+d} W away from the setpoint that was read back, {off_kws} kWs in all"
+        + (f"; another hand changed {changed}" if changed else "")
     )
 
 
@@ -192,11 +193,18 @@ def reversed(w: World) -> str | None:
 
 
 def setpoint_lost(w: World) -> str | None:
-    if len(w.actuation.rearms) <= REARMS:
+    times = actuation.lost(w.actuation, w.snapshot.now_ns)
+    return (
+        f"the inverter lost our setpoint {times} times within an hour: it restarts, or ends it early" if times else None
+    )
+
+
+def setpoint_overridden(w: World) -> str | None:
+    times = actuation.overridden(w.actuation, w.snapshot.now_ns)
+    if not times:
         return None
-    points = ", ".join(w.actuation.foreign)
-    by = f"; another hand changed {points}" if points else ""
-    return f"the inverter lost our setpoint {len(w.actuation.rearms)} times within an hour{by}"
+    points = ", ".join(w.actuation.foreign) or "the setpoint or its mode"
+    return f"another hand took our setpoint {times} times within an hour; it changed {points}"
 
 
 def writes(w: World) -> str | None:

@@ -129,6 +129,17 @@ FAULTS: tuple[Fault, ...] = (
         what="measured power against the setpoint that was read back, and the time it is away from it",
     ),
     Fault(
+        "setpoint_overridden",
+        Severity.FAULT,
+        Clear.HOLD,
+        checks.setpoint_overridden,
+        "Find who writes the points named here (an app, the vendor's cloud, a second controller) and take the inverter "
+        "out of its hands, or stop the agent: `batteryctl stop`.",
+        _settle,
+        strikes=True,
+        what="how often within an hour another hand took our setpoint; it is written again 3 times, then released",
+    ),
+    Fault(
         "writes_refused",
         Severity.FAULT,
         Clear.HOLD,
@@ -284,10 +295,11 @@ FAULTS: tuple[Fault, ...] = (
         Severity.DEGRADED,
         Clear.HOLD,
         checks.setpoint_lost,
-        "Look for reboots of the inverter and for another controller on it.",
+        "Look for restarts of the inverter and at its supply; compare its timer with the profile's.",
         _recover,
         doubles=True,
-        what="how often within an hour the inverter lost our setpoint and it had to be written again",
+        what="how often within an hour the inverter lost our setpoint by a restart or an early end, and it was written "
+        "again",
     ),
     Fault(
         "inverter_out",

@@ -91,9 +91,7 @@ def answer(
     lo_w, hi_w = bounds.lo_w, bounds.hi_w
     if wish.within_w is not None:
         lo_w, hi_w = max(lo_w, -wish.within_w), min(hi_w, wish.within_w)
-    made = shape(
-        wish.power_w, lo_w, hi_w, ramped_w, s.battery_w, wish.ramp, ramp_ns, resolution_w, params
-    )
+    made = shape(wish.power_w, lo_w, hi_w, ramped_w, s.battery_w, wish.ramp, ramp_ns, resolution_w, params)
     side = Side.CHARGE if wish.power_w < 0 else Side.DISCHARGE
     binding: LimitValue | None = None
     limited = made.clamped or shut(bounds)
