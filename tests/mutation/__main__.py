@@ -79,7 +79,7 @@ class Book:
 
     def write(self, v: Verdict) -> None:
         """One line, whole: several runs may share a file."""
-        said = {"place": v.mutant.place, "kind": v.mutant.kind, "word": v.word, "by": v.by}
+        said: dict[str, Any] = {"place": v.mutant.place, "kind": v.mutant.kind, "word": v.word, "by": v.by}
         said |= {"seconds": round(v.seconds, 2), "diff": v.mutant.diff(), "tree": self.tree}
         self.known[v.mutant.place.split(":")[0], v.mutant.diff()] = said
         if self.file is not None:

@@ -75,8 +75,8 @@ HELD = (  # to the reach, each of them
     "agent.fence",
 )
 KILLED, SURVIVED, EQUAL, BROKEN = "killed", "survived", "equivalent", "broken"
-PYTEST = "-x -q --assert=plain -p no:cacheprovider --no-header -W ignore::pytest.PytestAssertRewriteWarning --timeout 0".split()  # by the processor's time alone: what a busy machine makes late is not killed
-FAST = [*PYTEST, "-m", "not slow"]
+PYTEST = "-x -q --assert=plain -p no:cacheprovider --no-header -W ignore::pytest.PytestAssertRewriteWarning".split()
+FAST = [*PYTEST, "-m", "not slow", "--timeout", "0"]  # not by the clock: what a busy machine makes late is not killed
 
 
 @dataclass(frozen=True, slots=True)
