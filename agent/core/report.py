@@ -8,7 +8,6 @@ from agent.core.decision import LimitValue, Mode, Record, Side
 from agent.core.selftest import Looked, failed, verdict
 from agent.core.standing import Evaluated, remedy, severity
 
-
 FIRST = {
     Rank.CELL_CURE: ("bms", "the battery's own cells come first"),
     Rank.REQUEST: ("bms", "the battery asks to be charged, which comes first"),
