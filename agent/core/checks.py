@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from agent.core import actuation, selftest
+from agent.core import actuation, astray, selftest
 from agent.core.actuation import Actuation
 from agent.core.alarms import blocked
+from agent.core.astray import Astray
 from agent.core.caps import NEVER_NS
 from agent.core.durable import Durable
 from agent.core.inputs import ClockTrust, Inputs
@@ -39,6 +40,7 @@ class World(NamedTuple):
     boot_ns: int
     resumed: bool  # a technician has resumed since this boot
     internal: str | None
+    astray: Astray | None = None
 
 
 def late(who: str, age_ns: int, stale_ns: int) -> str | None:
@@ -190,6 +192,10 @@ def reversed(w: World) -> str | None:
     if w.actuation.reversed_ns < REVERSED_NS:
         return None
     return "the battery does the opposite of its setpoint: a sign is wrong"
+
+
+def forbidden_flow(w: World) -> str | None:
+    return w.astray.sentence() if w.astray is not None and astray.faulty(w.astray, w.snapshot.now_ns) else None
 
 
 def setpoint_lost(w: World) -> str | None:

@@ -129,6 +129,15 @@ FAULTS: tuple[Fault, ...] = (
         what="measured power against the setpoint that was read back, and the time it is away from it",
     ),
     Fault(
+        "forbidden_flow",
+        Severity.FAULT,
+        Clear.HOLD,
+        checks.forbidden_flow,
+        "Switch the inverter off if it goes on; look at its own settings and at the line by which it hears the BMS.",
+        _settle,
+        what="that no power flows which harms a cell, or goes below the reserve against our order",
+    ),
+    Fault(
         "setpoint_overridden",
         Severity.FAULT,
         Clear.HOLD,

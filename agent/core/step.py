@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from agent.core import (
     arbiter,
+    astray,
     bounds,
     commits,
     crew,
@@ -29,6 +30,7 @@ from agent.core import (
 )
 from agent.core.actuation import Actuation, Loss, contested, rearm, unheeded, watch
 from agent.core.arbiter import Proposal, Rank
+from agent.core.astray import Astray
 from agent.core.book import Book, Cycle, Live, metered, resumable, settled, wake
 from agent.core.checks import World
 from agent.core.command import TERMINAL, CommandState
@@ -94,6 +96,7 @@ class Judged(NamedTuple):
     crew: crew.Crew = ()
     obliged: oblige.Obliged = oblige.NOTHING
     spent: throughput.Spent = throughput.Spent(0, 0)
+    astray: Astray | None = None
 
 
 def _planned(
@@ -132,7 +135,7 @@ def _step(p: Params, state: State, i: Inputs) -> tuple[State, Outputs]:
         judged.mode,
         given,
         wish.command_id,
-        standing.critical(judged.checked.memory),
+        standing.critical(judged.checked.memory) or astray.halts(judged.astray, s.now_ns),
         judged.waiting or (risk and judged.mode is Mode.STANDBY and state.hand.setpoint_w == 0),
         unheeded(state.actuation, judged.actuation, p),
         contested(judged.actuation, s.now_ns),
@@ -154,6 +157,7 @@ def _step(p: Params, state: State, i: Inputs) -> tuple[State, Outputs]:
         hand=planned.hand,
         crew=manned,
         actuation=_rearmed(judged.actuation, s, planned.loss) if planned.loss is not None else judged.actuation,
+        astray=judged.astray,
         faults=judged.checked.memory,
         bounds=left,
         fresh=state.fresh,
@@ -191,7 +195,8 @@ def _judge(p: Params, state: State, i: Inputs, s: Snapshot, say: Cycle, dt: int)
         actuation = watch(state.actuation, p, s.now_ns, dt, commanded, hand.confirmed_ns, s.battery_w, measured_at)
     book = metered(state.book, hand.command_id if hand.held_ns is not None else None, s.battery_w, dt)
     readings = state.mode is not Mode.INIT
-    world = World(s, i, p, book.durable, actuation, hand, readings, state.boot_ns, state.resumed, state.internal)
+    lost = astray.follow(state.astray, s, p, hand)
+    world = World(s, i, p, book.durable, actuation, hand, readings, state.boot_ns, state.resumed, state.internal, lost)
     checked = standing.evaluate(world, state.faults, i.draw)
     durable = standing.latch(book.durable, checked, s.now_ns)
     if durable is not book.durable:
@@ -219,7 +224,7 @@ def _judge(p: Params, state: State, i: Inputs, s: Snapshot, say: Cycle, dt: int)
         sentence = f"the agent is locked out: {durable.lockout}"
         book, due = dispatch.end_all(book, CommandState.FAILED, "lockout", sentence, say), None
     waiting = resuming and mode in modes.PASSING
-    return Judged(book, actuation, checked, cure, due, waiting, mode, manned, obliged, spent)
+    return Judged(book, actuation, checked, cure, due, waiting, mode, manned, obliged, spent, lost)
 
 
 def _waived(cure: Proposal, due: CommandRecord | None, durable: Durable) -> bool:
