@@ -41,6 +41,7 @@ class World(NamedTuple):
     resumed: bool  # a technician has resumed since this boot
     internal: str | None
     astray: Astray | None = None
+    unread: str | None = None  # what the self-test waited for in vain
 
 
 def late(who: str, age_ns: int, stale_ns: int) -> str | None:
@@ -264,6 +265,10 @@ def clock(w: World) -> str | None:
 def self_test(w: World) -> str | None:
     wrong = selftest.failed(w.inputs.looked)
     return None if wrong is None else f"the self-test failed: {wrong}"
+
+
+def not_read_back(w: World) -> str | None:
+    return f"the self-test waited in vain: {w.unread}" if w.unread is not None else None
 
 
 def changed_on_disk(w: World) -> str | None:

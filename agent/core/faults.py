@@ -363,6 +363,15 @@ FAULTS: tuple[Fault, ...] = (
         what="that the inverter takes its SoC floor",
     ),
     Fault(
+        "not_read_back",
+        Severity.WARN,
+        Clear.AUTO,
+        checks.not_read_back,
+        "Compare with the inverter's own display; check its access rights and the profile: `batteryctl device check "
+        "NAME`.",
+        what="that the inverter's reversion time and floor are read back before the first setpoint",
+    ),
+    Fault(
         "reserve_unreadable",
         Severity.WARN,
         Clear.AUTO,

@@ -32,6 +32,8 @@ class State:
     crew: Crew = ()  # each of several inverters
     actuation: Actuation = field(default_factory=Actuation)
     astray: Astray | None = None
+    testing_ns: int = 0  # the first cycle of the self-test
+    unread: str | None = None  # what the self-test waited for in vain
     faults: tuple[Memory, ...] = ()
     bounds: Evaluated | None = None
     spent: Spent = field(default_factory=Spent)

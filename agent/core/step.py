@@ -22,6 +22,7 @@ from agent.core import (
     oblige,
     overlay,
     permit,
+    readback,
     report,
     setpoint,
     standing,
@@ -51,7 +52,7 @@ STARTS_KEPT = 16
 CELL_CURES = {"cure:cell_low": 1, "cure:cell_high": 2}  # as agent.core.caps.Facts has them
 UNFIT = {
     Mode.INIT: "first readings are awaited",
-    Mode.SELF_TEST: "the inverter's release is awaited",
+    Mode.SELF_TEST: "the inverter's release, its timer and its floor are awaited",
     Mode.STANDBY: "it acts after `batteryctl resume`, or with the next cycle",
 }
 
@@ -97,6 +98,8 @@ class Judged(NamedTuple):
     obliged: oblige.Obliged = oblige.NOTHING
     spent: throughput.Spent = throughput.Spent(0, 0)
     astray: Astray | None = None
+    testing_ns: int = 0
+    unread: str | None = None
 
 
 def _planned(
@@ -158,6 +161,8 @@ def _step(p: Params, state: State, i: Inputs) -> tuple[State, Outputs]:
         crew=manned,
         actuation=_rearmed(judged.actuation, s, planned.loss) if planned.loss is not None else judged.actuation,
         astray=judged.astray,
+        testing_ns=judged.testing_ns,
+        unread=judged.unread,
         faults=judged.checked.memory,
         bounds=left,
         fresh=state.fresh,
@@ -196,7 +201,10 @@ def _judge(p: Params, state: State, i: Inputs, s: Snapshot, say: Cycle, dt: int)
     book = metered(state.book, hand.command_id if hand.held_ns is not None else None, s.battery_w, dt)
     readings = state.mode is not Mode.INIT
     lost = astray.follow(state.astray, s, p, hand)
-    world = World(s, i, p, book.durable, actuation, hand, readings, state.boot_ns, state.resumed, state.internal, lost)
+    testing_ns, awaited, unread = _tested(state, s)
+    world = World(
+        s, i, p, book.durable, actuation, hand, readings, state.boot_ns, state.resumed, state.internal, lost, unread
+    )
     checked = standing.evaluate(world, state.faults, i.draw)
     durable = standing.latch(book.durable, checked, s.now_ns)
     if durable is not book.durable:
@@ -214,7 +222,7 @@ def _judge(p: Params, state: State, i: Inputs, s: Snapshot, say: Cycle, dt: int)
         and s.inverter_age_ns <= s.inverter_stale_ns
         and s.meter_age_ns <= s.meter_stale_ns,
         grace_over=s.now_ns - state.boot_ns >= INIT_NS,
-        tested=resuming or not hand.maybe_active,
+        tested=(resuming or not hand.maybe_active) and not awaited,
         stopped=durable.stopped_by is not None,
         dispatched=due is not None,
         curing=cure is not None,
@@ -224,7 +232,17 @@ def _judge(p: Params, state: State, i: Inputs, s: Snapshot, say: Cycle, dt: int)
         sentence = f"the agent is locked out: {durable.lockout}"
         book, due = dispatch.end_all(book, CommandState.FAILED, "lockout", sentence, say), None
     waiting = resuming and mode in modes.PASSING
-    return Judged(book, actuation, checked, cure, due, waiting, mode, manned, obliged, spent, lost)
+    return Judged(book, actuation, checked, cure, due, waiting, mode, manned, obliged, spent, lost, testing_ns, unread)
+
+
+def _tested(state: State, s: Snapshot) -> tuple[int, bool, str | None]:
+    """Since when the self-test runs, whether it still waits for the inverter's own guards, and what it waited for in
+    vain; that is looked at until it is there."""
+    if state.mode is not Mode.SELF_TEST:
+        return s.now_ns, False, readback.missing(s) if state.unread is not None else None
+    found = readback.missing(s)
+    over = s.now_ns - state.testing_ns >= readback.TEST_NS
+    return state.testing_ns, found is not None and not over, found if over else None
 
 
 def _waived(cure: Proposal, due: CommandRecord | None, durable: Durable) -> bool:
