@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from agent.core.actuation import Actuation
+from agent.core.astray import Astray
 from agent.core.book import Book
 from agent.core.bounds import Evaluated
 from agent.core.commits import Desk
@@ -31,6 +32,9 @@ class State:
     hand: Hand = field(default_factory=Hand)  # on the inverter; on all of them as one, where there are several
     crew: Crew = ()  # each of several inverters
     actuation: Actuation = field(default_factory=Actuation)
+    astray: Astray | None = None
+    testing_ns: int = 0  # the first cycle of the self-test
+    unread: str | None = None  # what the self-test waited for in vain
     faults: tuple[Memory, ...] = ()
     bounds: Evaluated | None = None
     spent: Spent = field(default_factory=Spent)
