@@ -1,4 +1,4 @@
-"""A case of the campaign: a scenario file without assertions, judged by the observer. Drawn from a seed, pairs first."""
+"""A case: a scenario file without assertions, judged by the observer. Drawn from a seed: pairs first."""
 
 from __future__ import annotations
 
