@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from hil.devices.demo import VARIANTS
 from hil.expr import Expr, Value
 from hil.faults.catalog import ATTACKS, REQUIRED, VERBS
 from hil.signals import FUNCTIONS, SIGNALS, STREAMS
@@ -35,6 +36,7 @@ HOME_KEYS = (  # of hil.devices.world, and the reserve that commissioning leaves
     "legs",
     "rated_w",
 )
+VARIANT = "variant"  # the SunSpec model by which the first inverter is commanded
 
 
 class Kind(StrEnum):
@@ -171,6 +173,8 @@ def _home(table: Table) -> Mapping[str, Value]:
         if table.has(key):
             out[key] = table.integer(key)
         table.raw(key)
+    if table.has(VARIANT):
+        out[VARIANT] = table.text(VARIANT, among=tuple(VARIANTS))
     table.done()
     return out
 

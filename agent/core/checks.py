@@ -22,7 +22,6 @@ CRITICAL_DC = 600  # 60 °C: five above where the tables leave nothing
 CRITICAL_MV = 3650  # the cells' own maximum
 WRITE_FAILURES = 3
 FLOOR_FAILURES = 3
-REARMS = 5  # an hour
 CRASH_REST_NS = 1800 * S
 REVERSED_NS = 5 * S
 
@@ -119,6 +118,31 @@ def protection(w: World) -> str | None:
     return "BMS protection: " + ", ".join(a for a in pack.alarms if any(blocked((a,))))
 
 
+def far_apart(w: World) -> str | None:
+    mv = _spread(w)
+    return _apart(mv, w.params.spread_stop_mv) if mv >= w.params.spread_stop_mv else None
+
+
+def still_apart(w: World) -> str | None:
+    """Once they were: until they are so near that the limits let go as well."""
+    least = w.params.spread_derate_mv - w.params.hysteresis_spread_mv
+    mv = _spread(w)
+    return _apart(mv, w.params.spread_stop_mv) if mv >= least else None
+
+
+def apart(w: World) -> str | None:
+    mv = _spread(w)
+    return _apart(mv, w.params.spread_warn_mv) if mv >= w.params.spread_warn_mv else None
+
+
+def _spread(w: World) -> int:
+    return (w.snapshot.pack.spread_mv or 0) if w.snapshot.pack is not None else 0
+
+
+def _apart(mv: int, most_mv: int) -> str:
+    return f"the cells of a pack are {mv} mV apart, {most_mv} mV is too much"
+
+
 def over_temperature(w: World) -> str | None:
     pack = w.snapshot.pack
     if pack is None or pack.temp_max_dc is None or pack.temp_max_dc < CRITICAL_DC:
@@ -155,8 +179,10 @@ def deaf(w: World) -> str | None:
     if not actuation.deaf(w.actuation):
         return None
     off_kws = w.actuation.off_nj // (1000 * S)
+    changed = ", ".join(w.snapshot.inverter.foreign) if w.snapshot.inverter is not None else ""
     return (
         f"measured power is {w.actuation.off_by_w:+d} W away from the setpoint that was read back, {off_kws} kWs in all"
+        + (f"; another hand changed {changed}" if changed else "")
     )
 
 
@@ -167,11 +193,18 @@ def reversed(w: World) -> str | None:
 
 
 def setpoint_lost(w: World) -> str | None:
-    if len(w.actuation.rearms) <= REARMS:
+    times = actuation.lost(w.actuation, w.snapshot.now_ns)
+    return (
+        f"the inverter lost our setpoint {times} times within an hour: it restarts, or ends it early" if times else None
+    )
+
+
+def setpoint_overridden(w: World) -> str | None:
+    times = actuation.overridden(w.actuation, w.snapshot.now_ns)
+    if not times:
         return None
-    points = ", ".join(w.actuation.foreign)
-    by = f"; another hand changed {points}" if points else ""
-    return f"the inverter lost our setpoint {len(w.actuation.rearms)} times within an hour{by}"
+    points = ", ".join(w.actuation.foreign) or "the setpoint or its mode"
+    return f"another hand took our setpoint {times} times within an hour; it changed {points}"
 
 
 def writes(w: World) -> str | None:

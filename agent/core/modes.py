@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from agent.core.decision import Mode
-from agent.core.faults import Severity
+from agent.core.fault import Severity
 
 
 class Signs(NamedTuple):

@@ -27,7 +27,7 @@ from agent.core import (
     throughput,
     writes,
 )
-from agent.core.actuation import Actuation, rearm, unheeded, watch
+from agent.core.actuation import Actuation, Loss, contested, rearm, unheeded, watch
 from agent.core.arbiter import Proposal, Rank
 from agent.core.book import Book, Cycle, Live, metered, resumable, settled, wake
 from agent.core.checks import World
@@ -135,6 +135,7 @@ def _step(p: Params, state: State, i: Inputs) -> tuple[State, Outputs]:
         standing.critical(judged.checked.memory),
         judged.waiting or (risk and judged.mode is Mode.STANDBY and state.hand.setpoint_w == 0),
         unheeded(state.actuation, judged.actuation, p),
+        contested(judged.actuation, s.now_ns),
     )
     planned, manned = _planned(state, judged, hand, s, wanted, p)
     if manned and given is not None:
@@ -152,7 +153,7 @@ def _step(p: Params, state: State, i: Inputs) -> tuple[State, Outputs]:
         trace=trace,
         hand=planned.hand,
         crew=manned,
-        actuation=_rearmed(judged.actuation, s) if planned.rearmed else judged.actuation,
+        actuation=_rearmed(judged.actuation, s, planned.loss) if planned.loss is not None else judged.actuation,
         faults=judged.checked.memory,
         bounds=left,
         fresh=state.fresh,
@@ -173,8 +174,8 @@ def _step(p: Params, state: State, i: Inputs) -> tuple[State, Outputs]:
     return after, Outputs(decision, planned.writes, commit, tuple(say.notices), wake_ns)
 
 
-def _rearmed(actuation: Actuation, s: Snapshot) -> Actuation:
-    return rearm(actuation, s.now_ns, s.inverter.foreign if s.inverter is not None else ())
+def _rearmed(actuation: Actuation, s: Snapshot, loss: Loss) -> Actuation:
+    return rearm(actuation, s.now_ns, loss, s.inverter.foreign if s.inverter is not None else ())
 
 
 def _judge(p: Params, state: State, i: Inputs, s: Snapshot, say: Cycle, dt: int) -> Judged:
@@ -203,7 +204,7 @@ def _judge(p: Params, state: State, i: Inputs, s: Snapshot, say: Cycle, dt: int)
     book = _counted(book, spent, p)
     resuming = resumable(book, i.clock)
     signs = modes.Signs(
-        worst=standing.worst(checked.memory),
+        worst=standing.worst(checked.memory, cure is not None and cure.source in CELL_CURES),
         first_readings=s.battery_age_ns <= s.battery_stale_ns
         and s.inverter_age_ns <= s.inverter_stale_ns
         and s.meter_age_ns <= s.meter_stale_ns,

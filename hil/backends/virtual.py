@@ -31,7 +31,7 @@ from hil.backends.timers import timers_of
 from hil.desk import Desk, ack_fields, aggregator_signals, uplink_fields
 from hil.devices.world import World
 from hil.expr import Value
-from hil.scenario import RESERVE, Scenario
+from hil.scenario import RESERVE, VARIANT, Scenario
 from hil.signals import SIGNALS, Happening
 from hil.told import DECISION_KEYS, decision_key, from_decision, from_view, refusals
 from hil.virtual_broker import VirtualBroker
@@ -111,7 +111,7 @@ class VirtualBackend:
             lambda data, at: runtime.deliver(site.BUS, data, at),
             seed,
         )
-        self._writes = WriteLog()
+        self._writes = WriteLog(by_device=scenario.home.get(VARIANT, "124") != "124")
         runtime.attach_line(site.BUS, self.wire)
         self._broker = VirtualBroker(runtime.at, lambda: runtime.mono_ns)
         runtime.attach_broker(self._broker)

@@ -10,7 +10,8 @@ import pytest
 from agent.core import standing
 from agent.core.checks import World
 from agent.core.decision import Intent, Mode
-from agent.core.faults import BY_ID, FAULTS, Clear, Fault, Severity
+from agent.core.fault import Clear, Fault, Severity
+from agent.core.faults import BY_ID, FAULTS
 from agent.core.inputs import LocalResume
 from agent.core.modes import ACTING
 from agent.core.params import S
@@ -20,6 +21,8 @@ from tests.core.home import PARAMS, Home, arriving, command
 
 HOUR = 3600
 SETTLE_S = PARAMS.timers.fault_clear_ns // S
+SPREAD_S = PARAMS.timers.spread_hold_ns // S
+LONG_S = {"grid_lost": PARAMS.timers.grid_dwell_ns // S, "imbalance": SPREAD_S, "cells_apart": SPREAD_S}
 
 
 def broken(world: World) -> str | None:
@@ -53,7 +56,7 @@ def test_a_check_that_fails_is_a_grave_fault_of_that_check_alone(fault: str, mon
     home.battery.clear()
 
     plant(monkeypatch, fault, BY_ID[fault].check)
-    home.run(PARAMS.timers.grid_dwell_ns // S if fault == "grid_lost" else SETTLE_S)
+    home.run(LONG_S.get(fault, SETTLE_S))
     assert home.decision.faults[0].held
     assert home.mode() is Mode.FAULT
     home.run(5)

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from agent.core.decision import FaultValue
-from agent.core.faults import BY_ID, FAULTS, Clear, Severity
+from agent.core.fault import Clear, Severity
+from agent.core.faults import BY_ID, FAULTS
 from agent.core.params import S, Timers
 from agent.local.fault import DOES, ENDS, does, ends, faults_json
 from tests.core.home import PARAMS
