@@ -11,6 +11,7 @@ from agent.core.bounds import Evaluated
 from agent.core.commits import Desk
 from agent.core.crew import Crew
 from agent.core.decision import Mode
+from agent.core.inputs import Event
 from agent.core.oblige import Obliged
 from agent.core.snapshot import Trace
 from agent.core.standing import Memory
@@ -44,3 +45,5 @@ class State:
     looked_ns: int = 0  # the self-test that was told last
     cure: str | None = None  # source of the last cycle's wish, where it was the battery's or the storm's
     internal: str | None = None  # what went wrong inside the last cycle
+    unheard: tuple[Event, ...] = ()  # events of cycles that went wrong
+    failed: int = 0  # so many cycles in a row went wrong

@@ -36,9 +36,9 @@ from agent.core.book import Book, Cycle, Live, metered, resumable, settled, wake
 from agent.core.checks import World
 from agent.core.command import TERMINAL, CommandState
 from agent.core.commits import Desk
-from agent.core.decision import Decision, FaultValue, LimitValue, Mode, Outputs, Record, Side
+from agent.core.decision import Decision, FaultValue, Mode, Outputs, Record
 from agent.core.durable import CommandRecord, Durable
-from agent.core.inputs import Clock, Inputs
+from agent.core.inputs import Clock, Inputs, LocalResume, LocalStop
 from agent.core.params import Params, S
 from agent.core.snapshot import Snapshot, Trace, reserve_of, take
 from agent.core.state import State
@@ -49,6 +49,8 @@ from drivers.readings import GridState
 
 INIT_NS = 10 * S  # first readings have this long to come
 STARTS_KEPT = 16
+BROKEN_TRIES = 3  # cycles that may go wrong in a row before the events they carry are let go
+UNHEARD = 64
 CELL_CURES = {"cure:cell_low": 1, "cure:cell_high": 2}  # as agent.core.caps.Facts has them
 UNFIT = {
     Mode.INIT: "first readings are awaited",
@@ -78,6 +80,8 @@ def final(state: State) -> Durable:
 
 def step(params: Params, state: State, inputs: Inputs) -> tuple[State, Outputs]:
     """One cycle. Never raises; an error of its own becomes the fault `internal_error`, which moves no power."""
+    if state.unheard:
+        inputs = replace(inputs, events=(*state.unheard, *inputs.events))
     try:
         return _step(params, state, inputs)
     except Exception as error:  # noqa: BLE001  # step is total: a bug here must still release the inverter
@@ -285,9 +289,7 @@ def _told(
     if due is not None and judged.mode not in modes.PASSING:
         bound = answer.binding if answer.limited else None
         if wish.command_id != due.command.id:
-            owner = "bms" if wish.rank is Rank.CELL_CURE else "homeowner"
-            first = "the battery itself" if owner == "bms" else "the home's own reserve"
-            bound = LimitValue(wish.source, Side.BOTH, 0, f"{first} comes first: {wish.source}", owner)
+            bound = report.first(wish)
         book = dispatch.limit(book, due, given, bound, say)
     if planned.floor is not None:
         found, foreign = planned.floor
@@ -338,7 +340,8 @@ def _permille(mwh: int | None, p: Params) -> int | None:
 
 # --- when the core itself fails ---------------------------------------------------------------------------------------
 def _broken(p: Params, state: State, i: Inputs, what: str) -> tuple[State, Outputs]:
-    """Move no power, release, say what happened. Events of this cycle are lost: nothing acts on them."""
+    """Move no power, release, say what happened. A local stop stands at once; the other events are heard by the next
+    cycle, unless one of them may be what breaks it time and again. Who resumes must ask again."""
     hand, clear = writes.abandon(state.hand, i.now_ns)
     manned = state.crew
     if manned:
@@ -364,5 +367,21 @@ def _broken(p: Params, state: State, i: Inputs, what: str) -> tuple[State, Outpu
         stated_end_s=-(-(p.timers.stale_battery_ns + p.timers.cycle_ns + p.timers.write_ns) // S)
         + p.timers.reversion_s,
     )
-    after = replace(state, now_ns=i.now_ns, mode=Mode.FAULT, hand=hand, crew=manned, internal=what, ramped_w=None)
+    unheard = tuple(e for e in i.events if not isinstance(e, LocalResume)) if state.failed < BROKEN_TRIES else ()
+    book = state.book
+    for event in i.events:
+        if isinstance(event, LocalStop):
+            book = replace(book, durable=replace(book.durable, stopped_by=event.by))
+    after = replace(
+        state,
+        now_ns=i.now_ns,
+        mode=Mode.FAULT,
+        book=book,
+        hand=hand,
+        crew=manned,
+        internal=what,
+        ramped_w=None,
+        unheard=unheard[-UNHEARD:],
+        failed=state.failed + 1,
+    )
     return after, Outputs(decision, clear, None, (f"internal error: {what}",))
