@@ -8,12 +8,14 @@ from agent.core import actuation, selftest
 from agent.core.actuation import Actuation
 from agent.core.alarms import blocked
 from agent.core.caps import NEVER_NS
+from agent.core.crew import Crew
 from agent.core.durable import Durable
 from agent.core.inputs import ClockTrust, Inputs
 from agent.core.params import Params, S
 from agent.core.sanity import APART_NS
 from agent.core.sentences import tenths
 from agent.core.snapshot import Snapshot
+from agent.core.strategies import self_consumption
 from agent.core.stuck import STUCK_NS
 from agent.core.writes import Hand
 from drivers.readings import GridState
@@ -40,6 +42,7 @@ class World(NamedTuple):
     boot_ns: int
     resumed: bool  # a technician has resumed since this boot
     internal: str | None
+    crew: Crew = ()
 
 
 def late(who: str, age_ns: int, stale_ns: int) -> str | None:
@@ -207,6 +210,18 @@ def floor_refused(w: World) -> str | None:
     if w.hand.floor_failures < FLOOR_FAILURES:
         return None
     return f"the inverter did not take its SoC floor in {w.hand.floor_failures} tries"
+
+
+def unguarded(w: World) -> str | None:
+    """Nobody keeps the reserve while the inverter runs in its own mode."""
+    if not self_consumption.unguarded(w.snapshot, w.hand, w.crew):
+        return None
+    alone = "in its own mode the inverter may go below the reserve, it has no floor there"
+    if w.durable.stopped_by is not None:
+        return f"stopped by {w.durable.stopped_by}: {alone}"
+    if self_consumption.drivable(w.snapshot):
+        return None  # we do
+    return f"{alone} and takes no setpoint that it would end by itself"
 
 
 def reserve(w: World) -> str | None:

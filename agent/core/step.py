@@ -123,7 +123,8 @@ def _step(p: Params, state: State, i: Inputs) -> tuple[State, Outputs]:
     judged = _judge(p, state, i, s, say, dt)
     left = _bound(p, state, s, judged, dt)
     shown = bounds.raised(left, held.shown, s.reserve_permille)
-    risk = judged.book.durable.stopped_by is None and self_consumption.at_risk(s, p, state.hand, judged.crew)
+    blind = standing.blind(judged.checked.memory) if judged.mode in modes.ZEROING else False
+    risk = judged.book.durable.stopped_by is None and self_consumption.at_risk(s, p, state.hand, judged.crew, blind)
     own = self_consumption.propose(s, p, state.hand, left.lo_w, left.hi_w, risk)
     wish = arbiter.choose((judged.cure, storm.propose(s, p, state.cure), dispatching.propose(judged.due), own))
     answer = setpoint.answer(wish, shown, state.ramped_w, state.hand, s, p)
@@ -190,7 +191,8 @@ def _judge(p: Params, state: State, i: Inputs, s: Snapshot, say: Cycle, dt: int)
         actuation = watch(state.actuation, p, s.now_ns, dt, commanded, hand.confirmed_ns, s.battery_w, measured_at)
     book = metered(state.book, hand.command_id if hand.held_ns is not None else None, s.battery_w, dt)
     readings = state.mode is not Mode.INIT
-    world = World(s, i, p, book.durable, actuation, hand, readings, state.boot_ns, state.resumed, state.internal)
+    told = (state.boot_ns, state.resumed, state.internal, manned)
+    world = World(s, i, p, book.durable, actuation, hand, readings, *told)
     checked = standing.evaluate(world, state.faults, i.draw)
     durable = standing.latch(book.durable, checked, s.now_ns)
     if durable is not book.durable:

@@ -100,6 +100,7 @@ ELSEWHERE = {  # raised in the tests of the part that they watch
     "meter_stuck": "test_sanity",
     "soc_doubted": "test_sanity",
     "inverter_out": "test_several",
+    "reserve_unguarded": "test_self_consumption",
     "setpoint_lost": "test_writes",
     "floor_changed": "test_writes",
     "floor_refused": "test_writes",
