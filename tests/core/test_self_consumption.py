@@ -1,4 +1,4 @@
-"""Self-consumption without a floor of the inverter's own: when we drive it, with what, and when we say that nobody does.
+"""Self-consumption without a floor of the inverter's own: when we drive it, with what, and when we say nobody does.
 
 The home: 25 kWh, 11.4 kW, horizon 5 + 1 + 1 + 60 = 67 s. In that time 11.4 kW are 11_400 x 67 / 3600 = 212.2 Wh, which
 are 8.5 permille. The BMS tells whole permille and one is taken off: 209 says at least 208, which is 200 Wh above a
@@ -20,6 +20,7 @@ from agent.core.strategies.self_consumption import drivable, follow, stepped, un
 from agent.core.writes import Hand
 from tests.core import home as h
 from tests.core.home import PARAMS, Home, arriving, command
+from tests.core.several import Several
 from tests.core.test_snapshot import NOW, world
 
 
@@ -363,3 +364,51 @@ def test_it_takes_over_from_what_the_battery_does() -> None:
     home.battery["soc_permille"] = 209
     home.run(1)
     assert home.powers() == [3000 - 3000 % 2]
+
+
+# --- several inverters ------------------------------------------------------------------------------------------------
+def two(soc_permille: int, **first: Any) -> Several:
+    """`first`: what inv1 is otherwise; inv2 has a floor at the reserve. Together 10 kW: 186.1 Wh within 67 s, but the
+    site's nameplate of 11.4 kW counts: 212.2 Wh."""
+    home = Several()
+    for pack in home.packs:
+        home.each[pack]["soc_permille"] = soc_permille
+    home.each["inv2"]["floor_permille"] = 200
+    home.ratings["inv1"] = first
+    home.each["inv1"]["floor_permille"] = None if first.get("floor") is False else 200
+    home.ready().run(5)
+    return home
+
+
+def test_one_inverter_of_two_without_a_floor_has_both_driven() -> None:
+    assert two(209).given() is None
+    assert two(210, floor=False).given() is None
+    home = two(209, floor=False)
+    assert home.given() == 500
+    assert home.shares() == {"inv1": 250, "inv2": 250}
+    assert home.faults() == []
+
+
+def test_each_of_several_is_looked_at_by_its_own_hand() -> None:
+    home = two(600)
+    names = [member.name for member in home.state.crew]
+    assert names == ["inv1", "inv2"]
+    taken, _ = take(home.params, home.inputs(()), home.state.trace)
+    low = taken.units[1].reading
+    assert low is not None
+    units = (taken.units[0], taken.units[1]._replace(reading=replace(low, floor_permille=150)))
+    second = replace(taken, units=units)
+    crew = home.state.crew
+    failed = (crew[0], crew[1]._replace(hand=replace(crew[1].hand, floor_failures=1)))
+    other = (crew[0]._replace(hand=replace(crew[0].hand, floor_failures=1)), crew[1])
+    assert unguarded(second, Hand(), failed)
+    assert not unguarded(taken, Hand(), failed)
+    assert not unguarded(taken, Hand(), other)
+    gone = replace(taken, units=(units[0], units[1]._replace(out=True)))
+    assert not unguarded(gone, Hand(), failed)
+
+
+def test_two_that_nobody_can_drive_are_told() -> None:
+    home = two(205, floor=False, reversion="none")
+    assert home.given() is None
+    assert home.faults() == ["reserve_unguarded"]

@@ -43,9 +43,9 @@ def left_alone(m: Modules, o: Paths) -> None:
             return
         asked = hand.floor_permille is not None and hand.floor_permille == s.reserve_permille
         done = hand.floor_confirmed_ns
-        if hand.floor_failures == 0 and hand.setpoint_w is None:
-            if not asked or hand.floor_pending or (done is not None and inverter.at_ns <= done):
-                return
+        coming = not asked or hand.floor_pending or (done is not None and inverter.at_ns <= done)
+        if coming and hand.floor_failures == 0 and hand.setpoint_w is None:
+            return
     if not can.signed_setpoint or can.reversion in ("none", "unreliable"):
         return
     if can.control_point == "grid" and s.load_w is None:
