@@ -60,7 +60,7 @@ class ProcessBackend:
 
     name = "process"
 
-    def __init__(self, directory: Path | None = None) -> None:
+    def __init__(self, directory: Path | None = None, restart_s: float = RESTART_S) -> None:
         self._keep = directory is not None
         self.directory = Path(tempfile.mkdtemp(prefix="bench-")) if directory is None else directory
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -73,6 +73,7 @@ class ProcessBackend:
         self._seen_starts = self._seen_ends = 0
         self._told: Mapping[str, Any] | None = None
         self._stopper: threading.Thread | None = None
+        self._restart_s = restart_s
 
     # --- life --------------------------------------------------------------------------------------------------------
     def start(self, scenario: Scenario, seed: int) -> None:
@@ -102,7 +103,7 @@ class ProcessBackend:
             directory / "daemon",
             stop_post=[*command, "--release"],
             cwd=ROOT if command[0] == sys.executable else directory,
-            restart_s=RESTART_S,
+            restart_s=self._restart_s,
         )
         self.watching = Watching(self.config.resolve(self.config.file.agent.socket), self._line)
         stack.callback(self.watching.close)
@@ -113,6 +114,11 @@ class ProcessBackend:
 
     def now_ns(self) -> int:
         return time.monotonic_ns() - self._t0
+
+    @property
+    def t0_ns(self) -> int:
+        """Monotonic time at scenario time 0."""
+        return self._t0
 
     def run_until(self, at_ns: int) -> None:
         rest_s = (at_ns - self.now_ns()) / 1e9

@@ -1,4 +1,4 @@
-"""S: self-consumption where no floor of the inverter keeps the reserve: when it is driven, and what is then asked."""
+"""D: self-consumption where no floor of the inverter keeps the reserve: when it is driven, and what is then asked."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _home(m: Modules, o: Paths) -> tuple[ModuleType, Any, Any]:
 
 
 @theorem(
-    "S1",
+    "D1",
     "an inverter is left alone only where its own floor is at the reserve or on its way there, or where it cannot "
     "cross the reserve within the horizon with all it has, or where it takes no setpoint; and never under a silent BMS",
     (DRIVEN, "left_mwh * 3_600_000_000 < most_w * s.horizon_ns", "left_mwh * 3_600_000_000 < most_w"),
@@ -58,7 +58,7 @@ def left_alone(m: Modules, o: Paths) -> None:
 
 
 @theorem(
-    "S2",
+    "D2",
     "what is driven is what the house takes beyond its PV by one of the last samples, to the dead band; zero without "
     "a meter; and it does not move while any of them says what is given already",
     (DRIVEN, "target_w = max(s.net_lo_w, min(s.net_hi_w, start_w))", "target_w = s.net_hi_w"),
@@ -79,7 +79,7 @@ def follows(m: Modules, o: Paths) -> None:
 
 
 @theorem(
-    "S3",
+    "D3",
     "of the permit it takes no more than there is and no more than it asks, and near the reserve it holds a value "
     "until a quarter of the permit is unused or what it holds is not permitted any more",
     (DRIVEN, "return held_w if cap_w - cap_w // 4 <= held_w <= cap_w", "return held_w if cap_w - cap_w // 4 <= held_w"),
@@ -96,7 +96,7 @@ def takes(m: Modules, o: Paths) -> None:
 
 
 @theorem(
-    "S4",
+    "D4",
     "a wish that takes less of the permit than there is gets no more than it takes, and never leaves the permit",
     (
         "agent.core.setpoint",
