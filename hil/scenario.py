@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from hil.expr import Expr, Value
-from hil.faults.catalog import ATTACKS, REQUIRED, VERBS
+from hil.expr import Expr, Value, compile_expr
+from hil.faults.catalog import ATTACKS, REQUIRED, VERBS, Verb
+from hil.hazards import HAZARDS
 from hil.signals import FUNCTIONS, SIGNALS, STREAMS
 from hil.strict import FileError, Table
 
 DIRECTORY = Path(__file__).with_name("scenarios")
-BACKENDS = ("virtual", "process")
+BACKENDS = ("virtual", "process", "bench")
 RESERVE = "reserve_permille"
 HOME_KEYS = (  # of hil.devices.world, and the reserve that commissioning leaves in the agent's file
     RESERVE,
@@ -57,6 +58,7 @@ class Event:
     at_ns: int
     when: Expr | None
     for_ns: int | None
+    observe: Expr | None = None  # true once the world shows it
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,7 @@ class Assertion:
     fold: str
     unit: str
     timers: tuple[str, ...]  # timers to print beside, as they are here and by default
+    hazard: int | None  # the row of the hazard table whose required bound this shows
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,11 +230,18 @@ def _event(table: Table) -> Event:
         at_ns=table.duration("at", "0s"),
         when=table.maybe_expr("when", SIGNALS, FUNCTIONS),
         for_ns=table.maybe_duration("for"),
+        observe=_observe(verb, args),
     )
     if event.for_ns is not None and verb.revert is None:
         raise table.fail("for", f"{name} has no end")
     table.done()
     return event
+
+
+def _observe(verb: Verb, args: Mapping[str, Value]) -> Expr | None:
+    """By what this fault is seen."""
+    text = verb.observe.format(**{"device": "", **args})
+    return compile_expr(text, SIGNALS, FUNCTIONS) if text else None
 
 
 def _argument(table: Table, key: str, kind: str) -> Value:
@@ -272,9 +282,12 @@ def _assertion(table: Table) -> Assertion:
         fold=table.text("fold", "last", among=("last", "min", "max", "first")),
         unit=table.text("unit", ""),
         timers=table.texts("timers"),
+        hazard=table.maybe_integer("hazard"),
     )
     if kind is Kind.COUNT and assertion.least is None and assertion.most is None:
         raise table.fail("at_most", "a count needs `exactly`, `at_most` or `at_least`")
+    if assertion.hazard is not None and assertion.hazard not in HAZARDS:
+        raise table.fail("hazard", f"there is no row {assertion.hazard} in the hazard table")
     if kind is Kind.WITHIN and assertion.after is None:
         raise table.fail("after", "`within` counts from an event; name it")
     table.done()
@@ -321,6 +334,10 @@ def _check(scenario: Scenario, head: Table, file: str) -> None:
     moments = {m for e in scenario.events for m in (e.id, f"{e.id}.end")} | {"start"}
     labels = {e.id for e in scenario.events if e.verb.startswith("aggregator.")}
     for event in scenario.events:
+        for backend in scenario.backends:
+            reason = VERBS[event.verb].unable.get(backend)
+            if reason is not None:
+                raise FileError(f"{file}: event {event.id}.do: {backend} cannot {event.verb}: {reason}")
         if event.chapter not in chapters | ({""} if not chapters else set()):
             raise FileError(f"{file}: event {event.id}.chapter: there is no chapter {event.chapter!r}")
         target = event.args.get("target")
