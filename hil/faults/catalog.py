@@ -152,6 +152,7 @@ _ORDERS = (
         None,
         (14, 15),
     ),
+    Verb("moment", "nothing happens: a name for the moment at which `when` comes true", lambda rig, label, args: None),
     Verb("local.stop", "batteryctl stop", _local("stop")),
     Verb("local.resume", "batteryctl resume", _local("resume")),
     Verb("local.reserve", "batteryctl reserve", _local("reserve"), {"permille": ("int", REQUIRED)}),
@@ -190,11 +191,11 @@ _BMS = (
     ),
     Verb(
         "bms.ccl", "the BMS allows that charge current", _home("limits"), {"ccl_ma": ("int", REQUIRED)},
-        _home("limits"), (11,), "on('limits')", REAL,
+        lambda rig, label, args: rig.home("limits"), (11,), "on('limits')", REAL,
     ),
     Verb(
         "bms.dcl", "the BMS allows that discharge current", _home("limits"), {"dcl_ma": ("int", REQUIRED)},
-        _home("limits"), (11,), "on('limits')", REAL,
+        lambda rig, label, args: rig.home("limits"), (11,), "on('limits')", REAL,
     ),
     Verb(
         "bms.bias", "the BMS believes in that much more SoC", _home("bias"), {"permille": ("int", REQUIRED)},
@@ -229,6 +230,8 @@ _INVERTER = (
     _report("inverter.word", "one register reads that word", (3, 4, 30, 47), _FIELD, device="inverter"),
     Verb("inverter.reboot", "the inverter restarts and forgets its setpoint", _home("reboot"), {}, None, (19,),
          "on('reboot')", REAL),
+    Verb("inverter.forgets", "it drops our setpoint and goes back to its own mode", _home("remote", w=None), {}, None,
+         (19,), "not truth.remote", REAL),
     Verb("inverter.floor", "another hand writes the inverter's own floor", _home("floor"),
          {"permille": ("int", REQUIRED)}, None, (), "on('floor')", REAL),
     Verb("inverter.remote", "another hand commands the inverter", _home("remote"),

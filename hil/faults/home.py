@@ -11,6 +11,7 @@ from hil.devices.slave import Slaves
 from hil.faults.registers import FIELDS, Spoil
 
 Value = bool | int | float | str | None
+TAKEN_BACK = ("limits", "frequency", "voltage", "bias")  # by being done again without a value
 
 
 class Line(Protocol):
@@ -48,7 +49,9 @@ class HomeFaults:
     def note(self, op: str, args: Mapping[str, Value]) -> None:
         """An operation was done: keep what is on."""
         name = f"{op}:{args['device']}" if "device" in args else op
-        (self._on.add if args.get("on", True) else self._on.discard)(name)
+        nothing = 0 if op == "bias" else None
+        taken_back = args.get("on") is False or (op in TAKEN_BACK and all(v is nothing for v in args.values()))
+        (self._on.discard if taken_back else self._on.add)(name)
 
     def text(self) -> str:
         """Names of what is on, sorted, space between."""
