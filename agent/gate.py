@@ -92,7 +92,8 @@ class Gate:
         if grid is not None:
             return grid
         if write.intent is Intent.FLOOR:
-            low, value = max(self._params.reserve_min_permille, seen.reserve_permille), write.value
+            least = max(self._params.reserve_min_permille, seen.reserve_permille)
+            low, value = max(least, decision.reserve_permille), write.value  # what is owed for a while counts as well
             return None if low <= value <= 1000 else f"a floor of {value} permille is outside {low}..1000"
         if write.intent is Intent.HEARTBEAT and decision.given_w is None:
             return "no setpoint of ours rules"

@@ -20,7 +20,6 @@ from drivers.readings import DeviceRole
 from drivers.resolve import Resolver
 
 DC_PORTS = 714  # the model that lists them
-NEAR = 12  # registers that a fast read may grow by to see the scale factor together with its value
 HOLDING = 3  # what was written is read back with this function, whatever telemetry is read with
 
 
@@ -84,12 +83,10 @@ class _Binder:
         if word is None:
             return None
         raw = word - 0x10000 if word & 0x8000 else word
-        near = abs(place.scale_at - place.address) <= NEAR
-        home = block if near or block not in self._fast else self._slow
         where = Place(place.function, place.region, place.scale_at, RawType.SUNSSF, 1, WordOrder.BIG, None)
         known = self._checks.get(place.scale_at)
-        if known is None or self._rank(home) > self._rank(known.block):
-            self._checks[place.scale_at] = Check(where, raw, home)
+        if known is None or self._rank(block) > self._rank(known.block):
+            self._checks[place.scale_at] = Check(where, raw, block)
         exponent = scale_factor(word)
         return None if exponent is None else Fraction(10) ** exponent
 

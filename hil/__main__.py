@@ -15,6 +15,7 @@ VERBS = {
     "demo": ("hil.demo", "the whole system as a told story, with a scoreboard: [--seconds N] [--json FILE]"),
     "bench": ("hil.bench.cli", "performance figures: dispatch, virtual, footprint, wire, start, step, all"),
     "fuzz": ("hil.fuzz.cli", "spoiled inputs by the million, judged by rules of our own: TARGET --inputs N --seed N"),
+    "powercut": ("hil.powercut.cli", "the power goes while the store writes; nothing told is lost: --cuts N --seed S"),
     "serve": ("hil.serve", "one simulated device, alone, for any Modbus client: PROFILE --tcp HOST:PORT | --pty"),
     "aggregator": ("hil.aggregator.cli", "an integrator's tool: watch, verify, dispatch, cancel, price, quote, forge"),
 }

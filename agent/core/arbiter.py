@@ -27,13 +27,15 @@ class Rank(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """What one strategy wants. `power_w` None = released: the inverter runs in its own mode."""
+    """What one strategy wants. `power_w` None = released: the inverter runs in its own mode. `within_w`: the most that
+    it takes of the permit, W >= 0; None = all of it."""
 
     rank: Rank
     source: str
     power_w: int | None
     ramp: RampClass = RampClass.DIRECT
     command_id: str | None = None
+    within_w: int | None = None
 
 
 NOTHING = Proposal(Rank.DEFAULT, "none", None)

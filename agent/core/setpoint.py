@@ -88,9 +88,10 @@ def answer(
     resolution_w = s.capability.resolution_w if s.capability is not None else 1
     since = s.now_ns - hand.asked_ns if ramped_w is not None else params.timers.cycle_ns
     ramp_ns = min(since, MAX_RAMP_CYCLES * params.timers.cycle_ns) if may_relax(hand, s.now_ns, params) else 0
-    made = shape(
-        wish.power_w, bounds.lo_w, bounds.hi_w, ramped_w, s.battery_w, wish.ramp, ramp_ns, resolution_w, params
-    )
+    lo_w, hi_w = bounds.lo_w, bounds.hi_w
+    if wish.within_w is not None:
+        lo_w, hi_w = max(lo_w, -wish.within_w), min(hi_w, wish.within_w)
+    made = shape(wish.power_w, lo_w, hi_w, ramped_w, s.battery_w, wish.ramp, ramp_ns, resolution_w, params)
     side = Side.CHARGE if wish.power_w < 0 else Side.DISCHARGE
     binding: LimitValue | None = None
     limited = made.clamped or shut(bounds)
@@ -102,12 +103,15 @@ def answer(
     return Answer(made.given_w, made.ramped_w, limited, binding)
 
 
-def fit(given_w: int | None, mode: Mode, hand: Hand, now_ns: int, params: Params) -> tuple[int | None, Hand]:
-    """What the mode leaves of a setpoint: all of it; zero for a while, then release; or release at once."""
+def fit(
+    given_w: int | None, mode: Mode, hand: Hand, now_ns: int, params: Params, keep: bool = False
+) -> tuple[int | None, Hand]:
+    """What the mode leaves of a setpoint: all of it; zero for a while, then release; or release at once. `keep`: once
+    released the inverter could go below the reserve, so zero stays, and is begun, for as long as the mode."""
     if mode in ACTING:
         return given_w, (hand if hand.zero_ns is None else replace(hand, zero_ns=None))
-    if mode not in ZEROING or hand.setpoint_w is None:
+    if mode not in ZEROING or (hand.setpoint_w is None and not keep):
         return None, hand
     if hand.zero_ns is None:
         return 0, replace(hand, zero_ns=now_ns)
-    return (0 if now_ns - hand.zero_ns < params.timers.release_delay_ns else None), hand
+    return (0 if keep or now_ns - hand.zero_ns < params.timers.release_delay_ns else None), hand

@@ -123,17 +123,17 @@ def _step(p: Params, state: State, i: Inputs) -> tuple[State, Outputs]:
     judged = _judge(p, state, i, s, say, dt)
     left = _bound(p, state, s, judged, dt)
     shown = bounds.raised(left, held.shown, s.reserve_permille)
-    wish = arbiter.choose(
-        (judged.cure, storm.propose(s, p, state.cure), dispatching.propose(judged.due), self_consumption.propose())
-    )
+    risk = judged.book.durable.stopped_by is None and self_consumption.at_risk(s, p, state.hand, judged.crew)
+    own = self_consumption.propose(s, p, state.hand, left.lo_w, left.hi_w, risk)
+    wish = arbiter.choose((judged.cure, storm.propose(s, p, state.cure), dispatching.propose(judged.due), own))
     answer = setpoint.answer(wish, shown, state.ramped_w, state.hand, s, p)
-    given, hand = setpoint.fit(answer.given_w, judged.mode, state.hand, s.now_ns, p)
+    given, hand = setpoint.fit(answer.given_w, judged.mode, state.hand, s.now_ns, p, risk)
     wanted = Wanted(
         judged.mode,
         given,
         wish.command_id,
         standing.critical(judged.checked.memory),
-        judged.waiting,
+        judged.waiting or (risk and judged.mode is Mode.STANDBY and state.hand.setpoint_w == 0),
         unheeded(state.actuation, judged.actuation, p),
     )
     planned, manned = _planned(state, judged, hand, s, wanted, p)

@@ -16,14 +16,13 @@ FIRST_BLOCK, ENERGY_BLOCK, IDENTITY = 0x0000, 0x0156, 0xFC00
 
 def encode_first(
     total_w: float,
-    shares: tuple[float, float, float],
+    watts: tuple[float, float, float],
     volts: float,
     hertz: float,
     counters: tuple[float, float],
     legs: int = 3,
 ) -> bytes:
     """80 registers from 0: phases, totals, frequency, energy in kWh. A phase that is not connected reads zero."""
-    watts = [total_w * share for share in shares]
     amps = [abs(w) / volts if volts else 0.0 for w in watts]
     apparent = [abs(w) for w in watts]
     factor = [1.0 if w >= 0.0 else -1.0 for w in watts]
@@ -44,10 +43,10 @@ def encode_first(
     return struct.pack(">40f", *words)
 
 
-def encode_energy(import_kwh: float, export_kwh: float, shares: tuple[float, float, float]) -> bytes:
+def encode_energy(
+    import_kwh: float, export_kwh: float, imports: tuple[float, ...], exports: tuple[float, ...]
+) -> bytes:
     """16 registers from 0x156: total kWh and kvarh, import by phase, export by phase."""
-    imports = [import_kwh * share for share in shares]
-    exports = [export_kwh * share for share in shares]
     return struct.pack(">8f", import_kwh + export_kwh, 0.0, *imports, *exports)
 
 
@@ -57,10 +56,11 @@ def sdm630(home: Home, unit: int = 2, serial: int = 12_345_678) -> Slave:
 
     def first(data: bytearray) -> None:
         counters = (meter.import_wh / 1000.0, meter.export_wh / 1000.0)
-        data[:] = encode_first(meter.total_w, meter.shares, meter.volts, meter.frequency_hz, counters, meter.legs)
+        data[:] = encode_first(meter.total_w, meter.leg_w, meter.volts, meter.frequency_hz, counters, meter.legs)
 
     def energy(data: bytearray) -> None:
-        data[:] = encode_energy(meter.import_wh / 1000.0, meter.export_wh / 1000.0, meter.shares)
+        legs = [tuple(wh / 1000.0 for wh in each) for each in (meter.leg_import_wh, meter.leg_export_wh)]
+        data[:] = encode_energy(meter.import_wh / 1000.0, meter.export_wh / 1000.0, legs[0], legs[1])
 
     def identity(data: bytearray) -> None:
         data[:] = struct.pack(">IHH", serial, 0x0070, 0x0108)  # serial, meter code of an SDM630, software 1.08

@@ -9,9 +9,10 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from hil.devices.demo import VARIANTS, demo_devices, units_of
+from hil.devices.truth import truth_signals
 from hil.faults.home import HomeFaults, Line
 from hil.plant.battery import PackParams
-from hil.plant.bms import Bms
+from hil.plant.bms import Bms, BmsParams
 from hil.plant.home import Home, HomeParams
 from hil.plant.inverter import InverterParams
 
@@ -42,11 +43,12 @@ class WireControl(Line, Protocol):
 
 def params_of(settings: Mapping[str, Value]) -> HomeParams:
     """A home from a scenario's words: `soc_permille load_w pv_w floor_permille temperature_dc revert_s reconnect_s
-    s_of_day variant packs inverters legs rated_w`. An unknown word is a ValueError.
+    s_of_day variant packs inverters legs rated_w soc_quantum_permille idle_dc_w inverter_leg`. An unknown word is a
+    ValueError.
     """
     known = set(
         "soc_permille load_w pv_w floor_permille temperature_dc revert_s reconnect_s s_of_day variant "
-        "packs inverters legs rated_w".split()
+        "packs inverters legs rated_w soc_quantum_permille idle_dc_w inverter_leg".split()
     )
     unknown = settings.keys() - known
     if unknown:
@@ -71,11 +73,14 @@ def params_of(settings: Mapping[str, Value]) -> HomeParams:
             revert_s=int(number("revert_s", 0)),
             reconnect_s=number("reconnect_s", 60),
             rated_w=number("rated_w", RATED_W / number("inverters", 1)),
+            idle_dc_w=number("idle_dc_w", 0),
         ),
+        bms=BmsParams(soc_quantum=number("soc_quantum_permille", 1) / 1000),
         pack=PackParams(capacity_ah=CAPACITY_AH / number("packs", 1)),
         packs=int(number("packs", 1)),
         inverters=int(number("inverters", 1)),
         legs=int(number("legs", 3)),
+        inverter_leg=int(number("inverter_leg", 0)) or None,
     )
 
 
@@ -139,7 +144,6 @@ class World:
         """Plant truth and wire counters."""
         home = self.home
         home.advance_to(now_ns)
-        inverter, window = home.inverter, home.inverter.in_force
         trace = self.slaves.trace
         for write in trace[self._counted :]:
             if not write.exception:
@@ -147,21 +151,7 @@ class World:
         self._counted = len(trace)
         wire = self.wire.counters() if self.wire is not None else {}
         return {
-            "truth.soc_permille": home.battery.soc * 1000,
-            "truth.battery_w": home.battery_w,
-            "truth.inverter_w": inverter.battery_w,
-            "truth.inverter2_w": home.inverters[1].battery_w if len(home.inverters) > 1 else None,
-            "truth.battery2_a": home.batteries[1].current_a if len(home.batteries) > 1 else None,
-            "truth.grid_w": home.grid_w,
-            "truth.load_w": home.load_w,
-            "truth.pv_w": home.pv_w,
-            "truth.grid_on": home.grid.on,
-            "truth.islanded": inverter.islanded,
-            "truth.fed": home.house_fed,
-            "truth.floor_permille": inverter.floor_pct * 10,
-            "truth.blackouts": home.blackouts,
-            "truth.remote": any(each.in_force is not None for each in home.inverters),
-            "truth.setpoint_w": None if window is None else window[1],
+            **truth_signals(home),
             "wire.transactions": wire.get("replies", 0),
             **{f"wire.{kind}": count for kind, count in self._kinds.items()},
             "wire.violations": wire.get("violations", 0),

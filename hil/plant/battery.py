@@ -1,33 +1,19 @@
 """A 16s LFP pack: open-circuit voltage over SoC, ohmic and RC drop, heat, and cells that are not all alike.
 
-Sources of the numbers: docs/design.md's bench chapter (LFP OCV points, 0.4 mOhm a cell at 25 C and three times that at
--10 C, RC of 60 s, about 60 kJ/K and 8 W/K for the pack). SoC is by charge, the true one: nobody on a bus ever sees it.
+Equations, numbers and where they come from: docs/simulated-home.md. SoC is by charge and true: nobody on a bus sees it.
+The pack's SoC is that of its weakest cell, so 0 and 1 are where the pack has to stop.
 """
 
 from __future__ import annotations
 
 import math
 import random
-from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-# Cell open-circuit voltage: (SoC as a fraction, V), rising, linear between points.
-OCV: tuple[tuple[float, float], ...] = (
-    (0.00, 2.60), (0.02, 3.00), (0.05, 3.12), (0.10, 3.20), (0.20, 3.25), (0.40, 3.28),
-    (0.60, 3.30), (0.80, 3.33), (0.95, 3.35), (0.99, 3.45), (1.00, 3.60),
-)  # fmt: skip
-_SOC = tuple(point[0] for point in OCV)
-_VOLT = tuple(point[1] for point in OCV)
+from hil.plant.ocv import Cell, String
 
-
-def open_circuit_v(soc: float) -> float:
-    """Volts of one resting cell at `soc` (fraction; flat outside 0..1)."""
-    if soc <= 0.0:
-        return _VOLT[0]
-    if soc >= 1.0:
-        return _VOLT[-1]
-    i = bisect_right(_SOC, soc)
-    return _VOLT[i - 1] + (_VOLT[i] - _VOLT[i - 1]) * (soc - _SOC[i - 1]) / (_SOC[i] - _SOC[i - 1])
+COLD_PER_K = math.log(3.0) / 35.0  # resistance triples from 25 to -10 C
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,63 +28,101 @@ class PackParams:
     heat_j_per_k: float = 60_000.0
     cooling_w_per_k: float = 8.0
     ambient_c: float = 22.0
-    spread_mv: float = 4.0  # standard deviation of a cell's offset on the flat part of the curve
+    spare: float = 0.012  # spread of the cells' capacity, as a part of it
+    unbalanced: float = 0.4  # 0 = all cells are full together
+    r_spread: float = 0.05
+
+
+def unlike_cells(params: PackParams, rng: random.Random) -> tuple[Cell, ...]:
+    """Cells as they leave a factory: one is the weakest, and resistances average 1."""
+    spares = [abs(rng.gauss(0.0, params.spare)) for _ in range(params.cells)]
+    least = min(spares)
+    factors = [1.0 + rng.gauss(0.0, params.r_spread) for _ in range(params.cells)]
+    mean = sum(factors) / params.cells
+    return tuple(
+        Cell(spare - least, 1.0 - params.unbalanced * rng.random(), factor / mean)
+        for spare, factor in zip(spares, factors, strict=True)
+    )
 
 
 class Battery:
     """The pack. Currents and powers + = discharge. `settle` once a second, `drain` as often as the plant steps."""
 
-    def __init__(self, params: PackParams, soc: float, temp_c: float, rng: random.Random) -> None:
+    def __init__(
+        self, params: PackParams, soc: float, temp_c: float, rng: random.Random, cells: Sequence[Cell] | None = None
+    ) -> None:
         self.params = params
+        self.cells = unlike_cells(params, rng) if cells is None else tuple(cells)
         self.soc = soc
         self.temp_c = temp_c
         self.current_a = 0.0
-        self.heat_wh = 0.0
-        self._rc_v = 0.0
-        offsets = [rng.gauss(0.0, params.spread_mv / 1000.0) for _ in range(params.cells)]
-        mean = sum(offsets) / len(offsets)
-        self._offsets = [offset - mean for offset in offsets]
-        self._lowest, self._highest = min(self._offsets), max(self._offsets)
+        self.heat_wh = 0.0  # what its resistances made, since the start
+        self.terminal_wh = 0.0  # what left at its terminals, + = discharge
+        self._string = String(self.cells, params.capacity_ah)
         self._amp_s = params.capacity_ah * 3600.0
-        self._cell_v = open_circuit_v(soc)
-        self._knee = 1.0
-        self.pack_v = self._cell_v * params.cells
+        self._rc_v = 0.0  # of the mean cell
+        self._moved_as = self._moved_a2s = 0.0  # integrals of current and of its square since the last `settle`
+        self._settled_v: list[float] = []
+        self.cell_min_v = self.cell_max_v = 0.0
+        self._follow()
 
     def drain(self, dc_w: float, dt_s: float) -> None:
-        """Take `dc_w` (negative: put in) for `dt_s`. The voltage of the last `settle` gives the current."""
-        self.current_a = current = dc_w / self.pack_v
-        soc = self.soc - current * dt_s / self._amp_s
+        """Take `dc_w` (negative: put in) for `dt_s`. The current is the one at which volts x amps are `dc_w`."""
+        emf = self._emf_v
+        root = emf * emf - self._r0_ohm * dc_w * 4.0
+        # Beyond its greatest power (emf^2 / 4 R, some 100 kW) it collapses to half its voltage.
+        self.current_a = current = 2.0 * dc_w / (emf + math.sqrt(root)) if root > 0.0 else emf / (2.0 * self._r0_ohm)
+        self.pack_v = emf - current * self._r0_ohm
+        moved = current * dt_s
+        self._moved_as += moved
+        self._moved_a2s += moved * current
+        self.terminal_wh += moved * self.pack_v / 3600.0
+        soc = self.soc - moved / self._amp_s
         self.soc = 0.0 if soc < 0.0 else 1.0 if soc > 1.0 else soc
 
     def settle(self, dt_s: float) -> None:
-        """Let voltage and heat follow the present current over `dt_s`."""
-        params, current = self.params, self.current_a
-        r0 = params.r0_ohm * self._cold()
-        share = math.exp(-dt_s / params.tau_s)
-        self._rc_v = self._rc_v * share + current * params.r1_ohm * (1.0 - share)
-        self._cell_v = open_circuit_v(self.soc) - self._rc_v - current * r0
-        self.pack_v = self._cell_v * params.cells
-        heat_w = current * current * (r0 + params.r1_ohm) * params.cells
-        loss_w = params.cooling_w_per_k * (self.temp_c - params.ambient_c)
-        self.temp_c += (heat_w - loss_w) * dt_s / params.heat_j_per_k
-        self.heat_wh += heat_w * dt_s / 3600.0
-        soc = self.soc
-        self._knee = 1.0 + (40.0 * (0.10 - soc) if soc < 0.10 else 60.0 * (soc - 0.95) if soc > 0.95 else 0.0)
+        """Let RC, heat and cells follow what flowed in the last `dt_s`; 0 = only look again."""
+        params = self.params
+        if dt_s > 0.0:
+            mean_a, before = self._moved_as / dt_s, self._rc_v
+            share = math.exp(-dt_s / params.tau_s)
+            r1_ohm = params.r1_ohm * self._cold
+            self._rc_v = before * share + mean_a * r1_ohm * (1.0 - share)
+            middle = (before + self._rc_v) / 2.0
+            heat_j = self._moved_a2s * self._r0_ohm + middle * middle / r1_ohm * params.cells * dt_s
+            self._moved_as = self._moved_a2s = 0.0
+            loss_w = params.cooling_w_per_k * (self.temp_c - params.ambient_c)
+            self.temp_c += (heat_j - loss_w * dt_s) / params.heat_j_per_k
+            self.heat_wh += heat_j / 3600.0
+        self._follow()
 
-    def cell_v(self, index: int) -> float:
-        """Volts of cell `index`; cells drift apart toward both ends of the curve."""
-        return self._cell_v + self._offsets[index] * self._knee
+    def _follow(self) -> None:
+        params = self.params
+        self._cold = cold = math.exp((25.0 - self.temp_c) * COLD_PER_K)
+        self._r0_ohm = params.r0_ohm * cold * params.cells
+        self._emf_v = self._string.volts(self.soc) - self._rc_v * params.cells
+        self.pack_v = self._emf_v - self.current_a * self._r0_ohm
+        sag = self._rc_v + self.current_a * params.r0_ohm * cold
+        self._settled_v = volts = self._string.cells_v(self.soc, sag)
+        self.cell_min_v, self.cell_max_v = min(volts), max(volts)
 
     @property
-    def cell_min_v(self) -> float:
-        """Lowest cell."""
-        return self._cell_v + self._lowest * self._knee
+    def cells_v(self) -> Sequence[float]:
+        """Volts of each cell at the last `settle`."""
+        return self._settled_v
 
     @property
-    def cell_max_v(self) -> float:
-        """Highest cell."""
-        return self._cell_v + self._highest * self._knee
+    def energy_wh(self) -> float:
+        """What is left between here and the weakest cell's empty, before any resistance."""
+        return self._string.energy_wh(self.soc)
 
-    def _cold(self) -> float:
-        """Resistance over temperature: 1 at 25 C, 3 at -10 C, exponential between and beyond."""
-        return math.exp((25.0 - self.temp_c) * 0.0314)
+    def energy_at_wh(self, soc: float) -> float:
+        """The same at another SoC."""
+        return self._string.energy_wh(soc)
+
+    @property
+    def rc_wh(self) -> float:
+        """What the RC elements hold: 1/2 C V^2 of each cell, C = tau / R1."""
+        params = self.params
+        farad = params.tau_s / (params.r1_ohm * self._cold)
+        return 0.5 * farad * self._rc_v * self._rc_v * params.cells / 3600.0

@@ -6,6 +6,7 @@ Its limits bind the inverter over a link of their own (CAN), which no fault of o
 from __future__ import annotations
 
 import math
+import random
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -17,6 +18,8 @@ CHARGE_T: Curve = ((0.0, 0.0), (5.0, 0.2), (12.0, 1.0), (45.0, 1.0), (55.0, 0.0)
 DISCHARGE_T: Curve = ((-20.0, 0.0), (-10.0, 0.3), (0.0, 1.0), (50.0, 1.0), (60.0, 0.0))
 CHARGE_V: Curve = ((3.45, 1.0), (3.55, 0.1), (3.60, 0.0))
 DISCHARGE_V: Curve = ((2.80, 0.0), (2.95, 0.2), (3.05, 1.0))
+DITHER = 1021  # prime: the noise of one quantity does not come back for as many seconds
+STRIDE = 37
 
 
 def share(curve: Curve, x: float) -> float:
@@ -35,8 +38,17 @@ class BmsParams:
 
     max_charge_a: float = 250.0
     max_discharge_a: float = 250.0
-    soc_quantum: float = 0.001  # the step of its SoC register
+    soc_quantum: float = 0.001  # the step in which it counts SoC; 0.01 on many, whatever their register could show
     soc_lag_s: float = 2.0
+    current_step_a: float = 0.1
+    current_noise_a: float = 0.06
+    current_blind_a: float = 0.2  # below it shows 0
+    cell_noise_v: float = 0.0005
+    cell_offset_v: float = 0.0015  # of each channel, fixed
+    pack_noise_v: float = 0.008
+    temp_noise_c: float = 0.03
+    sleep_after_s: float = 600.0  # in under-voltage without a charging current
+    wake_s: float = 30.0  # what an inverter with power then needs to wake it
     over_v: float = 3.65
     over_v_clear: float = 3.45
     under_v: float = 2.60
@@ -70,12 +82,10 @@ class BmsSample:
 class Bms:
     """Samples the pack once a second. Faults: `bias`, `asleep`, `forced_ccl_a`, `forced_dcl_a`."""
 
-    def __init__(self, params: BmsParams, battery: Battery) -> None:
+    def __init__(self, params: BmsParams, battery: Battery, rng: random.Random) -> None:
         self.params = params
         self.asleep = False  # silent, and its FETs are open
-        self.wake_after_s: float | None = (
-            None  # what the inverter needs to wake it, where there is power; None = cannot
-        )
+        self.wake_after_s: float | None = None  # how long an inverter with power must still nudge it; None = in vain
         self.bias = 0.0  # added to the SoC that it believes
         self.forced_ccl_a: float | None = None
         self.forced_dcl_a: float | None = None
@@ -89,13 +99,22 @@ class Bms:
         self._throughput_as = 0.0
         self._limits = (0.0, 0.0)
         self._sample: BmsSample | None = None
+        self._offsets = [rng.gauss(0.0, params.cell_offset_v) for _ in range(battery.params.cells)]
+        ring = [rng.gauss(0.0, 1.0) for _ in range(DITHER)]
+        self._needed = battery.params.cells + 6
+        self._dither = ring + ring[: self._needed]
+        self._at = 0  # where in the ring this second's noise begins: a function of time, not of who reads
+        self._seen = (0.0, 0.0)
+        self._under_s = 0.0
         self.step(0.0)
 
     def step(self, dt_s: float) -> None:
         """One sample: limits for the inverter at once, SoC with its lag."""
         params, battery = self.params, self._battery
         self._sample = None
+        self._seen = (battery.pack_v, battery.current_a)
         if dt_s:
+            self._at = (self._at + STRIDE) % DITHER
             self._lagged += (battery.soc - self._lagged) * (1.0 - math.exp(-dt_s / params.soc_lag_s))
         believed = self._lagged + self.bias
         believed = 0.0 if believed < 0.0 else 1.0 if believed > 1.0 else believed
@@ -103,6 +122,10 @@ class Bms:
         low, high, temp = battery.cell_min_v, battery.cell_max_v, battery.temp_c
         self._over_v = high > (params.over_v_clear if self._over_v else params.over_v)
         self._under_v = low < (params.under_v_clear if self._under_v else params.under_v)
+        empty = self._under_v and battery.current_a >= 0.0 and not self.asleep
+        self._under_s = self._under_s + dt_s if empty else 0.0
+        if self._under_s >= params.sleep_after_s:
+            self.asleep, self.wake_after_s = True, params.wake_s
         charge_a = (
             params.max_charge_a * share(CHARGE_T, temp) * share(CHARGE_V, high)
             if high > 3.45 or not 12.0 < temp < 45.0
@@ -142,6 +165,11 @@ class Bms:
             and low <= self._battery.temp_c <= high
         )
 
+    @property
+    def allowed_a(self) -> tuple[float, float]:
+        """(CCL, DCL) in A >= 0; 0 where its switch is open."""
+        return (self._limits[0] if self.charge_fet else 0.0, self._limits[1] if self.discharge_fet else 0.0)
+
     def nudge(self, dt_s: float) -> None:
         """An inverter with power works on a sleeping BMS for `dt_s`."""
         if self.asleep and self.wake_after_s is not None:
@@ -161,19 +189,36 @@ class Bms:
         return self._sample
 
     def _look(self) -> BmsSample:
-        battery = self._battery
+        battery, params, noise = (
+            self._battery,
+            self.params,
+            self._dither[self._at : self._at + self._battery.params.cells + 6],
+        )
         temp, total_ah = battery.temp_c, battery.params.capacity_ah
         throughput_ah = self._throughput_as / 3600.0
+        pack_v, current_a = self._seen
+        charge_a, discharge_a = self.allowed_a
+        cells = battery.params.cells
+        shown_a = current_a + noise[cells] * params.current_noise_a
+        shown_a = round(shown_a / params.current_step_a) * params.current_step_a
+        t = params.temp_noise_c
         return BmsSample(
             soc=self.soc,
-            pack_v=battery.pack_v,
-            current_a=battery.current_a,
-            cells_v=tuple(battery.cell_v(i) for i in range(battery.params.cells)),
-            temps_c=(temp + 0.6, temp + 0.1, temp - 0.2, temp - 0.5),
+            pack_v=pack_v + noise[cells + 1] * params.pack_noise_v,
+            current_a=shown_a if abs(current_a) > params.current_blind_a else 0.0,
+            cells_v=tuple(
+                v + o + n * params.cell_noise_v for v, o, n in zip(battery.cells_v, self._offsets, noise, strict=False)
+            ),
+            temps_c=(
+                temp + 0.6 + noise[cells + 2] * t,
+                temp + 0.1 + noise[cells + 3] * t,
+                temp - 0.2 + noise[cells + 4] * t,
+                temp - 0.5 + noise[cells + 5] * t,
+            ),
             ambient_c=battery.params.ambient_c,
-            mos_c=temp + 0.02 * abs(battery.current_a),
-            ccl_a=self._limits[0] if self.charge_fet else 0.0,
-            dcl_a=self._limits[1] if self.discharge_fet else 0.0,
+            mos_c=temp + 0.02 * abs(current_a),
+            ccl_a=charge_a,
+            dcl_a=discharge_a,
             charge_fet=self.charge_fet,
             discharge_fet=self.discharge_fet,
             remain_ah=self.soc * total_ah,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import random
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 
 from hil.plant.bank import Bank
 from hil.plant.battery import Battery, PackParams
@@ -16,8 +16,9 @@ from hil.plant.bms import Bms, BmsParams
 from hil.plant.grid import Grid
 from hil.plant.house import House
 from hil.plant.inverter import NEVER, Inverter, InverterParams
-from hil.plant.meter import Meter
+from hil.plant.meter import Meter, inverter_legs
 from hil.plant.pv import Pv
+from hil.plant.truth import Truth, truth_of
 
 S = 1_000_000_000
 COARSE = 250_000_000
@@ -41,50 +42,8 @@ class HomeParams:
     inverter: InverterParams = field(default_factory=InverterParams)
     packs: int = 1  # in parallel, each with `pack`
     legs: int = 3  # phases of the grid connection; 2 = split-phase
+    inverter_leg: int | None = None  # the leg that inverter and roof feed; None = all of them evenly
     inverters: int = 1  # on the same bank, each as `inverter`; the first has the roof and carries an island
-
-
-@dataclass(frozen=True, slots=True)
-class Truth:
-    """What no device on the bus knows. W as in docs/design.md; SoC as a fraction; `_wh` since the start."""
-
-    at_ns: int
-    soc_true: float
-    soc_reported: float
-    soc_min: float  # lowest since the start or the last `mark`
-    soc_min_on_grid: float  # the same, while the utility was there
-    battery_w: float
-    pv_w: float
-    load_w: float  # what the house got; its wish is `demand_w`
-    demand_w: float
-    grid_w: float
-    house_fed: bool
-    blackouts: int
-    blackout_cause: str
-    unfed_s: float
-    grid_on: bool
-    islanded: bool
-    frequency_hz: float
-    volts: float
-    mode: int
-    remote: bool  # a remote window is in force
-    setpoint_w: float | None  # its upper bound; None = the inverter's own mode
-    revert_at_ns: int | None
-    floor_pct: float
-    pack_v: float
-    temp_c: float
-    cell_min_v: float
-    cell_max_v: float
-    discharged_wh: float
-    charged_wh: float
-    pv_wh: float
-    load_wh: float
-    import_wh: float
-    export_wh: float
-
-    def as_dict(self) -> dict[str, object]:
-        """For JSON."""
-        return asdict(self)
 
 
 class Home:
@@ -99,21 +58,21 @@ class Home:
             return random.Random(f"{seed}/{name}")
 
         self.battery = Battery(params.pack, params.soc, params.temp_c, stream("cells"))
-        self.bms = Bms(params.bms, self.battery)
+        self.bms = Bms(params.bms, self.battery, stream("bms"))
         self.inverter = Inverter(params.inverter)
         self.batteries, self.bmss, self.inverters = [self.battery], [self.bms], [self.inverter]
         for number in range(2, params.packs + 1):
             self.batteries.append(Battery(params.pack, params.soc, params.temp_c, stream(f"cells{number}")))
-            self.bmss.append(Bms(params.bms, self.batteries[-1]))
+            self.bmss.append(Bms(params.bms, self.batteries[-1], stream(f"bms{number}")))
         self.inverters += [Inverter(params.inverter) for _ in range(1, params.inverters)]
         self.several = len(self.bmss) > 1 or len(self.inverters) > 1
         self.bank: Bms | Bank = self.bms
         if self.several:
             self.bank = Bank(self.batteries, self.bmss, 1.0 / params.inverters)
-        self.house = House(stream("house"), params.inverter.own_w)
+        self.house = House(stream("house"), params.legs)
         self.pv = Pv(stream("pv"), params.pv_peak_w)
         self.grid = Grid(stream("grid"), params.nominal_hz, params.nominal_v)
-        self.meter = Meter(stream("meter"), params.legs)
+        self.meter = Meter(inverter_legs(params.legs, params.inverter_leg), params.legs)
         self.house.forced_w, self.pv.forced_w = params.load_w, params.pv_w
         self.pv_w = self.load_w = self.grid_w = 0.0
         self.house_fed = True
@@ -121,7 +80,7 @@ class Home:
         self.blackout_cause = ""
         self.unfed_s = 0.0
         self.soc_min = self.soc_min_on_grid = params.soc
-        self.discharged_wh = self.charged_wh = self.pv_wh = self.load_wh = 0.0
+        self.discharged_wh = self.charged_wh = self.pv_wh = self.load_wh = self.conversion_wh = 0.0
         self.revision = 0  # changes whenever a register image may have
         self._start_ns = start_ns
         self._grid_seen = True
@@ -184,9 +143,10 @@ class Home:
         dt_s = (self.now_ns - self._slow_ns) / S
         self._slow_ns = self.now_ns
         second = (self.params.start_s_of_day + (self.now_ns - self._start_ns) / S) % 86_400.0
-        self.house.step(second, dt_s)
+        self.house.step(second, dt_s, 0.0 if self.inverter.booting else self.params.inverter.own_w)
         self.pv.step(second, dt_s)
         self.grid.step(dt_s)
+        self.meter.tally(dt_s, self.house.shares)
         awake = (self.grid.on or self.pv.available_w) and not self.inverter.booting
         for battery, bms in zip(self.batteries, self.bmss, strict=True):
             battery.settle(dt_s)
@@ -230,6 +190,8 @@ class Home:
         gap = inverter.battery_w - target
         if (gap > 0.0 and not self.bank.discharge_w) or (gap < 0.0 and not self.bank.charge_w):
             gap = 0.0  # an open FET has no lag
+        elif inverter.stays(target, self.bank):
+            target, gap = inverter.battery_w, 0.0
         if -1.0 < gap < 1.0:
             self._lively = False
             mean = last = target
@@ -274,35 +236,37 @@ class Home:
 
     def _flow(self, load: float, pv: float, mean_w: float, last_w: float, dt_s: float) -> None:
         """`mean_w` flowed from the battery for `dt_s`; `last_w` flows now."""
-        eta = self.params.inverter.eta
-        battery, grid = self.battery, self.grid
-        dc_w = mean_w / eta if mean_w > 0.0 else mean_w * eta
-        if isinstance(self.bank, Bank):
-            self.bank.drain(dc_w, dt_s)
+        params = self.params.inverter
+        grid, bank, hours = self.grid, self.bank, dt_s / 3600.0
+        dc_w = mean_w / params.eta if mean_w > 0.0 else mean_w * params.eta
+        if params.idle_dc_w and bank.discharge_w and not self.inverter.booting:
+            dc_w += params.idle_dc_w
+        if isinstance(bank, Bank):
+            bank.drain(dc_w, dt_s)
         else:
-            battery.drain(dc_w, dt_s)
+            self.battery.drain(dc_w, dt_s)
         self.load_w, self.pv_w = load, pv
-        hours = dt_s / 3600.0
         if mean_w > 0.0:
             self.discharged_wh += mean_w * hours
         else:
             self.charged_wh -= mean_w * hours
+        self.conversion_wh += (dc_w - mean_w) * hours
         self.pv_wh += pv * hours
         self.load_wh += load * hours
-        if battery.soc < self.soc_min:
-            self.soc_min = battery.soc
-        if grid.on:
-            if battery.soc < self.soc_min_on_grid:
-                self.soc_min_on_grid = battery.soc
-            if self.inverter.islanded:
-                self.grid_w = 0.0
-                self.meter.step(0.0, 0.0, grid.volts, grid.frequency_hz, dt_s)
-                return
-            self.grid_w = load - pv - last_w
-            self.meter.step(self.grid_w, load - pv - mean_w, grid.volts, grid.frequency_hz, dt_s)
-        else:
-            self.grid_w = 0.0
-            self.meter.step(0.0, 0.0, 0.0, 0.0, dt_s)
+        soc = self.soc if self.several else self.battery.soc
+        if soc < self.soc_min:
+            self.soc_min = soc
+        self.grid_w = 0.0
+        if not grid.on:
+            self.meter.step(0.0, 0.0, 0.0, 0.0, 0.0, dt_s)
+            return
+        if soc < self.soc_min_on_grid:
+            self.soc_min_on_grid = soc
+        if self.inverter.islanded:
+            self.meter.step(0.0, 0.0, 0.0, grid.volts, grid.frequency_hz, dt_s)
+            return
+        self.grid_w = load - pv - last_w
+        self.meter.step(load, pv + last_w, pv + mean_w, grid.volts, grid.frequency_hz, dt_s)
 
     # --- what the bench asks -----------------------------------------------------------------------------------------
     def set_soc(self, soc: float) -> None:
@@ -327,7 +291,7 @@ class Home:
 
     def mark(self) -> None:
         """Forget the lowest SoC so far."""
-        self.soc_min = self.soc_min_on_grid = self.battery.soc
+        self.soc_min = self.soc_min_on_grid = self.soc
 
     def output_v_hz(self) -> tuple[float, float]:
         """Volts and hertz at the inverter's own AC output, which an island has too."""
@@ -336,45 +300,17 @@ class Home:
         return (self.grid.nominal_v, self.grid.nominal_hz) if self.house_fed else (0.0, 0.0)
 
     @property
+    def soc(self) -> float:
+        """True SoC of all packs together, 0..1."""
+        if not self.several:
+            return self.battery.soc
+        return sum(each.soc for each in self.batteries) / len(self.batteries)
+
+    @property
     def battery_w(self) -> float:
         """Of all inverters together."""
         return sum(each.battery_w for each in self.inverters) if self.several else self.inverter.battery_w
 
     def truth(self) -> Truth:
         """Everything, at the time last reached."""
-        inverter, battery = self.inverter, self.battery
-        return Truth(
-            at_ns=self.now_ns,
-            soc_true=battery.soc,
-            soc_reported=self.bms.soc,
-            soc_min=self.soc_min,
-            soc_min_on_grid=self.soc_min_on_grid,
-            battery_w=self.battery_w,
-            pv_w=self.pv_w,
-            load_w=self.load_w,
-            demand_w=self.house.load_w,
-            grid_w=self.grid_w,
-            house_fed=self.house_fed,
-            blackouts=self.blackouts,
-            blackout_cause=self.blackout_cause,
-            unfed_s=self.unfed_s,
-            grid_on=self.grid.on,
-            islanded=inverter.islanded,
-            frequency_hz=self.grid.frequency_hz,
-            volts=self.grid.volts,
-            mode=inverter.mode,
-            remote=inverter.in_force is not None,
-            setpoint_w=None if inverter.in_force is None else inverter.in_force[1],
-            revert_at_ns=None if inverter.revert_at_ns == NEVER else inverter.revert_at_ns,
-            floor_pct=inverter.floor_pct,
-            pack_v=battery.pack_v,
-            temp_c=battery.temp_c,
-            cell_min_v=battery.cell_min_v,
-            cell_max_v=battery.cell_max_v,
-            discharged_wh=self.discharged_wh,
-            charged_wh=self.charged_wh,
-            pv_wh=self.pv_wh,
-            load_wh=self.load_wh,
-            import_wh=self.meter.import_wh,
-            export_wh=self.meter.export_wh,
-        )
+        return truth_of(self)

@@ -23,8 +23,10 @@ class InverterParams:
     rated_w: float = 11_400.0
     dead_s: float = 0.3  # from a register write to the first movement
     tau_s: float = 0.25  # first-order lag of the power
-    eta: float = 0.97  # one way, between its AC side and the cells
-    own_w: float = 60.0  # its own consumption
+    dead_band_w: float = 20.0  # at rest it lets its aim wander this far
+    eta: float = 0.96  # one way, between its AC side and the cells
+    own_w: float = 60.0  # its own consumption, from the house bus: part of what the house draws
+    idle_dc_w: float = 0.0  # the same from the cells, as hybrids without a standby supply do
     floor_pct: float = 5.0  # MinRsvPct as delivered
     floor_resume_pct: float = 1.0  # discharge resumes this far above the floor
     floor_binds_remote: bool = False  # many devices let a remote command pass below their own floor
@@ -74,6 +76,7 @@ class Inverter:
         self._reconnect_at_ns = NEVER
         self._boot_at_ns = NEVER
         self._resting = False  # at its floor, until SoC is `floor_resume_pct` above
+        self._moving = False
 
     # --- what others do to it ----------------------------------------------------------------------------------------
     def command(
@@ -203,6 +206,21 @@ class Inverter:
             target = -pv_w
         low, high = self.limits(bms)
         return low if target < low else high if target > high else target
+
+    def stays(self, target_w: float, bms: Limits) -> bool:
+        """Whether it lets this aim be and stays where it is: at rest within its dead band, and where it may be at all.
+        To zero it goes all the way; once moving it does not stop before it is there."""
+        gap = self.battery_w - target_w
+        if -1.0 < gap < 1.0:
+            self._moving = False
+            return False
+        band = self.params.dead_band_w
+        if self._moving or not target_w or not -band < gap < band:
+            self._moving = True
+            return False
+        low, high = self.limits(bms)
+        self._moving = not low <= self.battery_w <= high
+        return not self._moving
 
     def carries(self, load_w: float, pv_w: float, bms: Limits) -> float | None:
         """Off grid: the battery power with which it feeds the house, curtailing PV if need be; None = it cannot."""

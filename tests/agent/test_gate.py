@@ -80,6 +80,19 @@ def test_a_floor_is_never_below_the_reserve(permille: int, passes: bool) -> None
     assert isinstance(ask(Intent.FLOOR, permille), WriteSequence) is passes
 
 
+@pytest.mark.parametrize(("permille", "passes"), [(200, False), (799, False), (800, True), (1000, True)])
+def test_a_floor_is_never_below_what_a_storm_keeps(permille: int, passes: bool) -> None:
+    """The file says 200; the core's reserve in force is 800."""
+    told = ask(Intent.FLOOR, permille, decision(reserve_permille=800))
+    assert isinstance(told, WriteSequence) is passes
+    assert passes or "800..1000" in str(told)
+
+
+def test_a_core_that_owes_less_than_the_file_does_not_lower_the_floor() -> None:
+    assert isinstance(ask(Intent.FLOOR, 199, decision(reserve_permille=100)), str)
+    assert isinstance(ask(Intent.FLOOR, 200, decision(reserve_permille=100)), WriteSequence)
+
+
 def test_a_floor_needs_the_grid() -> None:
     assert isinstance(ask(Intent.FLOOR, 200, None, evidence(inverter_=inverter(grid_state=GridState.UNKNOWN))), str)
 

@@ -75,8 +75,9 @@ def test_one_dead_meter_of_several_is_enough() -> None:
 # --- floor and stop ---------------------------------------------------------------------------------------------------
 def test_a_floor_is_never_below_the_least_reserve_either() -> None:
     low = replace(evidence(), reserve_permille=50)
-    assert passes(Intent.FLOOR, PARAMS.reserve_min_permille, seen=low)
-    assert not passes(Intent.FLOOR, PARAMS.reserve_min_permille - 1, seen=low)
+    core = decision(reserve_permille=50)
+    assert passes(Intent.FLOOR, PARAMS.reserve_min_permille, core, seen=low)
+    assert not passes(Intent.FLOOR, PARAMS.reserve_min_permille - 1, core, seen=low)
 
 
 def test_one_fault_that_stops_is_enough_to_stop_without_the_grid() -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from agent.core.arbiter import Proposal, Rank
 from agent.core.command import RampClass
 from agent.core.decision import Mode
-from agent.core.inputs import LocalStop
+from agent.core.inputs import Event, LocalStop, RaiseReserve
 from agent.core.oblige import NOTHING, Obliged, cure, overtaken
 from agent.core.params import Params, S
 from agent.core.recent import Legs
@@ -307,6 +309,50 @@ def test_a_pv_only_tariff_binds_every_cure_but_that_of_a_cell() -> None:
     home.battery["cell_min_mv"] = 2800
     home.run(4)
     assert (home.decision.source, home.given()) == ("cure:cell_low", -1250)
+
+
+PV_ONLY = replace(PARAMS, site=replace(PARAMS.site, pv_only=True), restore_w=1000)
+STORM = RaiseReserve("storm", "storm", 800, "homeowner", "ann (homeowner)", "storm", for_s=6 * 3600)
+
+
+@pytest.mark.parametrize(
+    ("source", "event", "changes"),
+    [
+        ("storm", STORM, {}),
+        ("cure:reserve", None, {"soc_permille": 150}),
+        ("cure:bms_request", None, {"force_charge": True}),
+        (f"dispatch:{1:032x}", arriving(command(power_w=-5_000)), {}),
+        ("cure:cell_high", None, {"cell_max_mv": 3640}),
+    ],
+)
+@pytest.mark.parametrize("sun_w", [0, 700])
+def test_a_pv_only_tariff_charges_with_the_surplus_and_no_more(
+    source: str, event: Event | None, changes: dict[str, Any], sun_w: int
+) -> None:
+    """The house without the battery sells `sun_w`: whoever wishes to charge gets that much, and nothing of the grid."""
+    home = Home(PV_ONLY).ready()
+    home.inverter["battery_w"] = 0
+    home.meter["grid_w"] = -sun_w
+    home.battery.update(changes)
+    home.tick(*(() if event is None else (event,)))
+    home.run(20)
+    assert home.decision.source == source
+    assert home.decision.lo_w >= -sun_w
+    assert home.powers()
+    assert min(home.powers()) >= -sun_w
+    if source != "cure:cell_high":  # that one discharges
+        assert home.given() == -sun_w // 2 * 2
+        assert home.decision.binding is not None
+        assert home.decision.binding.id == "pv_only"
+
+
+def test_under_a_pv_only_tariff_the_site_is_still_shed_for() -> None:
+    """Shedding discharges: a tariff on charging has nothing to say about it."""
+    home = Home(PV_ONLY).ready()
+    home.inverter["battery_w"] = 0
+    home.meter["grid_w"] = 23_000
+    home.run(5)
+    assert (home.decision.source, home.given()) == ("cure:shed", 3_000)
 
 
 def test_one_watt_over_is_over_and_none_is_not() -> None:

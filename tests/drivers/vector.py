@@ -83,10 +83,10 @@ class Vector:
             words = [int.from_bytes(raw[n : n + 2], "big") for n in range(0, len(raw), 2)]
         slaves[int(unit or self.data["unit"])].put(int(function), int(first, 0), *words)
 
-    def wire(self, slaves: list[Slave] | None = None, spec: DeviceSpec | None = None) -> Wire:
-        """The device on a fast line, identified and read."""
-        bus = Bus(BusSpec("bus", baud=115200), [spec or self.spec])
-        wire = Wire(bus, slaves or self.slaves(), baud=115200)
+    def wire(self, slaves: list[Slave] | None = None, spec: DeviceSpec | None = None, baud: int = 115200) -> Wire:
+        """The device on a line, identified and read."""
+        bus = Bus(BusSpec("bus", baud=baud), [spec or self.spec])
+        wire = Wire(bus, slaves or self.slaves(), baud=baud)
         wire.open()
         wire.run(12 * S)
         return wire

@@ -123,7 +123,7 @@ def test_a_frozen_bms_repeats_itself(home: Home, slaves: Slaves) -> None:
 # --- SDM630 -----------------------------------------------------------------------------------------------------------
 def test_sdm630_block_by_hand() -> None:
     """230 V = 43660000, 50 Hz = 42480000, -1000 W = c47a0000, 1.5 kWh = 3fc00000."""
-    words = encode_first(-1000.0, (0.5, 0.25, 0.25), 230.0, 50.0, (1.5, 0.0)).hex()
+    words = encode_first(-1000.0, (-500.0, -250.0, -250.0), 230.0, 50.0, (1.5, 0.0)).hex()
     at = {register: words[4 * register : 4 * register + 8] for register in range(0, 80, 2)}
     assert (at[0], at[2], at[4]) == ("43660000",) * 3
     assert (at[12], at[14], at[16]) == ("c3fa0000", "c37a0000", "c37a0000")

@@ -114,6 +114,25 @@ def inside(m: Modules, o: Paths) -> None:
     assert (given >= 0) | (x["asked"] < 0)
 
 
+@theorem(
+    "O5",
+    "what lifts the PV-only tariff is the cure of a nearly empty cell, which nothing outranks, and no other wish",
+    (
+        "agent.core.step",
+        'CELL_CURES = {"cure:cell_low": 1, "cure:cell_high": 2}',
+        'CELL_CURES = {"cure:cell_low": 1, "cure:reserve": 1, "cure:cell_high": 2}',
+    ),
+)
+def lifts_the_tariff(m: Modules, o: Paths) -> None:
+    wish, s, _ = obliged(m, o, net_lo_w=None)
+    if wish is None or m.step.CELL_CURES.get(wish.source) != 1:
+        return
+    assert wish.rank is m.arbiter.Rank.CELL_CURE
+    assert s.pack.cell_min_mv < 3100
+    rival = m.arbiter.Proposal(o.pick("rank of another wish", tuple(m.arbiter.Rank)), "other", -WATTS)
+    assert m.arbiter.choose((wish, rival)) is wish
+
+
 # --- setpoint ---------------------------------------------------------------------------------------------------------
 def shaped(m: Modules, o: Paths) -> dict[str, Any]:
     loosen(m.setpoint)
@@ -396,17 +415,14 @@ def gate_keeps_reserve(m: Modules, o: Paths) -> None:
 
 @theorem(
     "G4",
-    "a device's own floor is never written below the homeowner's reserve",
-    (
-        GATE,
-        "low, value = max(self._params.reserve_min_permille, seen.reserve_permille)",
-        "low, value = self._params.reserve_min_permille",
-    ),
+    "a device's own floor is never written below the homeowner's reserve nor what is in force for a while",
+    (GATE, "max(least, decision.reserve_permille), write.value", "least, write.value"),
 )
 def gate_keeps_floor(m: Modules, o: Paths) -> None:
     passed = admitted(m, o, "FLOOR")
     if passed is not None:
-        write, _, (seen, p) = passed
+        write, decision, (seen, p) = passed
         assert write.value >= seen.reserve_permille
+        assert write.value >= decision.reserve_permille
         assert write.value >= p.reserve_min_permille
         assert write.value <= 1000

@@ -1,0 +1,78 @@
+"""`python -m hil powercut --cuts N --seed S`: the power goes at any point of the store's life; what is found is judged.
+
+The shipped store works on a disk that is recorded; each cut replays a part of it with unsynced writes dropped, kept or
+torn, and the shipped store opens the result. Exit 0 only if nothing that was told is lost or comes twice.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from hil.campaign.resume import Resume, commit
+from hil.figures import Figure, Report
+from hil.powercut.tally import KINDS, Tally
+from hil.progress import Progress
+from hil.strict import FileError
+from hil.talk import say
+
+
+def main(argv: Sequence[str]) -> int:
+    """0 when every figure with a reach holds."""
+    parser = argparse.ArgumentParser(prog="python -m hil powercut", description=__doc__)
+    parser.add_argument("--cuts", type=int, default=2_000)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--life", type=int, help="only that life of the seed, to look at what failed")
+    parser.add_argument("--state", type=Path, metavar="FILE", help="go on where the run of that file stopped")
+    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    args = parser.parse_args(argv)
+    try:
+        import apsw  # noqa: F401 - the message below is better than a traceback
+    except ImportError:
+        say("powercut needs apsw: pip install '.[hil]', or make env")
+        return 2
+    try:
+        return int(_report(args).print(as_json=args.json))
+    except FileError as error:
+        say(str(error))
+        return 2
+
+
+def _report(args: argparse.Namespace) -> Report:
+    from hil.powercut.cuts import cuts, live  # needs apsw
+
+    began = time.monotonic()
+    resume = Resume(args.state, "powercut", args.seed, commit())
+    if args.life is not None:
+        return report(live(args.seed, args.life), args.seed, resume.commit, time.monotonic() - began)
+    tally = Tally()
+    known = resume.load()
+    if known is not None:
+        tally = Tally(**{**known, "wrong": Counter(known["wrong"])})
+        say(f"going on after {tally.cuts} cuts")
+    before = tally.cuts
+    with Progress("powercut", args.cuts) as bar:
+
+        def step(tally: Tally) -> None:
+            bar.to(tally.cuts, f"{sum(tally.wrong.values())} wrong")
+            resume.save(tally.as_json())
+
+        cuts(args.cuts, args.seed, tally, step)
+    return report(tally, args.seed, resume.commit, time.monotonic() - began, tally.cuts - before)
+
+
+def report(tally: Tally, seed: int, at: str, seconds: float, done: int | None = None) -> Report:
+    """The figures."""
+    done = tally.cuts if done is None else done
+    figures = [
+        Figure("power cuts", tally.cuts, "", ">= 1", {"lives": tally.lives, "in mid-work": tally.unfinished}),
+        *(Figure(kind, tally.wrong[kind], "", "== 0") for kind in KINDS),
+        Figure("writes recorded", tally.writes, "", None, {"syncs": tally.syncs}),
+        Figure("time", round(seconds, 1), "s", None, {"ms a cut": round(1e3 * seconds / max(1, done), 2)}),
+    ]
+    if tally.first:
+        figures[1] = Figure(figures[1].name, figures[1].value, "", "== 0", note=f"first of all: {tally.first}")
+    return Report(f"powercut, seed {seed}, commit {at}", figures, seed, extra={"commit": at, "first": tally.first})
