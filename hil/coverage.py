@@ -19,7 +19,7 @@ from hil import scenario as scenarios
 from hil.figures import Figure, Scalar, machine
 from hil.hazards import HAZARDS, Hazard
 from hil.runner import Outcome
-from hil.scenario import Assertion, Scenario
+from hil.scenario import Assertion, Scenario, Spread
 
 KEPT = Path(__file__).with_name("results")
 CLONE = Path(__file__).parents[1]
@@ -43,7 +43,7 @@ class Cell:
     def holds(self) -> bool:
         """It held, with a bound that the hazard table accepts."""
         required = HAZARDS[self.hazard].seconds
-        if not self.ok or required is None or self.unit != "s":
+        if not self.ok or required is None or not self.reach.startswith("<= ") or self.unit != "s":
             return self.ok
         return float(self.reach.partition(" ")[2]) <= required
 
@@ -75,15 +75,16 @@ def shipped() -> list[Scenario]:
     return [scenario for scenario in all_of_them if shown_by(scenario)]
 
 
-def shown_by(scenario: Scenario) -> list[Assertion]:
+def shown_by(scenario: Scenario) -> list[Assertion | Spread]:
     """Its assertions that name a hazard."""
-    return [a for a in scenario.assertions if a.hazard is not None]
+    return [a for a in (*scenario.assertions, *scenario.spreads) if a.hazard is not None]
 
 
 def cells_of(outcome: Outcome) -> list[Cell]:
     """What one run shows. A run in which a fault did nothing shows nothing."""
-    named = {a.name: a.hazard for a in outcome.scenario.assertions if a.hazard is not None}
-    void = any(v.name not in {a.name for a in outcome.scenario.assertions} and not v.ok for v in outcome.verdicts)
+    named = {a.name: a.hazard for a in shown_by(outcome.scenario) if a.hazard is not None}
+    idle = {f"{event.id} took effect" for event in outcome.scenario.events}
+    void = any(v.name in idle and not v.ok for v in outcome.verdicts)
     return [
         Cell(
             named[v.name], outcome.scenario.name, outcome.backend, v.name, v.measured, v.unit, v.reach,

@@ -10,12 +10,12 @@ import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from hil import coverage
+from hil import coverage, fleet
 from hil.backends import make_backend
 from hil.coverage import Cell
 from hil.figures import Report
 from hil.progress import Progress
-from hil.runner import Outcome, Runner
+from hil.runner import Outcome
 from hil.scenario import Scenario
 from hil.stall import unstalled
 from hil.talk import say
@@ -76,7 +76,7 @@ def run_one(scenario: Scenario, backend: str, tell: Callable[[str], None]) -> Ou
     """One scenario; on real processes beside a stall meter, repeated when the machine itself stalled."""
 
     def once() -> Outcome:
-        return Runner(scenario, make_backend(backend), scenario.seed).run()
+        return fleet.run(scenario, lambda: make_backend(backend), scenario.seed)
 
     return once() if backend == "virtual" else unstalled(once, say=tell, fine=lambda o: o.ok)[0]
 

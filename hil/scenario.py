@@ -102,6 +102,16 @@ class Chapter:
 
 
 @dataclass(frozen=True, slots=True)
+class Spread:
+    """Homes of a fleet: the times that they took for the assertion `of` lie so far apart, from first to last."""
+
+    name: str
+    of: str
+    least_s: float
+    hazard: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Scenario:
     """One file, checked."""
 
@@ -117,6 +127,8 @@ class Scenario:
     chapters: tuple[Chapter, ...]
     events: tuple[Event, ...]
     assertions: tuple[Assertion, ...]
+    fleet: int = 1  # homes, each with a seed of its own
+    spreads: tuple[Spread, ...] = ()
 
 
 def find(name: str) -> Path:
@@ -161,6 +173,8 @@ def parse(text: str, file: str) -> Scenario:
         chapters=tuple(_chapter(t) for t in top.tables("chapter")),
         events=tuple(_event(t) for t in top.tables("event")),
         assertions=tuple(_assertion(t) for t in top.tables("assert")),
+        fleet=head.integer("fleet", 1),
+        spreads=tuple(_spread(t) for t in top.tables("spread")),
     )
     head.done()
     top.done()
@@ -294,6 +308,13 @@ def _assertion(table: Table) -> Assertion:
     return assertion
 
 
+def _spread(table: Table) -> Spread:
+    least_s = table.duration("at_least") / 1_000_000_000
+    spread = Spread(table.text("name"), table.text("of"), least_s, table.maybe_integer("hazard"))
+    table.done()
+    return spread
+
+
 def _kind(table: Table) -> Kind:
     found = [kind for kind in Kind if table.has(kind.value)]
     if table.has("within_s"):
@@ -329,7 +350,14 @@ def _check(scenario: Scenario, head: Table, file: str) -> None:
         raise head.fail("duration", "duration and sample must be longer than nothing")
     _unique(file, "chapter.id", [c.id for c in scenario.chapters])
     _unique(file, "event.id", [e.id for e in scenario.events])
-    _unique(file, "assert.name", [a.name for a in scenario.assertions])
+    _unique(file, "assert.name", [a.name for a in (*scenario.assertions, *scenario.spreads)])
+    for spread in scenario.spreads:
+        if scenario.fleet < 2:
+            raise head.fail("fleet", f"spread {spread.name!r} needs at least 2 homes")
+        if spread.of not in {a.name for a in scenario.assertions if a.kind is Kind.WITHIN}:
+            raise FileError(f"{file}: spread {spread.name}.of: there is no `within` assertion {spread.of!r}")
+    if scenario.fleet > 1 and scenario.backends != ("virtual",):
+        raise head.fail("fleet", "several homes run on virtual alone")
     chapters = {c.id for c in scenario.chapters}
     moments = {m for e in scenario.events for m in (e.id, f"{e.id}.end")} | {"start"}
     labels = {e.id for e in scenario.events if e.verb.startswith("aggregator.")}
