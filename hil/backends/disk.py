@@ -11,6 +11,7 @@ import os
 import subprocess
 from pathlib import Path
 
+ROOT = Path(__file__).parents[2]
 SIZE_KB = 4096
 HOLD = 'mount -t tmpfs -o size={size}k,mode=0700 bench "$1" && echo ready && exec cat'
 
@@ -34,7 +35,7 @@ class Disk:
     @property
     def enter(self) -> list[str]:
         """What a command line is prefixed with to run inside."""
-        return ["nsenter", "--preserve-credentials", "--user", "--mount", "--target", str(self._holder.pid), "--"]
+        return ["nsenter", "--preserve-credentials", "--user", "--mount", f"--wd={ROOT}", f"--target={self._holder.pid}", "--"]
 
     def fill(self, on: bool) -> None:
         """Not a byte is left, or all of that is free again."""
