@@ -12,6 +12,7 @@ from drivers.pulse import Pulse
 from drivers.readings import BatteryReading, DeviceRole, GridState, InverterReading, MeterReading, Reading
 
 Values = Sequence[int | None]
+KEPT = 8  # samples of a power that a reading tells besides its own
 GRID = {"connected": GridState.CONNECTED, "islanded": GridState.ISLANDED}
 
 
@@ -31,6 +32,7 @@ class Assembler:
         self._grid = {value: GRID[word] for value, word in _words(binding.points, "grid").items()}
         self._control = binding.control
         self._pulse = Pulse()
+        self._samples = Samples()
         self.foreign: tuple[str, ...] = ()
         self._tolerance_w = 2 * binding.capability.resolution_w
         makers: dict[DeviceRole, Callable[[Values, int, int, int], Reading]] = {
@@ -126,10 +128,11 @@ class Assembler:
             live = Live(get(values, "pv_w"), None, get(values, "ac_w"), get(values, "battery_w"))
             now_w = to_battery(control.convert, remote_w, live)
             remote_w = None
+        battery_w = get(values, "battery_w")
         return InverterReading(
             self._name,
             at_ns,
-            get(values, "battery_w"),
+            battery_w,
             battery_at_ns,
             get(values, "pv_w"),
             get(values, "ac_w"),
@@ -145,6 +148,7 @@ class Assembler:
             self._alarm_ids(values),
             now_w,
             self.foreign,
+            self._samples.before(battery_at_ns, battery_w),
         )
 
     def _remote(self, values: Values) -> tuple[int | None, bool | None]:
@@ -179,20 +183,41 @@ class Assembler:
         imported, exported = get(values, "import_wh"), get(values, "export_wh")
         if self._ct_sign < 0:
             imported, exported = exported, imported
+        grid_w = self._signed(get(values, "grid_w"))
         return MeterReading(
             self._name,
             at_ns,
-            self._signed(get(values, "grid_w")),
+            grid_w,
             tuple(self._signed(get(values, f"l{n}_w")) for n in (1, 2, 3)),
             tuple(get(values, f"l{n}_mv") for n in (1, 2, 3)),
             tuple(get(values, f"l{n}_ma") for n in (1, 2, 3)),
             get(values, "frequency_mhz"),
             imported,
             exported,
+            self._samples.before(at_ns, grid_w),
         )
 
     def _signed(self, watts: int | None) -> int | None:
         return None if watts is None else watts * self._ct_sign
+
+
+class Samples:
+    """The last samples of a power, for who must know what it was at another time than now."""
+
+    def __init__(self) -> None:
+        self._was: tuple[tuple[int, int], ...] = ()
+        self._last: tuple[int, int] | None = None
+
+    def before(self, at_ns: int, watts: int | None) -> tuple[tuple[int, int], ...]:
+        """Those before the one of `at_ns`, oldest first; it is kept for the next. What is not known forgets all."""
+        last = self._last
+        if watts is None:
+            self._was, self._last = (), None
+        elif last is None:
+            self._last = (at_ns, watts)
+        elif at_ns > last[0]:
+            self._was, self._last = (*self._was[1 - KEPT :], last), (at_ns, watts)
+        return self._was
 
 
 class _Extreme:

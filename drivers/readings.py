@@ -73,6 +73,7 @@ class InverterReading:
     alarms: tuple[str, ...] = ()
     remote_now_w: int | None = None  # control point not the battery: what the active setpoint means for it just now
     foreign: tuple[str, ...] = ()  # points of our setpoint that read otherwise than when it was read back
+    battery_was: tuple[tuple[int, int], ...] = ()  # (at_ns, W) of the samples before this one, oldest first
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,7 @@ class MeterReading:
     frequency_mhz: int | None
     import_wh: int | None
     export_wh: int | None
+    grid_was: tuple[tuple[int, int], ...] = ()  # (at_ns, W) of the samples before this one, oldest first
 
 
 Reading = BatteryReading | InverterReading | MeterReading

@@ -7,7 +7,7 @@ whose own bound is not wider than the table's.
 from __future__ import annotations
 
 import dataclasses
-import datetime
+import datetime as dt
 import json
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
@@ -77,7 +77,8 @@ def shipped() -> list[Scenario]:
 
 def shown_by(scenario: Scenario) -> list[Assertion | Spread]:
     """Its assertions that name a hazard."""
-    return [a for a in (*scenario.assertions, *scenario.spreads) if a.hazard is not None]
+    every: list[Assertion | Spread] = [*scenario.assertions, *scenario.spreads]
+    return [each for each in every if each.hazard is not None]
 
 
 def cells_of(outcome: Outcome) -> list[Cell]:
@@ -104,7 +105,7 @@ def missing(cells: Iterable[Cell]) -> list[Hazard]:
 
 
 def figures(cells: Sequence[Cell], kept: Mapping[str, str]) -> list[Figure]:
-    """The table: a row for each cell, then how many hazards are covered. `kept`: backend -> where its cells are from."""
+    """A row for each cell, then how many hazards are covered. `kept`: backend -> where its cells are from."""
     shown = sorted(cells, key=lambda c: (c.hazard, c.backend != "virtual", c.scenario))
     rows = [cell.figure(kept.get(cell.backend, "")) for cell in shown]
     gaps = missing(cells)
@@ -117,7 +118,7 @@ def figures(cells: Sequence[Cell], kept: Mapping[str, str]) -> list[Figure]:
 
 def write(path: Path, backend: str, cells: Sequence[Cell]) -> None:
     """Keep the cells of a run, with commit, date and machine."""
-    kept = Kept(commit(), datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"), backend, machine(), ())
+    kept = Kept(commit(), dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M UTC"), backend, machine(), ())
     raw = {**dataclasses.asdict(kept), "cells": [dataclasses.asdict(cell) for cell in cells]}
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(raw, indent=1) + "\n", encoding="utf-8")

@@ -29,7 +29,9 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--backend", action="append", choices=BACKENDS, help="run these; default: virtual, and process as kept"
     )
-    parser.add_argument("--only", action="append", metavar="NAME", help="only these scenarios; then gaps are no failure")
+    parser.add_argument(
+        "--only", action="append", metavar="NAME", help="only these scenarios; then gaps are no failure"
+    )
     parser.add_argument("--keep", action="store_true", help=f"keep what is measured in {coverage.KEPT}")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     args = parser.parse_args(argv)

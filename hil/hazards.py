@@ -1,8 +1,8 @@
 """The hazard table as the bench counts it: number, name, and the bound that a test must show.
 
-The rows and their reactions are docs/hazards.md's. A bound is from the fault to the safe write, or to the state that the
-row asks for; `seconds` None = the row asks for a fact and not for a time (`asks` says which). `process`: only a real
-process can show it, so a scenario that runs on `process` is a must.
+The rows and their reactions are docs/hazards.md's. A bound is from the fault to the safe write, or to the state that
+the row asks for; `seconds` None = the row asks for a fact and not for a time (`asks` says which). `process`: only a
+real process can show it, so a scenario that runs on `process` is a must.
 """
 
 from __future__ import annotations

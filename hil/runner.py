@@ -141,7 +141,9 @@ class Runner:
             self._verdict(judge.close())
         for event in self._unseen.values():
             sentence = f"`{event.observe and event.observe.text}` was never true: {event.verb} did nothing"
-            self._verdict(Verdict(f"{event.id} took effect", event.chapter, "", False, False, "", "== true", sentence, {}))
+            self._verdict(
+                Verdict(f"{event.id} took effect", event.chapter, "", False, False, "", "== true", sentence, {})
+            )
 
     def _look_for_faults(self) -> None:
         """A fault that nobody but its author sees proves nothing."""

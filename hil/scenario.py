@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from hil.devices.demo import VARIANTS
 from hil.expr import Expr, Value, compile_expr
 from hil.faults.catalog import ATTACKS, REQUIRED, VERBS, Verb
 from hil.hazards import HAZARDS
@@ -36,6 +37,7 @@ HOME_KEYS = (  # of hil.devices.world, and the reserve that commissioning leaves
     "legs",
     "rated_w",
 )
+VARIANT = "variant"  # the SunSpec model by which the first inverter is commanded
 
 
 class Kind(StrEnum):
@@ -188,6 +190,8 @@ def _home(table: Table) -> Mapping[str, Value]:
         if table.has(key):
             out[key] = table.integer(key)
         table.raw(key)
+    if table.has(VARIANT):
+        out[VARIANT] = table.text(VARIANT, among=tuple(VARIANTS))
     table.done()
     return out
 
@@ -350,22 +354,13 @@ def _check(scenario: Scenario, head: Table, file: str) -> None:
         raise head.fail("duration", "duration and sample must be longer than nothing")
     _unique(file, "chapter.id", [c.id for c in scenario.chapters])
     _unique(file, "event.id", [e.id for e in scenario.events])
-    _unique(file, "assert.name", [a.name for a in (*scenario.assertions, *scenario.spreads)])
-    for spread in scenario.spreads:
-        if scenario.fleet < 2:
-            raise head.fail("fleet", f"spread {spread.name!r} needs at least 2 homes")
-        if spread.of not in {a.name for a in scenario.assertions if a.kind is Kind.WITHIN}:
-            raise FileError(f"{file}: spread {spread.name}.of: there is no `within` assertion {spread.of!r}")
-    if scenario.fleet > 1 and scenario.backends != ("virtual",):
-        raise head.fail("fleet", "several homes run on virtual alone")
+    _unique(file, "assert.name", [a.name for a in scenario.assertions] + [s.name for s in scenario.spreads])
+    _check_fleet(scenario, head, file)
+    _check_able(scenario, file)
     chapters = {c.id for c in scenario.chapters}
     moments = {m for e in scenario.events for m in (e.id, f"{e.id}.end")} | {"start"}
     labels = {e.id for e in scenario.events if e.verb.startswith("aggregator.")}
     for event in scenario.events:
-        for backend in scenario.backends:
-            reason = VERBS[event.verb].unable.get(backend)
-            if reason is not None:
-                raise FileError(f"{file}: event {event.id}.do: {backend} cannot {event.verb}: {reason}")
         if event.chapter not in chapters | ({""} if not chapters else set()):
             raise FileError(f"{file}: event {event.id}.chapter: there is no chapter {event.chapter!r}")
         target = event.args.get("target")
@@ -380,6 +375,24 @@ def _check(scenario: Scenario, head: Table, file: str) -> None:
                     f"{file}: assert {assertion.name}.{key}: there is no event {moment!r}; known: "
                     + ", ".join(sorted(moments))
                 )
+
+
+def _check_able(scenario: Scenario, file: str) -> None:
+    for event in scenario.events:
+        for backend in scenario.backends:
+            reason = VERBS[event.verb].unable.get(backend)
+            if reason is not None:
+                raise FileError(f"{file}: event {event.id}.do: {backend} cannot {event.verb}: {reason}")
+
+
+def _check_fleet(scenario: Scenario, head: Table, file: str) -> None:
+    if scenario.fleet > 1 and scenario.backends != ("virtual",):
+        raise head.fail("fleet", "several homes run on virtual alone")
+    for spread in scenario.spreads:
+        if scenario.fleet < 2:
+            raise head.fail("fleet", f"spread {spread.name!r} needs at least 2 homes")
+        if spread.of not in {a.name for a in scenario.assertions if a.kind is Kind.WITHIN}:
+            raise FileError(f"{file}: spread {spread.name}.of: there is no `within` assertion {spread.of!r}")
 
 
 def _unique(file: str, key: str, values: list[str]) -> None:

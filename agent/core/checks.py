@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from agent.core import actuation, selftest
+from agent.core import actuation, astray, selftest
 from agent.core.actuation import Actuation
 from agent.core.alarms import blocked
+from agent.core.astray import Astray
 from agent.core.caps import NEVER_NS
 from agent.core.durable import Durable
 from agent.core.inputs import ClockTrust, Inputs
@@ -22,7 +23,6 @@ CRITICAL_DC = 600  # 60 °C: five above where the tables leave nothing
 CRITICAL_MV = 3650  # the cells' own maximum
 WRITE_FAILURES = 3
 FLOOR_FAILURES = 3
-REARMS = 5  # an hour
 CRASH_REST_NS = 1800 * S
 REVERSED_NS = 5 * S
 
@@ -40,6 +40,8 @@ class World(NamedTuple):
     boot_ns: int
     resumed: bool  # a technician has resumed since this boot
     internal: str | None
+    astray: Astray | None = None
+    unread: str | None = None  # what the self-test waited for in vain
 
 
 def late(who: str, age_ns: int, stale_ns: int) -> str | None:
@@ -119,6 +121,31 @@ def protection(w: World) -> str | None:
     return "BMS protection: " + ", ".join(a for a in pack.alarms if any(blocked((a,))))
 
 
+def far_apart(w: World) -> str | None:
+    mv = _spread(w)
+    return _apart(mv, w.params.spread_stop_mv) if mv >= w.params.spread_stop_mv else None
+
+
+def still_apart(w: World) -> str | None:
+    """Once they were: until they are so near that the limits let go as well."""
+    least = w.params.spread_derate_mv - w.params.hysteresis_spread_mv
+    mv = _spread(w)
+    return _apart(mv, w.params.spread_stop_mv) if mv >= least else None
+
+
+def apart(w: World) -> str | None:
+    mv = _spread(w)
+    return _apart(mv, w.params.spread_warn_mv) if mv >= w.params.spread_warn_mv else None
+
+
+def _spread(w: World) -> int:
+    return (w.snapshot.pack.spread_mv or 0) if w.snapshot.pack is not None else 0
+
+
+def _apart(mv: int, most_mv: int) -> str:
+    return f"the cells of a pack are {mv} mV apart, {most_mv} mV is too much"
+
+
 def over_temperature(w: World) -> str | None:
     pack = w.snapshot.pack
     if pack is None or pack.temp_max_dc is None or pack.temp_max_dc < CRITICAL_DC:
@@ -155,8 +182,10 @@ def deaf(w: World) -> str | None:
     if not actuation.deaf(w.actuation):
         return None
     off_kws = w.actuation.off_nj // (1000 * S)
+    changed = ", ".join(w.snapshot.inverter.foreign) if w.snapshot.inverter is not None else ""
     return (
         f"measured power is {w.actuation.off_by_w:+d} W away from the setpoint that was read back, {off_kws} kWs in all"
+        + (f"; another hand changed {changed}" if changed else "")
     )
 
 
@@ -166,12 +195,23 @@ def reversed(w: World) -> str | None:
     return "the battery does the opposite of its setpoint: a sign is wrong"
 
 
+def forbidden_flow(w: World) -> str | None:
+    return w.astray.sentence() if w.astray is not None and astray.faulty(w.astray, w.snapshot.now_ns) else None
+
+
 def setpoint_lost(w: World) -> str | None:
-    if len(w.actuation.rearms) <= REARMS:
+    times = actuation.lost(w.actuation, w.snapshot.now_ns)
+    return (
+        f"the inverter lost our setpoint {times} times within an hour: it restarts, or ends it early" if times else None
+    )
+
+
+def setpoint_overridden(w: World) -> str | None:
+    times = actuation.overridden(w.actuation, w.snapshot.now_ns)
+    if not times:
         return None
-    points = ", ".join(w.actuation.foreign)
-    by = f"; another hand changed {points}" if points else ""
-    return f"the inverter lost our setpoint {len(w.actuation.rearms)} times within an hour{by}"
+    points = ", ".join(w.actuation.foreign) or "the setpoint or its mode"
+    return f"another hand took our setpoint {times} times within an hour; it changed {points}"
 
 
 def writes(w: World) -> str | None:
@@ -225,6 +265,10 @@ def clock(w: World) -> str | None:
 def self_test(w: World) -> str | None:
     wrong = selftest.failed(w.inputs.looked)
     return None if wrong is None else f"the self-test failed: {wrong}"
+
+
+def not_read_back(w: World) -> str | None:
+    return f"the self-test waited in vain: {w.unread}" if w.unread is not None else None
 
 
 def changed_on_disk(w: World) -> str | None:

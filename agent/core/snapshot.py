@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from agent.core import grid, inverters, meters, packs, sanity
+from agent.core import grid, house, inverters, meters, packs, sanity
 from agent.core.age import age_ns
 from agent.core.inputs import Device, Inputs
 from agent.core.inverters import Away, Room, Unit, ends_ns
@@ -141,8 +141,11 @@ def take(params: Params, inputs: Inputs, trace: Trace, raised: Held = NONE) -> t
         state, lost, why = grid.of_all(said)
     else:
         state, lost, why = _grid(now, device, inverter, live_meter, timers, trace)
-    net = _net(live_meter, battery_w)
-    nets = _nets(trace, live_meter.at_ns, net) if live_meter is not None and net is not None else ()
+    telling = (
+        [u.reading for u in live if u.reading is not None] if units else [inverter] if inverter is not None else []
+    )
+    nets, net_at_ns = _nets(trace, live_meter, battery_w, telling)
+    net = nets[-1] if nets else None
     recent = recent.carried(live_meter, battery_w, params.site.legs) if params.site.fuse_a else recent
     in_force, known = _in_force(params, trace, stack)
     shown = tuple([u.fresh.soc_permille for u in live if u.fresh is not None]) if units else ()
@@ -172,7 +175,7 @@ def take(params: Params, inputs: Inputs, trace: Trace, raised: Held = NONE) -> t
         soc.drained_nj,
         soc.charged_nj,
         nets,
-        live_meter.at_ns if live_meter is not None and net is not None else None,
+        net_at_ns,
         trace.was_connected or state is GridState.CONNECTED,
         still,
         now,
@@ -362,13 +365,6 @@ def reserve_of(params: Params, inputs: Inputs) -> int:
     return min(1000, max(params.reserve_min_permille, inputs.reserve.permille))
 
 
-def _net(meter: MeterReading | None, battery_w: int | None) -> int | None:
-    """What the house takes from the grid without the battery, PV subtracted."""
-    if meter is None or meter.grid_w is None or battery_w is None:
-        return None
-    return meter.grid_w + battery_w
-
-
 def _battery_w(now: int, inverter: InverterReading | None, stale_ns: int, pack: Pack | None) -> int | None:
     """AC watts at the battery; the pack's own V x I where the inverter gives none. `pack` is fresh or None."""
     if inverter is not None and inverter.battery_w is not None and age_ns(now, inverter.battery_at_ns) <= stale_ns:
@@ -376,6 +372,17 @@ def _battery_w(now: int, inverter: InverterReading | None, stale_ns: int, pack: 
     return pack.power_w if pack is not None else None
 
 
-def _nets(trace: Trace, at_ns: int, net_w: int) -> tuple[int, ...]:
-    """House load without the battery, last samples; a cycle without a new meter sample adds none."""
-    return trace.nets if at_ns == trace.net_at_ns else (*trace.nets[1 - WORST_OF :], net_w)
+def _nets(
+    trace: Trace, meter: MeterReading | None, battery_w: int | None, told: list[InverterReading]
+) -> tuple[tuple[int, ...], int | None]:
+    """What the house takes from the grid without the battery, PV subtracted: its last samples, and when the newest was
+    taken. A cycle without a new sample adds none. `meter` is fresh or None."""
+    if meter is None or meter.grid_w is None or battery_w is None:
+        return (), None
+    nets, at_ns = trace.nets, trace.net_at_ns
+    sample = house.net(meter, told, nets[-1] if nets else None)
+    if sample is None:  # the battery is read too seldom, or is the pack's: its last power must do
+        sample = meter.at_ns, meter.grid_w + battery_w
+    return (
+        (nets, at_ns) if at_ns is not None and sample[0] <= at_ns else ((*nets[1 - WORST_OF :], sample[1]), sample[0])
+    )

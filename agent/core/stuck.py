@@ -19,7 +19,7 @@ MOVED_W = 300
 
 
 class Stuck(NamedTuple):
-    """One meter's last block, its time aside, since when it is the same, and how far the battery moved meanwhile."""
+    """One meter's last block, its times aside, since when it is the same, and how far the battery moved meanwhile."""
 
     block: tuple[object, ...]
     since_ns: int
@@ -33,7 +33,8 @@ class Stuck(NamedTuple):
         return now_ns - self.since_ns >= STUCK_NS and self.most_w - self.least_w > MOVED_W
 
 
-said = attrgetter(*[field.name for field in fields(MeterReading) if field.name != "at_ns"])
+TIMES = ("at_ns", "grid_was")
+said = attrgetter(*[field.name for field in fields(MeterReading) if field.name not in TIMES])
 
 
 def follow(old: Stuck | None, meter: MeterReading | None, battery_w: int | None, now_ns: int) -> Stuck | None:

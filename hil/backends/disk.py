@@ -22,7 +22,17 @@ class Disk:
     def __init__(self, mount: Path) -> None:
         mount.mkdir(parents=True, exist_ok=True)
         self._mount = mount
-        command = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", HOLD.format(size=SIZE_KB), "-", str(mount)]
+        command = [
+            "unshare",
+            "--user",
+            "--map-root-user",
+            "--mount",
+            "sh",
+            "-c",
+            HOLD.format(size=SIZE_KB),
+            "-",
+            str(mount),
+        ]
         self._holder = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
         )
@@ -35,7 +45,15 @@ class Disk:
     @property
     def enter(self) -> list[str]:
         """What a command line is prefixed with to run inside."""
-        return ["nsenter", "--preserve-credentials", "--user", "--mount", f"--wd={ROOT}", f"--target={self._holder.pid}", "--"]
+        return [
+            "nsenter",
+            "--preserve-credentials",
+            "--user",
+            "--mount",
+            f"--wd={ROOT}",
+            f"--target={self._holder.pid}",
+            "--",
+        ]
 
     def fill(self, on: bool) -> None:
         """Not a byte is left, or all of that is free again."""

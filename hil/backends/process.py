@@ -7,6 +7,7 @@ home's own process, the register trace from its slaves, scores from an aggregato
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import os
 import select
@@ -62,7 +63,7 @@ class ProcessBackend:
 
     name = "process"
 
-    def __init__(self, directory: Path | None = None) -> None:
+    def __init__(self, directory: Path | None = None, restart_s: float = RESTART_S) -> None:
         self._keep = directory is not None
         self.directory = Path(tempfile.mkdtemp(prefix="bench-")) if directory is None else directory
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -77,6 +78,7 @@ class ProcessBackend:
         self._stopper: threading.Thread | None = None
         self._refused = 0
         self._home_faults = ""
+        self._restart_s = restart_s
 
     # --- life --------------------------------------------------------------------------------------------------------
     def start(self, scenario: Scenario, seed: int) -> None:
@@ -108,7 +110,7 @@ class ProcessBackend:
             directory / "daemon",
             stop_post=[*(gateway.disk.enter if gateway.disk else ()), *batteryd(), *options, "--release"],
             cwd=directory if "-m" not in gateway.command(batteryd(), ()) else ROOT,
-            restart_s=RESTART_S,
+            restart_s=self._restart_s,
             watchdog_s=gateway.watchdog_s,
         )
         gateway.unplug = lambda on: self._plug(not on)
@@ -122,6 +124,11 @@ class ProcessBackend:
 
     def now_ns(self) -> int:
         return time.monotonic_ns() - self._t0
+
+    @property
+    def t0_ns(self) -> int:
+        """Monotonic time at scenario time 0."""
+        return self._t0
 
     def run_until(self, at_ns: int) -> None:
         rest_s = (at_ns - self.now_ns()) / 1e9
@@ -181,15 +188,16 @@ class ProcessBackend:
 
     def _reconfigure(self, scenario: Scenario, keys: Mapping[str, Value]) -> None:
         """The daemon's file, with other values in [site]."""
-        self._write_config(scenario, {**scenario.config, "site": {**scenario.config.get("site", {}), **keys}})
+        section = {**scenario.config.get("site", {}), **keys}
+        self._write_config(dataclasses.replace(scenario, config={**scenario.config, "site": section}))
 
-    def _write_config(self, scenario: Scenario, config: Mapping[str, Mapping[str, Value]] | None = None) -> Path:
+    def _write_config(self, scenario: Scenario) -> Path:
         return site.write_config(
             self.directory,
             line={"port": str(self.directory / "bus")},
             brokers=(f"{self.mosquitto.host}:{self.mosquitto.port}",),
             device=self.directory / "pki" / "device" / site.DEVICE,
-            overrides=scenario.config if config is None else config,
+            overrides=scenario.config,
             home=scenario.home,
         )
 

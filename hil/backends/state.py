@@ -42,7 +42,7 @@ def log_size(state: Path) -> dict[str, tuple[bytes, int]]:
 
 
 def tear(state: Path, needed: dict[str, tuple[bytes, int]], rng: random.Random) -> int:
-    """Cut each log at any byte beyond what was `needed` (of `log_size`), and leave rubbish after the cut; bytes lost."""
+    """Cut each log at any byte beyond what was `needed` (of `log_size`), rubbish after the cut; bytes lost."""
     lost = 0
     for path in state.glob("*-wal"):
         head, size = needed.get(path.name, (b"", 0))
@@ -57,4 +57,6 @@ def tear(state: Path, needed: dict[str, tuple[bytes, int]], rng: random.Random) 
 
 def database(state: Path) -> list[Path]:
     """SQLite files, logs included."""
-    return sorted(p for p in state.glob("*") if p.is_file() and (p.suffix == ".db" or p.name.endswith(("-wal", "-shm"))))
+    return sorted(
+        p for p in state.glob("*") if p.is_file() and (p.suffix == ".db" or p.name.endswith(("-wal", "-shm")))
+    )

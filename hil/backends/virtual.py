@@ -13,7 +13,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from agent import config as configuration
 from agent.compose import compose
@@ -28,13 +28,13 @@ from hil import site
 from hil.aggregator.aggregator import Aggregator, Publish, Verdict
 from hil.aggregator.keys import load_keyring
 from hil.aggregator.virtual import VirtualAggregator
-from hil.backends.backend import Ending
 from hil.backends import state
+from hil.backends.backend import Ending
 from hil.backends.timers import timers_of
 from hil.desk import Desk, ack_fields, aggregator_signals, uplink_fields
 from hil.devices.world import World
 from hil.expr import Value
-from hil.scenario import RESERVE, Scenario
+from hil.scenario import RESERVE, VARIANT, Scenario
 from hil.signals import SIGNALS, Happening
 from hil.told import DECISION_KEYS, decision_key, from_decision, from_view, refusals
 from hil.virtual_broker import VirtualBroker
@@ -132,7 +132,7 @@ class VirtualBackend:
             lambda data, at: runtime.deliver(site.BUS, data, at),
             seed,
         )
-        self._writes = WriteLog()
+        self._writes = WriteLog(by_device=scenario.home.get(VARIANT, "124") != "124")
         runtime.attach_line(site.BUS, self.wire)
         self._broker = VirtualBroker(runtime.at, lambda: runtime.mono_ns)
         runtime.attach_broker(self._broker)
@@ -181,7 +181,7 @@ class VirtualBackend:
             random=rng.randbytes,
         )
         for name, bus in agent.buses.items():
-            runtime.add_bus(name, Plug(bus, lambda: "unplug" not in self._faults))
+            runtime.add_bus(name, cast(Bus, Plug(bus, lambda: "unplug" not in self._faults)))
         for name, agent_part in agent.parts.items():
             tapped = Tap(agent_part, self._told) if name == "local" and self._observed else agent_part
             runtime.add(name, tapped, DISK_NS if name == "store" else 0)

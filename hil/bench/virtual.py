@@ -22,7 +22,7 @@ WARM_S = 30
 SLOW_POLLS: Mapping[str, Mapping[str, int]] = {
     "battery": {"pack": 1000, "state": 3000},
     "meter": {"fast": 1000, "phases": 2900, "energy": 60_000},
-    "inverter": {"fast": 1250, "slow": 3000, "control": 5000},
+    "inverter": {"fast": 2000, "slow": 3000, "control": 5000},
 }
 S = 1_000_000_000
 

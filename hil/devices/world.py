@@ -140,7 +140,7 @@ class World:
         self.home.revision += 1
         self.faults.note(op, args)
 
-    def signals(self, now_ns: int) -> dict[str, bool | int | float | None]:
+    def signals(self, now_ns: int) -> dict[str, Value]:
         """Plant truth and wire counters."""
         home = self.home
         home.advance_to(now_ns)

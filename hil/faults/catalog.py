@@ -253,7 +253,8 @@ _LINE = (
     _fault("bus.echo", "the adapter hears its own words", "echo", (28,)),
     _fault("bus.stranger", "another master asks on our line", "stranger", (26,), {"every_ms": ("int", 700)}),
     _fault("bus.late", "a unit answers so late that nobody waits", "late", (27,), {**_DEVICE, "ms": ("int", REQUIRED)}),
-    _fault("bus.swap", "two units sit at each other's address", "swap", (27, 30), {**_DEVICE, "other": ("str", "meter")}),
+    _fault("bus.swap", "two units sit at each other's address", "swap", (27, 30),
+           {**_DEVICE, "other": ("str", "meter")}),
     Verb("usb.unplug", "the adapter is pulled and comes back, as another device node of the same name",
          _gateway("unplug", on=True), {}, _gateway("unplug", on=False), (29,), "on('unplug')",
          {"bench": "pull it by hand"}),
@@ -270,7 +271,7 @@ _WORLD = (
          lambda r, n, a: r.home("frequency", mhz=None), (), "on('frequency')", REAL),
     Verb("grid.voltage", "voltage of the utility", _home("voltage"), {"mv": ("int", REQUIRED)},
          lambda r, n, a: r.home("voltage", mv=None), (31,), "on('voltage')", REAL),
-    Verb("fleet.outage", "the utility is gone for every home of the scenario's seeds alike", _switch("outage", True), {},
+    Verb("fleet.outage", "the utility is gone for every home of the fleet alike", _switch("outage", True), {},
          _switch("outage", False), (49,), "on('outage')", REAL),
 )  # fmt: skip
 

@@ -2,7 +2,7 @@
 
 There is no such hook in the product: before `main` runs, its clock and the methods of its parts are given others here.
 FILE is JSON that the bench replaces whole: {"clock_ms": 0, "synced": null, "stall": [who, since], "leak": [mb_per_s,
-since]}; `since` is monotonic ns, and what began before this process did is not for it: a restart ends a stall or a leak.
+since]}; `since` is monotonic ns. What began before this process did is not for it: a restart ends a stall or a leak.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def main(argv: list[str]) -> int:
         told = orders.told.get("synced")
         return ntp() if told is None else bool(told)
 
-    daemon.ntp_synced = real.ntp_synced = synced
+    real.ntp_synced = vars(daemon)["ntp_synced"] = synced
     for who, (kind, method) in WHO.items():
         _hang(orders, who, kind, method)
     threading.Thread(target=orders.run, name="orders", daemon=True).start()

@@ -23,7 +23,7 @@ class Rig(Protocol):
         ...
 
     def process(self, op: str) -> None:
-        """ "kill9", "term", "start", "stop"/"cont", or "hold"/"unhold": withhold or allow restarts by the supervisor."""
+        """ "kill9", "term", "start", "stop"/"cont"; "hold"/"unhold": withhold or allow restarts by the supervisor."""
         ...
 
     def gateway(self, op: str, **args: Value) -> None:

@@ -51,7 +51,7 @@ class BmsParams:
     wake_s: float = 30.0  # what an inverter with power then needs to wake it
     over_v: float = 3.65
     over_v_clear: float = 3.45
-    under_v: float = 2.60
+    under_v: float = 2.65
     under_v_clear: float = 2.95
     charge_temp_c: tuple[float, float] = (0.0, 55.0)
     discharge_temp_c: tuple[float, float] = (-20.0, 60.0)

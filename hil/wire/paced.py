@@ -293,10 +293,8 @@ class Wire:
                 self._stranger_ns = round(command["every_ms"] * 1e6)
                 self._stranger_due = now_ns() + self._stranger_ns
             elif verb != "stats":
-                return {
-                    "ok": False,
-                    "error": f"a wire cannot {verb!r}; it can noise, drop, cut, break, plug, echo, late, stranger, stats",
-                }
+                known = "noise, drop, cut, break, plug, echo, late, stranger, stats"
+                return {"ok": False, "error": f"a wire cannot {verb!r}; it can {known}"}
         except (ValueError, KeyError, TypeError) as wrong:
             return {"ok": False, "error": f"not a command of a wire: {wrong!r}"}
         return {"ok": True, **self.counters}

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 from hil.devices.slave import Slaves, WrittenRegisters, seal
 
-
 STRANGER = seal(bytes((9, 3, 0, 0, 0, 2)))  # another master asks unit 9 for two registers
 
 

@@ -360,15 +360,3 @@ def test_one_of_each_is_the_plain_home() -> None:
     assert home.state.crew == ()
     assert snapshot(home).params is PARAMS
     assert snapshot(home).horizon_ns == 67 * S
-
-
-def test_another_hand_on_one_of_them_is_named_with_its_inverter() -> None:
-    home = dispatched(Several())
-    for _ in range(6):
-        home.each["inv2"] = {"remote_w": 9_000, "foreign": ("InWRte",)}
-        home.tick()
-        home.each["inv2"] = {}
-        home.run(3)
-    assert any(n.startswith("inv2: the inverter has a setpoint of 9000 W, ours is") for n in home.notices)
-    fault = next(f for f in home.decision.faults if f.id == "setpoint_lost")
-    assert fault.sentence.endswith("another hand changed inv2 InWRte")

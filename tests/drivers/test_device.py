@@ -35,11 +35,11 @@ def test_the_demo_home_is_read_as_it_is() -> None:
         pack_ma=10_000, cell_max_mv=3350, cell_min_mv=3340, temp_max_dc=209, temp_min_dc=204, ccl_ma=120_000,
         dcl_ma=150_000, charge_enabled=True, discharge_enabled=True, alarms=(), capacity_mah=488_000,
     )  # fmt: skip
-    assert grid == MeterReading(
+    assert replace(grid, grid_was=()) == MeterReading(
         device="meter", at_ns=grid.at_ns, grid_w=-1235, phase_w=(-1235, 0, 0), phase_mv=(230_100, 0, 0),
         phase_ma=(5500, 0, 0), frequency_mhz=50_010, import_wh=12_500, export_wh=3_250,
     )  # fmt: skip
-    assert hybrid == InverterReading(
+    assert replace(hybrid, battery_was=()) == InverterReading(
         device="inverter", at_ns=hybrid.at_ns, battery_w=-800, battery_at_ns=hybrid.battery_at_ns, pv_w=2000, ac_w=1200,
         grid_state=GridState.CONNECTED, grid_at_ns=hybrid.grid_at_ns, frequency_mhz=50_000, soc_permille=700,
         floor_permille=50, remote_w=None, remote_active=False, reversion_s=0, status="running", alarms=(),
