@@ -35,7 +35,7 @@ from agent.release import Releases
 from agent.runtime import part
 from agent.runtime.part import Effect, Log, Now, Post, SdNotify, WakeAt
 from agent.telemetry import profile_body, sample_values
-from agent.verbs import done, raised, refuse, storm
+from agent.verbs import done, raised, refuse, resumed, stopped, storm
 from drivers.device import Binding
 from drivers.events import (
     Adopt,
@@ -381,8 +381,10 @@ class Control:
         if verb.verb == "storm":
             return self._storm(verb, now)
         self._events.append(LocalStop(verb.by) if verb.verb == "stop" else LocalResume(verb.by))
-        told = "dispatch is ended and held off until `batteryctl resume`" if verb.verb == "stop" else "resumed"
-        return [*self._cycle(now), done(verb, 0, told)]
+        cycle = self._cycle(now)
+        if verb.verb == "stop":
+            return [*cycle, stopped(verb, self._disk is None or self._disk.ok)]
+        return [*cycle, resumed(verb, self._state.book.durable if self._state is not None else self._durable)]
 
     def _set_reserve(self, verb: mail.Verb, now: Now) -> list[Effect]:
         self._verb_waiting.append(verb)

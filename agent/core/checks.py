@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from agent.core import actuation, selftest
+from agent.core import actuation, astray, selftest
 from agent.core.actuation import Actuation
 from agent.core.alarms import blocked
+from agent.core.astray import Astray
 from agent.core.caps import NEVER_NS
 from agent.core.durable import Durable
 from agent.core.inputs import ClockTrust, Inputs
@@ -39,6 +40,8 @@ class World(NamedTuple):
     boot_ns: int
     resumed: bool  # a technician has resumed since this boot
     internal: str | None
+    astray: Astray | None = None
+    unread: str | None = None  # what the self-test waited for in vain
 
 
 def late(who: str, age_ns: int, stale_ns: int) -> str | None:
@@ -192,6 +195,10 @@ def reversed(w: World) -> str | None:
     return "the battery does the opposite of its setpoint: a sign is wrong"
 
 
+def forbidden_flow(w: World) -> str | None:
+    return w.astray.sentence() if w.astray is not None and astray.faulty(w.astray, w.snapshot.now_ns) else None
+
+
 def setpoint_lost(w: World) -> str | None:
     times = actuation.lost(w.actuation, w.snapshot.now_ns)
     return (
@@ -258,6 +265,10 @@ def clock(w: World) -> str | None:
 def self_test(w: World) -> str | None:
     wrong = selftest.failed(w.inputs.looked)
     return None if wrong is None else f"the self-test failed: {wrong}"
+
+
+def not_read_back(w: World) -> str | None:
+    return f"the self-test waited in vain: {w.unread}" if w.unread is not None else None
 
 
 def changed_on_disk(w: World) -> str | None:

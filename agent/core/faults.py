@@ -129,6 +129,15 @@ FAULTS: tuple[Fault, ...] = (
         what="measured power against the setpoint that was read back, and the time it is away from it",
     ),
     Fault(
+        "forbidden_flow",
+        Severity.FAULT,
+        Clear.HOLD,
+        checks.forbidden_flow,
+        "Switch the inverter off if it goes on; look at its own settings and at the line by which it hears the BMS.",
+        _settle,
+        what="that no power flows which harms a cell, or goes below the reserve against our order",
+    ),
+    Fault(
         "setpoint_overridden",
         Severity.FAULT,
         Clear.HOLD,
@@ -352,6 +361,15 @@ FAULTS: tuple[Fault, ...] = (
         "Set the inverter's minimum SoC by hand to the reserve; check its access rights.",
         _settle,
         what="that the inverter takes its SoC floor",
+    ),
+    Fault(
+        "not_read_back",
+        Severity.WARN,
+        Clear.AUTO,
+        checks.not_read_back,
+        "Compare with the inverter's own display; check its access rights and the profile: `batteryctl device check "
+        "NAME`.",
+        what="that the inverter's reversion time and floor are read back before the first setpoint",
     ),
     Fault(
         "reserve_unreadable",

@@ -165,7 +165,7 @@ class VirtualBackend:
             self.config,
             boot=rng.randbytes(16).hex(),
             kernel_boot=KERNEL_BOOT,
-            draw=lambda: rng.getrandbits(32),
+            draw=lambda: rng.getrandbits(64),
             random=rng.randbytes,
         )
         for name, bus in agent.buses.items():

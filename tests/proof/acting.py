@@ -29,7 +29,7 @@ def obliged(m: Modules, o: Paths, **given: Any) -> tuple[Any, Any, Any]:
         o.pick("last cycle's cure", SOURCES),
         o.number("restore_ns", 0, NEVER) if o.flag("restoring is due") else None,
     )
-    wish, _ = m.oblige.cure(s, p, before, o.number("draw", 0, 2**32 - 1))
+    wish, _ = m.oblige.cure(s, p, before, o.number("draw", 0, 2**64 - 1))
     return wish, s, p
 
 
