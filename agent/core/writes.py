@@ -2,7 +2,7 @@
 
 POWER: on change and as lease renewal, only with grid evidence. HEARTBEAT: the same, while the last POWER is read back.
 CLEAR: until it is read back that no remote setpoint is active, in every grid state. FLOOR: only with grid evidence.
-STOP: only while power flows into a critical battery.
+STOP: once power flows that must not, and then until what forbids it is gone.
 """
 
 from __future__ import annotations
@@ -68,6 +68,7 @@ class Hand:
     floor_confirmed_ns: int | None = None
     floor_failures: int = 0
     stop_ns: int = 0
+    stopped: bool = False  # our last order was STOP: it is renewed, and released when what forbade the power is gone
     beats: int = 0
     beat_ns: int = 0  # last HEARTBEAT asked
     worn_until_ns: int = 0  # until then the day's writes that wear the inverter out are used up
@@ -79,7 +80,7 @@ class Wanted(NamedTuple):
     mode: Mode
     given_w: int | None  # None = no setpoint of ours may be active
     command_id: str | None
-    critical: bool  # a cell is beyond its own limits
+    stop: bool  # a cell is beyond its own limits, or power goes astray: none may flow
     waiting: bool  # a setpoint from before a crash is about to be taken up: it is not released in between
     unheeded: bool  # the setpoint has been read back and is not followed: say it again
     contested: bool = False  # another hand took it time and again: it is not written over that once more
@@ -147,7 +148,10 @@ def plan(hand: Hand, s: Snapshot, wanted: Wanted, params: Params) -> Planned:
     connected = s.grid is GridState.CONNECTED
     heard = hand.setpoint_w is not None and hand.confirmed and not hand.pending  # the last write, as the cycle begins
     write: Write | None = None
-    if wanted.critical and s.battery_w is not None and abs(s.battery_w) > STOP_FLOW_W:
+    halting = wanted.stop and (hand.stopped or (s.battery_w is not None and abs(s.battery_w) > STOP_FLOW_W))
+    if hand.stopped and not halting:
+        hand = replace(hand, stopped=False)
+    if halting:
         hand, write = _stop(hand, s, params)
     elif wanted.given_w is not None and connected:
         before = hand
@@ -349,5 +353,13 @@ def _stop(hand: Hand, s: Snapshot, params: Params) -> tuple[Hand, Write | None]:
     now = s.now_ns
     if hand.stop_ns and now - hand.stop_ns < params.timers.refresh_ns:
         return hand, None
-    hand = replace(_let_go(hand), stop_ns=now, maybe_active=True, clear_ns=None, clear_pending=False, touched_ns=now)
-    return hand, Write(Intent.STOP, 0, "power flows into or out of a critical battery", _name(s))
+    hand = replace(
+        _let_go(hand),
+        stop_ns=now,
+        stopped=True,
+        maybe_active=True,
+        clear_ns=None,
+        clear_pending=False,
+        touched_ns=now,
+    )
+    return hand, Write(Intent.STOP, 0, "power flows that must not", _name(s))

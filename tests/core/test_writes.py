@@ -152,7 +152,7 @@ def test_the_agents_own_state_says_what_is_the_matter() -> None:
         home.tick()
         seen.append(next(v.sentence for v in home.decision.limits if v.id == "state"))
     assert seen == [
-        "the agent is in self_test: the inverter's release is awaited",
+        "the agent is in self_test: the inverter's release, its timer and its floor are awaited",
         "the agent is in standby: it acts after `batteryctl resume`, or with the next cycle",
         "the agent is fit to act",
         "the agent is fit to act",
