@@ -10,7 +10,7 @@ import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from hil import coverage
+from hil import coverage, street
 from hil.backends import make_backend
 from hil.coverage import Cell
 from hil.figures import Report
