@@ -9,12 +9,14 @@ from agent.core.actuation import Actuation, Loss
 from agent.core.alarms import blocked
 from agent.core.astray import Astray
 from agent.core.caps import NEVER_NS
+from agent.core.crew import Crew
 from agent.core.durable import Durable
 from agent.core.inputs import ClockTrust, Inputs
 from agent.core.params import Params, S
 from agent.core.sanity import APART_NS
 from agent.core.sentences import tenths
 from agent.core.snapshot import Snapshot
+from agent.core.strategies import self_consumption
 from agent.core.stuck import STUCK_NS
 from agent.core.writes import Hand, taken
 from drivers.readings import GridState
@@ -42,6 +44,7 @@ class World(NamedTuple):
     internal: str | None
     astray: Astray | None = None
     unread: str | None = None  # what the self-test waited for in vain
+    crew: Crew = ()
 
 
 def late(who: str, age_ns: int, stale_ns: int) -> str | None:
@@ -154,16 +157,16 @@ def _spread(w: World) -> int:
 
 def over_temperature(w: World) -> str | None:
     pack = w.snapshot.pack
-    if pack is None or pack.temp_max_dc is None or pack.temp_max_dc < CRITICAL_DC:
+    if pack is None or pack.hottest_dc is None or pack.hottest_dc < CRITICAL_DC:
         return None
-    return f"a cell is at {tenths(pack.temp_max_dc, '°C')}, critical is {tenths(CRITICAL_DC, '°C')}"
+    return f"a cell is at {tenths(pack.hottest_dc, '°C')}, critical is {tenths(CRITICAL_DC, '°C')}"
 
 
 def over_voltage(w: World) -> str | None:
     pack = w.snapshot.pack
-    if pack is None or pack.cell_max_mv is None or pack.cell_max_mv < CRITICAL_MV:
+    if pack is None or pack.fullest_mv is None or pack.fullest_mv < CRITICAL_MV:
         return None
-    return f"a cell is at {pack.cell_max_mv} mV, critical is {CRITICAL_MV} mV"
+    return f"a cell is at {pack.fullest_mv} mV, critical is {CRITICAL_MV} mV"
 
 
 def inverter_fault(w: World) -> str | None:
@@ -255,6 +258,18 @@ def floor_refused(w: World) -> str | None:
     if w.hand.floor_failures < FLOOR_FAILURES:
         return None
     return f"the inverter did not take its SoC floor in {w.hand.floor_failures} tries"
+
+
+def unguarded(w: World) -> str | None:
+    """Nobody keeps the reserve while the inverter runs in its own mode."""
+    if not self_consumption.unguarded(w.snapshot, w.hand, w.crew):
+        return None
+    alone = "in its own mode the inverter may go below the reserve, it has no floor there"
+    if w.durable.stopped_by is not None:
+        return f"stopped by {w.durable.stopped_by}: {alone}"
+    if self_consumption.drivable(w.snapshot):
+        return None  # we do
+    return f"{alone} and takes no setpoint that it would end by itself"
 
 
 def reserve(w: World) -> str | None:
