@@ -10,6 +10,7 @@ from agent.core.fault import Clear, Fault, Severity
 from agent.core.params import Params
 
 CRITICAL = frozenset({"over_temperature", "over_voltage"})  # the only faults for which STOP is written in an island
+BLIND = frozenset({"battery_stale", "battery_frozen", "bms_asleep", "soc_unknown"})  # under these no SoC counts
 
 
 def _recover(p: Params) -> int:
@@ -127,6 +128,15 @@ FAULTS: tuple[Fault, ...] = (
         _settle,
         strikes=True,
         what="measured power against the setpoint that was read back, and the time it is away from it",
+    ),
+    Fault(
+        "forbidden_flow",
+        Severity.FAULT,
+        Clear.HOLD,
+        checks.forbidden_flow,
+        "Switch the inverter off if it goes on; look at its own settings and at the line by which it hears the BMS.",
+        _settle,
+        what="that no power flows which harms a cell, or goes below the reserve against our order",
     ),
     Fault(
         "setpoint_overridden",
@@ -352,6 +362,24 @@ FAULTS: tuple[Fault, ...] = (
         "Set the inverter's minimum SoC by hand to the reserve; check its access rights.",
         _settle,
         what="that the inverter takes its SoC floor",
+    ),
+    Fault(
+        "reserve_unguarded",
+        Severity.WARN,
+        Clear.AUTO,
+        checks.unguarded,
+        "Set the inverter's minimum SoC by hand to the reserve; after `batteryctl stop`, run `batteryctl resume`.",
+        grace=True,
+        what="that somebody keeps the reserve: the inverter's own SoC floor, or we with a setpoint that ends by itself",
+    ),
+    Fault(
+        "not_read_back",
+        Severity.WARN,
+        Clear.AUTO,
+        checks.not_read_back,
+        "Compare with the inverter's own display; check its access rights and the profile: `batteryctl device check "
+        "NAME`.",
+        what="that the inverter's reversion time and floor are read back before the first setpoint",
     ),
     Fault(
         "reserve_unreadable",

@@ -13,7 +13,7 @@ from agent.core.checks import World
 from agent.core.decision import FaultValue
 from agent.core.durable import Durable
 from agent.core.fault import Clear, Fault, Severity
-from agent.core.faults import BY_ID, CRITICAL, FAULTS
+from agent.core.faults import BLIND, BY_ID, CRITICAL, FAULTS
 from agent.core.params import Params, S
 
 REENTRY_NS = 3600 * S  # a fault that stayed away this long starts with its first hold again
@@ -68,10 +68,11 @@ def evaluate(world: World, memory: tuple[Memory, ...], draw: int) -> Evaluated:
             continue
         if new.active and (old is None or not was or old.broken is not new.broken):
             raised.append(row.id)
-            if row.clear is Clear.TECHNICIAN and row.id not in latches and not new.broken:
-                latches = (*latches, row.id)
         elif was and not new.active:
             cleared.append(row.id)
+        came = not was or (old is not None and (old.gone_ns is not None or old.broken is not new.broken))
+        if came and sentence is not None and row.clear is Clear.TECHNICIAN and not new.broken:
+            latches = latches if row.id in latches else (*latches, row.id)  # be it in the cycle of a resume
         out.append(new)
     return Evaluated(tuple(out), tuple(raised), tuple(cleared), latches)
 
@@ -136,12 +137,12 @@ def latch(durable: Durable, checked: Evaluated, now_ns: int) -> Durable:
     """Latches and lockout into the durable part, where they survive a reboot."""
     if checked.latches != durable.latches:
         durable = replace(durable, latches=checked.latches)
-    if durable.lockout is not None or not checked.raised:
+    if durable.lockout is not None:
         return durable
     grave = [m.sentence for m in checked.memory if m.active and severity(m) is Severity.LOCKOUT]
     if grave:
         return replace(durable, lockout=grave[0])
-    if strikes(checked.memory, now_ns) >= STRIKES:
+    if checked.raised and strikes(checked.memory, now_ns) >= STRIKES:
         return replace(durable, lockout=f"{STRIKES} grave faults within an hour")
     return durable
 
@@ -158,6 +159,11 @@ def shown(memory: tuple[Memory, ...]) -> tuple[FaultValue, ...]:
 def active(memory: tuple[Memory, ...], fault_id: str) -> bool:
     """That fault is active, be it only by its hold."""
     return any(m.active and m.id == fault_id for m in memory)
+
+
+def blind(memory: tuple[Memory, ...]) -> bool:
+    """What the BMS says is lost, doubted or only just back: a fault of it is active, be it by its hold."""
+    return any(m.active and m.id in BLIND for m in memory)
 
 
 def cause(memory: tuple[Memory, ...]) -> str:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from agent.core import (
     arbiter,
+    astray,
     bounds,
     commits,
     crew,
@@ -21,6 +22,7 @@ from agent.core import (
     oblige,
     overlay,
     permit,
+    readback,
     report,
     setpoint,
     standing,
@@ -29,13 +31,14 @@ from agent.core import (
 )
 from agent.core.actuation import Actuation, Loss, contested, rearm, unheeded, watch
 from agent.core.arbiter import Proposal, Rank
+from agent.core.astray import Astray
 from agent.core.book import Book, Cycle, Live, metered, resumable, settled, wake
 from agent.core.checks import World
 from agent.core.command import TERMINAL, CommandState
 from agent.core.commits import Desk
-from agent.core.decision import Decision, FaultValue, LimitValue, Mode, Outputs, Record, Side
+from agent.core.decision import Decision, FaultValue, Mode, Outputs, Record
 from agent.core.durable import CommandRecord, Durable
-from agent.core.inputs import Clock, Inputs
+from agent.core.inputs import Clock, Inputs, LocalResume, LocalStop
 from agent.core.params import Params, S
 from agent.core.snapshot import Snapshot, Trace, reserve_of, take
 from agent.core.state import State
@@ -46,10 +49,12 @@ from drivers.readings import GridState
 
 INIT_NS = 10 * S  # first readings have this long to come
 STARTS_KEPT = 16
+BROKEN_TRIES = 3  # cycles that may go wrong in a row before the events they carry are let go
+UNHEARD = 64
 CELL_CURES = {"cure:cell_low": 1, "cure:cell_high": 2}  # as agent.core.caps.Facts has them
 UNFIT = {
     Mode.INIT: "first readings are awaited",
-    Mode.SELF_TEST: "the inverter's release is awaited",
+    Mode.SELF_TEST: "the inverter's release, its timer and its floor are awaited",
     Mode.STANDBY: "it acts after `batteryctl resume`, or with the next cycle",
 }
 
@@ -75,6 +80,8 @@ def final(state: State) -> Durable:
 
 def step(params: Params, state: State, inputs: Inputs) -> tuple[State, Outputs]:
     """One cycle. Never raises; an error of its own becomes the fault `internal_error`, which moves no power."""
+    if state.unheard:
+        inputs = replace(inputs, events=(*state.unheard, *inputs.events))
     try:
         return _step(params, state, inputs)
     except Exception as error:  # noqa: BLE001  # step is total: a bug here must still release the inverter
@@ -94,6 +101,9 @@ class Judged(NamedTuple):
     crew: crew.Crew = ()
     obliged: oblige.Obliged = oblige.NOTHING
     spent: throughput.Spent = throughput.Spent(0, 0)
+    astray: Astray | None = None
+    testing_ns: int = 0
+    unread: str | None = None
 
 
 def _planned(
@@ -123,7 +133,8 @@ def _step(p: Params, state: State, i: Inputs) -> tuple[State, Outputs]:
     judged = _judge(p, state, i, s, say, dt)
     left = _bound(p, state, s, judged, dt)
     shown = bounds.raised(left, held.shown, s.reserve_permille)
-    risk = judged.book.durable.stopped_by is None and self_consumption.at_risk(s, p, state.hand, judged.crew)
+    blind = standing.blind(judged.checked.memory) if judged.mode in modes.ZEROING else False
+    risk = judged.book.durable.stopped_by is None and self_consumption.at_risk(s, p, state.hand, judged.crew, blind)
     own = self_consumption.propose(s, p, state.hand, left.lo_w, left.hi_w, risk)
     wish = arbiter.choose((judged.cure, storm.propose(s, p, state.cure), dispatching.propose(judged.due), own))
     answer = setpoint.answer(wish, shown, state.ramped_w, state.hand, s, p)
@@ -132,7 +143,7 @@ def _step(p: Params, state: State, i: Inputs) -> tuple[State, Outputs]:
         judged.mode,
         given,
         wish.command_id,
-        standing.critical(judged.checked.memory),
+        standing.critical(judged.checked.memory) or astray.halts(judged.astray, s.now_ns),
         judged.waiting or (risk and judged.mode is Mode.STANDBY and state.hand.setpoint_w == 0),
         unheeded(state.actuation, judged.actuation, p),
         contested(judged.actuation, s.now_ns),
@@ -154,6 +165,9 @@ def _step(p: Params, state: State, i: Inputs) -> tuple[State, Outputs]:
         hand=planned.hand,
         crew=manned,
         actuation=_rearmed(judged.actuation, s, planned.loss) if planned.loss is not None else judged.actuation,
+        astray=judged.astray,
+        testing_ns=judged.testing_ns,
+        unread=judged.unread,
         faults=judged.checked.memory,
         bounds=left,
         fresh=state.fresh,
@@ -192,7 +206,10 @@ def _judge(p: Params, state: State, i: Inputs, s: Snapshot, say: Cycle, dt: int)
         actuation = watch(state.actuation, p, s.now_ns, dt, commanded, hand.confirmed_ns, s.battery_w, measured_at)
     book = metered(state.book, hand.command_id if hand.held_ns is not None else None, s.battery_w, dt)
     readings = state.mode is not Mode.INIT
-    world = World(s, i, p, book.durable, actuation, hand, readings, state.boot_ns, state.resumed, state.internal)
+    lost = astray.follow(state.astray, s, p, hand)
+    testing_ns, awaited, unread = _tested(state, s)
+    told = (state.boot_ns, state.resumed, state.internal, lost, unread, manned)
+    world = World(s, i, p, book.durable, actuation, hand, readings, *told)
     checked = standing.evaluate(world, state.faults, i.draw)
     durable = standing.latch(book.durable, checked, s.now_ns)
     if durable is not book.durable:
@@ -210,7 +227,7 @@ def _judge(p: Params, state: State, i: Inputs, s: Snapshot, say: Cycle, dt: int)
         and s.inverter_age_ns <= s.inverter_stale_ns
         and s.meter_age_ns <= s.meter_stale_ns,
         grace_over=s.now_ns - state.boot_ns >= INIT_NS,
-        tested=resuming or not hand.maybe_active,
+        tested=(resuming or not hand.maybe_active) and not awaited,
         stopped=durable.stopped_by is not None,
         dispatched=due is not None,
         curing=cure is not None,
@@ -220,7 +237,17 @@ def _judge(p: Params, state: State, i: Inputs, s: Snapshot, say: Cycle, dt: int)
         sentence = f"the agent is locked out: {durable.lockout}"
         book, due = dispatch.end_all(book, CommandState.FAILED, "lockout", sentence, say), None
     waiting = resuming and mode in modes.PASSING
-    return Judged(book, actuation, checked, cure, due, waiting, mode, manned, obliged, spent)
+    return Judged(book, actuation, checked, cure, due, waiting, mode, manned, obliged, spent, lost, testing_ns, unread)
+
+
+def _tested(state: State, s: Snapshot) -> tuple[int, bool, str | None]:
+    """Since when the self-test runs, whether it still waits for the inverter's own guards, and what it waited for in
+    vain; that is looked at until it is there."""
+    if state.mode is not Mode.SELF_TEST:
+        return s.now_ns, False, readback.missing(s) if state.unread is not None else None
+    found = readback.missing(s)
+    over = s.now_ns - state.testing_ns >= readback.TEST_NS
+    return state.testing_ns, found is not None and not over, found if over else None
 
 
 def _waived(cure: Proposal, due: CommandRecord | None, durable: Durable) -> bool:
@@ -263,9 +290,7 @@ def _told(
     if due is not None and judged.mode not in modes.PASSING:
         bound = answer.binding if answer.limited else None
         if wish.command_id != due.command.id:
-            owner = "bms" if wish.rank is Rank.CELL_CURE else "homeowner"
-            first = "the battery itself" if owner == "bms" else "the home's own reserve"
-            bound = LimitValue(wish.source, Side.BOTH, 0, f"{first} comes first: {wish.source}", owner)
+            bound = report.first(wish)
         book = dispatch.limit(book, due, given, bound, say)
     if planned.floor is not None:
         found, foreign = planned.floor
@@ -316,7 +341,8 @@ def _permille(mwh: int | None, p: Params) -> int | None:
 
 # --- when the core itself fails ---------------------------------------------------------------------------------------
 def _broken(p: Params, state: State, i: Inputs, what: str) -> tuple[State, Outputs]:
-    """Move no power, release, say what happened. Events of this cycle are lost: nothing acts on them."""
+    """Move no power, release, say what happened. A local stop stands at once; the other events are heard by the next
+    cycle, unless one of them may be what breaks it time and again. Who resumes must ask again."""
     hand, clear = writes.abandon(state.hand, i.now_ns)
     manned = state.crew
     if manned:
@@ -342,5 +368,21 @@ def _broken(p: Params, state: State, i: Inputs, what: str) -> tuple[State, Outpu
         stated_end_s=-(-(p.timers.stale_battery_ns + p.timers.cycle_ns + p.timers.write_ns) // S)
         + p.timers.reversion_s,
     )
-    after = replace(state, now_ns=i.now_ns, mode=Mode.FAULT, hand=hand, crew=manned, internal=what, ramped_w=None)
+    unheard = tuple(e for e in i.events if not isinstance(e, LocalResume)) if state.failed < BROKEN_TRIES else ()
+    book = state.book
+    for event in i.events:
+        if isinstance(event, LocalStop):
+            book = replace(book, durable=replace(book.durable, stopped_by=event.by))
+    after = replace(
+        state,
+        now_ns=i.now_ns,
+        mode=Mode.FAULT,
+        book=book,
+        hand=hand,
+        crew=manned,
+        internal=what,
+        ramped_w=None,
+        unheard=unheard[-UNHEARD:],
+        failed=state.failed + 1,
+    )
     return after, Outputs(decision, clear, None, (f"internal error: {what}",))

@@ -2,7 +2,7 @@
 
 POWER: on change and as lease renewal, only with grid evidence. HEARTBEAT: the same, while the last POWER is read back.
 CLEAR: until it is read back that no remote setpoint is active, in every grid state. FLOOR: only with grid evidence.
-STOP: only while power flows into a critical battery.
+STOP: once power flows that must not, and then until what forbids it is gone.
 """
 
 from __future__ import annotations
@@ -68,6 +68,8 @@ class Hand:
     floor_confirmed_ns: int | None = None
     floor_failures: int = 0
     stop_ns: int = 0
+    stopped: bool = False  # our last order was STOP: it is renewed, and released when what forbade the power is gone
+    stop_refused: bool = False  # the last STOP was not confirmed: what rules is at least released
     beats: int = 0
     beat_ns: int = 0  # last HEARTBEAT asked
     worn_until_ns: int = 0  # until then the day's writes that wear the inverter out are used up
@@ -79,7 +81,7 @@ class Wanted(NamedTuple):
     mode: Mode
     given_w: int | None  # None = no setpoint of ours may be active
     command_id: str | None
-    critical: bool  # a cell is beyond its own limits
+    stop: bool  # a cell is beyond its own limits, or power goes astray: none may flow
     waiting: bool  # a setpoint from before a crash is about to be taken up: it is not released in between
     unheeded: bool  # the setpoint has been read back and is not followed: say it again
     contested: bool = False  # another hand took it time and again: it is not written over that once more
@@ -106,6 +108,8 @@ def heard(hand: Hand, done: WriteDone, now_ns: int) -> Hand:
         if good and done.value == hand.floor_permille:
             return replace(hand, floor_pending=False, floor_confirmed_ns=now_ns, floor_failures=0)
         return replace(hand, floor_pending=False, floor_failures=hand.floor_failures + (not good))
+    if done.write_class == "stop" and done.outcome != "superseded":
+        return replace(hand, stop_refused=not good, touched_ns=now_ns)
     return hand
 
 
@@ -147,8 +151,13 @@ def plan(hand: Hand, s: Snapshot, wanted: Wanted, params: Params) -> Planned:
     connected = s.grid is GridState.CONNECTED
     heard = hand.setpoint_w is not None and hand.confirmed and not hand.pending  # the last write, as the cycle begins
     write: Write | None = None
-    if wanted.critical and s.battery_w is not None and abs(s.battery_w) > STOP_FLOW_W:
+    halting = wanted.stop and (hand.stopped or (s.battery_w is not None and abs(s.battery_w) > STOP_FLOW_W))
+    if hand.stopped and not halting:
+        hand = replace(hand, stopped=False, stop_refused=False)
+    if halting:
         hand, write = _stop(hand, s, params)
+        if write is None and hand.stop_refused:
+            hand, write, _ = _clear(hand, s, False)
     elif wanted.given_w is not None and connected:
         before = hand
         hand, write, loss = _power(hand, s, wanted.given_w, wanted, params)
@@ -303,7 +312,9 @@ def _release(hand: Hand, now: int) -> Hand:
 def _floor(hand: Hand, s: Snapshot, mode: Mode, connected: bool) -> tuple[Hand, Write | None, tuple[int, bool] | None]:
     """Mirror the reserve into the inverter's own floor; see when another hand moved it."""
     inverter, capability = s.inverter, s.capability
-    if not connected or mode is Mode.LOCKOUT or inverter is None or capability is None or not capability.floor:
+    if not connected or mode in (Mode.INIT, Mode.LOCKOUT) or inverter is None:
+        return hand, None, None
+    if capability is None or not capability.floor:
         return hand, None, None
     if inverter.floor_permille is None or s.inverter_age_ns > s.inverter_stale_ns:
         return hand, None, None
@@ -349,5 +360,13 @@ def _stop(hand: Hand, s: Snapshot, params: Params) -> tuple[Hand, Write | None]:
     now = s.now_ns
     if hand.stop_ns and now - hand.stop_ns < params.timers.refresh_ns:
         return hand, None
-    hand = replace(_let_go(hand), stop_ns=now, maybe_active=True, clear_ns=None, clear_pending=False, touched_ns=now)
-    return hand, Write(Intent.STOP, 0, "power flows into or out of a critical battery", _name(s))
+    hand = replace(
+        _let_go(hand),
+        stop_ns=now,
+        stopped=True,
+        maybe_active=True,
+        clear_ns=None,
+        clear_pending=False,
+        touched_ns=now,
+    )
+    return hand, Write(Intent.STOP, 0, "power flows that must not", _name(s))

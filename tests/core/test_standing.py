@@ -169,3 +169,18 @@ def test_a_technician_without_devices_ends_no_latch() -> None:
     home.run(3)
     assert home.mode() is Mode.LOCKOUT
     assert BY_ID["over_temperature"].clear is Clear.TECHNICIAN
+
+
+def test_a_cause_that_returns_in_the_cycle_of_the_resume_is_latched_again() -> None:
+    home = Home().ready()
+    for hot in (601, 599):
+        home.battery["temp_max_dc"] = hot
+        home.run(3)
+    home.battery["temp_max_dc"] = 605
+    home.tick(LocalResume("ada"))
+    assert home.mode() is Mode.LOCKOUT
+    assert home.state.book.durable.lockout is not None
+    assert home.state.book.durable.latches == ("over_temperature",)
+    home.battery["temp_max_dc"] = 300
+    home.run(100)
+    assert home.mode() is Mode.LOCKOUT

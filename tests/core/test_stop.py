@@ -33,13 +33,21 @@ def test_stop_is_written_only_while_power_flows_into_a_critical_battery(
     assert home.mode() is Mode.LOCKOUT
 
 
-def test_stop_is_cleared_when_nothing_flows_any_more() -> None:
+def test_stop_is_held_while_the_cell_is_critical_and_then_cleared() -> None:
     home = Home().ready()
     home.battery["temp_max_dc"] = 600
     home.inverter["battery_w"] = -3000
     home.run(3)
     assert home.intents() == ["stop"]
     home.inverter["battery_w"] = 0
-    home.run(5)
-    assert home.intents() == ["stop", "clear"]
+    home.run(20)
+    assert home.intents() == ["stop", "stop"]  # released, it would be charged again at once
+    home.mute.add("inverter")
+    home.run(10)
+    assert set(home.intents()) == {"stop"}
+    home.mute.clear()
+    home.run(10)
+    home.battery["temp_max_dc"] = 590
+    home.run(2)
+    assert home.intents()[-1] == "clear"
     assert home.remote_w is None

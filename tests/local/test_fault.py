@@ -107,8 +107,9 @@ def test_times_are_those_of_this_home() -> None:
 
 def test_every_severity_says_what_it_does() -> None:
     assert set(DOES) | {Severity.DEGRADED} == set(Severity)
-    stops = [row.id for row in FAULTS if "stop is written" in does(row, PARAMS)]
-    assert stops == ["over_temperature", "over_voltage"]
+    stops = [row.id for row in FAULTS if "zero is held" in does(row, PARAMS)]
+    assert stops == ["over_temperature", "over_voltage", "forbidden_flow"]
+    assert [row.id for row in FAULTS if "cured all the same" in does(row, PARAMS)] == ["imbalance"]
 
 
 def test_what_the_columns_cannot_say_is_of_rows_that_end_by_themselves() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import os
 import random
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hil.figures import Figure, Report
+from tests.mutation.ground import changed, ground
 from tests.mutation.operators import Mutant, mutants, unchanged
 from tests.mutation.reviewed import REVIEWED
 from tests.mutation.same import same
@@ -56,7 +56,6 @@ class Book:
 
     def __init__(self, file: Path | None) -> None:
         self.file = file
-        self.tree = tree()
         self.known: dict[tuple[str, str], dict[str, Any]] = {}
         if file is not None and file.is_file():
             for line in file.read_text("utf-8").splitlines():
@@ -68,9 +67,11 @@ class Book:
         return self.known.get((mutant.place.split(":")[0], mutant.diff()), {})
 
     def verdict(self, mutant: Mutant) -> Verdict | None:
-        """What was said of it in this very source."""
+        """What was said of it, if nothing that it rests on has changed."""
         said = self.last(mutant)
-        return Verdict(mutant, said["word"], said["by"], said["seconds"]) if said.get("tree") == self.tree else None
+        if not said or said["ground"] != _ground(Verdict(mutant, said["word"], said["by"], 0)):
+            return None
+        return Verdict(mutant, said["word"], said["by"], said["seconds"])
 
     def killer(self, mutant: Mutant) -> str:
         """The test that found it the last time, "" = none."""
@@ -80,7 +81,7 @@ class Book:
     def write(self, v: Verdict) -> None:
         """One line, whole: several runs may share a file."""
         said: dict[str, Any] = {"place": v.mutant.place, "kind": v.mutant.kind, "word": v.word, "by": v.by}
-        said |= {"seconds": round(v.seconds, 2), "diff": v.mutant.diff(), "tree": self.tree}
+        said |= {"seconds": round(v.seconds, 2), "diff": v.mutant.diff(), "ground": _ground(v)}
         self.known[v.mutant.place.split(":")[0], v.mutant.diff()] = said
         if self.file is not None:
             with self.file.open("a", encoding="utf-8") as file:
@@ -90,6 +91,7 @@ class Book:
 def run(chosen: Sequence[Mutant], jobs: int, book: Book) -> list[Verdict]:
     """Each mutant tried; then, of those that survived, which are the same function as the original."""
     warm()
+    before = ground("")
     for control in _judged([unchanged(name) for name in sorted({m.module for m in chosen})], jobs, tried, book):
         if control.word != SURVIVED:  # then a kill would say nothing
             raise SystemExit(f"{control.mutant.module} itself does not pass: {control.word}, {control.by}")
@@ -98,7 +100,8 @@ def run(chosen: Sequence[Mutant], jobs: int, book: Book) -> list[Verdict]:
     compared = {v.mutant.source: v for v in judge(survivors, jobs, same) if v.word == EQUAL}
     for verdict in compared.values():
         book.write(verdict)
-    if tree() != book.tree:
+    changed()
+    if ground("") != before:
         raise SystemExit("the source changed while its mutants were tried: nothing of this counts, run it again")
     return [compared.get(v.mutant.source, v) for v in verdicts]
 
@@ -117,10 +120,8 @@ def _judged(chosen: Sequence[Mutant], jobs: int, trial: Trial, book: Book) -> li
     return verdicts
 
 
-def tree() -> str:
-    """One hash over everything that a trial imports."""
-    files = sorted(file for top in ("agent", "drivers", "hil", "tests") for file in (ROOT / top).rglob("*.py"))
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+def _ground(v: Verdict) -> str:
+    return ground(v.by if v.word == KILLED else "")
 
 
 def report(verdicts: Sequence[Verdict], seed: int | None, seconds: float) -> Report:

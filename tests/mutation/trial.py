@@ -59,9 +59,9 @@ TESTS: dict[str, tuple[str, ...]] = {
     "agent.core.throughput": ("tests/core/test_throughput.py",),
 }
 THEOREMS = {  # families of theorems that can see a mistake in the module
-    "agent.core.limits": "INM",
-    "agent.core.caps": "INM",
-    "agent.core.permit": "INM",
+    "agent.core.limits": "IM",
+    "agent.core.caps": "IM",
+    "agent.core.permit": "IPM",
     "agent.core.hold": "H",
     "agent.core.oblige": "O",
     "agent.core.setpoint": "QR",
