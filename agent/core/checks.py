@@ -198,6 +198,12 @@ def deaf(w: World) -> str | None:
     )
 
 
+def short(w: World) -> str | None:
+    if not actuation.short(w.actuation):
+        return None
+    return f"the inverter gives {abs(w.actuation.off_by_w)} W less than the setpoint that was read back, the right way"
+
+
 def reversed(w: World) -> str | None:
     if w.actuation.reversed_ns < REVERSED_NS:
         return None
