@@ -125,28 +125,34 @@ def protection(w: World) -> str | None:
 
 
 def far_apart(w: World) -> str | None:
-    mv = _spread(w)
-    return _apart(mv, w.params.spread_stop_mv) if mv >= w.params.spread_stop_mv else None
+    return _far_apart(w, w.params.spread_stop_mv)
 
 
 def still_apart(w: World) -> str | None:
     """Once they were: until they are so near that the limits let go as well."""
-    least = w.params.spread_derate_mv - w.params.hysteresis_spread_mv
-    mv = _spread(w)
-    return _apart(mv, w.params.spread_stop_mv) if mv >= least else None
+    return _far_apart(w, _near_mv(w.params))
+
+
+def _far_apart(w: World, least_mv: int) -> str | None:
+    mv, p = _spread(w), w.params
+    if mv < least_mv:
+        return None
+    return f"the cells of a pack are {mv} mV apart: {p.spread_stop_mv} mV is too much, below {_near_mv(p)} mV is well"
+
+
+def _near_mv(p: Params) -> int:
+    return p.spread_derate_mv - p.hysteresis_spread_mv
 
 
 def apart(w: World) -> str | None:
     mv = _spread(w)
-    return _apart(mv, w.params.spread_warn_mv) if mv >= w.params.spread_warn_mv else None
+    if mv < w.params.spread_warn_mv:
+        return None
+    return f"the cells of a pack are {mv} mV apart: from {w.params.spread_warn_mv} mV it is worth a look"
 
 
 def _spread(w: World) -> int:
     return (w.snapshot.pack.spread_mv or 0) if w.snapshot.pack is not None else 0
-
-
-def _apart(mv: int, most_mv: int) -> str:
-    return f"the cells of a pack are {mv} mV apart, {most_mv} mV is too much"
 
 
 def over_temperature(w: World) -> str | None:

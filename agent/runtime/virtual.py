@@ -134,6 +134,13 @@ class VirtualRuntime:
         """Into a mailbox; lost if nobody of that name lives."""
         self._ready.append((to, event))
 
+    @property
+    def next_ns(self) -> int | None:
+        """When something happens here next; now, while mail waits."""
+        if self._ready:
+            return self.mono_ns
+        return self._heap[0][0] if self._heap else None
+
     def run_until(self, mono_ns: int) -> None:
         """Everything up to and including that time happens."""
         heap, ready = self._heap, self._ready
