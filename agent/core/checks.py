@@ -157,16 +157,16 @@ def _spread(w: World) -> int:
 
 def over_temperature(w: World) -> str | None:
     pack = w.snapshot.pack
-    if pack is None or pack.temp_max_dc is None or pack.temp_max_dc < CRITICAL_DC:
+    if pack is None or pack.hottest_dc is None or pack.hottest_dc < CRITICAL_DC:
         return None
-    return f"a cell is at {tenths(pack.temp_max_dc, '°C')}, critical is {tenths(CRITICAL_DC, '°C')}"
+    return f"a cell is at {tenths(pack.hottest_dc, '°C')}, critical is {tenths(CRITICAL_DC, '°C')}"
 
 
 def over_voltage(w: World) -> str | None:
     pack = w.snapshot.pack
-    if pack is None or pack.cell_max_mv is None or pack.cell_max_mv < CRITICAL_MV:
+    if pack is None or pack.fullest_mv is None or pack.fullest_mv < CRITICAL_MV:
         return None
-    return f"a cell is at {pack.cell_max_mv} mV, critical is {CRITICAL_MV} mV"
+    return f"a cell is at {pack.fullest_mv} mV, critical is {CRITICAL_MV} mV"
 
 
 def inverter_fault(w: World) -> str | None:
