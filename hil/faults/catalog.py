@@ -141,9 +141,20 @@ _ORDERS = (
     ),
     Verb("aggregator.stop", "a signed stop", _aggregator("stop")),
     _attack("aggregator.attack", "a command shown to work, mutated in one way of hil.aggregator.forge", (37, 38, 39)),
-    Verb("home.load", "what the house draws from now on", _home("load"), {"w": ("int", REQUIRED)}, None, (48,)),
-    Verb("home.pv", "what the roof gives from now on", _home("pv"), {"w": ("int", REQUIRED)}),
-    Verb("home.soc", "energy in the cells is put there", _home("soc"), {"permille": ("int", REQUIRED)}, None, (33,)),
+    Verb(
+        "home.load", "what the house draws from now on", _home("load"), {"w": ("int", REQUIRED)}, None, (48,), "", REAL
+    ),
+    Verb("home.pv", "what the roof gives from now on", _home("pv"), {"w": ("int", REQUIRED)}, None, (), "", REAL),
+    Verb(
+        "home.soc",
+        "energy in the cells is put there",
+        _home("soc"),
+        {"permille": ("int", REQUIRED)},
+        None,
+        (33,),
+        "",
+        REAL,
+    ),
     Verb(
         "home.temperature",
         "cells and case are put at that temperature",
@@ -151,6 +162,8 @@ _ORDERS = (
         {"dc": ("int", REQUIRED)},
         None,
         (14, 15),
+        "",
+        REAL,
     ),
     Verb("moment", "nothing happens: a name for the moment at which `when` comes true", lambda rig, label, args: None),
     Verb("local.stop", "batteryctl stop", _local("stop")),
@@ -263,7 +276,7 @@ _LINE = (
 _WORLD = (
     Verb("broker.kill", "the broker dies; comes back on the same port", lambda r, n, a: r.broker(False), {},
          lambda r, n, a: r.broker(True), (34,), "on('broker')", {"bench": "the broker of a rig is its owner's"}),
-    Verb("mqtt.flood", "so many signed live requests at once, each valid", _aggregator("flood"),
+    Verb("mqtt.flood", "so many signed cancels of nothing at once, each valid", _aggregator("flood"),
          {"count": ("int", 500)}, None, (40,)),
     _attack("crypto.forge", "the same as aggregator.attack", (37, 38, 39, 40)),
     _fault("grid.outage", "the utility is gone", "outage", (31,)),
