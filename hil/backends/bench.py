@@ -88,6 +88,8 @@ class BenchBackend(ProcessBackend):
         pid = self.supervisor.pid
         if pid is not None:
             self._pid_file.write_text(str(pid))
+            if self._guard.tripped:  # before the daemon was there to be ended
+                self._tripped()
         return {
             **super().signals(),
             "bench.meter_w": self._guard.watts,
@@ -96,4 +98,5 @@ class BenchBackend(ProcessBackend):
 
     def _tripped(self) -> None:
         """The guard has ended the daemon: nobody starts it again."""
-        threading.Thread(target=self.supervisor.stop, name="tripped", daemon=True).start()
+        if hasattr(self, "supervisor"):
+            threading.Thread(target=self.supervisor.stop, name="tripped", daemon=True).start()

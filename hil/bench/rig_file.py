@@ -1,4 +1,4 @@
-"""A rig: real ports, a power cap, and the independent meter that may end a run. hil/bench/README.md has the checklist."""
+"""A rig: real ports, a power cap, and the independent meter that may end a run. hil/bench/README.md: the checklist."""
 
 from __future__ import annotations
 
