@@ -1,4 +1,4 @@
-"""The bench backend on paced lines in the place of real ports: the cap holds, and the guard ends what it does not like."""
+"""The bench backend on paced lines in the place of real ports: the cap holds, the guard ends what it does not like."""
 
 from __future__ import annotations
 

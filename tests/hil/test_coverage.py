@@ -158,7 +158,7 @@ def held(outcome: Outcome) -> set[str]:
 @pytest.mark.parametrize("name", BOUNDED)
 def test_a_bound_that_no_fault_was_needed_for_is_no_bound(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the fault the assertion must fail: else it would hold whatever the agent does."""
-    monkeypatch.setitem(VERBS, "moment", dataclasses.replace(VERBS["moment"], revert=lambda rig, label, args: None))  # type: ignore[arg-type]  # a dict behind its Mapping
+    monkeypatch.setitem(VERBS, "moment", dataclasses.replace(VERBS["moment"], revert=lambda rig, label, args: None))
     scenario = without_faults(SHIPPED[name])
     outcome = Runner(scenario, VirtualBackend(observed=True), scenario.seed).run()
     assert held(outcome) & set(bounded(scenario)) <= {CALM_ANYWAY.get(name, "")}
