@@ -84,6 +84,7 @@ class VirtualBackend:
     """See the module."""
 
     name = "virtual"
+    device = site.DEVICE
 
     def __init__(self, polls: Mapping[str, Mapping[str, int]] | None = None, observed: bool = True) -> None:
         """`polls`: block periods in ms instead of the profiles', by role. `observed` off: no trace, no stream of
@@ -109,7 +110,7 @@ class VirtualBackend:
     def start(self, scenario: Scenario, seed: int) -> None:
         """Home, wire, broker, aggregator; then the agent's first start at scenario time 0."""
         directory = Path(self._directory.name)
-        device, ring = site.seeded_keys(directory, seed)
+        device, ring = self._keys(directory, seed)
         path = site.write_config(
             directory,
             line={"port": "virtual"},
@@ -134,11 +135,8 @@ class VirtualBackend:
         )
         self._writes = WriteLog(by_device=scenario.home.get(VARIANT, "124") != "124")
         runtime.attach_line(site.BUS, self.wire)
-        self._broker = VirtualBroker(runtime.at, lambda: runtime.mono_ns)
-        runtime.attach_broker(self._broker)
-        self._aggregator = Aggregator(load_keyring(ring), random.Random(f"{seed}/aggregator").randbytes)
-        self._live = VirtualAggregator(self._aggregator, self._broker, runtime.at, runtime.now, self._verdict)
-        self._desk = Desk(self, site.DEVICE, self._take_over)
+        self._reach(ring, seed)
+        self._desk = Desk(self, self.device, self._take_over)
         runtime.on_publish = self._published
         runtime.on_local = self._answered
         runtime.on_log = lambda now, entry: self.log.append((now.mono_ns - self._t0, entry))
@@ -146,6 +144,18 @@ class VirtualBackend:
         runtime.run_until(self._t0 + S // 2)  # the world is there before the agent
         self._t0 = runtime.mono_ns
         self._boot()
+
+    def _keys(self, directory: Path, seed: int) -> tuple[Path, Path]:
+        """Directories of the device and of the aggregator."""
+        return site.seeded_keys(directory, seed)
+
+    def _reach(self, ring: Path, seed: int) -> None:
+        """The broker that the agent finds, and who is behind it."""
+        runtime = self.runtime
+        self._broker = VirtualBroker(runtime.at, lambda: runtime.mono_ns)
+        runtime.attach_broker(self._broker)
+        self._aggregator = Aggregator(load_keyring(ring), random.Random(f"{seed}/aggregator").randbytes)
+        self._live = VirtualAggregator(self._aggregator, self._broker, runtime.at, runtime.now, self._verdict)
 
     def now_ns(self) -> int:
         return self.runtime.mono_ns - self._t0
@@ -255,7 +265,7 @@ class VirtualBackend:
             **dict.fromkeys(SIGNALS),
             **self.world.signals(self.runtime.mono_ns),
             **self._writes.signals(),
-            **aggregator_signals(self._aggregator, site.DEVICE),
+            **aggregator_signals(self._aggregator, self.device),
             **told,
             "bench.faults": self._on(),
             "local.refused": self._refused,
@@ -374,6 +384,6 @@ class VirtualBackend:
         def connected(event: object) -> None:
             if isinstance(event, part.MqttUp):
                 then()
-                self.runtime.at(self.runtime.mono_ns + 100_000_000, lambda: self._broker.disconnect(site.DEVICE))
+                self.runtime.at(self.runtime.mono_ns + 100_000_000, lambda: self._broker.disconnect(self.device))
 
-        self._broker.connect(site.DEVICE, "", b"", connected)
+        self._broker.connect(self.device, "", b"", connected)

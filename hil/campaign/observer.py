@@ -14,7 +14,7 @@ from hil.expr import Value
 from hil.runner import Quiet
 from hil.scenario import Event
 from hil.signals import Happening
-from hil.site import RATED_W
+from hil.site import CAPACITY_WH, RATED_W
 
 NS = 1_000_000_000
 SENSOR = 2  # permille
@@ -24,10 +24,12 @@ FOLLOWS_S = 5  # a cycle, a write and the inverter's own lag, once the permit is
 TOLERANCE_W = RATED_W * 2 // 100 + 100
 COLD_DC = 0
 CHARGES_W = -150
+SETTLED_NS = 10 * NS  # the BMS of the bench begins with what it remembers
 LAG_S = 2  # of the samples themselves and of what is decided between two of them
 
-RESERVE, ISLAND, STATED, PERMIT, FORGED, COLD, TWICE, LEDGER, CRASHED = (
+RESERVE, AHEAD, ISLAND, STATED, PERMIT, FORGED, COLD, TWICE, LEDGER, CRASHED = (
     "reserve",
+    "look-ahead",
     "islanded write",
     "stated end",
     "outside the permit",
@@ -37,7 +39,7 @@ RESERVE, ISLAND, STATED, PERMIT, FORGED, COLD, TWICE, LEDGER, CRASHED = (
     "ledger",
     "crashed",
 )
-PROMISES = (RESERVE, ISLAND, STATED, PERMIT, FORGED, COLD, TWICE, LEDGER, CRASHED)
+PROMISES = (RESERVE, AHEAD, ISLAND, STATED, PERMIT, FORGED, COLD, TWICE, LEDGER, CRASHED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,7 @@ class Observer(Quiet):
         self._blackouts = 0.0
         self._remote = False
         self._healthy_ns = 0
+        self._misled_ns = -FOLLOWS_S * NS  # when the BMS was last wrong about its SoC
         self._own_ns = 0  # when the inverter was last in its own mode
 
     # --- what the runner tells ---------------------------------------------------------------------------------------
@@ -116,6 +119,7 @@ class Observer(Quiet):
             self._stated_s = max(self._stated_s, _number(stated))
         self._see_grid(at_ns, signals)
         self._see_reserve(at_ns, signals)
+        self._see_ahead(at_ns, signals)
         self._see_end(at_ns, signals)
         self._see_permit(at_ns, signals)
         self._see_cold(at_ns, signals)
@@ -151,6 +155,21 @@ class Observer(Quiet):
         self.margin_permille = min(self.margin_permille, soc - least)
         if soc < least - BEYOND:
             self._broken(RESERVE, at_ns, f"{soc:.1f} permille in the cells, {self._reserve:g} are the home's")
+
+    def _see_ahead(self, at_ns: int, s: Mapping[str, Value]) -> None:
+        """Whatever is permitted may run for the stated time with nobody looking, and the reserve is still there."""
+        hi = s["agent.hi_w"]
+        if self._taken("soc"):
+            self._misled_ns = at_ns
+        if not hi or self._off_since_ns is not None or at_ns - self._misled_ns < FOLLOWS_S * NS or at_ns < SETTLED_NS:
+            return
+        spare_permille = max(0.0, _number(s["truth.soc_permille"]) - self._reserve) + SENSOR + BEYOND
+        spare_wh = spare_permille * CAPACITY_WH / 1000
+        asked_wh = _number(hi) * self._stated_s / 3600
+        if asked_wh > spare_wh:
+            self._broken(
+                AHEAD, at_ns, f"{hi} W for {self._stated_s:g} s are {asked_wh:.0f} Wh, {spare_wh:.0f} Wh are left"
+            )
 
     def _see_end(self, at_ns: int, s: Mapping[str, Value]) -> None:
         """A setpoint that nobody watches ends within the stated time."""

@@ -112,7 +112,8 @@ class Bms:
         """One sample: limits for the inverter at once, SoC with its lag."""
         params, battery = self.params, self._battery
         self._sample = None
-        self._seen = (battery.pack_v, battery.current_a)
+        closed = self.discharge_fet if battery.current_a > 0.0 else self.charge_fet
+        self._seen = (battery.pack_v, battery.current_a if closed else 0.0)  # one that was just opened ended it
         if dt_s:
             self._at = (self._at + STRIDE) % DITHER
             self._lagged += (battery.soc - self._lagged) * (1.0 - math.exp(-dt_s / params.soc_lag_s))

@@ -103,6 +103,7 @@ ELSEWHERE = {  # raised in the tests of the part that they watch
     "meter_stuck": "test_sanity",
     "soc_doubted": "test_sanity",
     "inverter_out": "test_several",
+    "reserve_unguarded": "test_self_consumption",
     "forbidden_flow": "test_astray",
     "setpoint_lost": "test_overridden",
     "setpoint_overridden": "test_overridden",

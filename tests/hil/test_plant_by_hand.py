@@ -294,6 +294,17 @@ def test_no_current_is_shown_as_none() -> None:
         assert home.bms.sample().current_a == 0.0
 
 
+def test_a_switch_that_opens_ends_the_current_in_the_same_block() -> None:
+    home = a_home(PackParams(), load_w=3_000.0)
+    home.step(30.0)
+    shown = [home.bms.sample().current_a]
+    home.bms.opened = frozenset(("charge", "discharge"))
+    home.bms.step(0.0)
+    shown.append(home.bms.sample().current_a)
+    assert shown[0] > 50.0
+    assert shown[1] == 0.0
+
+
 def test_an_empty_pack_falls_asleep_and_an_inverter_with_power_wakes_it() -> None:
     """Under-voltage for 600 s without charge; then 30 s of nudging, which takes a grid or a sun."""
     home = a_home(soc=0.0)
