@@ -110,7 +110,7 @@ def _inside(name: str, sentence: str, op: str, hazards: tuple[int, ...], args: T
 
 
 def _attack(name: str, sentence: str, hazards: tuple[int, ...]) -> Verb:
-    takes: Takes = {"way": ("str", REQUIRED), "power_w": ("int", 5000)}
+    takes: Takes = {"way": ("forgery", REQUIRED), "power_w": ("int", 5000)}
     return Verb(name, sentence, _aggregator("attack"), takes, None, hazards)
 
 
@@ -123,6 +123,7 @@ def _away(name: str, sentence: str, hazards: tuple[int, ...] = ()) -> Verb:
 _DEVICE: Takes = {"device": ("str", "battery")}
 _WORD: Takes = {"value": ("int", REQUIRED)}
 _FIELD: Takes = {"field": ("str", REQUIRED), "value": ("int", REQUIRED)}
+_CLAMP: Takes = {"leg": ("int", REQUIRED), "way": ("str", "off")}
 _DISPATCH: Takes = {
     "power_w": ("int", REQUIRED),
     "duration": ("duration", REQUIRED),
@@ -255,6 +256,7 @@ _METER = (
     _fault("meter.mute", "the meter answers nothing", "mute", (7,), device="meter"),
     _fault("meter.freeze", "the meter answers with the values of that moment", "freeze", (7,), device="meter"),
     _fault("meter.flip", "the clamps are on the wrong way round", "meter_flip", (6,)),
+    _fault("meter.clamp", "one clamp is off, or the wrong way round", "meter_clamp", (6, 7), _CLAMP),
     _report("meter.word", "one register reads that word", (7,), _FIELD, device="meter"),
     Verb("meter.dies_with_grid", "from now on the meter has no power in an outage", _home("meter_dies", on=True)),
 )
