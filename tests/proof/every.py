@@ -6,7 +6,7 @@ import importlib
 
 from tests.proof.theorem import THEOREMS, Theorem
 
-FAMILIES = ("envelope", "monotone", "memory", "acting", "sharing", "driven")
+FAMILIES = ("envelope", "configured", "promise", "monotone", "memory", "acting", "sharing", "driven")
 
 
 def theorems() -> list[Theorem]:
