@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from agent.core.params import NO_LIMIT_W, Params, S, Site, Timers
 from agent.wiring import EXAMPLE as EXAMPLE_SEVERAL
@@ -71,7 +71,7 @@ Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")]
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 class AgentSection(_Strict):
@@ -173,21 +173,32 @@ class LocalSection(_Strict):
     homeowner_pin_hash: str | None = None  # as `python -m agent.tools.pin` prints it
 
 
+def _seconds(low: float, high: float) -> AfterValidator:
+    """A timer's range, both ends included."""
+
+    def inside(value: float) -> float:
+        if low <= value <= high:
+            return value
+        raise ValueError(f"{value!r} s is outside {low:g} to {high:g} s")
+
+    return AfterValidator(inside)
+
+
 class TimersSection(_Strict):
     """Seconds. Longer or shorter than the default only where that is safer; anything else needs demo = true."""
 
-    cycle_s: Annotated[float, Field(gt=0, le=1, strict=False)] | None = None
-    reversion_s: Annotated[int, Field(ge=2, le=300)] | None = None
-    refresh_s: Annotated[float, Field(gt=0, le=75, strict=False)] | None = None
-    release_delay_s: Annotated[float, Field(ge=0, le=30, strict=False)] | None = None
-    hold_s: Annotated[float, Field(ge=0, le=3600, strict=False)] | None = None
-    recover_good_s: Annotated[float, Field(ge=0, le=3600, strict=False)] | None = None
-    fault_clear_s: Annotated[float, Field(ge=0, le=3600, strict=False)] | None = None
-    grid_dwell_s: Annotated[float, Field(ge=0, le=3600, strict=False)] | None = None
-    grid_jitter_s: Annotated[float, Field(ge=0, le=3600, strict=False)] | None = None
-    backoff_min_s: Annotated[float, Field(gt=0, le=300, strict=False)] | None = None
-    backoff_max_s: Annotated[float, Field(gt=0, le=300, strict=False)] | None = None
-    block_s: Annotated[int, Field(ge=2, le=60)] | None = None
+    cycle_s: Annotated[float, _seconds(0.1, 1)] | None = None  # readings wake no cycle sooner than 0.1 s
+    reversion_s: Annotated[int, _seconds(2, 300)] | None = None
+    refresh_s: Annotated[float, _seconds(0.5, 75)] | None = None
+    release_delay_s: Annotated[float, _seconds(0, 30)] | None = None
+    hold_s: Annotated[float, _seconds(1, 3600)] | None = None
+    recover_good_s: Annotated[float, _seconds(1, 3600)] | None = None
+    fault_clear_s: Annotated[float, _seconds(1, 3600)] | None = None
+    grid_dwell_s: Annotated[float, _seconds(1, 3600)] | None = None
+    grid_jitter_s: Annotated[float, _seconds(0, 3600)] | None = None
+    backoff_min_s: Annotated[float, _seconds(0.1, 300)] | None = None
+    backoff_max_s: Annotated[float, _seconds(0.1, 300)] | None = None
+    block_s: Annotated[int, _seconds(2, 60)] | None = None
 
 
 class File(_Strict):

@@ -35,7 +35,7 @@ from agent.release import Releases
 from agent.runtime import part
 from agent.runtime.part import Effect, Log, Now, Post, SdNotify, WakeAt
 from agent.telemetry import profile_body, sample_values
-from agent.verbs import done, raised, refuse, storm
+from agent.verbs import done, raised, refuse, resumed, stopped, storm
 from drivers.device import Binding
 from drivers.events import (
     Adopt,
@@ -137,7 +137,7 @@ class Control:
                 self._started_ns = self._due_ns = now.mono_ns
                 return self._tick(now)
             case part.Kernel():
-                self._clock.ntp(event.ntp_synced)
+                self._clock.ntp(event.ntp_synced, now)
                 self._self_test.clock(now, event.ntp_synced)
                 return ()
             case part.Stop():
@@ -155,8 +155,8 @@ class Control:
                 return (Post("local", event),)
             case mail.LinkState():
                 self._link = event
-                if event.wall_offset_ms is not None:
-                    self._clock.signed(event.wall_offset_ms)
+                if event.signed is not None:
+                    self._clock.signed(*event.signed)
                 return ()
             case mail.DiskState():
                 self._disk = event
@@ -285,6 +285,7 @@ class Control:
                 inputs.meters,
                 inputs.reserve.permille,
                 len(self._actuators),
+                self._slowest_ns(),
             )
             order = self._gate.admit(write, out.decision, binding, seen)
             if isinstance(order, str):
@@ -293,6 +294,12 @@ class Control:
             else:
                 effects.append(Post(f"bus:{self._home.bus_of[name]}", Execute(order)))
         return effects
+
+    def _slowest_ns(self) -> int:
+        """The longest age that a BMS' profile declares as still fresh; 0 = none was identified."""
+        batteries = [self._devices.get(name) for name, role in self._home.role_of.items() if role is DeviceRole.BATTERY]
+        told = [d.capability.stale_s for d in batteries if d is not None and d.capability is not None]
+        return max(told, default=0) * 1_000_000_000
 
     def _binding(self, name: str) -> Binding | None:
         status = self._devices.get(name)
@@ -381,8 +388,10 @@ class Control:
         if verb.verb == "storm":
             return self._storm(verb, now)
         self._events.append(LocalStop(verb.by) if verb.verb == "stop" else LocalResume(verb.by))
-        told = "dispatch is ended and held off until `batteryctl resume`" if verb.verb == "stop" else "resumed"
-        return [*self._cycle(now), done(verb, 0, told)]
+        cycle = self._cycle(now)
+        if verb.verb == "stop":
+            return [*cycle, stopped(verb, self._disk is None or self._disk.ok)]
+        return [*cycle, resumed(verb, self._state.book.durable if self._state is not None else self._durable)]
 
     def _set_reserve(self, verb: mail.Verb, now: Now) -> list[Effect]:
         self._verb_waiting.append(verb)

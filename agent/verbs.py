@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from agent import mail
 from agent.core import overlay
-from agent.core.durable import Overlay
+from agent.core.durable import Durable, Overlay
 from agent.core.inputs import Clock, EndRaise, RaiseReserve
 from agent.core.params import Params
 from agent.reserve_rules import may_set
@@ -33,6 +33,31 @@ def refuse(verb: mail.Verb, bus_of: Mapping[str, str], reserve_permille: int, le
     if verb.verb == "adopt" and verb.text not in bus_of:
         return done(verb, USAGE, f"no device {verb.text!r}; there are: {', '.join(bus_of)}")
     return None
+
+
+def stopped(verb: mail.Verb, disk_ok: bool) -> Post:
+    """The answer to a stop."""
+    text = "dispatch is ended and held off until `batteryctl resume`"
+    if not disk_ok:
+        text += "; the disk takes no records, so after a restart stop it again"
+    return done(verb, OK, text)
+
+
+def resumed(verb: mail.Verb, durable: Durable) -> Post:
+    """The answer to a resume, from what is on record after the cycle that heard it."""
+    if durable.stopped_by is not None:
+        return done(verb, REFUSED, "not resumed: the agent's own cycle failed; see `batteryctl faults`, then ask again")
+    if durable.lockout is not None:
+        return done(
+            verb,
+            REFUSED,
+            f"still locked out: {durable.lockout}. Battery and inverter must answer and the cause must be gone: see "
+            "`batteryctl faults`, then ask again",
+        )
+    if durable.latches:
+        rest = ", ".join(durable.latches)
+        return done(verb, REFUSED, f"resumed, but these faults stay while their cause is there: {rest}")
+    return done(verb, OK, "resumed")
 
 
 STORM = "storm"  # there is one at a time

@@ -41,12 +41,19 @@ class Written(Protocol):
     def words(self) -> tuple[int, ...]: ...
     @property
     def exception(self) -> int: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def value(self) -> int | None: ...
 
 
 class WriteLog:
-    """Feed it every write in order. `counts` by kind; `setpoint_w`: what the registers ask for, None = released."""
+    """Feed it every write in order. `counts` by kind; `setpoint_w`: what the registers ask for, None = released.
 
-    def __init__(self, rated_w: int = 11_400) -> None:
+    `by_device`: the inverter is not one of model 124, and its own account of a write is taken."""
+
+    def __init__(self, rated_w: int = 11_400, by_device: bool = False) -> None:
+        self._by_device = by_device
         self.counts: dict[str, int] = dict.fromkeys(
             ("power", "clear", "floor", "staged", "timer", "refused", "other"), 0
         )
@@ -79,6 +86,8 @@ class WriteLog:
             return "refused", written.exception
         if not _NAMES.get(written.unit, "").startswith("inverter"):
             return "other", 0
+        if self._by_device:
+            return written.kind, written.value or 0
         fields = {written.address + i: word for i, word in enumerate(written.words)}
         if model.MIN_RSV_PCT in fields and not fields.keys() & _CONTROL:
             return "floor", fields[model.MIN_RSV_PCT] // 10

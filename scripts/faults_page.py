@@ -12,7 +12,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from agent.core.faults import FAULTS, Severity
+from agent.core.fault import Severity
+from agent.core.faults import FAULTS
 from agent.core.params import Params, Site, Timers
 from agent.local.fault import DOES, does, ends, remedy
 

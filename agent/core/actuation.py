@@ -1,4 +1,5 @@
 """Does the battery do what it was told? What it differs by, beyond a band, adds up in W x s until it is too much.
+A setpoint that was lost is counted by what took it: a restart or a timer of the inverter's, or another hand.
 
 The integral of max(0, |measured - setpoint| - band): at 11.4 kW rated, each 5 kWs of it says the setpoint again, the
 fourth is the fault; other ratings in proportion. A large miss is found within seconds, a small one in a minute, one
@@ -8,6 +9,7 @@ within the band never.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from enum import StrEnum
 
 from agent.core.params import Params, S
 
@@ -15,6 +17,19 @@ SETTLE_NS = 3 * S  # dead time, lag and the reading's own age after a setpoint w
 BAND_PERMILLE = 50  # of the rating, plus a tenth of the setpoint
 PATIENCE_PERMILLE = 175  # of rating x `timers.actuation_ns`: 4 x 5 kWs at 11.4 kW and 10 s
 REARM_WINDOW_NS = 3600 * S
+REARMS = 5  # an hour: restarts and early ends that are put up with
+LOST_REST_NS = 600 * S  # without another loss
+OVERRIDES = 3  # an hour: times that a setpoint is written again over another hand's
+OVERRIDE_REST_NS = 60 * S
+
+
+class Loss(StrEnum):
+    """What took a setpoint that had been read back."""
+
+    REBOOTED = "rebooted"  # the inverter starts, or its timer reads 0 as after a start
+    REVERTED = "reverted"  # it ended the setpoint by itself
+    OVERRIDDEN = "overridden"  # it has another one, or none although its own timer has not run out: another hand
+
 
 Told = tuple[tuple[int, int], ...]  # (since when, W): setpoints that were read back, oldest first
 
@@ -26,7 +41,8 @@ class Actuation:
     off_nj: int = 0  # what it differed by, added up: W x ns
     reversed_ns: int = 0  # how long it has mirrored the setpoint
     off_by_w: int = 0  # last difference out of band, measured - commanded
-    rearms: tuple[int, ...] = ()  # when a setpoint was found lost, last hour
+    rearms: tuple[int, ...] = ()  # when a setpoint was found lost by a restart or a timer, last hour
+    overrides: tuple[int, ...] = ()  # when another hand was found to have taken it, last hour
     told: Told = ()  # the setpoints that the power may still be following
     foreign: tuple[str, ...] = ()  # points that another hand had changed when it was last lost
     patience_nj: int = 1  # at which it is a fault
@@ -47,7 +63,9 @@ def watch(
     it. `rated_w`: the inverter's own, where it is one of several. While setpoints follow each other, all those of the
     last SETTLE_NS are obeyed by whatever lies between them."""
     if commanded_w is None:
-        return Actuation(rearms=actuation.rearms, foreign=actuation.foreign) if actuation.told else actuation
+        if not actuation.told:
+            return actuation
+        return Actuation(rearms=actuation.rearms, overrides=actuation.overrides, foreign=actuation.foreign)
     told = _told(actuation.told, commanded_w, confirmed_ns, now_ns)
     if told is not actuation.told:
         actuation = replace(actuation, told=told)
@@ -67,6 +85,7 @@ def watch(
         reversed_ns,
         difference if excess > 0 else actuation.off_by_w,
         actuation.rearms,
+        actuation.overrides,
         told,
         actuation.foreign,
         max(1, rated * PATIENCE_PERMILLE // 1000 * params.timers.actuation_ns),
@@ -93,7 +112,39 @@ def deaf(actuation: Actuation) -> bool:
     return actuation.off_nj >= actuation.patience_nj
 
 
-def rearm(actuation: Actuation, now_ns: int, foreign: tuple[str, ...] = ()) -> Actuation:
-    """A setpoint was found lost (reboot, early reversion, another hand) and is written again."""
-    recent = tuple(t for t in actuation.rearms if now_ns - t <= REARM_WINDOW_NS)[-15:]
-    return replace(actuation, rearms=(*recent, now_ns), foreign=foreign or actuation.foreign)
+def rearm(actuation: Actuation, now_ns: int, loss: Loss, foreign: tuple[str, ...] = ()) -> Actuation:
+    """A setpoint was found lost. `foreign`: the points that read otherwise than when it was read back."""
+    foreign = foreign or actuation.foreign
+    if loss is Loss.OVERRIDDEN:
+        return replace(actuation, overrides=_counted(actuation.overrides, now_ns), foreign=foreign)
+    return replace(actuation, rearms=_counted(actuation.rearms, now_ns), foreign=foreign)
+
+
+def _counted(times: tuple[int, ...], now_ns: int) -> tuple[int, ...]:
+    return (*_recent(times, now_ns)[-15:], now_ns)
+
+
+def _recent(times: tuple[int, ...], now_ns: int) -> tuple[int, ...]:
+    return tuple([t for t in times if now_ns - t <= REARM_WINDOW_NS])
+
+
+def contested(actuation: Actuation, now_ns: int) -> bool:
+    """Another hand has taken it so often that it is not written again."""
+    return len(actuation.overrides) >= OVERRIDES and len(_recent(actuation.overrides, now_ns)) >= OVERRIDES
+
+
+def overridden(actuation: Actuation, now_ns: int) -> int:
+    """How often within the hour, once that is too often and while the last time is not long ago; else 0."""
+    return _too_many(actuation.overrides, OVERRIDES, OVERRIDE_REST_NS, now_ns)
+
+
+def lost(actuation: Actuation, now_ns: int) -> int:
+    """The same for what the inverter lost by itself."""
+    return _too_many(actuation.rearms, REARMS, LOST_REST_NS, now_ns)
+
+
+def _too_many(times: tuple[int, ...], allowed: int, rest_ns: int, now_ns: int) -> int:
+    if len(times) <= allowed or now_ns - times[-1] >= rest_ns:
+        return 0
+    recent = len(_recent(times, now_ns))
+    return recent if recent > allowed else 0

@@ -32,6 +32,7 @@ class Evaluated(NamedTuple):
     lo_w: int
     hi_w: int
     holds: tuple[hold.Hold, ...]
+    learnt: bool = False  # memory has looked at least once in this start
 
 
 def evaluate(
@@ -39,7 +40,7 @@ def evaluate(
 ) -> Evaluated:
     """`remember` False = readings that say nothing yet or any more: memory neither learns nor lets go."""
     if before is not None and before.params is not params:
-        before = Evaluated(params, facts, (), (), (), 0, 0, before.holds)
+        before = Evaluated(params, facts, (), (), (), 0, 0, before.holds, before.learnt)
     holds = before.holds if before is not None else ()
     if before is None or not before.pure:
         differ, pure = ALL_FACTS, tuple(caps(PLAIN, facts, params))
@@ -50,11 +51,12 @@ def evaluate(
             for row, mask, old in zip(LIMITS, READS, before.pure, strict=True)
         )
     left: Sequence[int] = pure
+    learnt = before is not None and before.learnt
     if remember:
-        left, holds = hold.narrow(pure, holds, facts, params, now_ns, dt_ns)
+        left, holds = hold.narrow(pure, holds, facts, params, now_ns, dt_ns, not learnt)
     lo, hi = fold(PLAIN, left)
     shown = _values(facts, params, pure, left, before, differ)
-    return Evaluated(params, facts, pure, tuple(left), shown, lo, hi, holds)
+    return Evaluated(params, facts, pure, tuple(left), shown, lo, hi, holds, learnt or remember)
 
 
 def explained(bounds: Evaluated, sentence: str) -> Evaluated:

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from agent.core import actuation, selftest
-from agent.core.actuation import Actuation
+from agent.core import actuation, astray, selftest
+from agent.core.actuation import Actuation, Loss
 from agent.core.alarms import blocked
+from agent.core.astray import Astray
 from agent.core.caps import NEVER_NS
+from agent.core.crew import Crew
 from agent.core.durable import Durable
 from agent.core.inputs import ClockTrust, Inputs
 from agent.core.params import Params, S
 from agent.core.sanity import APART_NS
 from agent.core.sentences import tenths
 from agent.core.snapshot import Snapshot
+from agent.core.strategies import self_consumption
 from agent.core.stuck import STUCK_NS
-from agent.core.writes import Hand
+from agent.core.writes import Hand, taken
 from drivers.readings import GridState
 
 CRITICAL_DC = 600  # 60 °C: five above where the tables leave nothing
 CRITICAL_MV = 3650  # the cells' own maximum
 WRITE_FAILURES = 3
 FLOOR_FAILURES = 3
-REARMS = 5  # an hour
 CRASH_REST_NS = 1800 * S
 REVERSED_NS = 5 * S
 
@@ -40,6 +42,9 @@ class World(NamedTuple):
     boot_ns: int
     resumed: bool  # a technician has resumed since this boot
     internal: str | None
+    astray: Astray | None = None
+    unread: str | None = None  # what the self-test waited for in vain
+    crew: Crew = ()
 
 
 def late(who: str, age_ns: int, stale_ns: int) -> str | None:
@@ -119,18 +124,49 @@ def protection(w: World) -> str | None:
     return "BMS protection: " + ", ".join(a for a in pack.alarms if any(blocked((a,))))
 
 
+def far_apart(w: World) -> str | None:
+    return _far_apart(w, w.params.spread_stop_mv)
+
+
+def still_apart(w: World) -> str | None:
+    """Once they were: until they are so near that the limits let go as well."""
+    return _far_apart(w, _near_mv(w.params))
+
+
+def _far_apart(w: World, least_mv: int) -> str | None:
+    mv, p = _spread(w), w.params
+    if mv < least_mv:
+        return None
+    return f"the cells of a pack are {mv} mV apart: {p.spread_stop_mv} mV is too much, below {_near_mv(p)} mV is well"
+
+
+def _near_mv(p: Params) -> int:
+    return p.spread_derate_mv - p.hysteresis_spread_mv
+
+
+def apart(w: World) -> str | None:
+    mv = _spread(w)
+    if mv < w.params.spread_warn_mv:
+        return None
+    return f"the cells of a pack are {mv} mV apart: from {w.params.spread_warn_mv} mV it is worth a look"
+
+
+def _spread(w: World) -> int:
+    return (w.snapshot.pack.spread_mv or 0) if w.snapshot.pack is not None else 0
+
+
 def over_temperature(w: World) -> str | None:
     pack = w.snapshot.pack
-    if pack is None or pack.temp_max_dc is None or pack.temp_max_dc < CRITICAL_DC:
+    if pack is None or pack.hottest_dc is None or pack.hottest_dc < CRITICAL_DC:
         return None
-    return f"a cell is at {tenths(pack.temp_max_dc, '°C')}, critical is {tenths(CRITICAL_DC, '°C')}"
+    return f"a cell is at {tenths(pack.hottest_dc, '°C')}, critical is {tenths(CRITICAL_DC, '°C')}"
 
 
 def over_voltage(w: World) -> str | None:
     pack = w.snapshot.pack
-    if pack is None or pack.cell_max_mv is None or pack.cell_max_mv < CRITICAL_MV:
+    if pack is None or pack.fullest_mv is None or pack.fullest_mv < CRITICAL_MV:
         return None
-    return f"a cell is at {pack.cell_max_mv} mV, critical is {CRITICAL_MV} mV"
+    return f"a cell is at {pack.fullest_mv} mV, critical is {CRITICAL_MV} mV"
 
 
 def inverter_fault(w: World) -> str | None:
@@ -155,8 +191,10 @@ def deaf(w: World) -> str | None:
     if not actuation.deaf(w.actuation):
         return None
     off_kws = w.actuation.off_nj // (1000 * S)
+    changed = ", ".join(w.snapshot.inverter.foreign) if w.snapshot.inverter is not None else ""
     return (
         f"measured power is {w.actuation.off_by_w:+d} W away from the setpoint that was read back, {off_kws} kWs in all"
+        + (f"; another hand changed {changed}" if changed else "")
     )
 
 
@@ -166,12 +204,23 @@ def reversed(w: World) -> str | None:
     return "the battery does the opposite of its setpoint: a sign is wrong"
 
 
+def forbidden_flow(w: World) -> str | None:
+    return w.astray.sentence() if w.astray is not None and astray.faulty(w.astray, w.snapshot.now_ns) else None
+
+
 def setpoint_lost(w: World) -> str | None:
-    if len(w.actuation.rearms) <= REARMS:
+    times = actuation.lost(w.actuation, w.snapshot.now_ns)
+    return (
+        f"the inverter lost our setpoint {times} times within an hour: it restarts, or ends it early" if times else None
+    )
+
+
+def setpoint_overridden(w: World) -> str | None:
+    times = actuation.overridden(w.actuation, w.snapshot.now_ns)
+    if not times:
         return None
-    points = ", ".join(w.actuation.foreign)
-    by = f"; another hand changed {points}" if points else ""
-    return f"the inverter lost our setpoint {len(w.actuation.rearms)} times within an hour{by}"
+    points = ", ".join(w.actuation.foreign) or "the setpoint or its mode"
+    return f"another hand took our setpoint {times} times within an hour; it changed {points}"
 
 
 def writes(w: World) -> str | None:
@@ -196,6 +245,8 @@ def no_reversion(w: World) -> str | None:
         return None
     if not inverter.remote_active or inverter.reversion_s != 0:
         return None
+    if w.hand.setpoint_w is not None and taken(w.hand, w.snapshot, w.hand.setpoint_w) is Loss.OVERRIDDEN:
+        return None  # another hand's: it is written over, with our timer
     return "a setpoint is active and the inverter's reversion time reads 0: it would never end"
 
 
@@ -207,6 +258,18 @@ def floor_refused(w: World) -> str | None:
     if w.hand.floor_failures < FLOOR_FAILURES:
         return None
     return f"the inverter did not take its SoC floor in {w.hand.floor_failures} tries"
+
+
+def unguarded(w: World) -> str | None:
+    """Nobody keeps the reserve while the inverter runs in its own mode."""
+    if not self_consumption.unguarded(w.snapshot, w.hand, w.crew):
+        return None
+    alone = "in its own mode the inverter may go below the reserve, it has no floor there"
+    if w.durable.stopped_by is not None:
+        return f"stopped by {w.durable.stopped_by}: {alone}"
+    if self_consumption.drivable(w.snapshot):
+        return None  # we do
+    return f"{alone} and takes no setpoint that it would end by itself"
 
 
 def reserve(w: World) -> str | None:
@@ -225,6 +288,10 @@ def clock(w: World) -> str | None:
 def self_test(w: World) -> str | None:
     wrong = selftest.failed(w.inputs.looked)
     return None if wrong is None else f"the self-test failed: {wrong}"
+
+
+def not_read_back(w: World) -> str | None:
+    return f"the self-test waited in vain: {w.unread}" if w.unread is not None else None
 
 
 def changed_on_disk(w: World) -> str | None:

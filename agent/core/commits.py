@@ -32,13 +32,14 @@ class Desk:
     backlog: tuple[Record, ...] = ()
     failed_ns: int | None = None
     asked_ns: int = 0
+    took: bool = False  # the disk has taken a commit of this start
 
 
 def answered(desk: Desk, commit_id: int, ok: bool, now_ns: int) -> Desk:
     """The store's word on one commit. Records of a failed one wait for the next, the oldest first."""
     rest = tuple(o for o in desk.outstanding if o.id != commit_id)
     if ok:
-        return replace(desk, outstanding=rest, failed_ns=None)
+        return replace(desk, outstanding=rest, failed_ns=None, took=True)
     back = tuple(r for o in desk.outstanding if o.id == commit_id for r in o.records)
     return replace(desk, outstanding=rest, backlog=keep((*back, *desk.backlog)), stored=None, failed_ns=now_ns)
 
@@ -55,7 +56,7 @@ def propose(
         return (desk if waiting is desk.backlog else replace(desk, backlog=waiting)), None
     commit = Commit(desk.next_id, durable, waiting)
     outstanding = (*desk.outstanding, Outstanding(commit.id, waiting))
-    return Desk(durable, commit.id + 1, outstanding, (), desk.failed_ns, now_ns), commit
+    return Desk(durable, commit.id + 1, outstanding, (), desk.failed_ns, now_ns, desk.took), commit
 
 
 def store(book: Book, desk: Desk, say: Cycle) -> tuple[Book, Desk, Commit | None]:

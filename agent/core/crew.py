@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from agent.core import actuation, writes
-from agent.core.actuation import Actuation
+from agent.core.actuation import Actuation, Loss
 from agent.core.decision import Write
 from agent.core.inputs import WriteDone
 from agent.core.inverters import Unit
@@ -114,9 +114,11 @@ def watch(crew: Crew, s: Snapshot, params: Params, dt_ns: int, home: Actuation) 
         return (), home
     seen_all = [member.actuation for member in out]
     worst = max(seen_all, key=lambda a: (actuation.deaf(a), a.off_nj * 1000 // a.patience_nj))
-    lost = max(seen_all, key=lambda a: len(a.rearms))
+    lost = max(seen_all, key=lambda a: (actuation.lost(a, s.now_ns), len(a.rearms)))
+    taken = max(seen_all, key=lambda a: (actuation.overridden(a, s.now_ns), len(a.overrides)))
     mirrored_ns = max(a.reversed_ns for a in seen_all)
-    return tuple(out), replace(worst, reversed_ns=mirrored_ns, rearms=lost.rearms, foreign=lost.foreign)
+    seen = replace(worst, reversed_ns=mirrored_ns, rearms=lost.rearms, overrides=taken.overrides, foreign=taken.foreign)
+    return tuple(out), seen
 
 
 def plan(before: Crew, crew: Crew, hand: Hand, s: Snapshot, wanted: Wanted, params: Params) -> Manned:
@@ -126,29 +128,34 @@ def plan(before: Crew, crew: Crew, hand: Hand, s: Snapshot, wanted: Wanted, para
     out: list[Member] = []
     orders: list[tuple[bool, Write]] = []
     notices: list[str] = []
-    rearmed = False
+    loss: Loss | None = None
     floor: tuple[int, bool] | None = None
     for member, unit, target in zip(crew, s.units, targets, strict=True):
         again = actuation.unheeded(known.get(member.name, member).actuation, member.actuation, params)
-        mine = wanted._replace(given_w=target, unheeded=again, waiting=wanted.waiting and not unit.out)
+        mine = wanted._replace(
+            given_w=target,
+            unheeded=again,
+            waiting=wanted.waiting and not unit.out,
+            contested=actuation.contested(member.actuation, s.now_ns),
+        )
         planned = writes.plan(member.hand, seen_by(s, unit), mine, params)
         seen = member.actuation
-        if planned.rearmed:
+        if planned.loss is not None:
             points = unit.reading.foreign if unit.reading is not None else ()
-            seen = actuation.rearm(seen, s.now_ns, tuple([f"{member.name} {point}" for point in points]))
+            seen = actuation.rearm(seen, s.now_ns, planned.loss, tuple([f"{member.name} {p}" for p in points]))
         span = asked(member.span, planned.hand.setpoint_w or 0)
         out.append(member._replace(hand=planned.hand, actuation=seen, span=span))
         grows = span != member.span
         orders += [(grows, write) for write in planned.writes]
         notices += [f"{member.name}: {notice}" for notice in planned.notices]
-        rearmed = rearmed or planned.rearmed
+        loss = loss or planned.loss
         if planned.floor is not None and floor is not None:  # one is told as an event, of the others this
             notices.append(f"{member.name}: its own floor was {planned.floor[0]} permille before we set it")
         if planned.floor is not None and (floor is None or not floor[1]):
             floor = planned.floor
     orders.sort(key=lambda one: one[0])  # of one cycle's orders, those that shrink go first
     manned = tuple(out)
-    whole = Planned(merged(manned, hand.zero_ns), tuple(w for _, w in orders), rearmed, floor, tuple(notices))
+    whole = Planned(merged(manned, hand.zero_ns), tuple(w for _, w in orders), loss, floor, tuple(notices))
     return Manned(manned, whole)
 
 

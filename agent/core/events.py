@@ -23,6 +23,7 @@ from agent.core.inputs import (
 from agent.core.snapshot import Snapshot
 from agent.core.state import State
 
+UNSURE = "the disk failed since the start: what was stopped or locked out just before it may not be on record"
 ANEW = frozenset({"floor_changed", "meter_wrong", "current_wrong"})  # judged anew after a resume, whatever they say now
 
 
@@ -49,7 +50,10 @@ def happen(state: State, i: Inputs, s: Snapshot, say: Cycle) -> State:
             case CommitFailed(commit_id, reason):
                 say.notices.append(f"the disk did not take a record: {reason}")
                 desk = commits.answered(state.desk, commit_id, False, i.now_ns)
-                state = replace(state, desk=desk, book=dispatch.lost(state.book, commit_id, say))
+                book = dispatch.lost(state.book, commit_id, say)
+                if not desk.took:
+                    book = dispatch.end_all(book, CommandState.FAILED, "disk", UNSURE, say)
+                state = replace(state, desk=desk, book=book)
             case FreshTime():
                 say.fresh = True
                 state = replace(state, fresh=True)

@@ -5,50 +5,12 @@ Severities are ordered and the worst wins. The ids are the codes on the wire and
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from enum import Enum, IntEnum
-
 from agent.core import checks
-from agent.core.checks import World
+from agent.core.fault import Clear, Fault, Severity
 from agent.core.params import Params
 
-CRITICAL = frozenset({"over_temperature", "over_voltage"})  # the only faults for which STOP is written
-
-
-class Severity(IntEnum):
-    """Worst wins."""
-
-    WARN = 1
-    DERATE = 2
-    DEGRADED = 3
-    BACKUP = 4
-    FAULT = 5
-    LOCKOUT = 6
-
-
-class Clear(Enum):
-    """What ends a fault."""
-
-    AUTO = "auto"  # the condition is gone
-    HOLD = "hold"  # it has been gone for the row's hold
-    TECHNICIAN = "technician"  # a technician resumes, with BMS and inverter answering; survives reboot
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """One row. `check` gives the sentence while the condition is there, else None."""
-
-    id: str  # for ever: it is the code on the wire
-    severity: Severity
-    clear: Clear
-    check: Callable[[World], str | None]
-    remedy: str
-    hold: Callable[[Params], int] | None = None
-    doubles: bool = False  # the hold doubles with each re-entry within an hour, up to recover_max_ns
-    grace: bool = False  # not checked before first readings could come
-    strikes: bool = False  # three entries an hour lock the agent out
-    what: str = ""  # what is looked at, for people
+CRITICAL = frozenset({"over_temperature", "over_voltage"})  # the only faults for which STOP is written in an island
+BLIND = frozenset({"battery_stale", "battery_frozen", "bms_asleep", "soc_unknown"})  # under these no SoC counts
 
 
 def _recover(p: Params) -> int:
@@ -57,6 +19,10 @@ def _recover(p: Params) -> int:
 
 def _settle(p: Params) -> int:
     return p.timers.fault_clear_ns
+
+
+def _even(p: Params) -> int:
+    return p.timers.spread_hold_ns
 
 
 # --- the table --------------------------------------------------------------------------------------------------------
@@ -142,6 +108,18 @@ FAULTS: tuple[Fault, ...] = (
         what="the BMS' protection bits that block both directions",
     ),
     Fault(
+        "imbalance",
+        Severity.FAULT,
+        Clear.HOLD,
+        checks.far_apart,
+        "Let a technician look at the cells and the BMS' balancing; a cell that is nearly empty or over-full is still "
+        "cured.",
+        _even,
+        cures=True,
+        stays=checks.still_apart,
+        what="how far the cells of one pack are apart",
+    ),
+    Fault(
         "deaf_inverter",
         Severity.FAULT,
         Clear.HOLD,
@@ -150,6 +128,26 @@ FAULTS: tuple[Fault, ...] = (
         _settle,
         strikes=True,
         what="measured power against the setpoint that was read back, and the time it is away from it",
+    ),
+    Fault(
+        "forbidden_flow",
+        Severity.FAULT,
+        Clear.HOLD,
+        checks.forbidden_flow,
+        "Switch the inverter off if it goes on; look at its own settings and at the line by which it hears the BMS.",
+        _settle,
+        what="that no power flows which harms a cell, or goes below the reserve against our order",
+    ),
+    Fault(
+        "setpoint_overridden",
+        Severity.FAULT,
+        Clear.HOLD,
+        checks.setpoint_overridden,
+        "Find who writes the points named here (an app, the vendor's cloud, a second controller) and take the inverter "
+        "out of its hands, or stop the agent: `batteryctl stop`.",
+        _settle,
+        strikes=True,
+        what="how often within an hour another hand took our setpoint; it is written again 3 times, then released",
     ),
     Fault(
         "writes_refused",
@@ -307,10 +305,11 @@ FAULTS: tuple[Fault, ...] = (
         Severity.DEGRADED,
         Clear.HOLD,
         checks.setpoint_lost,
-        "Look for reboots of the inverter and for another controller on it.",
+        "Look for restarts of the inverter and at its supply; compare its timer with the profile's.",
         _recover,
         doubles=True,
-        what="how often within an hour the inverter lost our setpoint and it had to be written again",
+        what="how often within an hour the inverter lost our setpoint by a restart or an early end, and it was written "
+        "again",
     ),
     Fault(
         "inverter_out",
@@ -339,6 +338,15 @@ FAULTS: tuple[Fault, ...] = (
         what="the BMS' alarm bits; those that block one direction limit that direction",
     ),
     Fault(
+        "cells_apart",
+        Severity.WARN,
+        Clear.HOLD,
+        checks.apart,
+        "Watch it: a full charge lets the BMS balance. If it grows, call the installer before it stops the battery.",
+        _even,
+        what="whether the cells of one pack begin to drift apart",
+    ),
+    Fault(
         "floor_changed",
         Severity.WARN,
         Clear.TECHNICIAN,
@@ -354,6 +362,24 @@ FAULTS: tuple[Fault, ...] = (
         "Set the inverter's minimum SoC by hand to the reserve; check its access rights.",
         _settle,
         what="that the inverter takes its SoC floor",
+    ),
+    Fault(
+        "reserve_unguarded",
+        Severity.WARN,
+        Clear.AUTO,
+        checks.unguarded,
+        "Set the inverter's minimum SoC by hand to the reserve; after `batteryctl stop`, run `batteryctl resume`.",
+        grace=True,
+        what="that somebody keeps the reserve: the inverter's own SoC floor, or we with a setpoint that ends by itself",
+    ),
+    Fault(
+        "not_read_back",
+        Severity.WARN,
+        Clear.AUTO,
+        checks.not_read_back,
+        "Compare with the inverter's own display; check its access rights and the profile: `batteryctl device check "
+        "NAME`.",
+        what="that the inverter's reversion time and floor are read back before the first setpoint",
     ),
     Fault(
         "reserve_unreadable",

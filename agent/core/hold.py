@@ -6,6 +6,9 @@ limit nothing; SETTLED: nothing with a margin), then for a hold, then they grow 
 
 A limit that comes back time and again is held longer: a third return within an hour doubles its hold, each further one
 again, up to 15 minutes. Returns are forgotten at a quarter of that rate.
+
+Memory does not outlive the process. So a LATCH that narrows at all when a start first looks leaves nothing until its
+lift condition is met.
 """
 
 from __future__ import annotations
@@ -40,9 +43,15 @@ REMEMBERING = tuple(i for i, row in enumerate(LIMITS) if row.lift is not Lift.LI
 
 
 def narrow(
-    caps: Sequence[int], holds: tuple[Hold, ...], facts: Facts, params: Params, now_ns: int, dt_ns: int
+    caps: Sequence[int],
+    holds: tuple[Hold, ...],
+    facts: Facts,
+    params: Params,
+    now_ns: int,
+    dt_ns: int,
+    first: bool = False,
 ) -> tuple[list[int], tuple[Hold, ...]]:
-    """Caps after memory, each <= its pure cap, and the new memory."""
+    """Caps after memory, each <= its pure cap, and the new memory. `first`: nothing was remembered in this start."""
     out = list(caps)
     kept: list[Hold] = []
     known = {h.index: h for h in holds}
@@ -52,6 +61,8 @@ def narrow(
         if hold is None:
             whole = full(params, LIMITS[i].side)
             if cap < whole:
+                if first and LIMITS[i].lift is Lift.LATCH:
+                    cap = out[i] = 0  # it may have been latched at nothing before the start, and nobody knows
                 kept.append(_fall(Hold(i, REST_W), cap, whole, now_ns))
             continue
         if LIMITS[i].lift is Lift.SETTLED and facts.cell_cure != 0:

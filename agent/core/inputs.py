@@ -136,7 +136,8 @@ Event = CommandIn | FreshTime | Committed | CommitFailed | WriteDone | LocalStop
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """One cycle's world. Readings are the latest of each device, ages are `now_ns - at_ns`. `draw`: 32 random bits."""
+    """One cycle's world. Readings are the latest of each device, ages are `now_ns - at_ns`. `draw`: 64 random
+    bits, so that the remainder of any delay in ns is spread over all of it."""
 
     now_ns: int
     clock: Clock

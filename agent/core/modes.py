@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from agent.core.decision import Mode
-from agent.core.faults import Severity
+from agent.core.fault import Severity
 
 
 class Signs(NamedTuple):
@@ -16,7 +16,7 @@ class Signs(NamedTuple):
     worst: int  # severity of the worst active fault, 0 = none
     first_readings: bool  # inverter and battery have been read since this start
     grace_over: bool  # they had their time
-    tested: bool  # self-test: the inverter is released, or holds what we are about to resume
+    tested: bool  # self-test: the inverter is released, or holds what we are about to resume; its guards are read back
     stopped: bool  # `batteryctl stop`
     dispatched: bool  # a committed command is due
     curing: bool

@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
+from agent.core.arbiter import Proposal, Rank
 from agent.core.book import Cycle
-from agent.core.decision import Mode, Record
+from agent.core.decision import LimitValue, Mode, Record, Side
 from agent.core.selftest import Looked, failed, verdict
 from agent.core.standing import Evaluated, remedy, severity
+
+FIRST = {
+    Rank.CELL_CURE: ("bms", "the battery's own cells come first"),
+    Rank.REQUEST: ("bms", "the battery asks to be charged, which comes first"),
+    Rank.SITE: ("site", "what the site may import and export comes first"),
+    Rank.RESTORE: ("homeowner", "the home's own reserve comes first"),
+    Rank.STORM: ("homeowner", "the homeowner's storm reserve comes first"),
+    Rank.TECHNICIAN: ("technician", "a technician's test comes first"),
+}
+
+
+def first(wish: Proposal) -> LimitValue:
+    """What won over a command, as the reason that its sender is told."""
+    owner, words = FIRST.get(wish.rank, ("agent", "another wish comes first"))
+    return LimitValue(wish.source, Side.BOTH, 0, f"{words}: {wish.source}", owner)
 
 
 def mode(before: Mode, now: Mode, say: Cycle) -> None:

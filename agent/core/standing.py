@@ -12,7 +12,8 @@ from typing import NamedTuple
 from agent.core.checks import World
 from agent.core.decision import FaultValue
 from agent.core.durable import Durable
-from agent.core.faults import BY_ID, CRITICAL, FAULTS, Clear, Fault, Severity
+from agent.core.fault import Clear, Fault, Severity
+from agent.core.faults import BLIND, BY_ID, CRITICAL, FAULTS
 from agent.core.params import Params, S
 
 REENTRY_NS = 3600 * S  # a fault that stayed away this long starts with its first hold again
@@ -54,9 +55,9 @@ def evaluate(world: World, memory: tuple[Memory, ...], draw: int) -> Evaluated:
     raised: list[str] = []
     cleared: list[str] = []
     for row in FAULTS:
-        sentence, broken = _looked(row, world)
         old = known.get(row.id)
         was = old is not None and old.active
+        sentence, broken = _looked(row, world, old)
         if sentence is None and row.id in latches and not was:
             sentence = "latched before this start"
         if sentence is not None:
@@ -67,20 +68,24 @@ def evaluate(world: World, memory: tuple[Memory, ...], draw: int) -> Evaluated:
             continue
         if new.active and (old is None or not was or old.broken is not new.broken):
             raised.append(row.id)
-            if row.clear is Clear.TECHNICIAN and row.id not in latches and not new.broken:
-                latches = (*latches, row.id)
         elif was and not new.active:
             cleared.append(row.id)
+        came = not was or (old is not None and (old.gone_ns is not None or old.broken is not new.broken))
+        if came and sentence is not None and row.clear is Clear.TECHNICIAN and not new.broken:
+            latches = latches if row.id in latches else (*latches, row.id)  # be it in the cycle of a resume
         out.append(new)
     return Evaluated(tuple(out), tuple(raised), tuple(cleared), latches)
 
 
-def _looked(row: Fault, world: World) -> tuple[str | None, bool]:
+def _looked(row: Fault, world: World, old: Memory | None) -> tuple[str | None, bool]:
     """Its sentence, and whether that is only about the check itself."""
     if row.grace and not world.settled:
         return None, False
+    check = row.check
+    if row.stays is not None and old is not None and old.active and not old.broken:
+        check = row.stays
     try:
-        return row.check(world), False
+        return check(world), False
     except Exception as error:  # noqa: BLE001  # what was not looked at counts as a fault; the other rows go on
         return f"its check failed, so nobody knows {row.what} ({type(error).__name__}: {error})", True
 
@@ -132,12 +137,12 @@ def latch(durable: Durable, checked: Evaluated, now_ns: int) -> Durable:
     """Latches and lockout into the durable part, where they survive a reboot."""
     if checked.latches != durable.latches:
         durable = replace(durable, latches=checked.latches)
-    if durable.lockout is not None or not checked.raised:
+    if durable.lockout is not None:
         return durable
     grave = [m.sentence for m in checked.memory if m.active and severity(m) is Severity.LOCKOUT]
     if grave:
         return replace(durable, lockout=grave[0])
-    if strikes(checked.memory, now_ns) >= STRIKES:
+    if checked.raised and strikes(checked.memory, now_ns) >= STRIKES:
         return replace(durable, lockout=f"{STRIKES} grave faults within an hour")
     return durable
 
@@ -154,6 +159,11 @@ def shown(memory: tuple[Memory, ...]) -> tuple[FaultValue, ...]:
 def active(memory: tuple[Memory, ...], fault_id: str) -> bool:
     """That fault is active, be it only by its hold."""
     return any(m.active and m.id == fault_id for m in memory)
+
+
+def blind(memory: tuple[Memory, ...]) -> bool:
+    """What the BMS says is lost, doubted or only just back: a fault of it is active, be it by its hold."""
+    return any(m.active and m.id in BLIND for m in memory)
 
 
 def cause(memory: tuple[Memory, ...]) -> str:
@@ -175,6 +185,11 @@ def strikes(memory: tuple[Memory, ...], now_ns: int) -> int:
     return sum(sum(1 for t in m.entries if now_ns - t <= REENTRY_NS) for m in memory if BY_ID[m.id].strikes)
 
 
-def worst(memory: tuple[Memory, ...]) -> int:
-    """Severity of the worst active fault, 0 = none."""
-    return max((severity(m) for m in memory if m.active), default=0)
+def worst(memory: tuple[Memory, ...], curing: bool = False) -> int:
+    """Severity of the worst active fault, 0 = none. `curing`: a cell needs its cure, so that those under which one goes
+    on do not count."""
+    return max((severity(m) for m in memory if m.active and not (curing and _cures(m))), default=0)
+
+
+def _cures(memory: Memory) -> bool:
+    return BY_ID[memory.id].cures and not memory.broken

@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from agent.core.actuation import Actuation
+from agent.core.astray import Astray
 from agent.core.book import Book
 from agent.core.bounds import Evaluated
 from agent.core.commits import Desk
 from agent.core.crew import Crew
 from agent.core.decision import Mode
+from agent.core.inputs import Event
 from agent.core.oblige import Obliged
+from agent.core.overlay import Said
 from agent.core.snapshot import Trace
 from agent.core.standing import Memory
 from agent.core.throughput import Spent
@@ -30,6 +33,9 @@ class State:
     hand: Hand = field(default_factory=Hand)  # on the inverter; on all of them as one, where there are several
     crew: Crew = ()  # each of several inverters
     actuation: Actuation = field(default_factory=Actuation)
+    astray: Astray | None = None
+    testing_ns: int = 0  # the first cycle of the self-test
+    unread: str | None = None  # what the self-test waited for in vain
     faults: tuple[Memory, ...] = ()
     bounds: Evaluated | None = None
     spent: Spent = field(default_factory=Spent)
@@ -37,6 +43,9 @@ class State:
     resumed: bool = False  # a technician has resumed since this boot
     ramped_w: int | None = None  # the setpoint before it was rounded to the device's step; None = released
     obliged: Obliged = field(default_factory=Obliged)
+    dates: tuple[Said, ...] = ()  # what the clock says of every raise
     looked_ns: int = 0  # the self-test that was told last
     cure: str | None = None  # source of the last cycle's wish, where it was the battery's or the storm's
     internal: str | None = None  # what went wrong inside the last cycle
+    unheard: tuple[Event, ...] = ()  # events of cycles that went wrong
+    failed: int = 0  # so many cycles in a row went wrong

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from agent.core import (
     arbiter,
+    astray,
     bounds,
     commits,
     crew,
@@ -21,21 +22,23 @@ from agent.core import (
     oblige,
     overlay,
     permit,
+    readback,
     report,
     setpoint,
     standing,
     throughput,
     writes,
 )
-from agent.core.actuation import Actuation, rearm, unheeded, watch
+from agent.core.actuation import Actuation, Loss, contested, rearm, unheeded, watch
 from agent.core.arbiter import Proposal, Rank
+from agent.core.astray import Astray
 from agent.core.book import Book, Cycle, Live, metered, resumable, settled, wake
 from agent.core.checks import World
 from agent.core.command import TERMINAL, CommandState
 from agent.core.commits import Desk
-from agent.core.decision import Decision, FaultValue, LimitValue, Mode, Outputs, Record, Side
+from agent.core.decision import Decision, FaultValue, Mode, Outputs, Record
 from agent.core.durable import CommandRecord, Durable
-from agent.core.inputs import Clock, Inputs
+from agent.core.inputs import Clock, Inputs, LocalResume, LocalStop
 from agent.core.params import Params, S
 from agent.core.snapshot import Snapshot, Trace, reserve_of, take
 from agent.core.state import State
@@ -46,10 +49,12 @@ from drivers.readings import GridState
 
 INIT_NS = 10 * S  # first readings have this long to come
 STARTS_KEPT = 16
+BROKEN_TRIES = 3  # cycles that may go wrong in a row before the events they carry are let go
+UNHEARD = 64
 CELL_CURES = {"cure:cell_low": 1, "cure:cell_high": 2}  # as agent.core.caps.Facts has them
 UNFIT = {
     Mode.INIT: "first readings are awaited",
-    Mode.SELF_TEST: "the inverter's release is awaited",
+    Mode.SELF_TEST: "the inverter's release, its timer and its floor are awaited",
     Mode.STANDBY: "it acts after `batteryctl resume`, or with the next cycle",
 }
 
@@ -75,6 +80,8 @@ def final(state: State) -> Durable:
 
 def step(params: Params, state: State, inputs: Inputs) -> tuple[State, Outputs]:
     """One cycle. Never raises; an error of its own becomes the fault `internal_error`, which moves no power."""
+    if state.unheard:
+        inputs = replace(inputs, events=(*state.unheard, *inputs.events))
     try:
         return _step(params, state, inputs)
     except Exception as error:  # noqa: BLE001  # step is total: a bug here must still release the inverter
@@ -94,6 +101,9 @@ class Judged(NamedTuple):
     crew: crew.Crew = ()
     obliged: oblige.Obliged = oblige.NOTHING
     spent: throughput.Spent = throughput.Spent(0, 0)
+    astray: Astray | None = None
+    testing_ns: int = 0
+    unread: str | None = None
 
 
 def _planned(
@@ -108,7 +118,7 @@ def _planned(
 def _step(p: Params, state: State, i: Inputs) -> tuple[State, Outputs]:
     dt = max(0, i.now_ns - state.now_ns)
     say = Cycle(i.now_ns, i.clock, p, i.disk_ok, state.fresh, events.locked(state))
-    durable, held = overlay.settle(state.book.durable, i, say)
+    durable, held, dates = overlay.settle(state.book.durable, i, say, state.dates)
     if durable is not state.book.durable:
         state = replace(state, book=replace(state.book, durable=durable))
     s, trace = take(p, i, state.trace, held)
@@ -123,7 +133,8 @@ def _step(p: Params, state: State, i: Inputs) -> tuple[State, Outputs]:
     judged = _judge(p, state, i, s, say, dt)
     left = _bound(p, state, s, judged, dt)
     shown = bounds.raised(left, held.shown, s.reserve_permille)
-    risk = judged.book.durable.stopped_by is None and self_consumption.at_risk(s, p, state.hand, judged.crew)
+    blind = standing.blind(judged.checked.memory) if judged.mode in modes.ZEROING else False
+    risk = judged.book.durable.stopped_by is None and self_consumption.at_risk(s, p, state.hand, judged.crew, blind)
     own = self_consumption.propose(s, p, state.hand, left.lo_w, left.hi_w, risk)
     wish = arbiter.choose((judged.cure, storm.propose(s, p, state.cure), dispatching.propose(judged.due), own))
     answer = setpoint.answer(wish, shown, state.ramped_w, state.hand, s, p)
@@ -132,9 +143,10 @@ def _step(p: Params, state: State, i: Inputs) -> tuple[State, Outputs]:
         judged.mode,
         given,
         wish.command_id,
-        standing.critical(judged.checked.memory),
+        standing.critical(judged.checked.memory) or astray.halts(judged.astray, s.now_ns),
         judged.waiting or (risk and judged.mode is Mode.STANDBY and state.hand.setpoint_w == 0),
         unheeded(state.actuation, judged.actuation, p),
+        contested(judged.actuation, s.now_ns),
     )
     planned, manned = _planned(state, judged, hand, s, wanted, p)
     if manned and given is not None:
@@ -152,7 +164,10 @@ def _step(p: Params, state: State, i: Inputs) -> tuple[State, Outputs]:
         trace=trace,
         hand=planned.hand,
         crew=manned,
-        actuation=_rearmed(judged.actuation, s) if planned.rearmed else judged.actuation,
+        actuation=_rearmed(judged.actuation, s, planned.loss) if planned.loss is not None else judged.actuation,
+        astray=judged.astray,
+        testing_ns=judged.testing_ns,
+        unread=judged.unread,
         faults=judged.checked.memory,
         bounds=left,
         fresh=state.fresh,
@@ -161,6 +176,7 @@ def _step(p: Params, state: State, i: Inputs) -> tuple[State, Outputs]:
         cure=wish.source if wish.rank <= Rank.STORM else None,
         obliged=judged.obliged,
         spent=judged.spent,
+        dates=dates,
         looked_ns=i.looked.at_ns,
     )
     moving = judged.mode in modes.PASSING and judged.mode is not state.mode
@@ -173,8 +189,8 @@ def _step(p: Params, state: State, i: Inputs) -> tuple[State, Outputs]:
     return after, Outputs(decision, planned.writes, commit, tuple(say.notices), wake_ns)
 
 
-def _rearmed(actuation: Actuation, s: Snapshot) -> Actuation:
-    return rearm(actuation, s.now_ns, s.inverter.foreign if s.inverter is not None else ())
+def _rearmed(actuation: Actuation, s: Snapshot, loss: Loss) -> Actuation:
+    return rearm(actuation, s.now_ns, loss, s.inverter.foreign if s.inverter is not None else ())
 
 
 def _judge(p: Params, state: State, i: Inputs, s: Snapshot, say: Cycle, dt: int) -> Judged:
@@ -190,7 +206,10 @@ def _judge(p: Params, state: State, i: Inputs, s: Snapshot, say: Cycle, dt: int)
         actuation = watch(state.actuation, p, s.now_ns, dt, commanded, hand.confirmed_ns, s.battery_w, measured_at)
     book = metered(state.book, hand.command_id if hand.held_ns is not None else None, s.battery_w, dt)
     readings = state.mode is not Mode.INIT
-    world = World(s, i, p, book.durable, actuation, hand, readings, state.boot_ns, state.resumed, state.internal)
+    lost = astray.follow(state.astray, s, p, hand)
+    testing_ns, awaited, unread = _tested(state, s)
+    told = (state.boot_ns, state.resumed, state.internal, lost, unread, manned)
+    world = World(s, i, p, book.durable, actuation, hand, readings, *told)
     checked = standing.evaluate(world, state.faults, i.draw)
     durable = standing.latch(book.durable, checked, s.now_ns)
     if durable is not book.durable:
@@ -203,12 +222,12 @@ def _judge(p: Params, state: State, i: Inputs, s: Snapshot, say: Cycle, dt: int)
     book = _counted(book, spent, p)
     resuming = resumable(book, i.clock)
     signs = modes.Signs(
-        worst=standing.worst(checked.memory),
+        worst=standing.worst(checked.memory, cure is not None and cure.source in CELL_CURES),
         first_readings=s.battery_age_ns <= s.battery_stale_ns
         and s.inverter_age_ns <= s.inverter_stale_ns
         and s.meter_age_ns <= s.meter_stale_ns,
         grace_over=s.now_ns - state.boot_ns >= INIT_NS,
-        tested=resuming or not hand.maybe_active,
+        tested=(resuming or not hand.maybe_active) and not awaited,
         stopped=durable.stopped_by is not None,
         dispatched=due is not None,
         curing=cure is not None,
@@ -218,7 +237,17 @@ def _judge(p: Params, state: State, i: Inputs, s: Snapshot, say: Cycle, dt: int)
         sentence = f"the agent is locked out: {durable.lockout}"
         book, due = dispatch.end_all(book, CommandState.FAILED, "lockout", sentence, say), None
     waiting = resuming and mode in modes.PASSING
-    return Judged(book, actuation, checked, cure, due, waiting, mode, manned, obliged, spent)
+    return Judged(book, actuation, checked, cure, due, waiting, mode, manned, obliged, spent, lost, testing_ns, unread)
+
+
+def _tested(state: State, s: Snapshot) -> tuple[int, bool, str | None]:
+    """Since when the self-test runs, whether it still waits for the inverter's own guards, and what it waited for in
+    vain; that is looked at until it is there."""
+    if state.mode is not Mode.SELF_TEST:
+        return s.now_ns, False, readback.missing(s) if state.unread is not None else None
+    found = readback.missing(s)
+    over = s.now_ns - state.testing_ns >= readback.TEST_NS
+    return state.testing_ns, found is not None and not over, found if over else None
 
 
 def _waived(cure: Proposal, due: CommandRecord | None, durable: Durable) -> bool:
@@ -261,9 +290,7 @@ def _told(
     if due is not None and judged.mode not in modes.PASSING:
         bound = answer.binding if answer.limited else None
         if wish.command_id != due.command.id:
-            owner = "bms" if wish.rank is Rank.CELL_CURE else "homeowner"
-            first = "the battery itself" if owner == "bms" else "the home's own reserve"
-            bound = LimitValue(wish.source, Side.BOTH, 0, f"{first} comes first: {wish.source}", owner)
+            bound = report.first(wish)
         book = dispatch.limit(book, due, given, bound, say)
     if planned.floor is not None:
         found, foreign = planned.floor
@@ -314,7 +341,8 @@ def _permille(mwh: int | None, p: Params) -> int | None:
 
 # --- when the core itself fails ---------------------------------------------------------------------------------------
 def _broken(p: Params, state: State, i: Inputs, what: str) -> tuple[State, Outputs]:
-    """Move no power, release, say what happened. Events of this cycle are lost: nothing acts on them."""
+    """Move no power, release, say what happened. A local stop stands at once; the other events are heard by the next
+    cycle, unless one of them may be what breaks it time and again. Who resumes must ask again."""
     hand, clear = writes.abandon(state.hand, i.now_ns)
     manned = state.crew
     if manned:
@@ -340,5 +368,21 @@ def _broken(p: Params, state: State, i: Inputs, what: str) -> tuple[State, Outpu
         stated_end_s=-(-(p.timers.stale_battery_ns + p.timers.cycle_ns + p.timers.write_ns) // S)
         + p.timers.reversion_s,
     )
-    after = replace(state, now_ns=i.now_ns, mode=Mode.FAULT, hand=hand, crew=manned, internal=what, ramped_w=None)
+    unheard = tuple(e for e in i.events if not isinstance(e, LocalResume)) if state.failed < BROKEN_TRIES else ()
+    book = state.book
+    for event in i.events:
+        if isinstance(event, LocalStop):
+            book = replace(book, durable=replace(book.durable, stopped_by=event.by))
+    after = replace(
+        state,
+        now_ns=i.now_ns,
+        mode=Mode.FAULT,
+        book=book,
+        hand=hand,
+        crew=manned,
+        internal=what,
+        ramped_w=None,
+        unheard=unheard[-UNHEARD:],
+        failed=state.failed + 1,
+    )
     return after, Outputs(decision, clear, None, (f"internal error: {what}",))

@@ -2,7 +2,8 @@
 
 A block that stays identical while the inverter measures current through the battery for `FROZEN_NS` is not a reading
 (facts: an inverter served the same BMS block for an hour). Current, cell and pack voltage of a live BMS never agree in
-every digit for that long under load. Time without load does not count, so that a resting battery is never accused.
+every digit for that long under load. Time without load does not count, so that a resting battery is never accused; nor
+does time without a new sample, as one that is silent is no one that repeats itself.
 """
 
 from __future__ import annotations
@@ -19,11 +20,13 @@ LOAD_PERMILLE_OF_C = 20  # 0.02 C
 
 
 class Still(NamedTuple):
-    """One pack's last block, its time aside, and for how long it stayed so under load."""
+    """One pack's last block, its time aside, and for how long new samples under load were the same."""
 
     device: str
     block: tuple[object, ...]
     loaded_ns: int
+    at_ns: int = 0  # of that sample
+    since_ns: int = 0  # time under load since then
 
 
 said = attrgetter(*[field.name for field in fields(BatteryReading) if field.name != "at_ns"])
@@ -36,8 +39,12 @@ def follow(old: tuple[Still, ...], packs: list[BatteryReading], loaded_ns: int) 
     for pack in packs:
         block = said(pack)
         still = known.get(pack.device)
-        loaded = still.loaded_ns + loaded_ns if still is not None and still.block == block else 0
-        out.append(Still(pack.device, block, loaded))
+        if still is None or still.block != block:
+            out.append(Still(pack.device, block, 0, pack.at_ns))
+        elif still.at_ns == pack.at_ns:
+            out.append(still._replace(since_ns=still.since_ns + loaded_ns) if loaded_ns else still)
+        else:
+            out.append(Still(pack.device, block, still.loaded_ns + still.since_ns + loaded_ns, pack.at_ns))
     return tuple(out)
 
 

@@ -1,7 +1,8 @@
 """How much energy was discharged this UTC day; kept over a crash with few commits, and never too low.
 
 What is stored is ahead of what was counted by one to two steps, so the disk is asked once a step, and a start after a
-crash takes up more than was spent. Time for which no power is known counts nothing.
+crash takes up more than was spent. Time for which no power is known counts nothing. Which day it is, a trusted clock
+says by standing at it for a while: one that is wrong for a moment neither begins a day nor keeps one from ending.
 """
 
 from __future__ import annotations
@@ -11,18 +12,24 @@ from typing import NamedTuple
 
 from agent.core.durable import Durable
 from agent.core.inputs import Clock, ClockTrust
+from agent.core.params import S
 from agent.core.snapshot import Snapshot
 from agent.core.soc import NJ_PER_MWH
 
 DAY_MS = 86_400_000
 STEPS = 50  # of a full cycle
+STANDS_NS = 600 * S  # so long a trusted clock must say another day before it is believed
 
 
 class Spent(NamedTuple):
-    """`day`: UTC days since 1970 by a trusted clock. `nj`: energy out of the battery since its begin."""
+    """`day`: UTC days since 1970 by a trusted clock, 0 = none was known yet. `nj`: energy out of the battery since its
+    begin. `other`: the day that the clock has said for the last `stood_ns`, in which `since_nj` left the battery."""
 
     day: int = 0
     nj: int = 0
+    other: int = 0
+    stood_ns: int = 0
+    since_nj: int = 0
 
     @property
     def mwh(self) -> int:
@@ -36,13 +43,20 @@ def begin(durable: Durable) -> Spent:
 
 
 def count(spent: Spent, clock: Clock, s: Snapshot, dt_ns: int) -> Spent:
-    """One cycle more. A new day begins by a trusted clock only, and never an earlier one."""
-    day = clock.wall_ms // DAY_MS
-    if day > spent.day and clock.trust is not ClockTrust.UNTRUSTED:
-        spent = Spent(day, 0)
+    """One cycle more. Another day begins when a trusted clock has said so for `STANDS_NS`; what was spent meanwhile is
+    the new day's. An earlier one takes over all that was counted: going back must not be a way to forget."""
     pack_w = s.pack.power_w if s.pack is not None and s.battery_age_ns <= s.battery_stale_ns else None
-    power_w = max(s.battery_w or 0, pack_w or 0)
-    return Spent(spent.day, spent.nj + power_w * dt_ns) if power_w > 0 else spent
+    nj = max(0, s.battery_w or 0, pack_w or 0) * dt_ns
+    day = clock.wall_ms // DAY_MS
+    if day == spent.day or clock.trust is ClockTrust.UNTRUSTED:
+        return Spent(spent.day, spent.nj + nj) if nj or spent.other else spent
+    if day == spent.other:
+        stood_ns, since_nj = spent.stood_ns + dt_ns, spent.since_nj + nj
+    else:
+        stood_ns, since_nj = dt_ns, nj
+    if spent.day and stood_ns < STANDS_NS:
+        return Spent(spent.day, spent.nj + nj, day, stood_ns, since_nj)
+    return Spent(day, since_nj if day > spent.day else spent.nj + nj)
 
 
 def kept(durable: Durable, spent: Spent, capacity_wh: int) -> Durable:

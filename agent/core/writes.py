@@ -2,7 +2,7 @@
 
 POWER: on change and as lease renewal, only with grid evidence. HEARTBEAT: the same, while the last POWER is read back.
 CLEAR: until it is read back that no remote setpoint is active, in every grid state. FLOOR: only with grid evidence.
-STOP: only while power flows into a critical battery.
+STOP: once power flows that must not, and then until what forbids it is gone.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from agent.core.actuation import Loss
 from agent.core.decision import Intent, Mode, Write
 from agent.core.inputs import WriteDone
 from agent.core.params import Params, S
@@ -25,7 +26,20 @@ FLOOR_STEP = 10  # permille: a floor may read back rounded up by less than this
 STOP_FLOW_W = 200
 DRIFT_W = 50  # a setpoint at the AC terminals is renewed when PV moved the battery by more
 PACE_SLACK_NS = S // 10  # a cycle may come this much early
+BOOTING = frozenset({"off", "sleeping", "starting", "restarting", "updating"})  # states of an inverter that began anew
 BEATS = 60_000  # a heartbeat counts up to this and begins again: it fits every register
+
+
+AGAIN = {
+    Loss.REBOOTED: "again: the inverter restarted",
+    Loss.REVERTED: "again: the inverter ended it",
+    Loss.OVERRIDDEN: "again: another hand took it",
+}
+TOOK = {
+    Loss.REBOOTED: "the inverter restarted",
+    Loss.REVERTED: "the inverter ended it by itself",
+    Loss.OVERRIDDEN: "another hand",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +68,8 @@ class Hand:
     floor_confirmed_ns: int | None = None
     floor_failures: int = 0
     stop_ns: int = 0
+    stopped: bool = False  # our last order was STOP: it is renewed, and released when what forbade the power is gone
+    stop_refused: bool = False  # the last STOP was not confirmed: what rules is at least released
     beats: int = 0
     beat_ns: int = 0  # last HEARTBEAT asked
     worn_until_ns: int = 0  # until then the day's writes that wear the inverter out are used up
@@ -65,9 +81,10 @@ class Wanted(NamedTuple):
     mode: Mode
     given_w: int | None  # None = no setpoint of ours may be active
     command_id: str | None
-    critical: bool  # a cell is beyond its own limits
+    stop: bool  # a cell is beyond its own limits, or power goes astray: none may flow
     waiting: bool  # a setpoint from before a crash is about to be taken up: it is not released in between
     unheeded: bool  # the setpoint has been read back and is not followed: say it again
+    contested: bool = False  # another hand took it time and again: it is not written over that once more
 
 
 class Planned(NamedTuple):
@@ -75,7 +92,7 @@ class Planned(NamedTuple):
 
     hand: Hand
     writes: tuple[Write, ...]
-    rearmed: bool  # a setpoint that was read back is gone
+    loss: Loss | None  # a setpoint that was read back is gone
     floor: tuple[int, bool] | None  # the device's floor was found at this value; by another hand?
     notices: tuple[str, ...]
 
@@ -91,6 +108,8 @@ def heard(hand: Hand, done: WriteDone, now_ns: int) -> Hand:
         if good and done.value == hand.floor_permille:
             return replace(hand, floor_pending=False, floor_confirmed_ns=now_ns, floor_failures=0)
         return replace(hand, floor_pending=False, floor_failures=hand.floor_failures + (not good))
+    if done.write_class == "stop" and done.outcome != "superseded":
+        return replace(hand, stop_refused=not good, touched_ns=now_ns)
     return hand
 
 
@@ -125,20 +144,25 @@ def plan(hand: Hand, s: Snapshot, wanted: Wanted, params: Params) -> Planned:
     """One cycle's writes."""
     device = s.inverter_device
     if device is None or device.capability is None or device.presence != "ok":
-        return Planned(hand, (), False, None, ())
+        return Planned(hand, (), None, None, ())
     writes: list[Write] = []
     notices: list[str] = []
-    rearmed = False
+    loss: Loss | None = None
     connected = s.grid is GridState.CONNECTED
     heard = hand.setpoint_w is not None and hand.confirmed and not hand.pending  # the last write, as the cycle begins
     write: Write | None = None
-    if wanted.critical and s.battery_w is not None and abs(s.battery_w) > STOP_FLOW_W:
+    halting = wanted.stop and (hand.stopped or (s.battery_w is not None and abs(s.battery_w) > STOP_FLOW_W))
+    if hand.stopped and not halting:
+        hand = replace(hand, stopped=False, stop_refused=False)
+    if halting:
         hand, write = _stop(hand, s, params)
+        if write is None and hand.stop_refused:
+            hand, write, _ = _clear(hand, s, False)
     elif wanted.given_w is not None and connected:
         before = hand
-        hand, write, rearmed = _power(hand, s, wanted.given_w, wanted, params)
-        if rearmed:
-            notices.append(_lost(before, s))
+        hand, write, loss = _power(hand, s, wanted.given_w, wanted, params)
+        if loss is not None:
+            notices.append(_lost(before, s, loss, write is not None))
     elif not device.capability.control:
         hand = replace(hand, maybe_active=False)  # it is only read: nothing to release
     elif not wanted.waiting:
@@ -154,7 +178,7 @@ def plan(hand: Hand, s: Snapshot, wanted: Wanted, params: Params) -> Planned:
     hand, write, found = _floor(hand, s, wanted.mode, connected)
     if write is not None:
         writes.append(write)
-    return Planned(hand, tuple(writes), rearmed, found, tuple(notices))
+    return Planned(hand, tuple(writes), loss, found, tuple(notices))
 
 
 def may_relax(hand: Hand, now_ns: int, params: Params) -> bool:
@@ -164,20 +188,24 @@ def may_relax(hand: Hand, now_ns: int, params: Params) -> bool:
     return hand.confirmed and now_ns - hand.asked_ns >= params.timers.cycle_ns - PACE_SLACK_NS
 
 
-def _power(hand: Hand, s: Snapshot, given_w: int, wanted: Wanted, params: Params) -> tuple[Hand, Write | None, bool]:
+def _power(
+    hand: Hand, s: Snapshot, given_w: int, wanted: Wanted, params: Params
+) -> tuple[Hand, Write | None, Loss | None]:
     now = s.now_ns
     if hand.pending and now - hand.asked_ns >= ANSWER_NS:
         hand = replace(hand, pending=False, confirmed=False, failures=hand.failures + 1, outcome="no answer")
-    lost = False
+    loss: Loss | None = None
     same = given_w == hand.setpoint_w
     if not same or wanted.command_id != hand.command_id:
         why = "setpoint"
     elif hand.pending:
-        return hand, None, False
+        return hand, None, None
     elif not hand.confirmed:
         why = "again: it was not confirmed"
-    elif _gone(hand, s, given_w):
-        why, lost = "again: the inverter lost it", True
+    elif (loss := taken(hand, s, given_w)) is not None:
+        if wanted.contested and loss is Loss.OVERRIDDEN:
+            return hand, None, loss
+        why = AGAIN[loss]
     elif _drifted(hand, s, given_w):
         why = "again: PV or load moved"
     elif wanted.unheeded:
@@ -185,7 +213,7 @@ def _power(hand: Hand, s: Snapshot, given_w: int, wanted: Wanted, params: Params
     elif now - hand.asked_ns >= params.timers.refresh_ns:
         why = "lease"
     else:
-        return hand, None, False
+        return hand, None, None
     hand = replace(
         hand,
         setpoint_w=given_w,
@@ -198,30 +226,39 @@ def _power(hand: Hand, s: Snapshot, given_w: int, wanted: Wanted, params: Params
         clear_ns=None,
         clear_pending=False,
     )
-    return hand, Write(Intent.POWER, given_w, why, _name(s)), lost
+    return hand, Write(Intent.POWER, given_w, why, _name(s)), loss
 
 
-def _gone(hand: Hand, s: Snapshot, given_w: int) -> bool:
-    """A reading newer than the confirmation shows no setpoint, or another one."""
-    inverter = s.inverter
-    if inverter is None or inverter.at_ns <= hand.confirmed_ns or s.inverter_age_ns > s.inverter_stale_ns:
-        return False
-    if inverter.remote_active is False:
-        return True
-    if inverter.remote_active is None or inverter.remote_w is None or s.capability is None:
-        return False
-    return abs(inverter.remote_w - given_w) > max(1, s.capability.resolution_w)
+def taken(hand: Hand, s: Snapshot, given_w: int) -> Loss | None:
+    """A reading newer than the confirmation shows no setpoint, or another one: what took it. None = it is there, or on
+    its way."""
+    inverter, can = s.inverter, s.capability
+    if inverter is None or hand.pending or not hand.confirmed:
+        return None
+    if inverter.at_ns <= hand.confirmed_ns or s.inverter_age_ns > s.inverter_stale_ns:
+        return None
+    if inverter.remote_active is None or can is None:
+        return None
+    if inverter.remote_active:
+        other = inverter.remote_w is not None and abs(inverter.remote_w - given_w) > max(1, can.resolution_w)
+        return Loss.OVERRIDDEN if other else None
+    if inverter.status in BOOTING or (can.reversion_s > 0 and inverter.reversion_s == 0):
+        return Loss.REBOOTED
+    timed = inverter.reversion_s is not None and inverter.at_ns - hand.confirmed_ns < inverter.reversion_s * S
+    return Loss.OVERRIDDEN if timed else Loss.REVERTED
 
 
-def _lost(hand: Hand, s: Snapshot) -> str:
+def _lost(hand: Hand, s: Snapshot, loss: Loss, again: bool) -> str:
     """What is seen of a setpoint that is gone, for people."""
     inverter = s.inverter
-    after_s = (s.now_ns - hand.confirmed_ns) // S
-    found = f"the setpoint of {hand.setpoint_w} W is gone {after_s} s after it was read back"
+    found = (
+        f"the setpoint of {hand.setpoint_w} W is gone {(s.now_ns - hand.confirmed_ns) // S} s after it was read back"
+    )
     if inverter is not None and inverter.remote_active:
-        found = f"the inverter has a setpoint of {inverter.remote_w} W, ours is {hand.setpoint_w} W: another hand"
+        found = f"the inverter has a setpoint of {inverter.remote_w} W, ours is {hand.setpoint_w} W"
     changed = ", ".join(inverter.foreign) if inverter is not None else ""
-    return f"{found}{' (changed: ' + changed + ')' if changed else ''}; it is written again"
+    then = "it is written again" if again else "it is released, as this was too often"
+    return f"{found}: {TOOK[loss]}{' (changed: ' + changed + ')' if changed else ''}; {then}"
 
 
 def _drifted(hand: Hand, s: Snapshot, given_w: int) -> bool:
@@ -278,7 +315,9 @@ def _release(hand: Hand, now: int) -> Hand:
 def _floor(hand: Hand, s: Snapshot, mode: Mode, connected: bool) -> tuple[Hand, Write | None, tuple[int, bool] | None]:
     """Mirror the reserve into the inverter's own floor; see when another hand moved it."""
     inverter, capability = s.inverter, s.capability
-    if not connected or mode is Mode.LOCKOUT or inverter is None or capability is None or not capability.floor:
+    if not connected or mode in (Mode.INIT, Mode.LOCKOUT) or inverter is None:
+        return hand, None, None
+    if capability is None or not capability.floor:
         return hand, None, None
     if inverter.floor_permille is None or s.inverter_age_ns > s.inverter_stale_ns:
         return hand, None, None
@@ -324,5 +363,13 @@ def _stop(hand: Hand, s: Snapshot, params: Params) -> tuple[Hand, Write | None]:
     now = s.now_ns
     if hand.stop_ns and now - hand.stop_ns < params.timers.refresh_ns:
         return hand, None
-    hand = replace(_let_go(hand), stop_ns=now, maybe_active=True, clear_ns=None, clear_pending=False, touched_ns=now)
-    return hand, Write(Intent.STOP, 0, "power flows into or out of a critical battery", _name(s))
+    hand = replace(
+        _let_go(hand),
+        stop_ns=now,
+        stopped=True,
+        maybe_active=True,
+        clear_ns=None,
+        clear_pending=False,
+        touched_ns=now,
+    )
+    return hand, Write(Intent.STOP, 0, "power flows that must not", _name(s))

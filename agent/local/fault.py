@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from agent.core.decision import FaultValue
-from agent.core.faults import CRITICAL, FAULTS, Clear, Fault, Severity
+from agent.core.fault import Clear, Fault, Severity
+from agent.core.faults import CRITICAL, FAULTS
 from agent.core.params import Params
 from agent.core.standing import FORGIVEN, REENTRY_NS, STRIKES
 from agent.local import words
@@ -41,8 +42,14 @@ def does(row: Fault, params: Params) -> str:
     """What the agent does while it is active."""
     if row.severity is Severity.DEGRADED:
         after = _lasting(params.timers.release_delay_ns)
-        return f"no power: the setpoint becomes 0 W at once and is released if it lasts longer than {after}"
-    also = "; the inverter's stop is written where it has one" if row.id in CRITICAL else ""
+        return (
+            f"no power: the setpoint becomes 0 W at once and is released if it lasts longer than {after}, or stays at "
+            "0 W where nothing else would keep the reserve"
+        )
+    also = "; zero is held, by the inverter's own stop where it has one" if row.id in CRITICAL else ""
+    if row.id == "forbidden_flow":
+        also = "; where that does not end it, zero is held, on grid, until what forbids it is gone"
+    also += "; a cell that is nearly empty or over-full is cured all the same" if row.cures else ""
     return DOES[row.severity] + also
 
 

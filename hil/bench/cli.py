@@ -13,6 +13,7 @@ from hil.figures import Report
 BENCHES = {
     "dispatch": ("hil.bench.dispatch", "publish -> first register byte on the polled demo bus"),
     "virtual": ("hil.bench.virtual", "how much faster than the clock the whole agent runs in virtual time"),
+    "plant": ("hil.bench.plant", "how much faster than the clock the simulated home's physics is"),
     "step": ("hil.bench.step", "one cycle of the core"),
     "tick": ("hil.bench.tick", "how late control's cycle comes at 10 Hz while both cores are busy"),
     "start": ("hil.bench.start", "daemon start -> birth and a live record verified"),

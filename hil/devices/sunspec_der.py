@@ -45,6 +45,7 @@ class Der:
         self.identity = (maker, model, serial, unit)
         self.controller_hb = 0
         self._mode_percent = False
+        self._permille = 0  # WSetPct as written; it counts in its own mode only
 
     def common(self, data: bytearray) -> None:
         """SunS, model 1, and the end of the chain."""
@@ -92,7 +93,7 @@ class Der:
         data[offset : offset + 134] = b"\xff" * 134
         struct.pack_into(">HH", data, offset, 704, 65)
         enabled = 1 if inverter.mode else 0
-        percent = round(inverter.out_share * 1000)
+        percent = round(inverter.out_share * 1000) if self._mode_percent else self._permille
         struct.pack_into(
             ">HHiihhHII", data, offset + 44,
             enabled, 0 if self._mode_percent else 1, watts, 0, percent, 0, 0, inverter.revert_s, left_s,
@@ -148,7 +149,7 @@ class Der:
         share = watts / rated if kind == 1 else permille / 1000
         if enabled > 1 or kind > 1 or enabled_after != 0 or abs(share) > 1.0 or revert_s > 86_400:
             return Written(ILLEGAL_VALUE)
-        self._mode_percent = kind == 0
+        self._mode_percent, self._permille = kind == 0, permille
         self.inverter.command(now_ns, 3 if enabled else 0, share, -share, revert_s)
         if enabled:
             return Written(0, "power", round(share * rated))

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from hil.devices.demo import VARIANTS, demo_devices, units_of
 from hil.devices.truth import truth_signals
+from hil.faults.home import HomeFaults, Line
 from hil.plant.battery import PackParams
 from hil.plant.bms import Bms, BmsParams
 from hil.plant.home import Home, HomeParams
@@ -18,9 +19,14 @@ from hil.plant.inverter import InverterParams
 RATED_W, CAPACITY_AH = InverterParams().rated_w, PackParams().capacity_ah
 UNITS: Mapping[str, int] = units_of()
 Value = bool | int | float | str | None
+WORDS = frozenset(
+    "soc_permille load_w pv_w floor_permille temperature_dc revert_s reconnect_s s_of_day variant packs inverters legs "
+    "rated_w soc_quantum_permille idle_dc_w inverter_leg".split()
+)
+CLAMPS = {"right": 1.0, "reversed": -1.0, "off": 0.0}
 
 
-class WireControl(Protocol):
+class WireControl(Line, Protocol):
     """What can be done to the wire while it runs."""
 
     def set_noise(self, share: float) -> None:
@@ -41,17 +47,10 @@ class WireControl(Protocol):
 
 
 def params_of(settings: Mapping[str, Value]) -> HomeParams:
-    """A home from a scenario's words: `soc_permille load_w pv_w floor_permille temperature_dc revert_s reconnect_s
-    s_of_day variant packs inverters legs rated_w soc_quantum_permille idle_dc_w inverter_leg`. An unknown word is a
-    ValueError.
-    """
-    known = set(
-        "soc_permille load_w pv_w floor_permille temperature_dc revert_s reconnect_s s_of_day variant "
-        "packs inverters legs rated_w soc_quantum_permille idle_dc_w inverter_leg".split()
-    )
-    unknown = settings.keys() - known
+    """A home from a scenario's `WORDS`. An unknown word is a ValueError."""
+    unknown = settings.keys() - WORDS
     if unknown:
-        raise ValueError(f"a home has no {min(unknown)!r}; it has {', '.join(sorted(known))}")
+        raise ValueError(f"a home has no {min(unknown)!r}; it has {', '.join(sorted(WORDS))}")
 
     def number(key: str, default: float) -> float:
         value = settings.get(key)
@@ -94,6 +93,7 @@ class World:
         self.slaves = demo_devices(self.home, variant)
         self._units = units_of(self.home.params.packs, self.home.params.inverters)
         self.wire: WireControl | None = None
+        self.faults = HomeFaults(self.slaves, self._units, self._the_wire)
         self._kinds = {"power": 0, "clear": 0, "floor": 0, "other": 0}
         self._counted = 0
         self._ops: Mapping[str, Callable[..., None]] = {
@@ -117,11 +117,13 @@ class World:
             "limits": self._limits,
             "meter_dies": self._meter_dies,
             "meter_flip": self._meter_flip,
+            "meter_clamp": self._meter_clamp,
             "reboot": self._reboot,
             "no_reversion": self._no_reversion,
             "zero_ignored": self._zero_ignored,
             "remote": self._remote,
             "mark": self._mark,
+            **self.faults.ops,
         }
 
     def do(self, op: str, now_ns: int, **args: Value) -> None:
@@ -135,8 +137,9 @@ class World:
         except TypeError as wrong:
             raise ValueError(f"{op}: {wrong}") from wrong
         self.home.revision += 1
+        self.faults.note(op, args)
 
-    def signals(self, now_ns: int) -> dict[str, bool | int | float | None]:
+    def signals(self, now_ns: int) -> dict[str, Value]:
         """Plant truth and wire counters."""
         home = self.home
         home.advance_to(now_ns)
@@ -151,6 +154,7 @@ class World:
             "wire.transactions": wire.get("replies", 0),
             **{f"wire.{kind}": count for kind, count in self._kinds.items()},
             "wire.violations": wire.get("violations", 0),
+            "bench.faults": self.faults.text(),
         }
 
     # --- operations: every one is a row of `_ops` ---------------------------------------------------------------------
@@ -219,6 +223,13 @@ class World:
 
     def _meter_flip(self, on: bool) -> None:
         self.home.meter.flipped = on
+
+    def _meter_clamp(self, leg: int, way: str = "off", on: bool = True) -> None:
+        clamps = list(self.home.meter.clamps)
+        if not 1 <= leg <= len(clamps) or way not in CLAMPS:
+            raise ValueError(f"meter_clamp: leg 1 to {len(clamps)}, way {', '.join(CLAMPS)}; not {leg!r}, {way!r}")
+        clamps[leg - 1] = CLAMPS[way if on else "right"]
+        self.home.meter.clamps = (clamps[0], clamps[1], clamps[2])
 
     def _reboot(self) -> None:
         self.home.inverter.reboot(self.home.now_ns)

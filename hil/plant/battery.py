@@ -13,8 +13,6 @@ from dataclasses import dataclass
 
 from hil.plant.ocv import Cell, String
 
-COLD_PER_K = math.log(3.0) / 35.0  # resistance triples from 25 to -10 C
-
 
 @dataclass(frozen=True, slots=True)
 class PackParams:
@@ -25,6 +23,7 @@ class PackParams:
     r0_ohm: float = 0.0004  # a cell, at 25 C
     r1_ohm: float = 0.0003
     tau_s: float = 60.0
+    cold_per_k: float = math.log(3.0) / 35.0  # both resistances are three times as large at -10 C as at 25 C
     heat_j_per_k: float = 60_000.0
     cooling_w_per_k: float = 8.0
     ambient_c: float = 22.0
@@ -67,16 +66,21 @@ class Battery:
         self._follow()
 
     def drain(self, dc_w: float, dt_s: float) -> None:
-        """Take `dc_w` (negative: put in) for `dt_s`. The current is the one at which volts x amps are `dc_w`."""
+        """Take `dc_w` (negative: put in) for `dt_s`. The current is the one at which volts x amps are `dc_w`; beyond
+        the pack's greatest power (some 100 kW) it collapses to half its voltage.
+        """
         emf = self._emf_v
         root = emf * emf - self._r0_ohm * dc_w * 4.0
-        # Beyond its greatest power (emf^2 / 4 R, some 100 kW) it collapses to half its voltage.
-        self.current_a = current = 2.0 * dc_w / (emf + math.sqrt(root)) if root > 0.0 else emf / (2.0 * self._r0_ohm)
-        self.pack_v = emf - current * self._r0_ohm
-        moved = current * dt_s
+        self.carry(2.0 * dc_w / (emf + math.sqrt(root)) if root > 0.0 else emf / (2.0 * self._r0_ohm), dt_s)
+
+    def carry(self, current_a: float, dt_s: float) -> None:
+        """Let `current_a` flow for `dt_s`."""
+        self.current_a = current_a
+        self.pack_v = volts = self._emf_v - current_a * self._r0_ohm
+        moved = current_a * dt_s
         self._moved_as += moved
-        self._moved_a2s += moved * current
-        self.terminal_wh += moved * self.pack_v / 3600.0
+        self._moved_a2s += moved * current_a
+        self.terminal_wh += moved * volts / 3600.0
         soc = self.soc - moved / self._amp_s
         self.soc = 0.0 if soc < 0.0 else 1.0 if soc > 1.0 else soc
 
@@ -98,7 +102,7 @@ class Battery:
 
     def _follow(self) -> None:
         params = self.params
-        self._cold = cold = math.exp((25.0 - self.temp_c) * COLD_PER_K)
+        self._cold = cold = math.exp((25.0 - self.temp_c) * params.cold_per_k)
         self._r0_ohm = params.r0_ohm * cold * params.cells
         self._emf_v = self._string.volts(self.soc) - self._rc_v * params.cells
         self.pack_v = self._emf_v - self.current_a * self._r0_ohm

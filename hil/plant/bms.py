@@ -51,7 +51,7 @@ class BmsParams:
     wake_s: float = 30.0  # what an inverter with power then needs to wake it
     over_v: float = 3.65
     over_v_clear: float = 3.45
-    under_v: float = 2.60
+    under_v: float = 2.65
     under_v_clear: float = 2.95
     charge_temp_c: tuple[float, float] = (0.0, 55.0)
     discharge_temp_c: tuple[float, float] = (-20.0, 60.0)
@@ -112,7 +112,8 @@ class Bms:
         """One sample: limits for the inverter at once, SoC with its lag."""
         params, battery = self.params, self._battery
         self._sample = None
-        self._seen = (battery.pack_v, battery.current_a)
+        closed = self.discharge_fet if battery.current_a > 0.0 else self.charge_fet
+        self._seen = (battery.pack_v, battery.current_a if closed else 0.0)  # one that was just opened ended it
         if dt_s:
             self._at = (self._at + STRIDE) % DITHER
             self._lagged += (battery.soc - self._lagged) * (1.0 - math.exp(-dt_s / params.soc_lag_s))

@@ -23,6 +23,7 @@ from hil.plant.truth import Truth, truth_of
 S = 1_000_000_000
 COARSE = 250_000_000
 FINE = 50_000_000
+LIVELY_W = 100.0  # what moves less is exact on the coarse lattice too, and nobody polls faster
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +201,7 @@ class Home:
             rest = math.exp(-dt_s / tau)
             last = target + gap * rest
             mean = target + gap * (1.0 - rest) * tau / dt_s
-            self._lively = not -20.0 < last - target < 20.0
+            self._lively = not -LIVELY_W < last - target < LIVELY_W
         inverter.battery_w = last
         return mean, last
 

@@ -77,6 +77,7 @@ class Inverter:
         self._boot_at_ns = NEVER
         self._resting = False  # at its floor, until SoC is `floor_resume_pct` above
         self._moving = False
+        self.next_ns = NEVER  # when `due` has something to do
 
     # --- what others do to it ----------------------------------------------------------------------------------------
     def command(
@@ -97,6 +98,7 @@ class Inverter:
         timed = self.mode and self.revert_s and not self.ignores_reversion
         self.revert_at_ns = now_ns + self.revert_s * S if timed else NEVER
         self._pending.append((now_ns + int(self.params.dead_s * S), self.window()))
+        self._plan()
 
     def set_floor(self, pct: float) -> None:
         """MinRsvPct, by whoever writes it."""
@@ -110,25 +112,27 @@ class Inverter:
         self._pending.clear()
         self.revert_at_ns = NEVER
         self.booting_until_ns = self._boot_at_ns = now_ns + int(self.params.boot_s * S)
+        self._plan()
 
     def grid_lost(self, now_ns: int) -> None:
         """The utility is gone; noticed after `detect_s`."""
         self._reconnect_at_ns = NEVER
         if not self.islanded:
             self._detect_at_ns = now_ns + int(self.params.detect_s * S)
+        self._plan()
 
     def grid_back(self, now_ns: int) -> None:
         """The utility is back; trusted after `reconnect_s`."""
         self._detect_at_ns = NEVER
         if self.islanded:
             self._reconnect_at_ns = now_ns + int(self.params.reconnect_s * S)
+        self._plan()
 
     # --- time --------------------------------------------------------------------------------------------------------
-    @property
-    def next_ns(self) -> int:
-        """When `due` has something to do."""
+    def _plan(self) -> None:
+        """After every change of what is to come."""
         apply_at = self._pending[0][0] if self._pending else NEVER
-        return min(apply_at, self.revert_at_ns, self._detect_at_ns, self._reconnect_at_ns, self._boot_at_ns)
+        self.next_ns = min(apply_at, self.revert_at_ns, self._detect_at_ns, self._reconnect_at_ns, self._boot_at_ns)
 
     def due(self, now_ns: int) -> None:
         """Do what has come due by `now_ns`."""
@@ -150,6 +154,7 @@ class Inverter:
             self._pending.append((now_ns + int(self.params.dead_s * S), self.window()))
         if self._boot_at_ns <= now_ns:
             self._boot_at_ns = NEVER
+        self._plan()
 
     # --- what it does ------------------------------------------------------------------------------------------------
     @property

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.config import EXAMPLE, Config, ConfigError, load
+from agent.config import EXAMPLE, Config, ConfigError, TimersSection, load
 from agent.core.params import NO_LIMIT_W, S
+from hil.backends.timers import timers_of
 
 DEMO = EXAMPLE.replace('fleet = "example"', 'fleet = "example"\ndemo = true')
 PORT = 'port = "/dev/serial/by-id/usb-FTDI_FT232R-if00-port0"'
@@ -100,6 +101,69 @@ def test_only_a_demo_file_may_shorten_timers(tmp_path: Path) -> None:
     assert config.params.timers.grid_dwell_ns == 4.5 * S
     assert config.params.timers.reversion_s == 6
     assert config.link_timers.block_s == 5
+
+
+RANGES = {  # seconds, both ends possible in a demo file
+    "cycle_s": (0.1, 1),
+    "reversion_s": (2, 300),
+    "refresh_s": (0.5, 75),
+    "release_delay_s": (0, 30),
+    "hold_s": (1, 3600),
+    "recover_good_s": (1, 3600),
+    "fault_clear_s": (1, 3600),
+    "grid_dwell_s": (1, 3600),
+    "grid_jitter_s": (0, 3600),
+    "backoff_min_s": (0.1, 300),
+    "backoff_max_s": (0.1, 300),
+    "block_s": (2, 60),
+}
+BESIDE = {  # what else must be said where one alone contradicts another
+    ("reversion_s", 2): "refresh_s = 0.5",
+    ("refresh_s", 75): "reversion_s = 300",
+    ("backoff_min_s", 300): "backoff_max_s = 300",
+    ("backoff_max_s", 0.1): "backoff_min_s = 0.1",
+}
+
+
+def timed(text: str, *lines: str) -> str:
+    return text.replace("[[bus]]", "\n".join(["[timers]", *lines, "", "[[bus]]"]), 1)
+
+
+def test_every_timer_has_its_range_here() -> None:
+    assert set(TimersSection.model_fields) == set(RANGES)
+
+
+@pytest.mark.parametrize("demo", [True, False])
+@pytest.mark.parametrize("key", RANGES)
+def test_a_timer_outside_its_range_is_refused_with_key_and_range(tmp_path: Path, key: str, demo: bool) -> None:
+    low, high = RANGES[key]
+    whole = key in ("reversion_s", "block_s")
+    beyond: tuple[object, ...] = (low - 1, high + 1, -(10**9), 10**30)
+    for value in beyond if whole else (*beyond, low - 1e-6, high + 1e-6, 1e-10 if low else -1e-10):
+        text = refused(tmp_path, timed(DEMO if demo else EXAMPLE, f"{key} = {value}")).partition("\n\n")[0]
+        assert f"timers.{key}: " in text, value
+        assert f"outside {low:g} to {high:g} s" in text, value
+
+
+@pytest.mark.parametrize("end", [0, 1])
+@pytest.mark.parametrize("key", RANGES)
+def test_both_ends_of_a_timers_range_are_taken_in_a_demo_file(tmp_path: Path, key: str, end: int) -> None:
+    value = RANGES[key][end]
+    beside = BESIDE.get((key, value), "")
+    config = load(write(tmp_path, timed(DEMO, f"{key} = {value}", beside)))
+    assert timers_of(config)[key][0] == value
+
+
+@pytest.mark.parametrize("value", ["true", '"1"', "[1]", "nan", "inf", "-inf"])
+@pytest.mark.parametrize("key", RANGES)
+def test_a_timer_is_a_number(tmp_path: Path, key: str, value: str) -> None:
+    assert f"timers.{key}: " in refused(tmp_path, timed(DEMO, f"{key} = {value}"))
+
+
+def test_no_number_of_the_file_is_infinite(tmp_path: Path) -> None:
+    for value in ("nan", "inf"):
+        text = EXAMPLE.replace("[[bus]]", f"[battery]\nsoc_floor_pct = {value}\n\n[[bus]]", 1)
+        assert "battery.soc_floor_pct: " in refused(tmp_path, text)
 
 
 def test_an_owner_limit_of_zero_means_zero(tmp_path: Path) -> None:

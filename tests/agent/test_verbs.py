@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from agent.core.durable import Overlay
+from agent.core.durable import Durable, Overlay
 from agent.core.inputs import Clock, ClockTrust, EndRaise, RaiseReserve
 from agent.mail import Verb, VerbDone
 from agent.runtime.part import Post
-from agent.verbs import raised, refuse, storm
+from agent.verbs import raised, refuse, resumed, stopped, storm
 from tests.core.home import PARAMS
 
 BUSES = {"inverter": "rs485"}
@@ -83,3 +83,28 @@ def test_the_answer_says_so_when_a_restart_would_forget_it() -> None:
     assert raised(verb, False).event.text.endswith("so a restart would forget it")  # type: ignore[attr-defined]
     ended = raised(Verb(1, "storm", "bob", "homeowner", 0), True).event
     assert ended.text == "the storm's raise is ended"  # type: ignore[attr-defined]
+
+
+def told(post: Post) -> tuple[int, str]:
+    assert isinstance(post.event, VerbDone)
+    return post.event.code, post.event.text
+
+
+def test_resume_answers_what_came_of_it() -> None:
+    verb = Verb(1, "resume", "ann", "technician")
+    assert told(resumed(verb, Durable())) == (0, "resumed")
+    code, text = told(resumed(verb, Durable(lockout="a cell is at 61.0 °C")))
+    assert code == 4
+    assert "still locked out: a cell is at 61.0 °C" in text
+    code, text = told(resumed(verb, Durable(latches=("meter_wrong",))))
+    assert code == 4
+    assert "meter_wrong" in text
+    code, text = told(resumed(verb, Durable(stopped_by="ann")))
+    assert code == 4
+    assert "not resumed" in text
+
+
+def test_a_stop_that_no_disk_keeps_says_so() -> None:
+    verb = Verb(1, "stop", "ann", "technician")
+    assert told(stopped(verb, True)) == (0, "dispatch is ended and held off until `batteryctl resume`")
+    assert "after a restart stop it again" in told(stopped(verb, False))[1]

@@ -50,7 +50,7 @@ class Home(RuleBasedStateMachine):
     def stall(self, s: int) -> None:
         self.rig.tick(s=s)
 
-    @rule(draw=st.integers(0, 2**32 - 1))
+    @rule(draw=st.integers(0, 2**64 - 1))
     def random(self, draw: int) -> None:
         self.rig.draw = draw
 

@@ -5,7 +5,9 @@ Patience at 11.4 kW: 0.175 x 11.4 kW x 10 s = 19.95 kWs, a quarter of it says th
 
 from __future__ import annotations
 
-from agent.core.actuation import Actuation, deaf, rearm, unheeded, watch
+import pytest
+
+from agent.core.actuation import Actuation, Loss, contested, deaf, lost, overridden, rearm, unheeded, watch
 from agent.core.decision import Mode
 from agent.core.inputs import LocalResume
 from agent.core.params import S
@@ -80,8 +82,9 @@ def test_a_mirrored_setpoint_is_seen_as_such() -> None:
 
 
 def test_released_forgets_and_unknown_waits() -> None:
-    off = watched(Actuation(rearms=(1,), foreign=("InWRte",)), 8, 5000, 0)
-    assert watched(off, 1, None, 0) == Actuation(rearms=(1,), foreign=("InWRte",))
+    known = Actuation(rearms=(1,), overrides=(2,), foreign=("InWRte",))
+    off = watched(known, 8, 5000, 0)
+    assert watched(off, 1, None, 0) == known
     assert watched(off, 5, 5000, None) == off
     assert watched(Actuation(), 1, None, 0) == Actuation()
 
@@ -91,13 +94,33 @@ def test_the_inverter_has_time_to_settle() -> None:
         assert watch(Actuation(), PARAMS, now, S, 5000, 10 * S, 0, at).off_nj == 0
 
 
-def test_rearms_of_the_last_hour_count() -> None:
-    old = rearm(rearm(Actuation(), 1 * S), 2 * S)
-    assert rearm(old, 3602 * S).rearms == (2 * S, 3602 * S)
+@pytest.mark.parametrize("loss", Loss)
+def test_losses_of_the_last_hour_count_by_what_took_it(loss: Loss) -> None:
+    def times(seen: Actuation) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        own, other = seen.rearms, seen.overrides
+        return (other, own) if loss is Loss.OVERRIDDEN else (own, other)
+
+    old = rearm(rearm(Actuation(), 1 * S, loss), 2 * S, loss)
+    assert times(rearm(old, 3602 * S, loss)) == ((2 * S, 3602 * S), ())
     many = Actuation()
     for second in range(100):
-        many = rearm(many, second * S)
-    assert len(many.rearms) <= 16
+        many = rearm(many, second * S, loss)
+    assert len(times(many)[0]) <= 16
+
+
+def test_how_often_is_too_often() -> None:
+    """Five losses an hour are put up with, and three of another hand; what is over for ten minutes, or for one, is."""
+    by_itself = other = Actuation()
+    for n in range(6):
+        assert (lost(by_itself, n * S), contested(other, n * S)) == (0, n >= 3)
+        assert overridden(other, n * S) == (n if n > 3 else 0)
+        by_itself, other = rearm(by_itself, n * S, Loss.REBOOTED), rearm(other, n * S, Loss.OVERRIDDEN)
+    assert (lost(by_itself, 604 * S), lost(by_itself, 605 * S)) == (6, 0)
+    assert (overridden(other, 64 * S), overridden(other, 65 * S)) == (6, 0)
+    assert contested(other, 3602 * S) and not contested(other, 3604 * S)
+    late = rearm(Actuation(rearms=(0, 1, 2, 3, 4)), 3599 * S, Loss.REVERTED)
+    assert lost(late, 3599 * S) == 6
+    assert lost(late, 3600 * S + 1) == 0  # the first is more than an hour ago
 
 
 def test_said_again_at_each_quarter_of_the_patience() -> None:
@@ -147,40 +170,6 @@ def test_three_such_faults_within_an_hour_lock_out_until_a_technician_resumes() 
     later.run(40)
     assert later.mode() is Mode.LOCAL
     assert not later.disk.lockout
-
-
-def test_another_hand_is_named_with_the_points_that_it_changed() -> None:
-    home = Home().ready()
-    home.tick(arriving(command(duration_s=900)))
-    home.run(20)
-    for n in range(6):
-        home.inverter = {"remote_w": 9_000, "foreign": ("InWRte", "StorCtl_Mod")}
-        home.tick()
-        home.inverter = {}
-        home.run(3)
-        assert n == 5 or home.writes[-1][1].why == "again: the inverter lost it"
-    assert (
-        "the inverter has a setpoint of 9000 W, ours is 5000 W: another hand (changed: InWRte, StorCtl_Mod); it is "
-        "written again" in home.notices
-    )
-    fault = next(f for f in home.decision.faults if f.id == "setpoint_lost")
-    assert fault.sentence == (
-        "the inverter lost our setpoint 6 times within an hour; another hand changed InWRte, StorCtl_Mod"
-    )
-    home.run(40)
-    assert home.given() is None  # held at zero, then released
-
-
-def test_a_setpoint_that_ended_by_itself_is_armed_again_and_told() -> None:
-    home = Home().ready()
-    home.tick(arriving(command(duration_s=900)))
-    home.run(20)
-    home.remote_w = None
-    home.run(2)
-    assert home.remote_w == home.given() == 5000
-    assert any(
-        n.startswith("the setpoint of 5000 W is gone") and n.endswith("; it is written again") for n in home.notices
-    )
 
 
 def test_a_reversed_battery_is_latched() -> None:

@@ -11,7 +11,8 @@ import pytest
 from agent.core.alarms import blocked
 from agent.core.decision import Intent, Mode
 from agent.core.durable import Durable
-from agent.core.faults import BY_ID, FAULTS, Clear, Severity
+from agent.core.fault import Clear, Severity
+from agent.core.faults import BY_ID, FAULTS
 from agent.core.inputs import NOT_LOOKED, ClockTrust, LocalResume, Reserve, WriteDone
 from agent.core.params import S
 from agent.core.selftest import Looked
@@ -74,6 +75,8 @@ CAUSES: list[tuple[str, Callable[[Home], None], Mode]] = [
     ("inverter_stale", mute("inverter"), Mode.FAULT),
     ("inverter_fault", set_inverter(status="fault", alarms=("ground_fault",)), Mode.FAULT),
     ("bms_protection", set_battery(alarms=("short_circuit_protection",)), Mode.FAULT),
+    ("imbalance", set_battery(cell_max_mv=3440, cell_min_mv=3140), Mode.FAULT),
+    ("cells_apart", set_battery(cell_max_mv=3350, cell_min_mv=3300), Mode.LOCAL),
     ("grid_lost", set_inverter(grid_state=GridState.ISLANDED), Mode.BACKUP),
     ("grid_unknown", set_inverter(grid_state=GridState.UNKNOWN), Mode.BACKUP),
     ("battery_stale", mute("battery"), Mode.DEGRADED),
@@ -100,9 +103,13 @@ ELSEWHERE = {  # raised in the tests of the part that they watch
     "meter_stuck": "test_sanity",
     "soc_doubted": "test_sanity",
     "inverter_out": "test_several",
-    "setpoint_lost": "test_writes",
-    "floor_changed": "test_writes",
-    "floor_refused": "test_writes",
+    "reserve_unguarded": "test_self_consumption",
+    "forbidden_flow": "test_astray",
+    "setpoint_lost": "test_overridden",
+    "setpoint_overridden": "test_overridden",
+    "floor_changed": "test_floor",
+    "floor_refused": "test_floor",
+    "not_read_back": "test_readback",
     "writes_refused": "below",
     "writes_worn": "below",
     "reversion_off": "below",
@@ -242,6 +249,21 @@ def test_a_setpoint_that_would_never_end_is_a_fault() -> None:
     home.run(4)
     assert "reversion_off" in home.faults()
     assert home.given() is None
+
+
+def test_another_hand_s_setpoint_that_would_never_end_is_written_over_with_our_timer() -> None:
+    home = Home().ready()
+    home.tick(arriving(command(duration_s=900)))
+    home.run(20)
+    home.inverter.update(remote_w=9_000, reversion_s=0)
+    home.tick()
+    home.inverter.clear()
+    home.run(3)
+    assert home.faults() == []
+    assert home.given() == 5000
+    home.inverter["reversion_s"] = 0  # the setpoint is ours, its timer is not
+    home.run(2)
+    assert home.faults() == ["reversion_off"]
 
 
 def test_no_reversion_no_dispatch() -> None:

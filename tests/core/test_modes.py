@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from agent.core.decision import Mode
-from agent.core.faults import Severity
+from agent.core.fault import Severity
 from agent.core.modes import ACTING, TABLE, ZEROING, Signs, following
 
 SEVERITIES = (0, *Severity)

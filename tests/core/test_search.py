@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from agent.core.decision import Intent, Mode
-from agent.core.faults import BY_ID, Severity
+from agent.core.fault import Severity
+from agent.core.faults import BY_ID
 from agent.core.inputs import LocalResume, LocalStop
 from agent.core.modes import ACTING, PASSING, ZEROING, Signs, following
 from drivers.readings import GridState

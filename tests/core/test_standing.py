@@ -10,7 +10,8 @@ import pytest
 from agent.core import standing
 from agent.core.checks import World
 from agent.core.decision import Intent, Mode
-from agent.core.faults import BY_ID, FAULTS, Clear, Fault, Severity
+from agent.core.fault import Clear, Fault, Severity
+from agent.core.faults import BY_ID, FAULTS
 from agent.core.inputs import LocalResume
 from agent.core.modes import ACTING
 from agent.core.params import S
@@ -20,6 +21,8 @@ from tests.core.home import PARAMS, Home, arriving, command
 
 HOUR = 3600
 SETTLE_S = PARAMS.timers.fault_clear_ns // S
+SPREAD_S = PARAMS.timers.spread_hold_ns // S
+LONG_S = {"grid_lost": PARAMS.timers.grid_dwell_ns // S, "imbalance": SPREAD_S, "cells_apart": SPREAD_S}
 
 
 def broken(world: World) -> str | None:
@@ -53,7 +56,7 @@ def test_a_check_that_fails_is_a_grave_fault_of_that_check_alone(fault: str, mon
     home.battery.clear()
 
     plant(monkeypatch, fault, BY_ID[fault].check)
-    home.run(PARAMS.timers.grid_dwell_ns // S if fault == "grid_lost" else SETTLE_S)
+    home.run(LONG_S.get(fault, SETTLE_S))
     assert home.decision.faults[0].held
     assert home.mode() is Mode.FAULT
     home.run(5)
@@ -166,3 +169,18 @@ def test_a_technician_without_devices_ends_no_latch() -> None:
     home.run(3)
     assert home.mode() is Mode.LOCKOUT
     assert BY_ID["over_temperature"].clear is Clear.TECHNICIAN
+
+
+def test_a_cause_that_returns_in_the_cycle_of_the_resume_is_latched_again() -> None:
+    home = Home().ready()
+    for hot in (601, 599):
+        home.battery["temp_max_dc"] = hot
+        home.run(3)
+    home.battery["temp_max_dc"] = 605
+    home.tick(LocalResume("ada"))
+    assert home.mode() is Mode.LOCKOUT
+    assert home.state.book.durable.lockout is not None
+    assert home.state.book.durable.latches == ("over_temperature",)
+    home.battery["temp_max_dc"] = 300
+    home.run(100)
+    assert home.mode() is Mode.LOCKOUT

@@ -120,7 +120,7 @@ cycles = st.tuples(
     st.builds(Reserve, st.integers(-10, 1100), st.sampled_from(["file", "file", "unreadable", "new"])),
     st.booleans(),
     st.sampled_from(ClockTrust),
-    st.integers(0, 2**32 - 1),
+    st.integers(0, 2**64 - 1),
 )
 
 

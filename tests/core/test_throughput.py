@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,13 +12,14 @@ from agent.core.params import S
 from agent.core.snapshot import Trace, take
 from agent.core.soc import NJ_PER_MWH
 from agent.core.step import final
-from agent.core.throughput import DAY_MS, Spent, begin, count, exact, kept
+from agent.core.throughput import DAY_MS, STANDS_NS, Spent, begin, count, exact, kept
 from tests.core import home as h
 from tests.core.home import PARAMS, WALL_MS, Home, arriving, command
 from tests.core.test_snapshot import NOW, world
 
 DAY = WALL_MS // DAY_MS
 STEP = 500_000  # 2 % of 25 kWh in mWh
+STANDS_S = STANDS_NS // S
 
 
 def at(wall_ms: int, trust: ClockTrust = ClockTrust.SYNCED) -> Clock:
@@ -41,14 +43,48 @@ def test_what_leaves_counts_by_the_greater_of_both_measurements() -> None:
     assert drawn(None) == 0
 
 
-def test_a_day_begins_at_midnight_utc_by_a_trusted_clock_and_never_an_earlier_one() -> None:
-    snapshot, _ = take(PARAMS, world(), Trace(NOW))
+def counted(spent: Spent, clock: Clock, seconds: int, battery_w: int = 0) -> Spent:
+    """That power for so long, while the clock says the same."""
+    snapshot, _ = take(PARAMS, world(inverters=(h.inverter(NOW, battery_w=battery_w),)), Trace(NOW))
+    for _ in range(seconds):
+        spent = count(spent, clock, snapshot, S)
+    return spent
+
+
+def test_a_day_begins_at_midnight_utc_when_a_trusted_clock_has_stood_by_it() -> None:
     spent = Spent(DAY, 7)
-    assert count(spent, at((DAY + 1) * DAY_MS - 1), snapshot, S) == spent
-    assert count(spent, at((DAY + 1) * DAY_MS), snapshot, S) == Spent(DAY + 1, 0)
-    assert count(spent, at((DAY + 1) * DAY_MS, ClockTrust.HOLDOVER), snapshot, S) == Spent(DAY + 1, 0)
-    assert count(spent, at((DAY + 1) * DAY_MS, ClockTrust.UNTRUSTED), snapshot, S) == spent
-    assert count(spent, at((DAY - 1) * DAY_MS), snapshot, S) == spent
+    assert counted(spent, at((DAY + 1) * DAY_MS - 1), STANDS_S) == spent
+    assert counted(spent, at((DAY + 1) * DAY_MS), STANDS_S - 1)[:2] == spent[:2]
+    for trust in (ClockTrust.SYNCED, ClockTrust.HOLDOVER):
+        assert counted(spent, at((DAY + 1) * DAY_MS, trust), STANDS_S) == Spent(DAY + 1, 0)
+    assert counted(spent, at((DAY + 1) * DAY_MS, ClockTrust.UNTRUSTED), STANDS_S) == spent
+    assert counted(Spent(), at(WALL_MS), 1) == Spent(DAY, 0), "before the first there is nothing to wait for"
+
+
+def test_what_was_spent_since_midnight_belongs_to_the_new_day() -> None:
+    spent = Spent(DAY, 7)
+    assert counted(spent, at((DAY + 1) * DAY_MS), STANDS_S - 1, 1_000)[:2] == (DAY, 7 + (STANDS_S - 1) * 1_000 * S)
+    assert counted(spent, at((DAY + 1) * DAY_MS), STANDS_S, 1_000) == Spent(DAY + 1, STANDS_S * 1_000 * S)
+
+
+@pytest.mark.parametrize("wrong", [-1, 1, 3650])
+def test_a_clock_that_is_wrong_for_a_while_changes_nothing(wrong: int) -> None:
+    spent = Spent(DAY, 7)
+    for _ in range(3):
+        spent = counted(spent, at((DAY + wrong) * DAY_MS), STANDS_S - 1)
+        spent = counted(spent, at((DAY + wrong) * DAY_MS, ClockTrust.UNTRUSTED), 1)
+        spent = counted(spent, at((DAY + wrong) * DAY_MS), STANDS_S - 1)
+        spent = counted(spent, at((DAY + wrong + 1) * DAY_MS if wrong != -1 else WALL_MS), 1)
+        spent = counted(spent, at(WALL_MS), 1)
+    assert spent == Spent(DAY, 7)
+
+
+def test_an_earlier_day_takes_over_what_was_counted_and_midnight_comes_again() -> None:
+    """A clock that was years ahead once neither ends the count for good nor is a way to forget what was spent."""
+    ahead = counted(Spent(DAY, 7), at((DAY + 3650) * DAY_MS), STANDS_S, 1_000)
+    back = counted(ahead, at(WALL_MS), STANDS_S, 1_000)
+    assert back == Spent(DAY, 2 * STANDS_S * 1_000 * S)
+    assert counted(back, at((DAY + 1) * DAY_MS), STANDS_S) == Spent(DAY + 1, 0)
 
 
 def test_what_is_stored_is_ahead_and_changes_once_a_step() -> None:
@@ -94,6 +130,8 @@ def test_a_home_that_gave_its_days_energy_gives_no_more_until_midnight() -> None
     assert home.decision.binding is not None
     assert home.decision.binding.id == "throughput"
     home.wall_offset_ms += DAY_MS
+    home.run(STANDS_S - 1)
+    assert home.given() == 0
     home.run(60)
     assert home.given() == 5_000
 

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from agent.core.decision import FaultValue
-from agent.core.faults import BY_ID, FAULTS, Clear, Severity
+from agent.core.fault import Clear, Severity
+from agent.core.faults import BY_ID, FAULTS
 from agent.core.params import S, Timers
 from agent.local.fault import DOES, ENDS, does, ends, faults_json
 from tests.core.home import PARAMS
@@ -106,8 +107,9 @@ def test_times_are_those_of_this_home() -> None:
 
 def test_every_severity_says_what_it_does() -> None:
     assert set(DOES) | {Severity.DEGRADED} == set(Severity)
-    stops = [row.id for row in FAULTS if "stop is written" in does(row, PARAMS)]
-    assert stops == ["over_temperature", "over_voltage"]
+    stops = [row.id for row in FAULTS if "zero is held" in does(row, PARAMS)]
+    assert stops == ["over_temperature", "over_voltage", "forbidden_flow"]
+    assert [row.id for row in FAULTS if "cured all the same" in does(row, PARAMS)] == ["imbalance"]
 
 
 def test_what_the_columns_cannot_say_is_of_rows_that_end_by_themselves() -> None:

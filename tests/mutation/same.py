@@ -27,16 +27,15 @@ LEAST = {"capacity_wh": 1}  # what divides
 
 def same(mutant: Mutant) -> tuple[str, str]:
     """`equivalent` where both give the same result for all inputs; else `survived`, with what stood in the way."""
-    module = mutant.module.rpartition(".")[2]
     old, new = Modules(), Modules({mutant.module: mutant.source})
-    loosen(getattr(old, module))
-    loosen(getattr(new, module))
+    loosen(old.loaded[mutant.module])
+    loosen(new.loaded[mutant.module])
     name, texts = _changed(mutant)
     free_values = Paths()
     free_values.texts, free_values.wide = (*texts, "some text"), ANY
     count = 0
     try:
-        for paths, _, error in explore(lambda o: _agree(o, old, new, module, name), free_values):
+        for paths, _, error in explore(lambda o: _agree(o, old, new, mutant.module, name), free_values):
             count += 1
             if error is not None and (example := paths.example()) is not None:
                 return SURVIVED, f"{type(error).__name__} {error} with {example}"
@@ -65,13 +64,13 @@ def _changed(mutant: Mutant) -> tuple[str, list[str]]:
 
 
 def _agree(o: Paths, old: Modules, new: Modules, module: str, name: str) -> None:
-    before, after = (getattr(m, module) for m in (old, new))
+    before, after = (m.loaded[module] for m in (old, new))
     if name == "TABLE":
         mode, signs = o.pick("mode", tuple(old.decision.Mode)), Free(o, old.modes.Signs, "signs")
         assert_equal(old.modes.following(mode, signs), new.modes.following(mode, signs))
     elif name == "LIMITS":
         _limits_agree(o, old, new)
-    elif module == "hold" and name in ("narrow", "_lift"):
+    elif module == "agent.core.hold" and name in ("narrow", "_lift"):
         _memories_agree(o, old, new)
     elif "." not in name and not callable(getattr(before, name)):
         assert_equal(getattr(before, name), getattr(after, name))

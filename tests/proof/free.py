@@ -42,7 +42,7 @@ def within(name: str) -> tuple[int, int]:
 class Free:
     """Looks like one of `kind`. `given`: fields that are not free."""
 
-    def __init__(self, o: Paths, kind: type, name: str, **given: Any) -> None:
+    def __init__(self, o: Paths, kind: type, name: str, /, **given: Any) -> None:
         self._make = (o, kind, name)
         self._given = given
 

@@ -93,6 +93,17 @@ class Modules:
                 if isinstance(value, type) and value.__module__ == name:
                     DECLARED[value] = vars(module)
 
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """What is put into a module inside, is not in it afterwards."""
+        before = {name: dict(vars(module)) for name, module in self.loaded.items()}
+        try:
+            yield
+        finally:
+            for name, names in before.items():
+                vars(self.loaded[name]).clear()
+                vars(self.loaded[name]).update(names)
+
     def __getattr__(self, name: str) -> ModuleType:
         for full in (f"agent.core.{name}", f"agent.{name}"):
             if full in self.loaded:

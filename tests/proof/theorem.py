@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
+import sys
+import textwrap
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from types import FrameType
+from typing import Any
 
 from tests.proof.sources import Modules, edited
 from tests.proof.symbols import Paths, Unsound, explore
@@ -54,17 +61,54 @@ def prove(one: Theorem, m: Modules) -> Proof:
     against: str | None = None
     count = 0
     ranges: dict[str, str] = {}
+    asked = Asked(one.check)
     try:
-        for paths, _, error in explore(lambda o: one.check(m, o)):
-            count += 1
-            ranges |= paths.ranges
-            if error is not None and (example := paths.example()) is not None:
-                shown = ", ".join(f"{name}={value}" for name, value in example.items())
-                against = f"{type(error).__name__} {error} with {shown}".replace("  ", " ")
-                break
+        with m.kept(), asked:
+            for paths, _, error in explore(lambda o: one.check(m, o)):
+                count += 1
+                ranges |= paths.ranges
+                if error is not None and (example := paths.example()) is not None:
+                    shown = ", ".join(f"{name}={value}" for name, value in example.items())
+                    against = f"{type(error).__name__} {error} with {shown}".replace("  ", " ")
+                    break
     except Unsound as error:
         against = f"cannot be followed: {error}"
+    if against is None and asked.never():
+        against = f"says nothing: no path comes to {'; '.join(asked.never())}"
     return Proof(one, against, count, time.process_time() - began, ranges)
+
+
+class Asked:
+    """Which assertions of a check are come to at all: one that no path reaches would prove anything."""
+
+    def __init__(self, check: Check) -> None:
+        function = inspect.unwrap(check.func if isinstance(check, partial) else check)
+        self._code = function.__code__
+        text, first = inspect.getsourcelines(function)
+        found = ast.walk(ast.parse(textwrap.dedent("".join(text))))
+        self._asserts = [node for node in found if isinstance(node, ast.Assert)]
+        self._first = first - 1
+        self._lines: set[int] = set()
+        self._before: Any = None
+
+    def __enter__(self) -> None:
+        self._before = sys.gettrace()
+        sys.settrace(lambda frame, event, arg: self._line if frame.f_code is self._code else None)
+
+    def __exit__(self, *_: object) -> None:
+        sys.settrace(self._before)
+
+    def _line(self, frame: FrameType, event: str, arg: object) -> Any:
+        self._lines.add(frame.f_lineno - self._first)
+        return self._line
+
+    def never(self) -> list[str]:
+        """The assertions that were not come to."""
+        return [
+            ast.unparse(node)
+            for node in self._asserts
+            if self._lines.isdisjoint(range(node.lineno, (node.end_lineno or node.lineno) + 1))
+        ]
 
 
 def planted(one: Theorem) -> Proof:

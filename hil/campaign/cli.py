@@ -1,0 +1,189 @@
+"""`python -m hil campaign --device-days N --seed S`: random faults over random homes, in virtual time, until it breaks.
+
+Every pair of faults comes first. The observer holds the plant's truth against the promises each cycle. A case that
+breaks one is shrunk to the shortest, printed with seed and commit, and written as a scenario file (`--keep DIR`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from hil.campaign.case import Case, Deck, of_scenario
+from hil.campaign.menu import LEFT_OUT, dishes
+from hil.campaign.observer import PROMISES
+from hil.campaign.resume import Resume, commit
+from hil.campaign.run import Result, breaks, run, shrink
+from hil.faults.catalog import VERBS
+from hil.figures import Figure, Report
+from hil.progress import Progress
+from hil.scenario import load
+from hil.strict import FileError
+from hil.talk import say
+
+DAY_S = 86_400
+ACTING = 0.15  # share of cycles: a campaign in which the agent never acts proves nothing
+REGRESSIONS = Path(__file__).with_name("regressions")
+MOST_SHRUNK = 5  # of one run: each costs up to a hundred runs of its case
+_MEMORY = Path("/dev/shm")
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a campaign has seen. `done`: cases 0 .. done-1 have been run."""
+
+    done: int = 0
+    seconds: int = 0
+    cycles: int = 0
+    acting: int = 0
+    margin_permille: float = 1000.0
+    faults: int = 0
+    wrong: Counter[str] = field(default_factory=Counter)
+    failures: list[str] = field(default_factory=list)
+
+    def add(self, case: Case, result: Result) -> None:
+        """The next case, in order."""
+        self.done += 1
+        self.seconds += case.length_s
+        self.cycles += result.cycles
+        self.acting += result.acting
+        self.margin_permille = min(self.margin_permille, result.margin_permille)
+        self.faults += sum(act.id.startswith("fault") for act in case.acts)
+        self.wrong.update(v.promise for v in result.violations)
+        self.failures += [f"{case.name}: {v}" for v in result.violations]
+
+
+def main(argv: Sequence[str]) -> int:
+    """0 when no promise broke."""
+    parser = argparse.ArgumentParser(prog="python -m hil campaign", description=__doc__)
+    parser.add_argument("--device-days", type=float, default=1.0)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: one a core)")
+    parser.add_argument("--case", metavar="FILE|NUMBER", help="only that case: a file, or a number of the seed")
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="shrunk cases go there (default: they are printed)")
+    parser.add_argument("--state", type=Path, metavar="FILE", help="go on where the run of that file stopped")
+    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    args = parser.parse_args(argv)
+    try:
+        if args.case is not None:
+            return _one(args.case, args.seed, args.keep)
+        return int(campaign(args.device_days, args.seed, args.jobs, args.keep, args.state).print(as_json=args.json))
+    except FileError as error:
+        say(str(error))
+        return 2
+
+
+def _one(name: str, seed: int, keep: Path | None) -> int:
+    case = Deck(seed).case(int(name)) if name.isdigit() else of_scenario(load(Path(name)))
+    result = run(case)
+    for violation in result.violations:
+        say(f"xx {violation}")
+    if keep is not None and result.violations:
+        _told(case, result, seed, commit(), keep)
+    say(f"ok {result.cycles} cycles, every promise held" if not result.violations else case.toml())
+    return 1 if result.violations else 0
+
+
+def campaign(
+    days: float, seed: int, jobs: int = 1, keep: Path | None = None, state: Path | None = None, shrinks: bool = True
+) -> Report:
+    """Cases from 0 on, until so many device-days were lived through."""
+    began = time.monotonic()
+    resume = Resume(state, "campaign", seed, commit())
+    tally, deck = _known(resume), Deck(seed)
+    before = tally.seconds
+    broken: list[tuple[Case, Result]] = []
+    with Progress("campaign", days * DAY_S) as bar:
+        for case, result in _lived(deck, seed, tally.done, round(days * DAY_S) - before, jobs):
+            tally.add(case, result)
+            broken += [(case, result)] if result.violations else []
+            bar.to(tally.seconds, f"{len(tally.failures)} broken")
+            resume.save({**{name: getattr(tally, name) for name in Tally.__slots__}, "wrong": dict(tally.wrong)})
+    if shrinks:
+        for case, result in broken[:MOST_SHRUNK]:
+            _told(case, result, seed, resume.commit, keep)
+    return _report(tally, deck, seed, resume.commit, time.monotonic() - began, tally.seconds - before)
+
+
+def _known(resume: Resume) -> Tally:
+    known = resume.load()
+    if known is None:
+        return Tally()
+    say(f"going on after {known['done']} cases")
+    return Tally(**{**known, "wrong": Counter(known["wrong"])})
+
+
+def _lived(deck: Deck, seed: int, first: int, seconds: int, jobs: int) -> Iterator[tuple[Case, Result]]:
+    """Cases in order until so many seconds are full."""
+    number = first
+    with ProcessPoolExecutor(jobs) as pool, _in_memory():
+        waiting: dict[int, tuple[Case, Future[Result]]] = {}
+        planned, told = 0, first
+        while planned < seconds or waiting:
+            while planned < seconds and len(waiting) < 2 * jobs:
+                case = deck.case(number)
+                waiting[number] = case, pool.submit(_quick, case)
+                planned += case.length_s
+                number += 1
+            case, future = waiting[told]
+            if not future.done():
+                wait([future], return_when=FIRST_COMPLETED)
+            del waiting[told]
+            told += 1
+            yield case, future.result()
+
+
+def _quick(case: Case) -> Result:
+    with _in_memory():
+        return run(case)
+
+
+@contextlib.contextmanager
+def _in_memory() -> Iterator[None]:
+    """The stores of simulated homes need no disk."""
+    with mock.patch.object(tempfile, "tempdir", str(_MEMORY) if _MEMORY.is_dir() else tempfile.tempdir):
+        yield
+
+
+def _told(case: Case, result: Result, seed: int, at: str, keep: Path | None) -> None:
+    """The shortest case that breaks the same promise, where a person sees it."""
+    first = result.violations[0]
+    say(f"xx {case.name} of seed {seed}, commit {at}: {first}; shrinking ...")
+    with _in_memory():
+        small = shrink(case, first.at_s, breaks(first.promise))
+    text = small.toml((f"Found by seed {seed}, {case.name}, at commit {at}.", f"Then it broke: {first}"))
+    if keep is None:
+        say(text)
+        return
+    keep.mkdir(parents=True, exist_ok=True)
+    path = keep / f"{first.promise.replace(' ', '_')}_{seed}_{case.name}.toml"
+    path.write_text(text, encoding="utf-8")
+    say(f"-- {path}")
+
+
+def _report(tally: Tally, deck: Deck, seed: int, at: str, seconds: float, lived_s: int) -> Report:
+    pairs = f"{min(1.0, tally.done / deck.covering):.0%}"
+    left = sorted(set(VERBS) - {dish.verb for dish in dishes()} - set(LEFT_OUT))
+    beside: dict[str, Any] = {"cases": tally.done, "faults": tally.faults, "cycles judged": tally.cycles}
+    figures = [
+        Figure("device-days", round(tally.seconds / DAY_S, 3), "d", ">= 0", beside),
+        *(Figure(f"promise broken: {promise}", tally.wrong[promise], "", "== 0") for promise in PROMISES),
+        Figure("cycles with a command in force", round(tally.acting / max(1, tally.cycles), 3), "", f">= {ACTING}"),
+        Figure("kinds of faults", len(dishes()), "", None, {"pairs covered": pairs, "not able here": len(left)}),
+        Figure("closest to the reserve's bound", round(tally.margin_permille, 2), "permille"),
+        Figure("time", round(seconds, 1), "s", None, {"x real time": round(lived_s / max(seconds, 1e-9))}),
+    ]
+    extra = {"commit": at, "failures": tally.failures, "left_out": left}
+    for failure in tally.failures[:20]:
+        say(f"xx {failure}")
+    return Report(f"campaign, seed {seed}, commit {at}", figures, seed, extra=extra)

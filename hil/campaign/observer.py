@@ -1,0 +1,271 @@
+"""Watches a run with the plant's own eyes and says which promise broke. It asks the agent nothing but what it permits.
+
+Bounds: `SENSOR` is what the BMS of the bench is off by when it is well (its step, and a lag of 2 s at full power).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from hil.campaign.menu import takes_of
+from hil.expr import Value
+from hil.runner import Quiet
+from hil.scenario import Event
+from hil.signals import Happening
+from hil.site import CAPACITY_WH, RATED_W
+
+NS = 1_000_000_000
+SENSOR = 2  # permille
+BEYOND = 2  # permille below the reserve that nobody asks about
+HANDS_OFF_NS = 3 * NS  # evidence may be 2 s old, and a write takes up to 1 s
+FOLLOWS_S = 5  # a cycle, a write and the inverter's own lag, once the permit is narrower
+TOLERANCE_W = RATED_W * 2 // 100 + 100
+COLD_DC = 0
+CHARGES_W = -150
+STALE_S = 5  # a reading of the BMS counts so long
+FULL = 1000  # permille; a register that says more says nothing
+SETTLED_NS = 10 * NS  # the BMS of the bench begins with what it remembers
+LAG_S = 2  # of the samples themselves and of what is decided between two of them
+
+RESERVE, AHEAD, ISLAND, STATED, PERMIT, FORGED, COLD, BLIND, TWICE, LEDGER, CRASHED = (
+    "reserve",
+    "look-ahead",
+    "islanded write",
+    "stated end",
+    "outside the permit",
+    "forged message",
+    "charged in frost",
+    "unknown SoC",
+    "started twice",
+    "ledger",
+    "crashed",
+)
+PROMISES = (RESERVE, AHEAD, ISLAND, STATED, PERMIT, FORGED, COLD, BLIND, TWICE, LEDGER, CRASHED)
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """The first time in a run that a promise did not hold."""
+
+    promise: str
+    at_s: float
+    sentence: str
+
+    def __str__(self) -> str:
+        return f"{self.promise} at {self.at_s:.1f} s: {self.sentence}"
+
+
+class Observer(Quiet):
+    """A watcher of the runner. `violations`: at most one a promise, in order of time."""
+
+    def __init__(self, home: Mapping[str, Value]) -> None:
+        self.violations: list[Violation] = []
+        self.margin_permille = 1000.0  # smallest distance of the truth from the reserve, while it was ours to keep
+        self.cycles = self.acting = 0
+        self._reserve = _number(home.get("reserve_permille", 200))
+        self._mark = 1000.0  # where the truth stood when somebody else had moved it
+        self._active: dict[str, frozenset[str]] = {}  # faults: id -> what they take
+        self._sent: set[str] = set()
+        self._started: dict[str, int] = {}
+        self._replayed = False
+        self._off_since_ns: int | None = None
+        self._watched_ns = 0
+        self._stated_s = 0.0
+        self._foreign_until_ns = 0
+        self._permits: deque[tuple[int, float, float]] = deque()
+        self._cold_ns: int | None = None
+        self._blackouts = 0.0
+        self._remote = False
+        self._healthy_ns = 0
+        self._blind: int | None = None  # since when the BMS says no SoC
+        self._bad = 0.0
+        self._stepped_ns = -LAG_S * NS - 1
+        self._misled_ns = -FOLLOWS_S * NS  # when the BMS was last wrong about its SoC
+        self._own_ns = 0  # when the inverter was last in its own mode
+
+    # --- what the runner tells ---------------------------------------------------------------------------------------
+    def event(self, at_ns: int, event: Event, ended: bool) -> None:
+        takes = takes_of(event.verb)
+        if ended:
+            self._active.pop(event.id, None)
+        elif event.for_ns is not None:
+            self._active[event.id] = takes
+        if event.verb.startswith("aggregator.") and event.verb != "aggregator.attack":
+            self._sent.add(event.id)
+        if event.verb in ("aggregator.attack", "crypto.forge"):
+            self._replayed = self._replayed or event.args.get("way") == "replayed"
+        if event.verb == "bms.word" and event.args["field"] == "soc" and _number(event.args["value"]) > FULL:
+            self._blind = None if ended else at_ns
+        if event.verb == "clock.step":
+            self._stepped_ns = at_ns
+        if event.verb == "local.reserve":
+            self._reserve = min(self._reserve, _number(event.args["permille"]))
+        if event.verb in ("home.soc", "inverter.floor", "inverter.remote"):
+            self._mark = 0.0 if event.verb != "home.soc" else _number(event.args["permille"])
+        if event.verb == "inverter.remote":
+            self._foreign_until_ns = at_ns + round((_number(event.args["revert_s"]) + FOLLOWS_S) * NS)
+
+    def happening(self, record: Happening) -> None:
+        if record.stream == "write" and record.fields["kind"] in ("power", "floor"):
+            since = self._off_since_ns
+            if since is not None and record.at_ns > since + HANDS_OFF_NS:
+                late = (record.at_ns - since) / NS
+                self._broken(ISLAND, record.at_ns, f"{record.fields['kind']} was written {late:.1f} s into the outage")
+        if record.stream == "ack":
+            label = str(record.fields["command"])
+            if label not in self._sent:
+                self._broken(FORGED, record.at_ns, f"command {label}, which nobody sent, was {record.fields['state']}")
+            if record.fields["state"] == "started":
+                self._started[label] = self._started.get(label, 0) + 1
+                if self._started[label] > 1 and not self._replayed:
+                    self._broken(TWICE, record.at_ns, f"{label} was started {self._started[label]} times")
+
+    def sample(self, at_ns: int, signals: Mapping[str, Value]) -> None:
+        self.cycles += 1
+        self.acting += _acting(signals)
+        stated = signals["agent.stated_end_s"]
+        if stated is not None:
+            self._stated_s = max(self._stated_s, _number(stated))
+        self._see_grid(at_ns, signals)
+        self._see_reserve(at_ns, signals)
+        self._see_ahead(at_ns, signals)
+        self._see_end(at_ns, signals)
+        self._see_permit(at_ns, signals)
+        self._see_cold(at_ns, signals)
+        self._see_blind(at_ns, signals)
+        bad = _number(signals["agg.bad"])
+        if at_ns - self._stepped_ns <= LAG_S * NS:
+            self._bad = bad  # the clock is the aggregator's too: what was on its way is of another time
+        if signals["agg.conflicts"] or bad > self._bad:
+            found = f"{signals['agg.conflicts']} numbers twice, {bad - self._bad:.0f} messages that do not verify"
+            self._broken(LEDGER, at_ns, found)
+        self._remote = bool(signals["truth.remote"])
+        if not self._remote:
+            self._own_ns = at_ns
+
+    # --- the promises ------------------------------------------------------------------------------------------------
+    def _see_grid(self, at_ns: int, s: Mapping[str, Value]) -> None:
+        away = not s["truth.grid_on"] or bool(s["truth.islanded"])
+        if away and self._off_since_ns is None:
+            self._off_since_ns = at_ns
+        elif not away:
+            self._off_since_ns = None
+        blackouts = _number(s["truth.blackouts"])
+        if blackouts > self._blackouts and self._remote and self._off_since_ns is not None:
+            self._broken(ISLAND, at_ns, "the house went dark while a setpoint of ours stood")
+        self._blackouts = blackouts
+
+    def _see_reserve(self, at_ns: int, s: Mapping[str, Value]) -> None:
+        """The truth never sinks below the reserve, less what the sensor may be off, while the grid is there."""
+        soc = _number(s["truth.soc_permille"])
+        if self._off_since_ns is not None or self.cycles == 1:
+            self._mark = min(self._mark, soc) if self.cycles > 1 else soc
+            return
+        bound = self._reserve - SENSOR
+        if soc >= bound:
+            self._mark = max(self._mark, bound)
+        least = min(bound, self._mark)
+        self.margin_permille = min(self.margin_permille, soc - least)
+        if soc < least - BEYOND:
+            self._broken(RESERVE, at_ns, f"{soc:.1f} permille in the cells, {self._reserve:g} are the home's")
+
+    def _see_ahead(self, at_ns: int, s: Mapping[str, Value]) -> None:
+        """Whatever is permitted may run for the stated time with nobody looking, and the reserve is still there."""
+        hi = s["agent.hi_w"]
+        if self._taken("soc"):
+            self._misled_ns = at_ns
+        if not hi or self._off_since_ns is not None or at_ns - self._misled_ns < FOLLOWS_S * NS or at_ns < SETTLED_NS:
+            return
+        spare_permille = max(0.0, _number(s["truth.soc_permille"]) - self._reserve) + SENSOR + BEYOND
+        spare_wh = spare_permille * CAPACITY_WH / 1000
+        asked_wh = _number(hi) * self._stated_s / 3600
+        if asked_wh > spare_wh:
+            self._broken(
+                AHEAD, at_ns, f"{hi} W for {self._stated_s:g} s are {asked_wh:.0f} Wh, {spare_wh:.0f} Wh are left"
+            )
+
+    def _see_end(self, at_ns: int, s: Mapping[str, Value]) -> None:
+        """A setpoint that nobody watches ends within the stated time."""
+        lost = self._taken("unread", "dead", "timer")
+        alive = bool(s["proc.alive"]) and s["agent.given_w"] is not None
+        moving = bool(s["truth.remote"]) and s["truth.setpoint_w"] != 0
+        if not moving or (alive and not lost) or at_ns <= self._foreign_until_ns or self._taken("timer"):
+            self._watched_ns = at_ns
+        elif (at_ns - self._watched_ns) / NS > self._stated_s + LAG_S:
+            seconds = (at_ns - self._watched_ns) / NS
+            self._broken(
+                STATED, at_ns, f"a setpoint stands unwatched for {seconds:.1f} s, {self._stated_s:g} are stated"
+            )
+
+    def _see_permit(self, at_ns: int, s: Mapping[str, Value]) -> None:
+        """What flows on our setpoint lies within what was permitted a moment ago."""
+        lo, hi = s["agent.lo_w"], s["agent.hi_w"]
+        if self._taken("untold", "unread", "foreign", "timer"):
+            self._healthy_ns = at_ns
+        if lo is not None and hi is not None:
+            self._permits.append((at_ns, _number(lo), _number(hi)))
+        window_s = FOLLOWS_S
+        if at_ns - self._healthy_ns < round((self._stated_s + FOLLOWS_S) * NS):
+            window_s = round(self._stated_s) + FOLLOWS_S
+        while self._permits and self._permits[0][0] < at_ns - window_s * NS:
+            self._permits.popleft()
+        if not s["truth.remote"] or lo is None or not self._permits or at_ns <= self._foreign_until_ns:
+            return
+        if at_ns - self._own_ns < FOLLOWS_S * NS:
+            return  # what the inverter did by itself has not died away yet
+        if self._taken("untold", "timer", "foreign"):
+            return
+        watts = _number(s["truth.battery_w"])
+        lowest = min(low for _, low, _ in self._permits) - TOLERANCE_W
+        highest = max(high for _, _, high in self._permits) + TOLERANCE_W
+        if not lowest <= watts <= highest:
+            self._broken(
+                PERMIT, at_ns, f"{watts:.0f} W flow; {window_s} s back {lowest:.0f} to {highest:.0f} W were fine"
+            )
+
+    def _see_cold(self, at_ns: int, s: Mapping[str, Value]) -> None:
+        """No charge on our setpoint at or below freezing."""
+        cold = s.get("truth.temp_dc")
+        wrong = (
+            cold is not None
+            and _number(cold) < COLD_DC
+            and bool(s["truth.remote"])
+            and min(_number(s["truth.battery_w"]), _number(s["truth.setpoint_w"] or 0)) < CHARGES_W
+            and not self._taken("untold", "timer", "foreign", "unread", "dead", "limits")
+            and at_ns > self._foreign_until_ns
+        )
+        if not wrong:
+            self._cold_ns = None
+            return
+        self._cold_ns = at_ns if self._cold_ns is None else self._cold_ns
+        if at_ns - self._cold_ns > FOLLOWS_S * NS:
+            asked = f"{s['truth.setpoint_w']} W asked, {_number(s['truth.battery_w']):.0f} W flow"
+            self._broken(COLD, at_ns, f"{asked} at {_number(cold) / 10:.1f} °C")
+
+    def _see_blind(self, at_ns: int, s: Mapping[str, Value]) -> None:
+        """A BMS that says no SoC at all: what it said before may count until it is stale, then nothing is moved."""
+        if self._blind is None or at_ns - self._blind < (FOLLOWS_S + STALE_S) * NS:
+            return
+        ours = s["truth.remote"] and s["truth.setpoint_w"] and at_ns > self._foreign_until_ns
+        if ours and not self._taken("untold", "timer", "dead"):
+            self._broken(BLIND, at_ns, f"{s['truth.setpoint_w']} W are asked for, and the SoC is not known")
+
+    # --- inside ------------------------------------------------------------------------------------------------------
+    def _taken(self, *words: str) -> bool:
+        return any(not takes.isdisjoint(words) for takes in self._active.values())
+
+    def _broken(self, promise: str, at_ns: int, sentence: str) -> None:
+        if all(v.promise != promise for v in self.violations):
+            self.violations.append(Violation(promise, at_ns / NS, sentence))
+
+
+def _acting(signals: Mapping[str, Value]) -> bool:
+    """A setpoint for somebody's command is in force, by the inverter's own word."""
+    return bool(signals["truth.remote"]) and signals["agent.mode"] == "dispatched"
+
+
+def _number(value: Value) -> float:
+    assert isinstance(value, int | float), f"a number, not {value!r}"
+    return float(value)

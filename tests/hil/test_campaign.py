@@ -1,0 +1,267 @@
+"""The campaign: no drawn case breaks a promise; the observer sees each break; a broken case gets shorter."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from hil.campaign import cli
+from hil.campaign.case import Act, Case, Deck, of_scenario
+from hil.campaign.menu import LEFT_OUT, MENU, dishes
+from hil.campaign.observer import (
+    AHEAD,
+    BLIND,
+    COLD,
+    FORGED,
+    ISLAND,
+    LEDGER,
+    NS,
+    PERMIT,
+    PROMISES,
+    RESERVE,
+    STATED,
+    TWICE,
+    Observer,
+)
+from hil.campaign.run import run, shrink
+from hil.expr import Value
+from hil.faults.catalog import VERBS
+from hil.scenario import Event, load, parse
+from hil.signals import SIGNALS, Happening
+
+KEPT = sorted(cli.REGRESSIONS.glob("*.toml"))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_a_device_day_of_faults_breaks_no_promise() -> None:
+    report = cli.campaign(1.0, 2, jobs=2, shrinks=False)
+    assert report.ok, f"{report.table()}\n{report.extra['failures']}"
+    assert report.figures[0].value == pytest.approx(1.0, abs=0.02)
+
+
+@pytest.mark.parametrize("path", KEPT, ids=lambda path: path.stem)
+def test_what_broke_once_holds(path: Path) -> None:
+    assert [str(v) for v in run(of_scenario(load(path))).violations] == []
+
+
+# --- drawing ----------------------------------------------------------------------------------------------------------
+def test_every_verb_is_drawn_or_left_out_with_a_reason() -> None:
+    drawn = {dish.verb for dish in MENU}
+    assert set(VERBS) - drawn - set(LEFT_OUT) == {
+        verb for verb in VERBS if "virtual" in getattr(VERBS[verb], "unable", {}) and verb not in drawn
+    } - set(LEFT_OUT)
+
+
+def test_cases_are_the_same_each_time_and_are_scenarios() -> None:
+    one, two = Deck(5), Deck(5)
+    for number in (0, 7, one.covering, one.covering + 3):
+        case = one.case(number)
+        assert case == two.case(number)
+        assert case.scenario().duration_ns == case.length_s * NS
+        again = of_scenario(case.scenario())
+        assert of_scenario(again.scenario()) == again
+        assert [(a.at_s, a.do, a.for_s) for a in again.acts] == sorted(
+            ((a.at_s, a.do, a.for_s) for a in case.acts), key=lambda row: row[0]
+        )
+    assert Deck(6).case(0) != one.case(0)
+
+
+def test_every_pair_of_faults_comes_before_any_comes_by_chance() -> None:
+    deck = Deck(3)
+    rows = dishes()
+    met = {pair for hand in deck._hands for pair in itertools.combinations(sorted(hand), 2)}
+    assert met == set(itertools.combinations(range(len(rows)), 2))
+    assert deck.covering < deck.pairs / 2
+
+
+def test_the_same_case_gives_the_same_trace() -> None:
+    case = Deck(5).case(1)
+    short = Case(case.name, case.seed, 60, case.home, case.config, [a for a in case.acts if a.at_s < 30])
+    assert run(short) == run(short)
+
+
+# --- the observer -----------------------------------------------------------------------------------------------------
+GOOD: Mapping[str, Value] = {
+    **dict.fromkeys(SIGNALS),
+    "truth.soc_permille": 600.0,
+    "truth.battery_w": 3000.0,
+    "truth.remote": True,
+    "truth.setpoint_w": 3000.0,
+    "truth.grid_on": True,
+    "truth.islanded": False,
+    "truth.blackouts": 0,
+    "truth.temp_dc": 240.0,
+    "agent.mode": "dispatched",
+    "agent.given_w": 3000,
+    "agent.lo_w": -5000,
+    "agent.hi_w": 5000,
+    "agent.stated_end_s": 67,
+    "agg.conflicts": 0,
+    "agg.bad": 0,
+    "proc.alive": True,
+}
+
+
+def watched(change: Callable[[int], Mapping[str, Value]], seconds: int = 200) -> set[str]:
+    """The promises that break when each second looks as `change` says."""
+    observer = Observer({"reserve_permille": 200})
+    for second in range(seconds):
+        observer.sample(second * NS, {**GOOD, **change(second)})
+    return {v.promise for v in observer.violations}
+
+
+def test_a_good_run_breaks_nothing() -> None:
+    assert watched(lambda second: {}) == set()
+
+
+def test_truth_below_the_reserve_is_seen_unless_an_outage_took_it() -> None:
+    sinking = {n: 210.0 - n / 10 for n in range(200)}
+    assert watched(lambda n: {"truth.soc_permille": sinking[n]}) == {RESERVE}
+    off = {"truth.grid_on": False, "truth.remote": False}
+    assert watched(lambda n: {"truth.soc_permille": sinking[n], **off}) == set()
+    back = {n: sinking[min(n, 150)] for n in range(200)}
+    away = range(10, 150)
+    assert watched(lambda n: {"truth.soc_permille": back[n], **(off if n in away else {})}) == set()
+    assert watched(lambda n: {"truth.soc_permille": sinking[n], **(off if n in away else {})}) == {RESERVE}
+
+
+def test_a_home_that_starts_below_may_stay_there_but_not_sink() -> None:
+    assert watched(lambda n: {"truth.soc_permille": 150.0}) == set()
+    assert watched(lambda n: {"truth.soc_permille": 150.0 - n / 10}) == {RESERVE}
+
+
+def test_a_setpoint_that_nobody_watches_is_seen() -> None:
+    dead = {"proc.alive": False, "agent.given_w": None, "agent.lo_w": None, "agent.hi_w": None}
+    assert watched(lambda n: dead if n > 60 else {}, 120) == set()
+    assert watched(lambda n: dead if n > 60 else {}) == {STATED}
+    assert watched(lambda n: {**dead, "truth.setpoint_w": 0.0} if n > 60 else {}) == set()
+
+
+def test_a_setpoint_over_a_silent_bms_is_seen() -> None:
+    observer = Observer({})
+    observer.event(20 * NS, an_event("bms.mute", for_s=500), False)
+    for second in range(20, 120):
+        observer.sample(second * NS, GOOD)
+    assert [v.promise for v in observer.violations] == [STATED]
+
+
+def test_watts_outside_the_permit_are_seen_after_the_inverters_lag() -> None:
+    assert watched(lambda n: {"agent.hi_w": 1000} if n == 100 else {}) == set()
+    assert watched(lambda n: {"agent.hi_w": 1000} if n > 100 else {}) == {PERMIT}
+    own = {"agent.hi_w": 1000, "truth.remote": False}
+    assert watched(lambda n: own if n > 100 else {}) == set()
+
+
+def test_charging_in_frost_is_seen() -> None:
+    assert watched(lambda n: {"truth.temp_dc": -10.0}) == set()
+    assert watched(lambda n: {"truth.temp_dc": -10.0, "truth.battery_w": -3000.0}) == {COLD}
+
+
+def test_a_ledger_that_does_not_add_up_is_seen() -> None:
+    assert watched(lambda n: {"agg.conflicts": 1}) == {LEDGER}
+    assert watched(lambda n: {"agg.bad": 1}) == {LEDGER}
+
+
+def test_a_message_that_was_on_its_way_when_the_clock_jumped_is_nobodys_fault() -> None:
+    observer = Observer({})
+    observer.event(10 * NS, an_event("clock.step", s=7200), False)
+    for second in range(10, 30):
+        observer.sample(second * NS, {**GOOD, "agg.bad": 1 if second > 10 else 0})
+    assert observer.violations == []
+    observer.sample(30 * NS, {**GOOD, "agg.bad": 2})
+    assert [v.promise for v in observer.violations] == [LEDGER]
+
+
+def test_a_setpoint_on_an_unknown_soc_is_seen() -> None:
+    observer = Observer({})
+    observer.event(10 * NS, an_event("bms.word", for_s=100, field="soc", value=0xFFFF), False)
+    for second in range(10, 40):
+        observer.sample(second * NS, GOOD)
+    assert [v.promise for v in observer.violations] == [BLIND]
+
+
+def test_a_permit_that_would_cross_the_reserve_unwatched_is_seen() -> None:
+    assert watched(lambda n: {"truth.soc_permille": 200.0, "agent.hi_w": 8000}) == {AHEAD}
+    assert watched(lambda n: {"truth.soc_permille": 200.0}) == set()
+
+
+def an_event(verb: str, for_s: int | None = None, name: str = "it", **args: Value) -> Event:
+    return Event(name, verb, args, "", 0, None, None if for_s is None else for_s * NS)
+
+
+def write(kind: str, at_s: float) -> Happening:
+    return Happening("write", round(at_s * NS), {"kind": kind})
+
+
+@pytest.mark.parametrize(
+    ("kind", "at_s", "seen"), [("power", 12, 0), ("power", 14, 1), ("floor", 14, 1), ("clear", 14, 0)]
+)
+def test_a_write_while_islanded_is_seen(kind: str, at_s: float, seen: int) -> None:
+    observer = Observer({})
+    for second in range(20):
+        observer.sample(second * NS, {**GOOD, "truth.grid_on": second < 10})
+    observer.happening(write(kind, at_s))
+    assert [v.promise for v in observer.violations] == [ISLAND] * seen
+
+
+def test_a_house_that_our_setpoint_darkens_is_seen() -> None:
+    outage = {"truth.grid_on": False, "truth.blackouts": 1}
+    assert watched(lambda n: outage if n > 10 else {}) == {ISLAND}
+    assert watched(lambda n: {**outage, "truth.remote": False} if n > 10 else {"truth.remote": False}) == set()
+
+
+def ack(command: str, state: str) -> Happening:
+    return Happening("ack", NS, {"command": command, "state": state})
+
+
+def test_a_command_that_nobody_sent_and_one_that_starts_twice_are_seen() -> None:
+    observer = Observer({})
+    observer.event(0, an_event("aggregator.dispatch", name="mine"), False)
+    for state in ("received", "started"):
+        observer.happening(ack("mine", state))
+    assert observer.violations == []
+    observer.happening(ack("mine", "started"))
+    observer.happening(ack("f" * 32, "received"))
+    assert [v.promise for v in observer.violations] == [TWICE, FORGED]
+    assert {TWICE, FORGED} <= set(PROMISES)
+
+
+# --- shrinking --------------------------------------------------------------------------------------------------------
+def test_a_broken_case_becomes_the_shortest_that_is_still_broken() -> None:
+    acts = [Act(20 + n, "home.load", {"w": n}, id=f"a{n}") for n in range(20)]
+    case = Case("case", 1, 600, {"load_w": 1, "pv_w": 2}, {"site": {"import_limit_w": 9_000}}, acts)
+    runs = 0
+
+    def broken(smaller: Case) -> bool:
+        nonlocal runs
+        runs += 1
+        parse(smaller.toml(), "it stays a scenario")
+        return {"a3", "a11"} <= {act.id for act in smaller.acts}
+
+    small = shrink(case, 40.0, broken)
+    assert [act.id for act in small.acts] == ["a3", "a11"]
+    assert (small.home, small.config, small.length_s) == ({}, {}, 60)
+    assert runs < 60
+
+
+def test_a_cancel_goes_with_its_command() -> None:
+    acts = [
+        Act(20, "aggregator.dispatch", {"power_w": 1, "duration": "20s"}, id="a"),
+        Act(22, "aggregator.cancel", {"target": "a"}, id="b"),
+        Act(24, "home.load", {"w": 1}, id="c"),
+    ]
+    small = shrink(Case("case", 1, 30, {}, {}, acts), 25.0, lambda case: any(act.id == "c" for act in case.acts))
+    assert [act.id for act in small.acts] == ["c"]
+
+
+def test_the_command_runs_one_case(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "case.toml"
+    path.write_text(
+        Case("mine", 3, 30, {"soc_permille": 500}, {}, [Act(20, "home.load", {"w": 10}, id="l")]).toml(["x"])
+    )
+    assert cli.main(["--case", str(path)]) == 0
+    assert "every promise held" in capsys.readouterr().err
