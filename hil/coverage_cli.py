@@ -10,7 +10,7 @@ import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from hil import coverage, street
+from hil import coverage, fleet
 from hil.backends import make_backend
 from hil.coverage import Cell
 from hil.figures import Report
@@ -78,7 +78,7 @@ def run_one(scenario: Scenario, backend: str, tell: Callable[[str], None]) -> Ou
     """One scenario; on real processes beside a stall meter, repeated when the machine itself stalled."""
 
     def once() -> Outcome:
-        return street.run(scenario, lambda: make_backend(backend), scenario.seed)
+        return fleet.run(scenario, lambda: make_backend(backend), scenario.seed)
 
     return once() if backend == "virtual" else unstalled(once, say=tell, fine=lambda o: o.ok)[0]
 

@@ -7,8 +7,8 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from hil import fleet
 from hil import scenario as scenarios
-from hil import street
 from hil.backends import make_backend
 from hil.expr import Value
 from hil.figures import Report
@@ -73,7 +73,7 @@ def run_scenario(scenario: scenarios.Scenario, backend: str, seed: int, director
             watcher: Watcher = _Bar(bar)
             if directory is not None:
                 watcher = _Both(watcher, stack.enter_context(Recorder(directory)))
-            return street.run(scenario, lambda: make_backend(backend, _logs(directory)), seed, watcher)
+            return fleet.run(scenario, lambda: make_backend(backend, _logs(directory)), seed, watcher)
 
     if backend == "virtual":
         return _reported(once(), 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from agent.core import actuation, astray, selftest
-from agent.core.actuation import Actuation
+from agent.core.actuation import Actuation, Loss
 from agent.core.alarms import blocked
 from agent.core.astray import Astray
 from agent.core.caps import NEVER_NS
@@ -18,7 +18,7 @@ from agent.core.sentences import tenths
 from agent.core.snapshot import Snapshot
 from agent.core.strategies import self_consumption
 from agent.core.stuck import STUCK_NS
-from agent.core.writes import Hand
+from agent.core.writes import Hand, taken
 from drivers.readings import GridState
 
 CRITICAL_DC = 600  # 60 °C: five above where the tables leave nothing
@@ -245,6 +245,8 @@ def no_reversion(w: World) -> str | None:
         return None
     if not inverter.remote_active or inverter.reversion_s != 0:
         return None
+    if w.hand.setpoint_w is not None and taken(w.hand, w.snapshot, w.hand.setpoint_w) is Loss.OVERRIDDEN:
+        return None  # another hand's: it is written over, with our timer
     return "a setpoint is active and the inverter's reversion time reads 0: it would never end"
 
 

@@ -202,7 +202,7 @@ def _power(
         return hand, None, None
     elif not hand.confirmed:
         why = "again: it was not confirmed"
-    elif (loss := _loss(hand, s, given_w)) is not None:
+    elif (loss := taken(hand, s, given_w)) is not None:
         if wanted.contested and loss is Loss.OVERRIDDEN:
             return hand, None, loss
         why = AGAIN[loss]
@@ -229,10 +229,13 @@ def _power(
     return hand, Write(Intent.POWER, given_w, why, _name(s)), loss
 
 
-def _loss(hand: Hand, s: Snapshot, given_w: int) -> Loss | None:
-    """A reading newer than the confirmation shows no setpoint, or another one: what took it. None = it is there."""
+def taken(hand: Hand, s: Snapshot, given_w: int) -> Loss | None:
+    """A reading newer than the confirmation shows no setpoint, or another one: what took it. None = it is there, or on
+    its way."""
     inverter, can = s.inverter, s.capability
-    if inverter is None or inverter.at_ns <= hand.confirmed_ns or s.inverter_age_ns > s.inverter_stale_ns:
+    if inverter is None or hand.pending or not hand.confirmed:
+        return None
+    if inverter.at_ns <= hand.confirmed_ns or s.inverter_age_ns > s.inverter_stale_ns:
         return None
     if inverter.remote_active is None or can is None:
         return None
