@@ -316,7 +316,11 @@ def crash_loop(w: World) -> str | None:
 
 
 def grid_lost(w: World) -> str | None:
-    return w.snapshot.grid_why if w.snapshot.grid_lost else None
+    if w.snapshot.grid_lost:
+        return w.snapshot.grid_why
+    if not w.durable.outage or (w.settled and w.snapshot.grid_seen):
+        return None
+    return "the grid was away, or this gateway was off, before this start"
 
 
 def grid_unknown(w: World) -> str | None:

@@ -60,9 +60,16 @@ UNFIT = {
 
 
 def initial(params: Params, durable: Durable, clock: Clock, now_ns: int) -> State:
-    """The first state of this start of the daemon: nothing is known, nothing may act, this start is counted."""
+    """The first state of this start of the daemon: nothing is known, nothing may act, this start is counted. That the
+    gateway itself was off is taken for an outage: one supply may have brought back both."""
     recent = () if durable.clean_stop else durable.starts_ms[1 - STARTS_KEPT :]
-    counted = replace(durable, starts_ms=(*recent, clock.wall_ms), clean_stop=False)
+    counted = replace(
+        durable,
+        starts_ms=(*recent, clock.wall_ms),
+        clean_stop=False,
+        outage=durable.outage or durable.kernel_boot not in ("", clock.kernel_boot),
+        kernel_boot=clock.kernel_boot,
+    )
     live = tuple(
         Live(r.command.id, running=r.started, acked_reason=r.reason)
         for r in durable.commands

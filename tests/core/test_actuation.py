@@ -224,7 +224,7 @@ def test_three_such_faults_within_an_hour_lock_out_until_a_technician_resumes() 
     later.mute.clear()
     later.tick()
     later.tick(LocalResume("technician ada"))
-    later.run(40)
+    later.run(40 + PARAMS.timers.grid_dwell_ns // S)  # the gateway was off as well
     assert later.mode() is Mode.LOCAL
     assert not later.disk.lockout
 
