@@ -90,6 +90,7 @@ class MeterReading:
     import_wh: int | None
     export_wh: int | None
     grid_was: tuple[tuple[int, int], ...] = ()  # (at_ns, W) of the samples before this one, oldest first
+    newest_ns: int = 0  # of several meters as one, whose `at_ns` is the oldest's: when the newest was read
 
 
 Reading = BatteryReading | InverterReading | MeterReading

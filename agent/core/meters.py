@@ -16,6 +16,7 @@ def at_grid(readings: list[MeterReading]) -> MeterReading:
     return MeterReading(
         device=", ".join(r.device for r in readings),
         at_ns=min(r.at_ns for r in readings),
+        newest_ns=max(r.at_ns for r in readings),
         grid_w=_total([r.grid_w for r in readings]),
         phase_w=tuple(w for r in readings for w in _phases(r.phase_w, r.grid_w)),
         phase_mv=tuple(mv for r in readings for mv in _phases(r.phase_mv, None)),

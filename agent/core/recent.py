@@ -34,7 +34,7 @@ class Recent(NamedTuple):
     def voltage(self, pack: Pack) -> tuple[Pack, Recent]:
         """The pack at the least of its last voltages, so that amperes allow no more watts than they surely are."""
         if pack.at_ns == self.pack_at_ns:
-            return pack._replace(mv=min(self.pack_mv)), self
+            return pack._replace(mv=min(*self.pack_mv, pack.mv)), self  # another pack of several may have sunk
         last = (*self.pack_mv[1 - WORST_OF :], pack.mv)
         return pack._replace(mv=min(last)), self._replace(pack_at_ns=pack.at_ns, pack_mv=last)
 
@@ -43,9 +43,10 @@ class Recent(NamedTuple):
         one = of(meter, battery_w, legs) if meter is not None and battery_w is not None else None
         if meter is None or one is None:
             return self._replace(meter_at_ns=None, legs=()) if self.legs else self
-        if meter.at_ns == self.meter_at_ns:
+        at_ns = meter.newest_ns or meter.at_ns
+        if at_ns == self.meter_at_ns:
             return self
-        return self._replace(meter_at_ns=meter.at_ns, legs=(*self.legs[1 - WORST_OF :], one))
+        return self._replace(meter_at_ns=at_ns, legs=(*self.legs[1 - WORST_OF :], one))
 
     def worst(self) -> Legs | None:
         """None = not known."""

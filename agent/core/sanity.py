@@ -41,6 +41,11 @@ class Sanity(NamedTuple):
         """The sentence when blocks are refused again and again."""
         return next((watch.fault for _, watch in self.watches if watch.fault is not None), None)
 
+    def following(self) -> Sanity:
+        """While the battery follows the meter, the meter stands still by our own doing: no step of it is a test."""
+        test = self.meter_test
+        return self if test.base is None else self._replace(meter_test=test._replace(base=None, last=None))
+
     def forgiven(self) -> Sanity:
         """After a technician's resume: signs are judged and cells are counted anew."""
         watches = tuple([(name, watch._replace(cells=None, agreed=0)) for name, watch in self.watches])

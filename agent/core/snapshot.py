@@ -383,9 +383,9 @@ def _nets(
     if meter is None or meter.grid_w is None or battery_w is None:
         return (), None
     nets, at_ns = trace.nets, trace.net_at_ns
-    sample = house.net(meter, told, nets[-1] if nets else None)
-    if sample is None:  # the battery is read too seldom, or is the pack's: its last power must do
-        sample = meter.at_ns, meter.grid_w + battery_w
+    sample = house.net(meter, told, nets[-1] if nets else None) if not meter.newest_ns else None
+    if sample is None:  # several meters, or the battery is read too seldom, or is the pack's: its last power must do
+        sample = meter.newest_ns or meter.at_ns, meter.grid_w + battery_w
     return (
         (nets, at_ns) if at_ns is not None and sample[0] <= at_ns else ((*nets[1 - WORST_OF :], sample[1]), sample[0])
     )

@@ -51,6 +51,7 @@ INIT_NS = 10 * S  # first readings have this long to come
 STARTS_KEPT = 16
 BROKEN_TRIES = 3  # cycles that may go wrong in a row before the events they carry are let go
 UNHEARD = 64
+FOLLOWING = frozenset({Rank.SITE, Rank.SELF_CONSUMPTION})  # wishes that are made from what the meter says
 CELL_CURES = {"cure:cell_low": 1, "cure:cell_high": 2}  # as agent.core.caps.Facts has them
 UNFIT = {
     Mode.INIT: "first readings are awaited",
@@ -144,6 +145,8 @@ def _step(p: Params, state: State, i: Inputs) -> tuple[State, Outputs]:
     risk = judged.book.durable.stopped_by is None and self_consumption.at_risk(s, p, state.hand, judged.crew, blind)
     own = self_consumption.propose(s, p, state.hand, left.lo_w, left.hi_w, risk)
     wish = arbiter.choose((judged.cure, storm.propose(s, p, state.cure), dispatching.propose(judged.due), own))
+    if wish.power_w is not None and wish.rank in FOLLOWING:
+        trace = replace(trace, sanity=trace.sanity.following())
     answer = setpoint.answer(wish, shown, state.ramped_w, state.hand, s, p)
     given, hand = setpoint.fit(answer.given_w, judged.mode, state.hand, s.now_ns, p, risk)
     wanted = Wanted(

@@ -33,7 +33,7 @@ class Stuck(NamedTuple):
         return now_ns - self.since_ns >= STUCK_NS and self.most_w - self.least_w > MOVED_W
 
 
-TIMES = ("at_ns", "grid_was")
+TIMES = ("at_ns", "grid_was", "newest_ns")
 said = attrgetter(*[field.name for field in fields(MeterReading) if field.name not in TIMES])
 
 

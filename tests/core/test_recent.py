@@ -27,6 +27,12 @@ def test_the_voltage_that_counts_is_the_least_of_three_samples() -> None:
     assert seen == [52_000, 51_000, 51_000, 51_000, 53_000]
 
 
+def test_another_pack_that_sinks_counts_at_once_though_the_oldest_sample_is_the_same() -> None:
+    _, recent = Recent().voltage(one(h.battery(S, pack_mv=52_000)))
+    pack, _ = recent.voltage(one(h.battery(S, pack_mv=50_000)))
+    assert pack.mv == 50_000
+
+
 def test_a_voltage_that_was_not_read_leaves_nothing_for_three_samples() -> None:
     _, recent = Recent().voltage(one(h.battery(1, pack_mv=None)))
     pack, _ = recent.voltage(one(h.battery(2)))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from agent.core.decision import Mode
 from agent.core.inputs import LocalResume
-from tests.core.home import Home, arriving, command
+from tests.core.home import PARAMS, Home, arriving, command
 
 
 def dispatched(power_w: int = 5000) -> Home:
@@ -132,4 +134,17 @@ def test_a_resume_counts_the_cells_of_a_pack_anew() -> None:
     assert "reading_implausible" in home.faults()
     home.tick(LocalResume("technician ada"))
     home.run(80)
+    assert home.faults() == []
+
+
+def test_a_battery_that_follows_the_meter_does_not_test_it() -> None:
+    """Clouds over a home with an export limit: absorb follows, so that the meter stands at the limit by our doing."""
+    home = Home(replace(PARAMS, site=replace(PARAMS.site, export_limit_w=5000))).ready()
+    pv_w = 6000
+    for goal_w in (9000, 6000) * 8:
+        for _ in range(40):
+            pv_w += max(-250, min(250, goal_w - pv_w))
+            home.inverter["pv_w"] = pv_w
+            home.meter["grid_w"] = 500 - pv_w - (home.remote_w or 0)
+            home.tick()
     assert home.faults() == []

@@ -378,3 +378,15 @@ def test_a_hot_pack_that_its_bms_has_opened_narrows_nothing_while_it_is_not_crit
     home.run(2)
     assert home.mode() is Mode.LOCAL
     assert {v.id: v.cap_w for v in home.decision.limits}["temperature_charge"] > 0
+
+
+def test_one_of_two_meters_that_rises_narrows_at_once_though_the_other_is_read_seldom() -> None:
+    home = Several(inverters=("inv1",), meters=("m1", "m2"))
+    home.ready()
+    before = {v.id: v.cap_w for v in home.decision.limits}["site_import"]
+    home.mute.add("m1")  # its last reading stays, and is fresh for a while
+    home.each["m2"]["grid_w"] = 9000
+    home.tick()
+    after = {v.id: v.cap_w for v in home.decision.limits}["site_import"]
+    assert after < before
+    assert home.mode() is Mode.LOCAL
