@@ -7,8 +7,8 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from hil import scenario as scenarios
 from hil import fleet
+from hil import scenario as scenarios
 from hil.backends import make_backend
 from hil.expr import Value
 from hil.figures import Report
