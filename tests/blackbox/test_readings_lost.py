@@ -155,7 +155,7 @@ def test_another_master_commands_the_inverter() -> None:
     """Row 26 in effect: a foreign setpoint during our dispatch does not stay."""
     with Run(seed=16) as run:
         run.running().home("remote", w=-8_000, revert_s=0)
-        run.within(30, lambda: run["truth.setpoint_w"] == 5_000 or not run["truth.remote"], "foreign setpoint")
+        run.within(30, lambda: abs(run["truth.setpoint_w"] - 5_000) < 5 or not run["truth.remote"], "foreign setpoint")
 
 
 def test_a_foreign_setpoint_found_at_start_is_ended() -> None:
