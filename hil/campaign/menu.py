@@ -120,6 +120,7 @@ LEFT_OUT: Mapping[str, str] = {
     "moment": "nothing happens",
     "inverter.word": "its fields are those of one model; scenarios aim at them",
     "meter.word": "as inverter.word",
+    "meter.clamp": "one of three; `meter.flip` turns all of them",
     "bus.echo": "an adapter does not begin to hear itself; scenarios start with it",
     "local.stranger": "moves nothing by itself; a scenario counts the refusal",
     "local.garbage": "the local socket has a fuzz target of its own",
