@@ -28,6 +28,7 @@ CHARGES_W = -150
 STALE_S = 5  # a reading of the BMS counts so long
 FULL = 1000  # permille; a register that says more says nothing
 SETTLED_NS = 10 * NS  # the BMS of the bench begins with what it remembers
+CLOCK_S = 120  # until the next signed time has told the link
 LAG_S = 2  # of the samples themselves and of what is decided between two of them
 
 RESERVE, AHEAD, ISLAND, STATED, PERMIT, FORGED, COLD, BLIND, TWICE, LEDGER, CRASHED = (
@@ -83,7 +84,7 @@ class Observer(Quiet):
         self._blind: int | None = None  # since when the BMS says no SoC
         self._said_dc: float | None = None  # what the BMS says of its coldest cell, and is not so
         self._bad = 0.0
-        self._stepped_ns = -LAG_S * NS - 1
+        self._stepped_ns = -CLOCK_S * NS - 1
         self._misled_ns = -FOLLOWS_S * NS  # when the BMS was last wrong about its SoC
         self._own_ns = 0  # when the inverter was last in its own mode
 
@@ -140,8 +141,8 @@ class Observer(Quiet):
         self._see_cold(at_ns, signals)
         self._see_blind(at_ns, signals)
         bad = _number(signals["agg.bad"])
-        if at_ns - self._stepped_ns <= LAG_S * NS:
-            self._bad = bad  # the clock is the aggregator's too: what was on its way is of another time
+        if at_ns - self._stepped_ns <= CLOCK_S * NS:
+            self._bad = bad  # virtual time has one wall clock: the aggregator's jumped too, and the link keeps the old
         if signals["agg.conflicts"] or bad > self._bad:
             found = f"{signals['agg.conflicts']} numbers twice, {bad - self._bad:.0f} messages that do not verify"
             self._broken(LEDGER, at_ns, found)
