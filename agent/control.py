@@ -137,7 +137,7 @@ class Control:
                 self._started_ns = self._due_ns = now.mono_ns
                 return self._tick(now)
             case part.Kernel():
-                self._clock.ntp(event.ntp_synced)
+                self._clock.ntp(event.ntp_synced, now)
                 self._self_test.clock(now, event.ntp_synced)
                 return ()
             case part.Stop():
@@ -155,8 +155,8 @@ class Control:
                 return (Post("local", event),)
             case mail.LinkState():
                 self._link = event
-                if event.wall_offset_ms is not None:
-                    self._clock.signed(event.wall_offset_ms)
+                if event.signed is not None:
+                    self._clock.signed(*event.signed)
                 return ()
             case mail.DiskState():
                 self._disk = event
@@ -285,6 +285,7 @@ class Control:
                 inputs.meters,
                 inputs.reserve.permille,
                 len(self._actuators),
+                self._slowest_ns(),
             )
             order = self._gate.admit(write, out.decision, binding, seen)
             if isinstance(order, str):
@@ -293,6 +294,12 @@ class Control:
             else:
                 effects.append(Post(f"bus:{self._home.bus_of[name]}", Execute(order)))
         return effects
+
+    def _slowest_ns(self) -> int:
+        """The longest age that a BMS' profile declares as still fresh; 0 = none was identified."""
+        batteries = [self._devices.get(name) for name, role in self._home.role_of.items() if role is DeviceRole.BATTERY]
+        told = [d.capability.stale_s for d in batteries if d is not None and d.capability is not None]
+        return max(told, default=0) * 1_000_000_000
 
     def _binding(self, name: str) -> Binding | None:
         status = self._devices.get(name)

@@ -24,6 +24,7 @@ CLASS_OF = {
     Intent.HEARTBEAT: WriteClass.HEARTBEAT,
 }
 DEAD_PHASE_MV = 50_000  # below half of 120 V: a grid that is not there
+STALE_MOST_NS = 15 * S  # whatever a profile declares
 STOP_FAULTS = frozenset({"over_temperature", "over_voltage"})  # ids of the fault table
 
 
@@ -37,6 +38,7 @@ class Evidence:
     meters: tuple[MeterReading, ...]
     reserve_permille: int  # as the homeowner's file has it, not as the core understood it
     inverters: int = 1  # that this home commands
+    declared_ns: int = 0  # age up to which the slowest BMS' own profile lets its reading count
 
 
 class Gate:
@@ -110,7 +112,10 @@ class Gate:
         age_ns = seen.now_ns - inverter.grid_at_ns
         if not 0 <= age_ns <= self._params.timers.stale_grid_ns:
             return f"the inverter's word on the grid is {age_ns / 1e9:.1f} s old"
+        beside = {name for name, _ in self._params.wiring.places}  # at PV or at a load: behind breakers of their own
         for meter in seen.meters:
+            if meter.device in beside:
+                continue
             fresh = seen.now_ns - meter.at_ns <= self._params.timers.stale_meter_ns
             if fresh and any(mv is not None and mv < DEAD_PHASE_MV for mv in meter.phase_mv[:1]):
                 return f"{meter.device} sees no voltage on the grid"
@@ -148,8 +153,9 @@ class Gate:
             return "no battery was read"
         floor = self._params.soc_floor_permille
         carrying = 0
+        stale_ns = max(self._params.timers.stale_battery_ns, min(seen.declared_ns, STALE_MOST_NS))
         for battery in seen.batteries:
-            if seen.now_ns - battery.at_ns > self._params.timers.stale_battery_ns:
+            if seen.now_ns - battery.at_ns > stale_ns:
                 return f"{battery.device} was last heard {(seen.now_ns - battery.at_ns) / 1e9:.1f} s ago"
             if len(seen.batteries) > 1 and _carries_nothing(battery):
                 continue

@@ -1,4 +1,4 @@
-"""`python -m hil scenario|demo|bench|fuzz|serve|aggregator`: the bench. stdout is data, stderr is talk.
+"""`python -m hil scenario|coverage|demo|bench|fuzz|serve|aggregator`: the bench. stdout is data, stderr is talk.
 
 Exit codes: 0 ok, 1 a promise or a reach does not hold, 2 usage, 70 bug, 130 interrupted.
 """
@@ -11,11 +11,16 @@ from collections.abc import Callable, Sequence
 
 VERBS = {
     "scenario": ("hil.scenario_cli", "one scenario on one backend: NAME_OR_FILE [--backend] [--seed] [--report DIR]"),
+    "coverage": (
+        "hil.coverage_cli",
+        "hazard x scenario x backend, measured beside required: [--backend NAME] [--keep]",
+    ),
     "demo": ("hil.demo", "the whole system as a told story, with a scoreboard: [--seconds N] [--json FILE]"),
     "bench": ("hil.bench.cli", "performance figures: dispatch, virtual, footprint, wire, start, step, all"),
     "fuzz": ("hil.fuzz.cli", "spoiled inputs by the million, judged by rules of our own: TARGET --inputs N --seed N"),
     "campaign": ("hil.campaign.cli", "random faults over random homes in virtual time: --device-days N --seed S"),
     "crash": ("hil.crash.cli", "kill -9 of the real daemon with commands in flight: --kills N --seed S"),
+    "fleet": ("hil.street.cli", "many homes at one broker, one of each fault, the others unmoved: --agents N --seed S"),
     "powercut": ("hil.powercut.cli", "the power goes while the store writes; nothing told is lost: --cuts N --seed S"),
     "teeth": ("hil.teeth.cli", "plants defects in a copy of the source and shows which check finds each"),
     "serve": ("hil.serve", "one simulated device, alone, for any Modbus client: PROFILE --tcp HOST:PORT | --pty"),

@@ -41,6 +41,9 @@ class Desk:
         if op == "attack":
             self._attack(str(args["way"]), int(args["power_w"] or 0))
             return
+        if op == "flood":
+            self._flood(int(args["count"] or 0))
+            return
         signed = self._bureau.build(lambda aggregator, now: self._build(aggregator, now, op, args))
         self._labels[label] = signed
         if op == "dispatch":
@@ -89,6 +92,12 @@ class Desk:
             primacy=int(args["primacy"] or 0),
             ramp=str(args["ramp"]),
         )
+
+    def _flood(self, count: int) -> None:
+        """Cancels of what was never sent: each signed, valid and of no use, all at once."""
+        for _ in range(count):
+            signed = self._bureau.build(lambda aggregator, now: aggregator.cancel(self._device, "0" * 32, now))
+            self._bureau.publish(signed.publish)
 
     def _attack(self, way: str, power_w: int) -> None:
         """A command that would work, changed in one way."""

@@ -53,6 +53,7 @@ class Judge:
         self._judged = 0
         self._count = 0
         self._true_since: int | None = None
+        self._before = False
         self._failure: str | None = None
         self._shown: Scalar = None
 
@@ -103,7 +104,7 @@ class Judge:
             if value is not True:
                 self._fail(f"at {at_ns / NS:.2f} s {_seen(a.expr, scope, value)}")
         elif a.kind is Kind.WITHIN and at_ns == self._clock_ns:
-            return  # the state before the event has no say
+            self._before = value is True  # it has no say, but who shows a bound must not have had it all along
         elif value is True:
             self._true_since = at_ns if self._true_since is None else self._true_since
         elif a.stays:
@@ -182,12 +183,15 @@ class Judge:
     def _close_within(self) -> tuple[bool, Scalar, str, str]:
         bound = self._bound_ns or 0
         reach = f"<= {bound / NS:g}"
-        assert self.assertion.expr is not None
+        expr, a_hazard = self.assertion.expr, self.assertion.hazard
+        assert expr is not None
         if self._failure is not None:
             return False, None, reach, self._failure
+        if a_hazard is not None and self._before:
+            return False, None, reach, f"`{expr.text}` was true before {self.assertion.after}: this shows no bound"
         if self._true_since is None or self._clock_ns is None:
             waited = duration_text(self._last_ns - (self._clock_ns or 0))
-            return False, None, reach, f"`{self.assertion.expr.text}` not true {waited} after {self.assertion.after}"
+            return False, None, reach, f"`{expr.text}` not true {waited} after {self.assertion.after}"
         took = self._true_since - self._clock_ns
         return took <= bound, round(took / NS, 3), reach, f"{duration_text(took)}, bound {duration_text(bound)}"
 

@@ -89,6 +89,7 @@ class Runner:
         self._scope: Mapping[str, Value] = {}
         self._functions: Mapping[str, Callable[..., Any]] = {}
         self._chapter_ns = 0
+        self._unseen: dict[str, Event] = {}  # faults that the world has not shown yet
 
     def run(self) -> Outcome:
         """Start the world, live through the scenario, stop the world."""
@@ -138,6 +139,17 @@ class Runner:
             self._inner = []
         for judge in self._whole:
             self._verdict(judge.close())
+        for event in self._unseen.values():
+            sentence = f"`{event.observe and event.observe.text}` was never true: {event.verb} did nothing"
+            self._verdict(
+                Verdict(f"{event.id} took effect", event.chapter, "", False, False, "", "== true", sentence, {})
+            )
+
+    def _look_for_faults(self) -> None:
+        """A fault that nobody but its author sees proves nothing."""
+        for event in list(self._unseen.values()):
+            if event.observe is not None and event.observe.value(self._scope.get, self._functions) is True:
+                del self._unseen[event.id]
 
     def _stretch(self, chapter_id: str, chapter: Chapter | None, limit_ns: int) -> str:
         """Live until the chapter is over; why it is not complete, or ""."""
@@ -187,6 +199,7 @@ class Runner:
     def _fire(self, now: int) -> None:
         for row in sorted(self._ends, key=lambda r: r[:2]):
             if row[0] <= now:
+                self._look_for_faults()
                 self._ends.remove(row)
                 self._moment(f"{row[2].id}.end", now)
                 revert = VERBS[row[2].verb].revert
@@ -200,6 +213,8 @@ class Runner:
             self._pending.remove(row)
             self._moment(event.id, now)
             VERBS[event.verb].apply(self._backend, event.id, event.args)
+            if event.observe is not None:
+                self._unseen[event.id] = event
             self._watcher.event(now, event, False)
             if event.for_ns is not None:
                 self._ends.append((now + event.for_ns, order, event))
@@ -214,6 +229,7 @@ class Runner:
         now = backend.now_ns()
         self._functions = backend.functions()
         self._scope = {**backend.signals(), "t_s": now / NS, "chapter_s": (now - self._chapter_ns) / NS}
+        self._look_for_faults()
         judges = [*self._whole, *self._inner]
         for record in backend.happenings():
             self._watcher.happening(record)

@@ -13,13 +13,14 @@ from enum import StrEnum
 from pathlib import Path
 
 from hil.devices.demo import VARIANTS
-from hil.expr import Expr, Value
-from hil.faults.catalog import ATTACKS, REQUIRED, VERBS
+from hil.expr import Expr, Value, compile_expr
+from hil.faults.catalog import ATTACKS, REQUIRED, VERBS, Verb
+from hil.hazards import HAZARDS
 from hil.signals import FUNCTIONS, SIGNALS, STREAMS
 from hil.strict import FileError, Table
 
 DIRECTORY = Path(__file__).with_name("scenarios")
-BACKENDS = ("virtual", "process")
+BACKENDS = ("virtual", "process", "bench")
 RESERVE = "reserve_permille"
 HOME_KEYS = (  # of hil.devices.world, and the reserve that commissioning leaves in the agent's file
     RESERVE,
@@ -62,6 +63,7 @@ class Event:
     at_ns: int
     when: Expr | None
     for_ns: int | None
+    observe: Expr | None = None  # true once the world shows it
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,7 @@ class Assertion:
     fold: str
     unit: str
     timers: tuple[str, ...]  # timers to print beside, as they are here and by default
+    hazard: int | None  # the row of the hazard table whose required bound this shows
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +104,16 @@ class Chapter:
     until: Expr | None
     limit_ns: int
     linger_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Homes of a fleet: the times that they took for the assertion `of` lie so far apart, from first to last."""
+
+    name: str
+    of: str
+    least_s: float
+    hazard: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +132,8 @@ class Scenario:
     chapters: tuple[Chapter, ...]
     events: tuple[Event, ...]
     assertions: tuple[Assertion, ...]
+    fleet: int = 1  # homes, each with a seed of its own
+    spreads: tuple[Spread, ...] = ()
 
 
 def find(name: str) -> Path:
@@ -163,6 +178,8 @@ def parse(text: str, file: str) -> Scenario:
         chapters=tuple(_chapter(t) for t in top.tables("chapter")),
         events=tuple(_event(t) for t in top.tables("event")),
         assertions=tuple(_assertion(t) for t in top.tables("assert")),
+        fleet=head.integer("fleet", 1),
+        spreads=tuple(_spread(t) for t in top.tables("spread")),
     )
     head.done()
     top.done()
@@ -234,11 +251,18 @@ def _event(table: Table) -> Event:
         at_ns=table.duration("at", "0s"),
         when=table.maybe_expr("when", SIGNALS, FUNCTIONS),
         for_ns=table.maybe_duration("for"),
+        observe=_observe(verb, args),
     )
     if event.for_ns is not None and verb.revert is None:
         raise table.fail("for", f"{name} has no end")
     table.done()
     return event
+
+
+def _observe(verb: Verb, args: Mapping[str, Value]) -> Expr | None:
+    """By what this fault is seen."""
+    text = verb.observe.format(**{"device": "", **args})
+    return compile_expr(text, SIGNALS, FUNCTIONS) if text else None
 
 
 def _argument(table: Table, key: str, kind: str) -> Value:
@@ -279,13 +303,23 @@ def _assertion(table: Table) -> Assertion:
         fold=table.text("fold", "last", among=("last", "min", "max", "first")),
         unit=table.text("unit", ""),
         timers=table.texts("timers"),
+        hazard=table.maybe_integer("hazard"),
     )
     if kind is Kind.COUNT and assertion.least is None and assertion.most is None:
         raise table.fail("at_most", "a count needs `exactly`, `at_most` or `at_least`")
+    if assertion.hazard is not None and assertion.hazard not in HAZARDS:
+        raise table.fail("hazard", f"there is no row {assertion.hazard} in the hazard table")
     if kind is Kind.WITHIN and assertion.after is None:
         raise table.fail("after", "`within` counts from an event; name it")
     table.done()
     return assertion
+
+
+def _spread(table: Table) -> Spread:
+    least_s = table.duration("at_least") / 1_000_000_000
+    spread = Spread(table.text("name"), table.text("of"), least_s, table.maybe_integer("hazard"))
+    table.done()
+    return spread
 
 
 def _kind(table: Table) -> Kind:
@@ -323,7 +357,9 @@ def _check(scenario: Scenario, head: Table, file: str) -> None:
         raise head.fail("duration", "duration and sample must be longer than nothing")
     _unique(file, "chapter.id", [c.id for c in scenario.chapters])
     _unique(file, "event.id", [e.id for e in scenario.events])
-    _unique(file, "assert.name", [a.name for a in scenario.assertions])
+    _unique(file, "assert.name", [a.name for a in scenario.assertions] + [s.name for s in scenario.spreads])
+    _check_fleet(scenario, head, file)
+    _check_able(scenario, file)
     chapters = {c.id for c in scenario.chapters}
     moments = {m for e in scenario.events for m in (e.id, f"{e.id}.end")} | {"start"}
     labels = {e.id for e in scenario.events if e.verb.startswith("aggregator.")}
@@ -342,6 +378,24 @@ def _check(scenario: Scenario, head: Table, file: str) -> None:
                     f"{file}: assert {assertion.name}.{key}: there is no event {moment!r}; known: "
                     + ", ".join(sorted(moments))
                 )
+
+
+def _check_able(scenario: Scenario, file: str) -> None:
+    for event in scenario.events:
+        for backend in scenario.backends:
+            reason = VERBS[event.verb].unable.get(backend)
+            if reason is not None:
+                raise FileError(f"{file}: event {event.id}.do: {backend} cannot {event.verb}: {reason}")
+
+
+def _check_fleet(scenario: Scenario, head: Table, file: str) -> None:
+    if scenario.fleet > 1 and scenario.backends != ("virtual",):
+        raise head.fail("fleet", "several homes run on virtual alone")
+    for spread in scenario.spreads:
+        if scenario.fleet < 2:
+            raise head.fail("fleet", f"spread {spread.name!r} needs at least 2 homes")
+        if spread.of not in {a.name for a in scenario.assertions if a.kind is Kind.WITHIN}:
+            raise FileError(f"{file}: spread {spread.name}.of: there is no `within` assertion {spread.of!r}")
 
 
 def _unique(file: str, key: str, values: list[str]) -> None:

@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from hil import fleet
 from hil import scenario as scenarios
 from hil.backends import make_backend
 from hil.expr import Value
@@ -14,7 +15,7 @@ from hil.figures import Report
 from hil.judge import Verdict
 from hil.progress import Progress
 from hil.report.outcome import Recorder
-from hil.runner import Outcome, Quiet, Runner, Watcher
+from hil.runner import Outcome, Quiet, Watcher
 from hil.stall import unstalled
 from hil.strict import FileError
 from hil.talk import data, say
@@ -72,7 +73,7 @@ def run_scenario(scenario: scenarios.Scenario, backend: str, seed: int, director
             watcher: Watcher = _Bar(bar)
             if directory is not None:
                 watcher = _Both(watcher, stack.enter_context(Recorder(directory)))
-            return Runner(scenario, make_backend(backend, _logs(directory)), seed, watcher).run()
+            return fleet.run(scenario, lambda: make_backend(backend, _logs(directory)), seed, watcher)
 
     if backend == "virtual":
         return _reported(once(), 0)

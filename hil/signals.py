@@ -98,6 +98,8 @@ SIGNALS: Mapping[str, Signal] = _table(
     ("agent.fresh", "", "a signed time has echoed this boot's nonce"),
     ("agent.unsent", "", "rows that wait for a receipt"),
     ("agent.refused", "", "messages refused, all reasons together"),
+    ("bench.faults", "", "names of the faults that are on, as the world tells"),
+    ("local.refused", "", "requests on the local socket that were refused"),
     ("proc.alive", "", "the daemon runs"),
     ("proc.starts", "", "times that the daemon was started"),
     ("proc.exit", "", "exit status of the last daemon, negative = signal"),
@@ -109,6 +111,7 @@ FUNCTIONS: Mapping[str, str] = {
     "ack_reason": 'ack_reason("dispatch", "limited"): reason of the first ack with that state, "" if none',
     "refused": 'refused("replay"): messages that the link refused for that reason',
     "fault": 'fault("battery_stale"): whether that fault is active',
+    "on": 'on("mute:battery"): whether the world says that this fault is on',
 }
 
 STREAMS: Mapping[str, tuple[str, ...]] = {

@@ -84,8 +84,8 @@ def seeded_keys(directory: Path, seed: int) -> tuple[Path, Path]:
     device, aggregator = directory / "device" / DEVICE, directory / AGGREGATOR
     for path in (device, aggregator):
         path.mkdir(parents=True, exist_ok=True)
-    roles = {role: [_seeded(aggregator / f"{role}.pem", f"{seed}/{role}")] for role in ROLES}
-    public = {DEVICE: [_seeded(device / "sign.pem", f"{seed}/device")]}
+    roles = {role: [seeded(aggregator / f"{role}.pem", f"{seed}/{role}")] for role in ROLES}
+    public = {DEVICE: [seeded(device / "sign.pem", f"{seed}/device")]}
     _write(device / "trust.json", {"version": 1, "fleet": FLEET, "roles": roles, "groups": []})
     _write(aggregator / "devices.json", {"version": 1, "fleet": FLEET, "groups": [], "devices": public})
     for name in ("ca.crt", "tls.crt", "tls.key"):
@@ -93,7 +93,8 @@ def seeded_keys(directory: Path, seed: int) -> tuple[Path, Path]:
     return device, aggregator
 
 
-def _seeded(path: Path, text: str) -> dict[str, str]:
+def seeded(path: Path, text: str) -> dict[str, str]:
+    """Write the signing key that `text` makes; its public half, as a trust file has it."""
     key = Ed25519PrivateKey.from_private_bytes(hashlib.sha256(f"bench key {text}".encode()).digest())
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     path.unlink(missing_ok=True)

@@ -5,18 +5,20 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from agent.core import actuation, astray, selftest
-from agent.core.actuation import Actuation
+from agent.core.actuation import Actuation, Loss
 from agent.core.alarms import blocked
 from agent.core.astray import Astray
 from agent.core.caps import NEVER_NS
+from agent.core.crew import Crew
 from agent.core.durable import Durable
 from agent.core.inputs import ClockTrust, Inputs
 from agent.core.params import Params, S
 from agent.core.sanity import APART_NS
 from agent.core.sentences import tenths
 from agent.core.snapshot import Snapshot
+from agent.core.strategies import self_consumption
 from agent.core.stuck import STUCK_NS
-from agent.core.writes import Hand
+from agent.core.writes import Hand, taken
 from drivers.readings import GridState
 
 CRITICAL_DC = 600  # 60 °C: five above where the tables leave nothing
@@ -42,6 +44,7 @@ class World(NamedTuple):
     internal: str | None
     astray: Astray | None = None
     unread: str | None = None  # what the self-test waited for in vain
+    crew: Crew = ()
 
 
 def late(who: str, age_ns: int, stale_ns: int) -> str | None:
@@ -122,42 +125,48 @@ def protection(w: World) -> str | None:
 
 
 def far_apart(w: World) -> str | None:
-    mv = _spread(w)
-    return _apart(mv, w.params.spread_stop_mv) if mv >= w.params.spread_stop_mv else None
+    return _far_apart(w, w.params.spread_stop_mv)
 
 
 def still_apart(w: World) -> str | None:
     """Once they were: until they are so near that the limits let go as well."""
-    least = w.params.spread_derate_mv - w.params.hysteresis_spread_mv
-    mv = _spread(w)
-    return _apart(mv, w.params.spread_stop_mv) if mv >= least else None
+    return _far_apart(w, _near_mv(w.params))
+
+
+def _far_apart(w: World, least_mv: int) -> str | None:
+    mv, p = _spread(w), w.params
+    if mv < least_mv:
+        return None
+    return f"the cells of a pack are {mv} mV apart: {p.spread_stop_mv} mV is too much, below {_near_mv(p)} mV is well"
+
+
+def _near_mv(p: Params) -> int:
+    return p.spread_derate_mv - p.hysteresis_spread_mv
 
 
 def apart(w: World) -> str | None:
     mv = _spread(w)
-    return _apart(mv, w.params.spread_warn_mv) if mv >= w.params.spread_warn_mv else None
+    if mv < w.params.spread_warn_mv:
+        return None
+    return f"the cells of a pack are {mv} mV apart: from {w.params.spread_warn_mv} mV it is worth a look"
 
 
 def _spread(w: World) -> int:
     return (w.snapshot.pack.spread_mv or 0) if w.snapshot.pack is not None else 0
 
 
-def _apart(mv: int, most_mv: int) -> str:
-    return f"the cells of a pack are {mv} mV apart, {most_mv} mV is too much"
-
-
 def over_temperature(w: World) -> str | None:
     pack = w.snapshot.pack
-    if pack is None or pack.temp_max_dc is None or pack.temp_max_dc < CRITICAL_DC:
+    if pack is None or pack.hottest_dc is None or pack.hottest_dc < CRITICAL_DC:
         return None
-    return f"a cell is at {tenths(pack.temp_max_dc, '°C')}, critical is {tenths(CRITICAL_DC, '°C')}"
+    return f"a cell is at {tenths(pack.hottest_dc, '°C')}, critical is {tenths(CRITICAL_DC, '°C')}"
 
 
 def over_voltage(w: World) -> str | None:
     pack = w.snapshot.pack
-    if pack is None or pack.cell_max_mv is None or pack.cell_max_mv < CRITICAL_MV:
+    if pack is None or pack.fullest_mv is None or pack.fullest_mv < CRITICAL_MV:
         return None
-    return f"a cell is at {pack.cell_max_mv} mV, critical is {CRITICAL_MV} mV"
+    return f"a cell is at {pack.fullest_mv} mV, critical is {CRITICAL_MV} mV"
 
 
 def inverter_fault(w: World) -> str | None:
@@ -236,6 +245,8 @@ def no_reversion(w: World) -> str | None:
         return None
     if not inverter.remote_active or inverter.reversion_s != 0:
         return None
+    if w.hand.setpoint_w is not None and taken(w.hand, w.snapshot, w.hand.setpoint_w) is Loss.OVERRIDDEN:
+        return None  # another hand's: it is written over, with our timer
     return "a setpoint is active and the inverter's reversion time reads 0: it would never end"
 
 
@@ -247,6 +258,18 @@ def floor_refused(w: World) -> str | None:
     if w.hand.floor_failures < FLOOR_FAILURES:
         return None
     return f"the inverter did not take its SoC floor in {w.hand.floor_failures} tries"
+
+
+def unguarded(w: World) -> str | None:
+    """Nobody keeps the reserve while the inverter runs in its own mode."""
+    if not self_consumption.unguarded(w.snapshot, w.hand, w.crew):
+        return None
+    alone = "in its own mode the inverter may go below the reserve, it has no floor there"
+    if w.durable.stopped_by is not None:
+        return f"stopped by {w.durable.stopped_by}: {alone}"
+    if self_consumption.drivable(w.snapshot):
+        return None  # we do
+    return f"{alone} and takes no setpoint that it would end by itself"
 
 
 def reserve(w: World) -> str | None:

@@ -10,6 +10,7 @@ from agent.core.fault import Clear, Fault, Severity
 from agent.core.params import Params
 
 CRITICAL = frozenset({"over_temperature", "over_voltage"})  # the only faults for which STOP is written in an island
+BLIND = frozenset({"battery_stale", "battery_frozen", "bms_asleep", "soc_unknown"})  # under these no SoC counts
 
 
 def _recover(p: Params) -> int:
@@ -361,6 +362,15 @@ FAULTS: tuple[Fault, ...] = (
         "Set the inverter's minimum SoC by hand to the reserve; check its access rights.",
         _settle,
         what="that the inverter takes its SoC floor",
+    ),
+    Fault(
+        "reserve_unguarded",
+        Severity.WARN,
+        Clear.AUTO,
+        checks.unguarded,
+        "Set the inverter's minimum SoC by hand to the reserve; after `batteryctl stop`, run `batteryctl resume`.",
+        grace=True,
+        what="that somebody keeps the reserve: the inverter's own SoC floor, or we with a setpoint that ends by itself",
     ),
     Fault(
         "not_read_back",

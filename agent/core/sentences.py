@@ -30,8 +30,10 @@ def temperatures(f: Facts) -> str:
     return f"cells are between {tenths(f.temp_min_dc, '°C')} and {tenths(f.temp_max_dc, '°C')}"
 
 
-def soc(f: Facts, p: Params, mwh: int) -> str:
-    return tenths(mwh // p.site.capacity_wh, "%") if f.soc_known and p.site.capacity_wh > 0 else "not known"
+def soc(f: Facts, p: Params, bound: str, mwh: int) -> str:
+    if not f.soc_known or p.site.capacity_wh <= 0:
+        return "SoC is not known"
+    return f"SoC is {bound} {tenths(mwh // p.site.capacity_wh, '%')}"
 
 
 def amps(name: str, pack_mv: int, ma: int) -> str:

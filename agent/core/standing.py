@@ -13,7 +13,7 @@ from agent.core.checks import World
 from agent.core.decision import FaultValue
 from agent.core.durable import Durable
 from agent.core.fault import Clear, Fault, Severity
-from agent.core.faults import BY_ID, CRITICAL, FAULTS
+from agent.core.faults import BLIND, BY_ID, CRITICAL, FAULTS
 from agent.core.params import Params, S
 
 REENTRY_NS = 3600 * S  # a fault that stayed away this long starts with its first hold again
@@ -159,6 +159,11 @@ def shown(memory: tuple[Memory, ...]) -> tuple[FaultValue, ...]:
 def active(memory: tuple[Memory, ...], fault_id: str) -> bool:
     """That fault is active, be it only by its hold."""
     return any(m.active and m.id == fault_id for m in memory)
+
+
+def blind(memory: tuple[Memory, ...]) -> bool:
+    """What the BMS says is lost, doubted or only just back: a fault of it is active, be it by its hold."""
+    return any(m.active and m.id in BLIND for m in memory)
 
 
 def cause(memory: tuple[Memory, ...]) -> str:

@@ -118,7 +118,7 @@ def _planned(
 def _step(p: Params, state: State, i: Inputs) -> tuple[State, Outputs]:
     dt = max(0, i.now_ns - state.now_ns)
     say = Cycle(i.now_ns, i.clock, p, i.disk_ok, state.fresh, events.locked(state))
-    durable, held = overlay.settle(state.book.durable, i, say)
+    durable, held, dates = overlay.settle(state.book.durable, i, say, state.dates)
     if durable is not state.book.durable:
         state = replace(state, book=replace(state.book, durable=durable))
     s, trace = take(p, i, state.trace, held)
@@ -133,7 +133,8 @@ def _step(p: Params, state: State, i: Inputs) -> tuple[State, Outputs]:
     judged = _judge(p, state, i, s, say, dt)
     left = _bound(p, state, s, judged, dt)
     shown = bounds.raised(left, held.shown, s.reserve_permille)
-    risk = judged.book.durable.stopped_by is None and self_consumption.at_risk(s, p, state.hand, judged.crew)
+    blind = standing.blind(judged.checked.memory) if judged.mode in modes.ZEROING else False
+    risk = judged.book.durable.stopped_by is None and self_consumption.at_risk(s, p, state.hand, judged.crew, blind)
     own = self_consumption.propose(s, p, state.hand, left.lo_w, left.hi_w, risk)
     wish = arbiter.choose((judged.cure, storm.propose(s, p, state.cure), dispatching.propose(judged.due), own))
     answer = setpoint.answer(wish, shown, state.ramped_w, state.hand, s, p)
@@ -175,6 +176,7 @@ def _step(p: Params, state: State, i: Inputs) -> tuple[State, Outputs]:
         cure=wish.source if wish.rank <= Rank.STORM else None,
         obliged=judged.obliged,
         spent=judged.spent,
+        dates=dates,
         looked_ns=i.looked.at_ns,
     )
     moving = judged.mode in modes.PASSING and judged.mode is not state.mode
@@ -206,9 +208,8 @@ def _judge(p: Params, state: State, i: Inputs, s: Snapshot, say: Cycle, dt: int)
     readings = state.mode is not Mode.INIT
     lost = astray.follow(state.astray, s, p, hand)
     testing_ns, awaited, unread = _tested(state, s)
-    world = World(
-        s, i, p, book.durable, actuation, hand, readings, state.boot_ns, state.resumed, state.internal, lost, unread
-    )
+    told = (state.boot_ns, state.resumed, state.internal, lost, unread, manned)
+    world = World(s, i, p, book.durable, actuation, hand, readings, *told)
     checked = standing.evaluate(world, state.faults, i.draw)
     durable = standing.latch(book.durable, checked, s.now_ns)
     if durable is not book.durable:

@@ -42,7 +42,10 @@ def does(row: Fault, params: Params) -> str:
     """What the agent does while it is active."""
     if row.severity is Severity.DEGRADED:
         after = _lasting(params.timers.release_delay_ns)
-        return f"no power: the setpoint becomes 0 W at once and is released if it lasts longer than {after}"
+        return (
+            f"no power: the setpoint becomes 0 W at once and is released if it lasts longer than {after}, or stays at "
+            "0 W where nothing else would keep the reserve"
+        )
     also = "; zero is held, by the inverter's own stop where it has one" if row.id in CRITICAL else ""
     if row.id == "forbidden_flow":
         also = "; where that does not end it, zero is held, on grid, until what forbids it is gone"

@@ -7,10 +7,12 @@ home's own process, the register trace from its slaves, scores from an aggregato
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import os
 import select
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -34,6 +36,7 @@ from hil.aggregator.keys import load_keyring
 from hil.aggregator.live import LiveAggregator
 from hil.aggregator.live import now as clocks
 from hil.backends.backend import Ending
+from hil.backends.gateway import Gateway
 from hil.backends.timers import timers_of
 from hil.broker import Broker
 from hil.desk import Desk, ack_fields, aggregator_signals, uplink_fields
@@ -52,7 +55,7 @@ T = TypeVar("T")
 ROOT = Path(__file__).parents[2]
 RESTART_S = 2.0  # RestartSec of the unit
 START_S = 20.0
-SEARCH_S = 0.002
+GARBAGE = b'{"v": 1, "verb": [[[[\xff\x00\n'
 
 
 class ProcessBackend:
@@ -73,6 +76,8 @@ class ProcessBackend:
         self._seen_starts = self._seen_ends = 0
         self._told: Mapping[str, Any] | None = None
         self._stopper: threading.Thread | None = None
+        self._refused = 0
+        self._home_faults = ""
         self._restart_s = restart_s
 
     # --- life --------------------------------------------------------------------------------------------------------
@@ -96,15 +101,20 @@ class ProcessBackend:
         self._desk = Desk(self, site.DEVICE, self._take_over)
         path = self._write_config(scenario)
         self.config = configuration.load(path)
+        self._gateway = gateway = Gateway(directory, scenario, seed)
+        stack.callback(gateway.close)
         self._commission(scenario)
-        command = [*batteryd(), "--config", str(path)]
-        self.supervisor = Supervisor(
-            command,
+        options = ["--config", str(path)]
+        self.supervisor = gateway.supervisor = Supervisor(
+            gateway.command(batteryd(), options),
             directory / "daemon",
-            stop_post=[*command, "--release"],
-            cwd=ROOT if command[0] == sys.executable else directory,
+            stop_post=[*(gateway.disk.enter if gateway.disk else ()), *batteryd(), *options, "--release"],
+            cwd=directory if "-m" not in gateway.command(batteryd(), ()) else ROOT,
             restart_s=self._restart_s,
+            watchdog_s=gateway.watchdog_s,
         )
+        gateway.unplug = lambda on: self._plug(not on)
+        gateway.reconfigure = lambda keys: self._reconfigure(scenario, keys)
         self.watching = Watching(self.config.resolve(self.config.file.agent.socket), self._line)
         stack.callback(self.watching.close)
         stack.callback(self.supervisor.close)
@@ -173,6 +183,14 @@ class ProcessBackend:
         self._stack.callback(client.close)
         return client
 
+    def _plug(self, on: bool) -> None:
+        self.home_client.do("wire", command={"do": "plug", "on": on})
+
+    def _reconfigure(self, scenario: Scenario, keys: Mapping[str, Value]) -> None:
+        """The daemon's file, with other values in [site]."""
+        section = {**scenario.config.get("site", {}), **keys}
+        self._write_config(dataclasses.replace(scenario, config={**scenario.config, "site": section}))
+
     def _write_config(self, scenario: Scenario) -> Path:
         return site.write_config(
             self.directory,
@@ -187,8 +205,9 @@ class ProcessBackend:
         """What a technician leaves: the homeowner's reserve in its file."""
         permille = scenario.home.get(RESERVE, 200)
         assert isinstance(permille, int), "the schema says so"
-        self.config.state_dir.mkdir(mode=0o700, exist_ok=True)
-        failed = ReserveFile(self.config.state_dir / "reserve").write(permille, "commissioning")
+        state = self._gateway.state
+        state.mkdir(mode=0o700, exist_ok=True)
+        failed = ReserveFile(state / "reserve").write(permille, "commissioning")
         if failed is not None:
             raise OSError(failed)
 
@@ -197,6 +216,7 @@ class ProcessBackend:
         heard = verdict.message
         if heard is None:
             return
+        self._gateway.heard()
         self._record("uplink", at.mono_ns, **uplink_fields(verdict))
         if heard.kind == "ack" and verdict.fate is not None and verdict.fate.value == "new":
             self._record("ack", at.mono_ns, **ack_fields(heard.claims, self._desk))
@@ -214,15 +234,20 @@ class ProcessBackend:
     # --- what the runner looks at ------------------------------------------------------------------------------------
     def signals(self) -> Mapping[str, Value]:
         self._drain()
+        self._gateway.watch()
         status = self.watching.status
         self._told = status if self.supervisor.pid is not None else None
         ended = self.supervisor.ended
+        home = self.home_client.signals()
+        self._home_faults = str(home["bench.faults"])
         return {
             **dict.fromkeys(SIGNALS),
-            **self.home_client.signals(),
+            **home,
             **self._writes.signals(),
             **self.live.look(lambda aggregator: aggregator_signals(aggregator, site.DEVICE)),
             **({} if self._told is None else from_status(self._told)),
+            "bench.faults": self._on(),
+            "local.refused": self._refused,
             "proc.alive": self.supervisor.pid is not None,
             "proc.starts": self.supervisor.starts,
             "proc.exit": ended[-1].code if ended else None,
@@ -235,6 +260,7 @@ class ProcessBackend:
             **self._desk.functions(),
             "refused": lambda reason: 0 if told is None else told["link"].get("refused", {}).get(reason, 0),
             "fault": lambda name: None if told is None else name in faults,
+            "on": lambda name: name in self._on().split(),
         }
 
     def happenings(self) -> Sequence[Happening]:
@@ -273,12 +299,16 @@ class ProcessBackend:
             self.mosquitto.start()
         else:
             self.mosquitto.kill()
+        self._gateway.mark("broker", not up)
 
     def process(self, op: str) -> None:
         if op in ("hold", "unhold"):
             self.supervisor.withhold(op == "hold")
         elif op == "kill9":
             self.supervisor.signal(9)
+        elif op in ("stop", "cont"):
+            (self.supervisor.freeze if op == "stop" else self.supervisor.thaw)()
+            self._gateway.mark("frozen", op == "stop")
         elif op == "start":
             self.supervisor.start()
         elif op == "term":
@@ -286,11 +316,23 @@ class ProcessBackend:
             self._stopper = threading.Thread(target=self.supervisor.stop, name="stopper", daemon=True)
             self._stopper.start()
 
+    def gateway(self, op: str, **args: Value) -> None:
+        self._gateway.do(op, args)
+
     def local(self, verb: str, **args: Value) -> None:
-        with Client(str(self.config.resolve(self.config.file.agent.socket))) as client:
-            reply = next(client.ask(verb, **args))
-        if not reply["ok"]:
-            raise ValueError(f"{verb}: {reply['error']['text']}")
+        path = str(self.config.resolve(self.config.file.agent.socket))
+        if verb == "garbage":
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as peer:
+                peer.settimeout(START_S)
+                peer.connect(path)
+                peer.sendall(GARBAGE)
+                self._refused += not json.loads(peer.makefile("rb").readline())["ok"]
+            return
+        with Client(path) as client:
+            self._refused += not next(client.ask(verb, **args))["ok"]
+
+    def _on(self) -> str:
+        return f"{self._gateway.on()} {self._home_faults}".strip()
 
     # --- for the desk ------------------------------------------------------------------------------------------------
     def build(self, build: Callable[[Aggregator, Now], T]) -> T:

@@ -13,7 +13,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from agent import config as configuration
 from agent.compose import compose
@@ -22,10 +22,13 @@ from agent.runtime import part
 from agent.runtime.part import Effect, Now, Part
 from agent.runtime.virtual import VirtualRuntime
 from agent.store.reserve import ReserveFile
+from drivers import events as bus_events
+from drivers.bus import Bus
 from hil import site
 from hil.aggregator.aggregator import Aggregator, Publish, Verdict
 from hil.aggregator.keys import load_keyring
 from hil.aggregator.virtual import VirtualAggregator
+from hil.backends import state
 from hil.backends.backend import Ending
 from hil.backends.timers import timers_of
 from hil.desk import Desk, ack_fields, aggregator_signals, uplink_fields
@@ -46,6 +49,8 @@ RESTART_NS = 2 * S  # RestartSec of the unit
 STOP_NS = 14 * S
 _STOP_ORDER = {"control": "link", "link": "store", "store": "local"}
 KERNEL_BOOT = "11111111-2222-3333-4444-555555555555"
+STRANGER = 4242  # a user that nobody knows
+GARBAGE = b'{"v": 1, "verb": [[[[\xff\x00\n'
 
 
 class Tap:
@@ -61,10 +66,25 @@ class Tap:
         return self._inner.handle(event, now)
 
 
+class Plug:
+    """A bus behind an adapter that may be pulled: then its line does not open."""
+
+    def __init__(self, inner: Bus, plugged: Callable[[], bool]) -> None:
+        self._inner = inner
+        self._plugged = plugged
+
+    def handle(self, event: bus_events.BusEvent, now_ns: int) -> list[bus_events.BusEffect]:
+        """As the bus itself."""
+        if not self._plugged() and isinstance(event, bus_events.Opened | bus_events.Received):
+            event = bus_events.Lost("the adapter is not there")
+        return self._inner.handle(event, now_ns)
+
+
 class VirtualBackend:
     """See the module."""
 
     name = "virtual"
+    device = site.DEVICE
 
     def __init__(self, polls: Mapping[str, Mapping[str, int]] | None = None, observed: bool = True) -> None:
         """`polls`: block periods in ms instead of the profiles', by role. `observed` off: no trace, no stream of
@@ -82,13 +102,15 @@ class VirtualBackend:
         self._held = False
         self._life = 0
         self._conn = 0
+        self._faults: set[str] = set()
+        self._refused = 0
         self.log: list[tuple[int, part.Log]] = []
 
     # --- life --------------------------------------------------------------------------------------------------------
     def start(self, scenario: Scenario, seed: int) -> None:
         """Home, wire, broker, aggregator; then the agent's first start at scenario time 0."""
         directory = Path(self._directory.name)
-        device, ring = site.seeded_keys(directory, seed)
+        device, ring = self._keys(directory, seed)
         path = site.write_config(
             directory,
             line={"port": "virtual"},
@@ -113,17 +135,27 @@ class VirtualBackend:
         )
         self._writes = WriteLog(by_device=scenario.home.get(VARIANT, "124") != "124")
         runtime.attach_line(site.BUS, self.wire)
-        self._broker = VirtualBroker(runtime.at, lambda: runtime.mono_ns)
-        runtime.attach_broker(self._broker)
-        self._aggregator = Aggregator(load_keyring(ring), random.Random(f"{seed}/aggregator").randbytes)
-        self._live = VirtualAggregator(self._aggregator, self._broker, runtime.at, runtime.now, self._verdict)
-        self._desk = Desk(self, site.DEVICE, self._take_over)
+        self._reach(ring, seed)
+        self._desk = Desk(self, self.device, self._take_over)
         runtime.on_publish = self._published
+        runtime.on_local = self._answered
         runtime.on_log = lambda now, entry: self.log.append((now.mono_ns - self._t0, entry))
         self._reserve(scenario)
         runtime.run_until(self._t0 + S // 2)  # the world is there before the agent
         self._t0 = runtime.mono_ns
         self._boot()
+
+    def _keys(self, directory: Path, seed: int) -> tuple[Path, Path]:
+        """Directories of the device and of the aggregator."""
+        return site.seeded_keys(directory, seed)
+
+    def _reach(self, ring: Path, seed: int) -> None:
+        """The broker that the agent finds, and who is behind it."""
+        runtime = self.runtime
+        self._broker = VirtualBroker(runtime.at, lambda: runtime.mono_ns)
+        runtime.attach_broker(self._broker)
+        self._aggregator = Aggregator(load_keyring(ring), random.Random(f"{seed}/aggregator").randbytes)
+        self._live = VirtualAggregator(self._aggregator, self._broker, runtime.at, runtime.now, self._verdict)
 
     def now_ns(self) -> int:
         return self.runtime.mono_ns - self._t0
@@ -159,7 +191,7 @@ class VirtualBackend:
             random=rng.randbytes,
         )
         for name, bus in agent.buses.items():
-            runtime.add_bus(name, bus)
+            runtime.add_bus(name, cast(Bus, Plug(bus, lambda: "unplug" not in self._faults)))
         for name, agent_part in agent.parts.items():
             tapped = Tap(agent_part, self._told) if name == "local" and self._observed else agent_part
             runtime.add(name, tapped, DISK_NS if name == "store" else 0)
@@ -233,8 +265,10 @@ class VirtualBackend:
             **dict.fromkeys(SIGNALS),
             **self.world.signals(self.runtime.mono_ns),
             **self._writes.signals(),
-            **aggregator_signals(self._aggregator, site.DEVICE),
+            **aggregator_signals(self._aggregator, self.device),
             **told,
+            "bench.faults": self._on(),
+            "local.refused": self._refused,
             "proc.alive": self.runtime.alive(),
             "proc.starts": self._starts,
             "proc.exit": self._exit,
@@ -246,6 +280,7 @@ class VirtualBackend:
             **self._desk.functions(),
             "refused": lambda reason: 0 if view is None else refusals(view).get(reason, 0),
             "fault": lambda name: None if view is None else any(f.id == name for f in view.decision.faults),
+            "on": lambda name: name in self._on().split(),
         }
 
     def happenings(self) -> Sequence[Happening]:
@@ -265,6 +300,7 @@ class VirtualBackend:
 
     def broker(self, up: bool) -> None:
         self._broker.set_up(up)
+        self._mark("broker", not up)
 
     def process(self, op: str) -> None:
         if op in ("hold", "unhold"):
@@ -300,10 +336,47 @@ class VirtualBackend:
         """For the desk."""
         self._live.publish(message)
 
+    def gateway(self, op: str, **args: Value) -> None:
+        runtime = self.runtime
+        if op == "clock_step":
+            runtime.step_wall(1000 * int(args["s"] or 0))
+        elif op == "untrusted":
+            runtime.ntp_synced = not args["on"]
+            runtime.post("control", part.Kernel(runtime.ntp_synced))
+        elif op == "unplug":
+            if args["on"]:
+                runtime.post(f"bus:{site.BUS}", bus_events.Lost("the adapter is gone"))
+        elif op in ("keep", "restore", "corrupt"):
+            self._state(op)
+        else:
+            raise ValueError(f"virtual time cannot {op!r}")
+        self._mark(op, bool(args.get("on", True)))
+
+    def _state(self, op: str) -> None:
+        image = Path(self._directory.name) / "image"
+        if op == "keep":
+            state.keep(self.config.state_dir, image)
+            return
+        self._ended(-9)
+        if op == "restore":
+            state.restore(self.config.state_dir, image)
+        else:
+            state.corrupt(self.config.state_dir, self._rng)
+
+    def _mark(self, name: str, on: bool) -> None:
+        (self._faults.add if on else self._faults.discard)(name)
+
+    def _on(self) -> str:
+        return " ".join(sorted({*self._faults, *self.world.faults.text().split()}))
+
     def local(self, verb: str, **args: Value) -> None:
         self._conn += 1
-        line = json.dumps({"v": 1, "verb": verb, **args}).encode() + b"\n"
-        self.runtime.post("local", part.LocalRequest(self._conn, 0, (0,), line))
+        who = STRANGER if args.pop("who", None) == "stranger" else 0
+        line = json.dumps({"v": 1, "verb": verb, **args}).encode() + b"\n" if verb != "garbage" else GARBAGE
+        self.runtime.post("local", part.LocalRequest(self._conn, who, (who,), line))
+
+    def _answered(self, reply: part.LocalReply) -> None:
+        self._refused += not json.loads(reply.data).get("ok", False)
 
     def _take_over(self, then: Callable[[], None]) -> None:
         """Connect with the device's own id: the broker ends its session. `then` comes before it is back."""
@@ -311,6 +384,6 @@ class VirtualBackend:
         def connected(event: object) -> None:
             if isinstance(event, part.MqttUp):
                 then()
-                self.runtime.at(self.runtime.mono_ns + 100_000_000, lambda: self._broker.disconnect(site.DEVICE))
+                self.runtime.at(self.runtime.mono_ns + 100_000_000, lambda: self._broker.disconnect(self.device))
 
-        self._broker.connect(site.DEVICE, "", b"", connected)
+        self._broker.connect(self.device, "", b"", connected)

@@ -89,6 +89,18 @@ class WireProcess:
         """The whole line is cut, or joined again."""
         self.tell({"do": "break", "on": on})
 
+    def set_echo(self, on: bool) -> None:
+        """The adapter hears its own words."""
+        self.tell({"do": "echo", "on": on})
+
+    def set_late(self, unit: int, ms: float) -> None:
+        """That unit answers so much later."""
+        self.tell({"do": "late", "unit": unit, "ms": ms})
+
+    def set_stranger(self, every_ms: float) -> None:
+        """Another master asks on this line every so often; 0 = it is gone."""
+        self.tell({"do": "stranger", "every_ms": every_ms})
+
     def counters(self) -> dict[str, int]:
         """Since the start."""
         return {key: value for key, value in self.tell({"do": "stats"}).items() if isinstance(value, int)}

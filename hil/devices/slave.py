@@ -129,6 +129,7 @@ class Slave:
         self.world = world
         self.silent = silent  # it has no power, or sleeps
         self.muted = False  # it lives, and nobody hears it
+        self.spoil: Callable[[int, int, bytes], bytes] | None = None  # changes what it says: hil.faults.registers
         self.turnaround_ns = turnaround_ns
         self._tables = tables
         self._max_count = max_count
@@ -151,6 +152,8 @@ class Slave:
         function = pdu[0]
         if function in (3, 4, 1, 2):
             reply = self._read(function, pdu)
+            if self.spoil is not None and isinstance(reply, bytes):
+                reply = self.spoil(function, (pdu[1] << 8) | pdu[2], reply)
         elif function in (6, 16) and self._write is not None:
             reply = self._written(function, pdu, now_ns, trace)
         else:

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from hil.devices.demo import VARIANTS, demo_devices, units_of
 from hil.devices.truth import truth_signals
+from hil.faults.home import HomeFaults, Line
 from hil.plant.battery import PackParams
 from hil.plant.bms import Bms, BmsParams
 from hil.plant.home import Home, HomeParams
@@ -25,7 +26,7 @@ WORDS = frozenset(
 CLAMPS = {"right": 1.0, "reversed": -1.0, "off": 0.0}
 
 
-class WireControl(Protocol):
+class WireControl(Line, Protocol):
     """What can be done to the wire while it runs."""
 
     def set_noise(self, share: float) -> None:
@@ -92,6 +93,7 @@ class World:
         self.slaves = demo_devices(self.home, variant)
         self._units = units_of(self.home.params.packs, self.home.params.inverters)
         self.wire: WireControl | None = None
+        self.faults = HomeFaults(self.slaves, self._units, self._the_wire)
         self._kinds = {"power": 0, "clear": 0, "floor": 0, "other": 0}
         self._counted = 0
         self._ops: Mapping[str, Callable[..., None]] = {
@@ -121,6 +123,7 @@ class World:
             "zero_ignored": self._zero_ignored,
             "remote": self._remote,
             "mark": self._mark,
+            **self.faults.ops,
         }
 
     def do(self, op: str, now_ns: int, **args: Value) -> None:
@@ -134,8 +137,9 @@ class World:
         except TypeError as wrong:
             raise ValueError(f"{op}: {wrong}") from wrong
         self.home.revision += 1
+        self.faults.note(op, args)
 
-    def signals(self, now_ns: int) -> dict[str, bool | int | float | None]:
+    def signals(self, now_ns: int) -> dict[str, Value]:
         """Plant truth and wire counters."""
         home = self.home
         home.advance_to(now_ns)
@@ -150,6 +154,7 @@ class World:
             "wire.transactions": wire.get("replies", 0),
             **{f"wire.{kind}": count for kind, count in self._kinds.items()},
             "wire.violations": wire.get("violations", 0),
+            "bench.faults": self.faults.text(),
         }
 
     # --- operations: every one is a row of `_ops` ---------------------------------------------------------------------

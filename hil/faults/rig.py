@@ -1,4 +1,4 @@
-"""What a verb of a scenario acts on: the same five handles on every backend."""
+"""What a verb of a scenario acts on: the same handles on every backend."""
 
 from __future__ import annotations
 
@@ -23,9 +23,13 @@ class Rig(Protocol):
         ...
 
     def process(self, op: str) -> None:
-        """ "kill9", "term", "start", or "hold"/"unhold": withhold or allow restarts by the supervisor."""
+        """ "kill9", "term", "start", "stop"/"cont"; "hold"/"unhold": withhold or allow restarts by the supervisor."""
+        ...
+
+    def gateway(self, op: str, **args: Value) -> None:
+        """What befalls the machine: its clock, its disk, its adapter, its memory, its configuration."""
         ...
 
     def local(self, verb: str, **args: Value) -> None:
-        """What a person types on the gateway: "stop", "resume", "reserve"."""
+        """What a person types on the gateway: "stop", "resume", "reserve"; `who` = "stranger" may only look."""
         ...

@@ -10,7 +10,7 @@ where the kernel permits. Times are CLOCK_MONOTONIC nanoseconds, the same in eve
 "hex": as sent, "note": what befell it}. Lines are written while the line is quiet, at the latest 50 ms after the frame.
 `--control SOCKET` takes JSON lines and answers each with one: {"do": "noise", "share": 0.001}, {"do": "drop",
 "share": 0}, {"do": "cut", "unit": 1, "on": true}, {"do": "break", "on": true}, {"do": "plug", "on": false},
-{"do": "stats"}.
+{"do": "echo", "on": true}, {"do": "late", "unit": 1, "ms": 600}, {"do": "stranger", "every_ms": 700}, {"do": "stats"}.
 SIGTERM ends it; `--stats FILE` then holds its counters and what pacing error it saw of itself.
 """
 
@@ -36,6 +36,7 @@ from pathlib import Path
 
 now_ns = time.monotonic_ns
 LOG_WITHIN_NS = 50_000_000
+STRANGER = bytes.fromhex("090300000002c543")  # another master asks unit 9 for two registers
 
 
 class Owner:
@@ -103,6 +104,9 @@ class Wire:
         self.noise, self.drop = float(options.noise), float(options.drop)
         self.cut: set[int] = set()
         self.broken = False
+        self.late_ns: dict[int, int] = {}  # by unit
+        self._stranger_ns = 0  # how often another master asks; 0 = there is none
+        self._stranger_due = 0
         self.byte_ns = options.bits * 1_000_000_000 // options.baud
         self.t35_ns = 1_750_000 if options.baud > 19_200 else 3_500_000_000 * options.bits // options.baud
         self.turnaround_ns = round(options.turnaround * 1e6)
@@ -138,13 +142,27 @@ class Wire:
                 self.errors.append((now - due) / frame_ns)
         if self._usb and now >= self._usb_due:
             self._flush_usb()
+        if self._stranger_ns and now >= self._stranger_due:
+            self._stranger(now)
         if self._unlogged and (not queue or now - self._logged_ns > LOG_WITHIN_NS):
             self.write_log(now)
             now = now_ns()
         wait = queue[0][0] - now if queue else 250_000_000
         if self._usb:
             wait = min(wait, self._usb_due - now)
+        if self._stranger_ns:
+            wait = min(wait, self._stranger_due - now)
         return max(wait, 0) / 1e9
+
+    def _stranger(self, now: int) -> None:
+        """It listens to nobody: what is under way is spoiled by it, and it by that."""
+        self._stranger_due = now + self._stranger_ns
+        if now < self._free_ns:
+            self.counters["collisions"] += 1
+            self._spoil()
+            return
+        self._sender = "stranger"
+        self._send(STRANGER, now, [self.master], self.options.fifo, ["stranger"])
 
     def _hold(self, data: bytes, now: int) -> None:
         """An FTDI-like adapter hands over 62 bytes, or what it has when its latency timer ends."""
@@ -196,7 +214,7 @@ class Wire:
             if now < self._free_ns:  # it speaks into the request
                 self.counters["collisions"] += 1
                 ends, notes = [], ["collision"]
-            start = max(now, self._free_ns + self.t35_ns + self.turnaround_ns)
+            start = max(now, self._free_ns + self.t35_ns + self.turnaround_ns) + self.late_ns.get(data[0], 0)
             self.counters["replies"] += 1
         else:
             start = max(now, self._free_ns)
@@ -267,8 +285,16 @@ class Wire:
                 self.broken = bool(command["on"])
             elif verb == "plug":
                 self.plug(bool(command["on"]))
+            elif verb == "echo":
+                self.options.echo = bool(command["on"])
+            elif verb == "late":
+                self.late_ns[int(command["unit"])] = round(command["ms"] * 1e6)
+            elif verb == "stranger":
+                self._stranger_ns = round(command["every_ms"] * 1e6)
+                self._stranger_due = now_ns() + self._stranger_ns
             elif verb != "stats":
-                return {"ok": False, "error": f"a wire cannot {verb!r}; it can noise, drop, cut, break, plug, stats"}
+                known = "noise, drop, cut, break, plug, echo, late, stranger, stats"
+                return {"ok": False, "error": f"a wire cannot {verb!r}; it can {known}"}
         except (ValueError, KeyError, TypeError) as wrong:
             return {"ok": False, "error": f"not a command of a wire: {wrong!r}"}
         return {"ok": True, **self.counters}

@@ -10,7 +10,9 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from hil.devices.slave import Slaves, WrittenRegisters
+from hil.devices.slave import Slaves, WrittenRegisters, seal
+
+STRANGER = seal(bytes((9, 3, 0, 0, 0, 2)))  # another master asks unit 9 for two registers
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,8 @@ class VirtualWire:
         self.drop = 0.0
         self.cut: set[int] = set()
         self.broken = False  # the whole line: nothing gets through
+        self.echo = False  # the adapter hears its own words
+        self.late_ns: dict[int, int] = {}  # by unit
         self.violations = 0  # requests inside t3.5
         self.collisions = 0  # requests into a reply
         self.flips = 0
@@ -64,6 +68,8 @@ class VirtualWire:
         self._latency_ns = latency_ns
         self._free_ns = -(1 << 62)  # when the line falls idle
         self._turn = 0  # a later request makes replies of earlier ones void
+        self._stranger_ns = 0
+        self._stranger_due = 0
 
     @property
     def trace(self) -> list[WrittenRegisters]:
@@ -81,6 +87,18 @@ class VirtualWire:
     def set_broken(self, on: bool) -> None:
         """The whole line is cut, or joined again."""
         self.broken = on
+
+    def set_echo(self, on: bool) -> None:
+        """The adapter hears its own words."""
+        self.echo = on
+
+    def set_late(self, unit: int, ms: float) -> None:
+        """That unit answers so much later; its answer arrives even into the next request."""
+        self.late_ns[unit] = round(ms * 1e6)
+
+    def set_stranger(self, every_ms: float) -> None:
+        """Another master asks on this line every so often; 0 = it is gone."""
+        self._stranger_ns = round(every_ms * 1e6)
 
     def counters(self) -> dict[str, int]:
         """Since the start."""
@@ -107,6 +125,13 @@ class VirtualWire:
         self._free_ns = max(self._free_ns, end)
         if self.log is not None:
             self.log(WireFrame("master", now_ns, end, data))
+        if self.echo:
+            self._at(end, lambda: self._deliver(data, end))
+        if self._stranger_ns and now_ns >= self._stranger_due:
+            self._stranger_due = now_ns + self._stranger_ns
+            end += self._t35_ns + len(STRANGER) * self._byte_ns  # it asks first; the slave waits for silence
+            spoken = end
+            self._at(spoken, lambda: self._deliver(STRANGER, spoken))
         if heard:
             turn, damaged = self._turn, self._damage(data)
             if damaged is not None:
@@ -118,6 +143,10 @@ class VirtualWire:
         reply = self.slaves.rtu(request, end_ns)
         if reply is None:
             return
+        late_ns = self.late_ns.get(reply[0], 0)
+        if late_ns:
+            self._late(reply, end_ns + late_ns)
+            return
         start = end_ns + self._t35_ns + self.slaves.by_unit[reply[0]].turnaround_ns
         end = start + len(reply) * self._byte_ns
         self._free_ns = end
@@ -126,6 +155,11 @@ class VirtualWire:
         damaged = self._damage(reply)
         if damaged is not None:
             self._at(end + self._latency_ns, lambda: self._replied(damaged, end + self._latency_ns, turn))
+
+    def _late(self, reply: bytes, start_ns: int) -> None:
+        """It answers when nobody waits any more, or somebody for another: it is heard all the same."""
+        end = start_ns + len(reply) * self._byte_ns
+        self._at(end, lambda: self._deliver(reply, end))
 
     def _replied(self, reply: bytes, at_ns: int, turn: int) -> None:
         if turn == self._turn and not self.broken and reply[0] not in self.cut:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from agent.core.decision import Decision, FaultValue, Intent, Write
 from agent.core.faults import CRITICAL
+from agent.core.params import Wiring
 from agent.gate import STOP_FAULTS, Evidence, Gate
 from drivers.events import WriteClass, WriteSequence
 from drivers.readings import BatteryReading, GridState
@@ -230,3 +231,26 @@ def test_stop_passes_while_the_grid_is_there() -> None:
 def test_the_last_check_looks_at_the_permit_itself() -> None:
     for lo, hi in ((1, 9000), (-9000, -1)):
         assert "does not contain 0" in str(ask(Intent.POWER, 0, decision(lo_w=lo, hi_w=hi)))
+
+
+def test_a_slow_bms_counts_as_long_as_its_profile_says_and_never_beyond_15_s() -> None:
+    def passes(age_s: int, declared_s: int) -> bool:
+        seen = replace(evidence(battery_=battery(at_ns=NOW - age_s * S)), declared_ns=declared_s * S)
+        return isinstance(ask(Intent.POWER, 500, seen=seen), WriteSequence)
+
+    assert passes(5, 0) and not passes(6, 0)
+    assert passes(8, 8) and not passes(9, 8)
+    assert passes(15, 60) and not passes(16, 60)
+    assert passes(5, 3)  # one that declares less is judged by the home's own time
+
+
+def test_a_meter_at_pv_says_nothing_of_the_grid() -> None:
+    params = replace(PARAMS, wiring=Wiring(places=(("pv", "pv"),)))
+    dead = meter(device="pv", phase_mv=(0, 0, 0))
+    order = Gate(params).admit(
+        Write(Intent.POWER, 500, ""), decision(), binding(), replace(evidence(), meters=(dead, meter()))
+    )
+    assert isinstance(order, WriteSequence)
+    dead = meter(phase_mv=(0, 0, 0))
+    order = Gate(params).admit(Write(Intent.POWER, 500, ""), decision(), binding(), replace(evidence(), meters=(dead,)))
+    assert isinstance(order, str)

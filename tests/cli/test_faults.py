@@ -51,7 +51,8 @@ FAULT    xx  battery_stale, degraded, for 7 s, its cause is gone, it is held
 SEEN     no good reading
 CHECKS   the age of the BMS' last good reading
 DOES     no power: the setpoint becomes 0 W at once and is released if it lasts
-         longer than 30 s
+         longer than 30 s, or stays at 0 W where nothing else would keep the
+         reserve
 ENDS     by itself, when its cause has been gone for 30 s; within an hour held
          twice as long each time it comes back, up to 15 min
 NEXT     Check its cable.

@@ -37,7 +37,10 @@ def test_a_dispatch_is_released_at_once_and_nothing_is_let_go_before_they_are_ne
     home = dispatched()
     apart(home, 300).run(2)
     assert (home.mode(), home.given(), home.remote_w) == (Mode.FAULT, None, None)
-    assert home.decision.faults[0].sentence == "the cells of a pack are 300 mV apart, 300 mV is too much"
+    assert [f.sentence for f in home.decision.faults] == [
+        "the cells of a pack are 300 mV apart: 300 mV is too much, below 100 mV is well",
+        "the cells of a pack are 300 mV apart: from 50 mV it is worth a look",
+    ]
     apart(home, 100).run(900)
     assert not home.decision.faults[0].held  # not near enough: its condition is still there
     apart(home, 99).run(590)

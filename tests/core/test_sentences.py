@@ -142,9 +142,9 @@ temperature_charge: the cell temperatures are not known; charging needs 0.5 °C 
 temperature_discharge: the cell temperatures are not known; discharging needs -10.0 °C to 55.0 °C
 imbalance_charge: the cell voltages are not known; charging is a quarter from 150 mV, nothing from 300
 imbalance_discharge: the cell voltages are not known; nothing is discharged from 300 mV
-soc_ceiling: SoC is at most not known, its ceiling is 95.0 %
-reserve: SoC is at least not known, the reserve is 21.5 %
-soc_floor: SoC is at least not known, its floor is 7.0 %
+soc_ceiling: SoC is not known, its ceiling is 95.0 %
+reserve: SoC is not known, the reserve is 21.5 %
+soc_floor: SoC is not known, its floor is 7.0 %
 site_import: the house's load is not known, the site may import 21000 W
 site_export: the house's load is not known, the site may export 12000 W
 fuse_import: what each leg of the site carries is not known; each is fused with 63 A

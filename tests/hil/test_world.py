@@ -87,7 +87,7 @@ def test_one_clamp_of_the_meter(world: World) -> None:
     assert right["truth.grid_w"] == pytest.approx(3000.0)
     world.do("meter_clamp", 85 * S, leg=2, way="off")
     wrong = world.signals(87 * S)
-    assert world.home.meter.total_w == pytest.approx(3000.0 - (right["truth.grid_l2_w"] or 0.0))
+    assert world.home.meter.total_w == pytest.approx(3000.0 - float(right["truth.grid_l2_w"] or 0.0))
     assert wrong["truth.grid_w"] == pytest.approx(3000.0)
     world.do("meter_clamp", 87 * S, leg=2, on=False)
     world.signals(89 * S)

@@ -57,6 +57,7 @@ class World:
             "ack_reason": lambda label, state: "",
             "refused": lambda reason: 0,
             "fault": lambda name: False,
+            "on": lambda name: True,
         }
 
     def happenings(self) -> Sequence[Happening]:
@@ -90,6 +91,9 @@ class World:
 
     def process(self, op: str) -> None:
         self.calls.append((op, {}))
+
+    def gateway(self, op: str, **args: Value) -> None:
+        self.calls.append((op, args))
 
     def local(self, verb: str, **args: Value) -> None:
         self.calls.append((verb, args))

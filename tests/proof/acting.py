@@ -221,8 +221,8 @@ def answered(m: Modules, o: Paths) -> tuple[Any, Any, Any, Any]:
     "what a wish is given is inside this cycle's permit, whatever was written, confirmed or pending before",
     (
         SETPOINT,
-        "wish.power_w, bounds.lo_w, bounds.hi_w,",
-        "wish.power_w, bounds.lo_w, max(ramped_w or 0, bounds.hi_w),",
+        "    lo_w, hi_w = bounds.lo_w, bounds.hi_w",
+        "    lo_w, hi_w = bounds.lo_w, max(ramped_w or 0, bounds.hi_w)",
     ),
 )
 def answer_inside(m: Modules, o: Paths) -> None:
@@ -237,11 +237,12 @@ def answer_inside(m: Modules, o: Paths) -> None:
 
 @theorem(
     "Q3",
-    "a mode that may not act leaves zero or a release, and zero for no longer than its delay",
+    "a mode that may not act leaves zero or a release; zero for no longer than its delay, and begun by no mode, unless "
+    "the reserve would be lost: then for as long as a lost reading lasts",
     (
         SETPOINT,
-        "if mode not in ZEROING or hand.setpoint_w is None:",
-        "if mode not in ZEROING and hand.setpoint_w is None:",
+        "return (0 if keep or now_ns - hand.zero_ns",
+        "return (0 if now_ns - hand.zero_ns",
     ),
 )
 def fitted(m: Modules, o: Paths) -> None:
@@ -249,13 +250,18 @@ def fitted(m: Modules, o: Paths) -> None:
     mode = o.pick("mode", tuple(m.decision.Mode))
     hand = Free(o, m.writes.Hand, "hand")
     now, given = o.number("now_ns", 0, NEVER), o.number("given_w", -WATTS, WATTS)
-    got, after = m.setpoint.fit(given, mode, hand, now, params(m))
+    keep = o.flag("the reserve would be lost")
+    got, after = m.setpoint.fit(given, mode, hand, now, params(m), keep)
     if mode.name in ("LOCAL", "DISPATCHED"):
         assert got == given
         assert after.zero_ns is None
     elif mode.name == "DEGRADED":
         assert got is None or got == 0
-        if got is not None:
+        if keep:
+            assert got is not None
+        elif hand.setpoint_w is None:
+            assert got is None
+        elif got is not None:
             assert now - after.zero_ns < params(m).timers.release_delay_ns
     else:
         assert got is None

@@ -6,11 +6,11 @@ import importlib
 
 from tests.proof.theorem import THEOREMS, Theorem
 
-FAMILIES = ("envelope", "monotone", "memory", "acting", "sharing")
+FAMILIES = ("envelope", "configured", "promise", "monotone", "memory", "acting", "sharing", "driven")
 
 
 def theorems() -> list[Theorem]:
-    """I1 to I18, N, P, M, H, O, Q, R, S, W, G."""
+    """I1 to I18, N, P, M, H, O, D, Q, R, S, W, G."""
     for family in FAMILIES:
         importlib.import_module(f"tests.proof.{family}")
-    return sorted(THEOREMS.values(), key=lambda one: "INPMHOQRSWG".index(one.id[0]))
+    return sorted(THEOREMS.values(), key=lambda one: "INPMHODQRSWG".index(one.id[0]))

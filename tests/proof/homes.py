@@ -14,8 +14,9 @@ SITES: tuple[tuple[int, ...], ...] = (
     (11_400, 11_400, 25_000, 20_000, 20_000),
     (5_000, 7_300, 9_999, 12_000, 0, 25, 3, 4_000, 7_000, True),
 )
-AGE, STALE, FLAG = (0, NEVER), (0, 15 * S), (0, 1)
-MOST_WH = max(site[2] for site in SITES)
+AGE, STALE, FLAG = (-NEVER, NEVER), (0, 15 * S), (0, 1)  # a reading may seem to come from the future
+FAR = 10**12  # more than any register, sum of packs or of days can hold: what readings may be is not relied on
+ANY, LEAST = (-FAR, FAR), (0, FAR)
 RANGES: dict[str, tuple[int, int]] = {
     "grid": (0, 2),
     "battery_age_ns": AGE,
@@ -24,29 +25,29 @@ RANGES: dict[str, tuple[int, int]] = {
     "battery_stale_ns": STALE,
     "inverter_stale_ns": STALE,
     "meter_stale_ns": STALE,
-    "pack_mv": (0, 2_000_000),
-    "ccl_ma": (0, 5_000_000),
-    "dcl_ma": (0, 5_000_000),
-    "cell_max_mv": (0, 5_000),
-    "cell_min_mv": (0, 5_000),
-    "temp_max_dc": (-500, 1_200),
-    "temp_min_dc": (-500, 1_200),
-    "soc_lo_mwh": (0, 1000 * MOST_WH),
-    "soc_hi_mwh": (0, 1000 * MOST_WH),
+    "pack_mv": LEAST,  # agent.core.packs and recent give no less
+    "ccl_ma": LEAST,
+    "dcl_ma": LEAST,
+    "cell_max_mv": ANY,
+    "cell_min_mv": ANY,
+    "temp_max_dc": ANY,
+    "temp_min_dc": ANY,
+    "soc_lo_mwh": ANY,
+    "soc_hi_mwh": ANY,
     "reserve_permille": (0, 1000),
-    "horizon_ms": (1, 10_000_000),
-    "net_hi_w": (-100_000, 100_000),
-    "net_lo_w": (-100_000, 100_000),
-    "rated_charge_w": (-10, 100_000),
-    "rated_discharge_w": (-10, 100_000),
-    "spread_mv": (0, 5_000),
-    "phase_hi_w": (-300_000, 300_000),
-    "phase_lo_w": (-300_000, 300_000),
-    "phase_mv": (0, 500_000),
-    "utility_charge_w": (-10, 1_000_000),
-    "utility_discharge_w": (-10, 1_000_000),
+    "horizon_ms": (1, FAR),
+    "net_hi_w": ANY,
+    "net_lo_w": ANY,
+    "rated_charge_w": ANY,
+    "rated_discharge_w": ANY,
+    "spread_mv": ANY,
+    "phase_hi_w": ANY,
+    "phase_lo_w": ANY,
+    "phase_mv": LEAST,  # agent.core.packs and recent give no less
+    "utility_charge_w": ANY,
+    "utility_discharge_w": ANY,
     "cell_cure": (0, 2),
-    "spent_mwh": (0, 10_000 * MOST_WH),
+    "spent_mwh": ANY,
     **dict.fromkeys(
         "returning acting devices_ok controllable charge_alarm discharge_alarm charge_on discharge_on cells_known "
         "temps_known soc_known net_known phases_known".split(),

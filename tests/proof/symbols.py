@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 import z3
 
 T = TypeVar("T")
-GLANCE_MS = 100  # z3 has this long to see that a path is impossible: if it does not, the path is taken
-ANSWER_MS = 20_000  # and this long to say so of a path that breaks the theorem
+GLANCE = 30_000  # so much work z3 has to see that a path is impossible: if it does not see it, the path is taken
+ANSWER = 60_000_000  # and so much to say so of a path that breaks the theorem; work, not time: alike on a busy machine
 PATHS = 8_000  # more than this many paths are a mistake in the theorem
 
 
@@ -226,7 +226,7 @@ class Paths:
         self.script: list[_Turn] = []
         self.ranges: dict[str, str] = {}
         self.solver = z3.Solver()
-        self.solver.set("timeout", GLANCE_MS)
+        self.solver.set("rlimit", GLANCE)
         self.symbols: dict[str, Any] = {}
         self.constants: list[bool] = []  # conditions that were no fork, in their order
         self.asserted = -1  # up to this depth the solver has this path's assertions already
@@ -325,11 +325,11 @@ class Paths:
 
     def example(self) -> dict[str, int | str] | None:
         """Inputs that take this path; None = it is impossible."""
-        self.solver.set("timeout", ANSWER_MS)
+        self.solver.set("rlimit", ANSWER)
         answer = self.solver.check(*self.usual)
         if answer != z3.sat:
             answer = self.solver.check()
-        self.solver.set("timeout", GLANCE_MS)
+        self.solver.set("rlimit", GLANCE)
         if answer != z3.sat:
             return None if answer == z3.unsat else {"z3": "gave no answer"}
         model = self.solver.model()

@@ -13,14 +13,13 @@ from agent.core.arbiter import Proposal, Rank
 from agent.core.command import RampClass
 from agent.core.crew import Crew
 from agent.core.inverters import NO_RETURN
-from agent.core.params import Params, S
+from agent.core.params import Params
 from agent.core.snapshot import Snapshot
 from agent.core.writes import Hand
 from drivers.readings import Capability, InverterReading
 
 SOURCE = "self_consumption"
 RELEASED = Proposal(Rank.SELF_CONSUMPTION, SOURCE, None)
-FLOOR_WAY_NS = 15 * S  # a floor that is being written counts for so long before it is read back
 
 
 def unguarded(s: Snapshot, hand: Hand, crew: Crew) -> bool:
@@ -42,8 +41,11 @@ def _open(can: Capability | None, inverter: InverterReading | None, hand: Hand, 
         return True
     if inverter.floor_permille >= s.reserve_permille:
         return False
-    coming = hand.floor_permille != s.reserve_permille or s.now_ns - hand.floor_ns < FLOOR_WAY_NS
-    return hand.floor_failures > 0 or not coming
+    if hand.floor_failures > 0 or hand.setpoint_w is not None:
+        return True  # what is driven is let go when the floor is read, not before
+    if hand.floor_permille != s.reserve_permille or hand.floor_pending:
+        return False  # it is being written
+    return hand.floor_confirmed_ns is None or inverter.at_ns > hand.floor_confirmed_ns
 
 
 def drivable(s: Snapshot) -> bool:
@@ -54,12 +56,12 @@ def drivable(s: Snapshot) -> bool:
     return can.control_point != "grid" or s.load_w is not None
 
 
-def at_risk(s: Snapshot, params: Params, hand: Hand, crew: Crew = ()) -> bool:
+def at_risk(s: Snapshot, params: Params, hand: Hand, crew: Crew, blind: bool) -> bool:
     """By itself the inverter could cross the reserve before our word reaches it, and our word does. Once a setpoint
-    rules, for a margin more."""
+    rules, for a margin more. `blind`: what the BMS says is not to be relied on."""
     if not unguarded(s, hand, crew) or not drivable(s):
         return False
-    if s.soc_lo_mwh is None:
+    if blind or s.soc_lo_mwh is None:
         return True
     rated = s.capability.rated_discharge_w if s.capability is not None else 0
     most_w = max(params.site.nameplate_discharge_w, rated)

@@ -1,0 +1,147 @@
+"""Which hazard is shown by which scenario on which backend, and how fast: made of runs, and of runs that were kept.
+
+A cell is one assertion that names a hazard, as one run judged it. A hazard with a bound in seconds is covered by a cell
+whose own bound is not wider than the table's.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import json
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hil import scenario as scenarios
+from hil.figures import Figure, Scalar, machine
+from hil.hazards import HAZARDS, Hazard
+from hil.runner import Outcome
+from hil.scenario import Assertion, Scenario, Spread
+
+KEPT = Path(__file__).with_name("results")
+CLONE = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One hazard, one assertion of one scenario, one run. `measured` in `unit`; `reach` as the assertion asks it."""
+
+    hazard: int
+    scenario: str
+    backend: str
+    assertion: str
+    measured: Scalar
+    unit: str
+    reach: str
+    ok: bool
+    seed: int
+
+    @property
+    def holds(self) -> bool:
+        """It held, with a bound that the hazard table accepts."""
+        required = HAZARDS[self.hazard].seconds
+        if not self.ok or required is None or not self.reach.startswith("<= ") or self.unit != "s":
+            return self.ok
+        return float(self.reach.partition(" ")[2]) <= required
+
+    def figure(self, kept: str = "") -> Figure:
+        """The cell as a figure that holds exactly when the cell does."""
+        row = HAZARDS[self.hazard]
+        beside: dict[str, Scalar] = {"required": row.asks, "by": f"{self.scenario} on {self.backend}"}
+        if kept:
+            beside["kept"] = kept
+        name = f"{self.hazard:2} {row.name}: {self.assertion}"
+        figure = Figure(name, self.measured, self.unit, self.reach, beside)
+        return figure if figure.holds is self.holds else Figure(name, self.holds, "", "== true", beside)
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Cells of an earlier run, and what they were measured with."""
+
+    commit: str
+    date: str
+    backend: str
+    machine: Mapping[str, Scalar]
+    cells: tuple[Cell, ...]
+
+
+def shipped() -> list[Scenario]:
+    """Every scenario that shows a hazard, by name."""
+    all_of_them = (scenarios.load(path) for path in sorted(scenarios.DIRECTORY.glob("*.toml")))
+    return [scenario for scenario in all_of_them if shown_by(scenario)]
+
+
+def shown_by(scenario: Scenario) -> list[Assertion | Spread]:
+    """Its assertions that name a hazard."""
+    every: list[Assertion | Spread] = [*scenario.assertions, *scenario.spreads]
+    return [each for each in every if each.hazard is not None]
+
+
+def cells_of(outcome: Outcome) -> list[Cell]:
+    """What one run shows. A run in which a fault did nothing shows nothing."""
+    named = {a.name: a.hazard for a in shown_by(outcome.scenario) if a.hazard is not None}
+    idle = {f"{event.id} took effect" for event in outcome.scenario.events}
+    void = any(v.name in idle and not v.ok for v in outcome.verdicts)
+    return [
+        Cell(
+            named[v.name], outcome.scenario.name, outcome.backend, v.name, v.measured, v.unit, v.reach,
+            v.ok and not void, outcome.seed,
+        )
+        for v in outcome.verdicts
+        if v.name in named
+    ]  # fmt: skip
+
+
+def missing(cells: Iterable[Cell]) -> list[Hazard]:
+    """Rows that no cell shows, and rows that must be shown by a process and are not."""
+    held = [cell for cell in cells if cell.holds]
+    anywhere = {cell.hazard for cell in held}
+    on_process = {cell.hazard for cell in held if cell.backend == "process"}
+    return [row for row in HAZARDS.values() if row.number not in (on_process if row.process else anywhere)]
+
+
+def figures(cells: Sequence[Cell], kept: Mapping[str, str]) -> list[Figure]:
+    """A row for each cell, then how many hazards are covered. `kept`: backend -> where its cells are from."""
+    shown = sorted(cells, key=lambda c: (c.hazard, c.backend != "virtual", c.scenario))
+    rows = [cell.figure(kept.get(cell.backend, "")) for cell in shown]
+    gaps = missing(cells)
+    beside: dict[str, Scalar] = {"of": len(HAZARDS)}
+    if gaps:
+        beside["missing"] = ", ".join(f"{g.number}{' on process' if g.process else ''}" for g in gaps)
+    covered = len(HAZARDS) - len(gaps)
+    return [*rows, Figure("hazards covered", covered, "", f"== {len(HAZARDS)}", beside)]
+
+
+def write(path: Path, backend: str, cells: Sequence[Cell]) -> None:
+    """Keep the cells of a run, with commit, date and machine."""
+    kept = Kept(commit(), dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M UTC"), backend, machine(), ())
+    raw = {**dataclasses.asdict(kept), "cells": [dataclasses.asdict(cell) for cell in cells]}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(raw, indent=1) + "\n", encoding="utf-8")
+
+
+def read(path: Path) -> Kept | None:
+    """What `write` kept, or None when there is none. ValueError for a file that is no such thing."""
+    if not path.is_file():
+        return None
+    try:
+        raw: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return Kept(**{**raw, "cells": tuple(Cell(**cell) for cell in raw["cells"])})
+    except (TypeError, KeyError, ValueError) as error:
+        raise ValueError(f"{path} holds no results of hil coverage: {error}; make it anew with --keep") from None
+
+
+def commit() -> str:
+    """The clone's, with + when files differ from it; "unknown" outside of git."""
+    try:
+        done = subprocess.run(
+            ["git", "describe", "--always", "--dirty=+", "--exclude=*"],
+            cwd=CLONE, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    except OSError:
+        return "unknown"
+    return done.stdout.strip() or "unknown"

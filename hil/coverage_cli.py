@@ -1,0 +1,87 @@
+"""`python -m hil coverage`: hazard x scenario x backend, measured beside required, from runs that it makes.
+
+Virtual scenarios are run in one go. Process rows take minutes: they are run when asked for, and else read from the file
+that the last such run kept, with its commit and date.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from hil import coverage, fleet
+from hil.backends import make_backend
+from hil.coverage import Cell
+from hil.figures import Report
+from hil.progress import Progress
+from hil.runner import Outcome
+from hil.scenario import Scenario
+from hil.stall import unstalled
+from hil.talk import say
+
+BACKENDS = ("virtual", "process")
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run and print; the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m hil coverage", description="Every hazard, measured.")
+    parser.add_argument(
+        "--backend", action="append", choices=BACKENDS, help="run these; default: virtual, and process as kept"
+    )
+    parser.add_argument(
+        "--only", action="append", metavar="NAME", help="only these scenarios; then gaps are no failure"
+    )
+    parser.add_argument("--keep", action="store_true", help=f"keep what is measured in {coverage.KEPT}")
+    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    args = parser.parse_args(argv)
+    asked: list[str] = args.backend or ["virtual"]
+    known = coverage.shipped()
+    unknown = sorted(set(args.only or ()) - {s.name for s in known})
+    if unknown:
+        say(f"no scenario {unknown[0]!r} shows a hazard; known: {', '.join(s.name for s in known)}")
+        return 2
+    chosen = [s for s in known if args.only is None or s.name in args.only]
+    cells: list[Cell] = []
+    kept: dict[str, str] = {}
+    for backend in BACKENDS:
+        if backend in asked:
+            measured = run(backend, [s for s in chosen if backend in s.backends], say)
+            cells += measured
+            if args.keep:
+                coverage.write(_file(backend), backend, measured)
+        elif args.only is None and (old := coverage.read(_file(backend))) is not None:
+            kept[backend] = f"{old.date}, commit {old.commit}"
+            cells += old.cells
+    figures = coverage.figures(cells, kept)
+    extra = {"commit": coverage.commit(), "kept": kept}
+    if args.only is not None:
+        figures = figures[:-1]
+    return Report("hazards, measured beside required", figures, None, 0, extra).print(as_json=args.json)
+
+
+def run(backend: str, chosen: Sequence[Scenario], tell: Callable[[str], None]) -> list[Cell]:
+    """One run of each, with a bar for all; what broke is told at once."""
+    cells: list[Cell] = []
+    with Progress(f"coverage on {backend}", sum(s.duration_ns for s in chosen)) as bar:
+        for scenario in chosen:
+            outcome = run_one(scenario, backend, tell)
+            for verdict in outcome.verdicts:
+                if not verdict.ok:
+                    tell(f"xx {scenario.name} on {backend}: {verdict.name}: {verdict.sentence}")
+            cells += coverage.cells_of(outcome)
+            bar.step(scenario.name, scenario.duration_ns)
+    return cells
+
+
+def run_one(scenario: Scenario, backend: str, tell: Callable[[str], None]) -> Outcome:
+    """One scenario; on real processes beside a stall meter, repeated when the machine itself stalled."""
+
+    def once() -> Outcome:
+        return fleet.run(scenario, lambda: make_backend(backend), scenario.seed)
+
+    return once() if backend == "virtual" else unstalled(once, say=tell, fine=lambda o: o.ok)[0]
+
+
+def _file(backend: str) -> Path:
+    return coverage.KEPT / f"coverage-{backend}.json"
