@@ -284,6 +284,7 @@ def test_a_steady_bms_dithers_by_its_last_digit() -> None:
     assert len(blocks) > 500
     assert all(abs(a - truth) < 0.4 and round(a * 10) == pytest.approx(a * 10) for a in amps)
     assert 2 <= len(set(cells)) <= 8
+    assert 3 <= len(set(amps)) <= 9
     assert home.bms.sample() is home.bms.sample()
 
 
