@@ -14,7 +14,7 @@ from agent.core.inputs import ClockTrust, CommandIn, FreshTime, LocalResume, Loc
 from agent.core.params import S
 from agent.core.step import step
 from drivers.readings import GridState
-from tests.core.home import WALL_MS, Home, arriving, command
+from tests.core.home import PARAMS, WALL_MS, Home, arriving, command
 
 CANCEL = {"kind": CommandKind.CANCEL, "duration_s": 0, "power_w": 0}
 STOP = {"kind": CommandKind.STOP, "duration_s": 0, "power_w": 0}
@@ -493,7 +493,7 @@ def test_an_event_resumes_after_a_reboot_on_trusted_time_only() -> None:
     later.run(20)
     assert later.powers() == []
     later.trust = ClockTrust.SYNCED
-    later.run(60)
+    later.run(60 + PARAMS.timers.grid_dwell_ns // S)
     assert later.given() == 5000
     assert "started" not in later.states()  # it was told before the reboot
     later.run(3600)
