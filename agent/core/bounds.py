@@ -19,6 +19,7 @@ BITS = tuple(1 << i for i in range(len(Facts._fields)))
 ALL_FACTS = sum(BITS)
 STATE, RESERVE = ([row.id for row in LIMITS].index(name) for name in ("state", "reserve"))
 READS = tuple(sum(BITS[Facts._fields.index(name)] for name in row.reads) for row in LIMITS)
+ROWS = tuple(zip(LIMITS, READS, strict=True))
 
 
 class Evaluated(NamedTuple):
@@ -47,8 +48,10 @@ def evaluate(
     else:
         differ = changed(facts, before.facts)
         pure = tuple(
-            row.cap(PLAIN, facts, params) if mask & differ else old
-            for row, mask, old in zip(LIMITS, READS, before.pure, strict=True)
+            [
+                row.cap(PLAIN, facts, params) if mask & differ else old
+                for (row, mask), old in zip(ROWS, before.pure, strict=True)
+            ]
         )
     left: Sequence[int] = pure
     learnt = before is not None and before.learnt
@@ -80,7 +83,7 @@ def raised(bounds: Evaluated, raises: tuple[RaiseValue, ...], reserve_permille: 
 
 def changed(facts: Facts, before: Facts) -> int:
     """The facts that differ, one bit each."""
-    return sum(BITS[i] for i, (a, b) in enumerate(zip(facts, before, strict=True)) if a != b)
+    return sum([bit for bit, a, b in zip(BITS, facts, before, strict=True) if a != b])
 
 
 def shut(bounds: Evaluated) -> bool:
@@ -100,8 +103,10 @@ def _values(
     if before is None or not before.values:
         return tuple([_value(*row, facts, params) for row in zip(LIMITS, pure, left, strict=True)])
     return tuple(
-        old if not mask & differ and old.cap_w == cap else _value(row, free, cap, facts, params)
-        for row, mask, free, cap, old in zip(LIMITS, READS, pure, left, before.values, strict=True)
+        [
+            old if not mask & differ and old.cap_w == cap else _value(row, free, cap, facts, params)
+            for (row, mask), free, cap, old in zip(ROWS, pure, left, before.values, strict=True)
+        ]
     )
 
 

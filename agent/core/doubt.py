@@ -94,12 +94,17 @@ def follow(before: Doubt, sight: Sight | None) -> Doubt:
     if sight.soc >= CALIBRATED and sight.cell_max_mv is not None and sight.cell_max_mv >= FULL_MV:
         return _fresh(sight)
     moved = before.moved + max(abs(sight.most_w), abs(sight.least_w)) * sight.dt_ns
-    doubt = before._replace(
-        moved=moved,
-        counted=_pass(before.counted, sight),
-        empty=_pass(before.empty, sight),
-        full=_pass(before.full, sight),
-        jumped=_pass(before.jumped, sight),
+    doubt = Doubt(
+        before.capacity_wh,
+        _pass(before.counted, sight),
+        moved,
+        before.off,
+        _pass(before.empty, sight),
+        _pass(before.full, sight),
+        _pass(before.jumped, sight),
+        before.jumped_ns,
+        before.mark,
+        before.mark_ns,
     )
     return _jump(_count(_cells(doubt, sight), sight), sight)
 
@@ -157,7 +162,7 @@ def _cells(doubt: Doubt, s: Sight) -> Doubt:
         full = Bound(here, _nj(1000, s.capacity_wh))
     elif full is not None and full.hi <= here + agreed:
         full = None
-    return doubt._replace(empty=empty, full=full)
+    return doubt if empty is doubt.empty and full is doubt.full else doubt._replace(empty=empty, full=full)
 
 
 def _count(doubt: Doubt, s: Sight) -> Doubt:
@@ -172,8 +177,8 @@ def _count(doubt: Doubt, s: Sight) -> Doubt:
         return doubt._replace(off=True)
     if apart <= near and max(abs(s.most_w), abs(s.least_w)) * 1000 <= s.capacity_wh * IDLE_PERMILLE_OF_C:
         leak = _nj(LEAK_PERMILLE_PER_H, s.capacity_wh) * s.dt_ns // (3600 * S)
-        count = Bound(_toward(count.lo, here, leak), _toward(count.hi, here, leak))
-    return doubt._replace(counted=count)
+        return doubt._replace(counted=Bound(_toward(count.lo, here, leak), _toward(count.hi, here, leak)))
+    return doubt
 
 
 def _toward(value: int, goal: int, step: int) -> int:
@@ -191,4 +196,4 @@ def _jump(doubt: Doubt, s: Sight) -> Doubt:
         jumped = None
     if s.now_ns - doubt.mark_ns >= JUMP_WINDOW_NS:
         return doubt._replace(jumped=jumped, mark=s.soc, mark_ns=s.now_ns)
-    return doubt._replace(jumped=jumped)
+    return doubt if jumped is doubt.jumped else doubt._replace(jumped=jumped)

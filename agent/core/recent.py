@@ -34,9 +34,9 @@ class Recent(NamedTuple):
     def voltage(self, pack: Pack) -> tuple[Pack, Recent]:
         """The pack at the least of its last voltages, so that amperes allow no more watts than they surely are."""
         if pack.at_ns == self.pack_at_ns:
-            return pack._replace(mv=min(*self.pack_mv, pack.mv)), self  # another pack of several may have sunk
+            return _at(pack, min(*self.pack_mv, pack.mv)), self  # another pack of several may have sunk
         last = (*self.pack_mv[1 - WORST_OF :], pack.mv)
-        return pack._replace(mv=min(last)), self._replace(pack_at_ns=pack.at_ns, pack_mv=last)
+        return _at(pack, min(last)), Recent(pack.at_ns, last, self.meter_at_ns, self.legs)
 
     def carried(self, meter: MeterReading | None, battery_w: int | None, legs: int) -> Recent:
         """`meter` is fresh or None; what is not known forgets what was. A sample that was seen adds nothing."""
@@ -54,6 +54,10 @@ class Recent(NamedTuple):
             return None
         hi_w, lo_w = max(x.hi_w for x in self.legs), min(x.lo_w for x in self.legs)
         return Legs(hi_w, lo_w, min(x.mv for x in self.legs), max(x.seen for x in self.legs))
+
+
+def _at(pack: Pack, mv: int) -> Pack:
+    return pack if pack.mv == mv else pack._replace(mv=mv)
 
 
 def of(meter: MeterReading, battery_w: int, legs: int) -> Legs | None:

@@ -77,33 +77,42 @@ def compared(
     """Signs and sizes. All readings are fresh or None."""
     least_w = max(LEAST_STEP_W, max(p.site.nameplate_charge_w, p.site.nameplate_discharge_w) // STEP_SHARE)
     power_w = inverter.battery_w if inverter is not None else None
-    out = before
+    pack_test, pack_at_ns, pair, apart_ns = before.pack_test, before.pack_at_ns, None, 0
     if power_w is None or pack is None or pack.power_w is None:
-        out = out._replace(pack_test=steptest.follow(out.pack_test, None, least_w), pair=None, apart_ns=0)
+        pack_test = steptest.follow(pack_test, None, least_w)
     else:
         pair = Seen(power_w, pack.power_w)
-        if pack.at_ns != out.pack_at_ns:
-            test = steptest.follow(out.pack_test, pair, least_w)
-            out = out._replace(pack_test=test, pack_at_ns=pack.at_ns)
-        out = _apart(out, pair, p, dt_ns)
+        if pack.at_ns != pack_at_ns:
+            pack_test, pack_at_ns = steptest.follow(pack_test, pair, least_w), pack.at_ns
+        apart_ns = _apart(before, pair, p, dt_ns)
+    meter_test, meter_at_ns = before.meter_test, before.meter_at_ns
     if power_w is None or meter is None or meter.grid_w is None or inverter is None or not inverter.remote_active:
-        return out._replace(meter_test=steptest.follow(out.meter_test, None, least_w))
-    if meter.at_ns == out.meter_at_ns:
-        return out
-    test = steptest.follow(out.meter_test, Seen(power_w, meter.grid_w), least_w)
-    return out._replace(meter_test=test, meter_at_ns=meter.at_ns)
+        meter_test = steptest.follow(meter_test, None, least_w)
+    elif meter.at_ns != meter_at_ns:
+        meter_test, meter_at_ns = steptest.follow(meter_test, Seen(power_w, meter.grid_w), least_w), meter.at_ns
+    return Sanity(
+        before.watches,
+        before.stuck,
+        before.doubt,
+        meter_test,
+        pack_test,
+        meter_at_ns,
+        pack_at_ns,
+        apart_ns,
+        pair,
+    )
 
 
-def _apart(before: Sanity, pair: Seen, p: Params, dt_ns: int) -> Sanity:
-    """P = V x I, where both are at rest: a ramp reaches the two of them at different times."""
+def _apart(before: Sanity, pair: Seen, p: Params, dt_ns: int) -> int:
+    """For how long P is not V x I, where both are at rest: a ramp reaches the two of them at different times."""
     last = before.pair
     rests = last is not None and all(abs(a - b) <= steptest.SETTLED_W for a, b in zip(pair, last, strict=True))
     if not rests:
-        return before._replace(pair=pair)
+        return before.apart_ns
     nameplate = max(p.site.nameplate_charge_w, p.site.nameplate_discharge_w)
     slack = max(abs(pair[0]), abs(pair[1])) * APART_PERMILLE // 1000 + APART_W + nameplate // 50
     apart = abs(pair[0] - pair[1]) > slack
-    return before._replace(pair=pair, apart_ns=before.apart_ns + dt_ns if apart else 0)
+    return before.apart_ns + dt_ns if apart else 0
 
 
 def sight(now_ns: int, dt_ns: int, p: Params, pack: Pack | None, inverter: InverterReading | None) -> Sight | None:

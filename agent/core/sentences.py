@@ -8,8 +8,9 @@ from agent.core.params import NO_LIMIT_W, Params
 
 def tenths(value: int, unit: str) -> str:
     """Tenths of a unit as decimal text: 205 permille -> "20.5 %"."""
-    sign = "-" if value < 0 else ""
-    return f"{sign}{abs(value) // 10}.{abs(value) % 10} {unit}"
+    if value >= 0:
+        return f"{value // 10}.{value % 10} {unit}"
+    return f"-{-value // 10}.{-value % 10} {unit}"
 
 
 def age(age_ns: int) -> str:

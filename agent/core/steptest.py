@@ -57,14 +57,14 @@ def follow(test: StepTest, seen: Seen | None, least_step_w: int) -> StepTest:
     `least_step_w`: the smallest step worth judging, so that the house's own changes stay small beside it.
     """
     if seen is None:
-        return test._replace(base=None, last=None)
+        return test if test.base is None and test.last is None else StepTest(test.sign, None, None, test.steps)
     at_rest = test.last is not None and abs(seen.battery_w - test.last.battery_w) <= SETTLED_W
     if not at_rest:
-        return test._replace(last=seen)
+        return StepTest(test.sign, test.base, seen, test.steps)
     if test.base is None:
-        return test._replace(base=seen, last=seen)
+        return StepTest(test.sign, seen, seen, test.steps)
     moved = seen.battery_w - test.base.battery_w
     if abs(moved) < max(LEAST_STEP_W, least_step_w):
-        return test._replace(base=seen, last=seen)
+        return StepTest(test.sign, seen, seen, test.steps)
     gain = test.sign * (seen.other_w - test.base.other_w) * 1000 // moved
     return test._replace(base=seen, last=seen, steps=(*test.steps[1 - STEPS_KEPT :], Step(moved, gain)))

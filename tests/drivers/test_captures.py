@@ -19,8 +19,8 @@ from drivers.events import Presence
 from drivers.port import Fate, Port, Timing
 from drivers.profile import load
 from drivers.readings import BatteryReading, DeviceRole, InverterReading
-from drivers.sunspec_image import values
 from tests.drivers.home import home, specs
+from tests.drivers.sunspec_image import values
 from tests.drivers.vector import Zeros
 from tests.drivers.wire import MS, S, Slave, Wire, crc
 

@@ -17,7 +17,7 @@ import pytest
 
 from drivers import sunspec
 from drivers.codec import RawType
-from drivers.sunspec_image import Value, values
+from tests.drivers.sunspec_image import Value, values
 from tests.drivers.sunspec_models import EVERY, definition, image, theirs
 
 IMAGES = 25
