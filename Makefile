@@ -11,6 +11,7 @@ DEB_ARGS ?=
 PYTEST_ARGS ?=
 PROOF_ARGS ?=
 MUTATION_ARGS ?=
+TEETH_ARGS ?=
 COVERING := tests/core $(addprefix tests/agent/test_,gate.py gate_edges.py fence.py) -m "not slow" --timeout 600
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -24,7 +25,7 @@ INSTALLED := $(VENV)/installed-$(shell { echo $(LOCKED); sha256sum $(PRODUCT); }
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help env mosquitto libmodbus demo test quick proof mutation coverage lint format lock deb deb-check clean
+.PHONY: help env mosquitto libmodbus demo test quick proof mutation teeth coverage lint format lock deb deb-check clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +52,9 @@ proof: env ## each theorem of the safety core in words, proved by z3 on the ship
 
 mutation: env ## small mistakes in what decides, one at a time: how many do tests and theorems find; MUTATION_ARGS="agent.gate"
 	@$(BIN)/python -m tests.mutation $(MUTATION_ARGS)
+
+teeth: env ## plant defects in a copy of the source and show which check of the bench finds each; TEETH_ARGS="reserve_ignored"
+	@$(BIN)/python -m hil teeth $(TEETH_ARGS)
 
 coverage: env ## the tests of agent.core and the gate alone must take every line and branch of them
 	@$(BIN)/python -m coverage run -m pytest -q $(COVERING)

@@ -137,7 +137,7 @@ class Control:
                 self._started_ns = self._due_ns = now.mono_ns
                 return self._tick(now)
             case part.Kernel():
-                self._clock.ntp(event.ntp_synced)
+                self._clock.ntp(event.ntp_synced, now)
                 self._self_test.clock(now, event.ntp_synced)
                 return ()
             case part.Stop():
@@ -155,8 +155,8 @@ class Control:
                 return (Post("local", event),)
             case mail.LinkState():
                 self._link = event
-                if event.wall_offset_ms is not None:
-                    self._clock.signed(event.wall_offset_ms)
+                if event.signed is not None:
+                    self._clock.signed(*event.signed)
                 return ()
             case mail.DiskState():
                 self._disk = event

@@ -143,6 +143,7 @@ class LinkState:
     wall_offset_ms: int | None  # signed time minus our wall clock, when such a time has come this boot
     unsent: int  # rows that wait for a receipt
     counters: Mapping[str, int]
+    signed: tuple[int, int] | None = None  # what signed times say: UTC ms, at that monotonic ns
 
 
 @dataclass(frozen=True, slots=True)

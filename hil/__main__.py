@@ -20,7 +20,7 @@ VERBS = {
     "fuzz": ("hil.fuzz.cli", "spoiled inputs by the million, judged by rules of our own: TARGET --inputs N --seed N"),
     "campaign": ("hil.campaign.cli", "random faults over random homes in virtual time: --device-days N --seed S"),
     "crash": ("hil.crash.cli", "kill -9 of the real daemon with commands in flight: --kills N --seed S"),
-    "fleet": ("hil.fleet.cli", "many homes at one broker, one of each fault, the others unmoved: --agents N --seed S"),
+    "fleet": ("hil.street.cli", "many homes at one broker, one of each fault, the others unmoved: --agents N --seed S"),
     "powercut": ("hil.powercut.cli", "the power goes while the store writes; nothing told is lost: --cuts N --seed S"),
     "teeth": ("hil.teeth.cli", "plants defects in a copy of the source and shows which check finds each"),
     "serve": ("hil.serve", "one simulated device, alone, for any Modbus client: PROFILE --tcp HOST:PORT | --pty"),

@@ -36,6 +36,9 @@ HOME_KEYS = (  # of hil.devices.world, and the reserve that commissioning leaves
     "inverters",
     "legs",
     "rated_w",
+    "soc_quantum_permille",
+    "idle_dc_w",
+    "inverter_leg",
 )
 VARIANT = "variant"  # the SunSpec model by which the first inverter is commanded
 

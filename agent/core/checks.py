@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from agent.core import actuation, astray, selftest
-from agent.core.actuation import Actuation
+from agent.core.actuation import Actuation, Loss
 from agent.core.alarms import blocked
 from agent.core.astray import Astray
 from agent.core.caps import NEVER_NS
@@ -18,7 +18,7 @@ from agent.core.sentences import tenths
 from agent.core.snapshot import Snapshot
 from agent.core.strategies import self_consumption
 from agent.core.stuck import STUCK_NS
-from agent.core.writes import Hand
+from agent.core.writes import Hand, taken
 from drivers.readings import GridState
 
 CRITICAL_DC = 600  # 60 °C: five above where the tables leave nothing
@@ -157,16 +157,16 @@ def _spread(w: World) -> int:
 
 def over_temperature(w: World) -> str | None:
     pack = w.snapshot.pack
-    if pack is None or pack.temp_max_dc is None or pack.temp_max_dc < CRITICAL_DC:
+    if pack is None or pack.hottest_dc is None or pack.hottest_dc < CRITICAL_DC:
         return None
-    return f"a cell is at {tenths(pack.temp_max_dc, '°C')}, critical is {tenths(CRITICAL_DC, '°C')}"
+    return f"a cell is at {tenths(pack.hottest_dc, '°C')}, critical is {tenths(CRITICAL_DC, '°C')}"
 
 
 def over_voltage(w: World) -> str | None:
     pack = w.snapshot.pack
-    if pack is None or pack.cell_max_mv is None or pack.cell_max_mv < CRITICAL_MV:
+    if pack is None or pack.fullest_mv is None or pack.fullest_mv < CRITICAL_MV:
         return None
-    return f"a cell is at {pack.cell_max_mv} mV, critical is {CRITICAL_MV} mV"
+    return f"a cell is at {pack.fullest_mv} mV, critical is {CRITICAL_MV} mV"
 
 
 def inverter_fault(w: World) -> str | None:
@@ -245,6 +245,8 @@ def no_reversion(w: World) -> str | None:
         return None
     if not inverter.remote_active or inverter.reversion_s != 0:
         return None
+    if w.hand.setpoint_w is not None and taken(w.hand, w.snapshot, w.hand.setpoint_w) is Loss.OVERRIDDEN:
+        return None  # another hand's: it is written over, with our timer
     return "a setpoint is active and the inverter's reversion time reads 0: it would never end"
 
 

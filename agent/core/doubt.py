@@ -87,8 +87,10 @@ def follow(before: Doubt, sight: Sight | None) -> Doubt:
     """One cycle. `sight` None = no fresh reading: nothing is learned, nothing is let go."""
     if sight is None:
         return before
-    if before.counted is None or before.capacity_wh != sight.capacity_wh:
+    if before.counted is None or before.capacity_wh <= 0:
         return _fresh(sight)
+    if before.capacity_wh != sight.capacity_wh:
+        before = _resized(before, sight)
     if sight.soc >= CALIBRATED and sight.cell_max_mv is not None and sight.cell_max_mv >= FULL_MV:
         return _fresh(sight)
     moved = before.moved + max(abs(sight.most_w), abs(sight.least_w)) * sight.dt_ns
@@ -109,6 +111,26 @@ def _nj(permille: int, capacity_wh: int) -> int:
 def _fresh(s: Sight) -> Doubt:
     here = _nj(s.soc, s.capacity_wh)
     return Doubt(s.capacity_wh, Bound(here, here), mark=s.soc, mark_ns=s.now_ns)
+
+
+def _resized(doubt: Doubt, s: Sight) -> Doubt:
+    """A pack came or went: a witness against the BMS speaks of the rest in the same parts; where there was none, what
+    the BMS says now is where we begin to count."""
+    capacity_wh = s.capacity_wh
+
+    def part(bound: Bound | None) -> Bound | None:
+        if bound is None:
+            return None
+        return Bound(bound.lo * capacity_wh // doubt.capacity_wh, -(-bound.hi * capacity_wh // doubt.capacity_wh))
+
+    return _fresh(s)._replace(
+        counted=part(doubt.counted) if doubt.off else _fresh(s).counted,
+        off=doubt.off,
+        empty=part(doubt.empty),
+        full=part(doubt.full),
+        jumped=part(doubt.jumped),
+        jumped_ns=doubt.jumped_ns,
+    )
 
 
 def _pass(bound: Bound | None, s: Sight) -> Bound | None:

@@ -56,6 +56,10 @@ class Overlay:
     mark_ns: int  # monotonic, valid while `kernel_boot` is the same
     kernel_boot: str
     delay_s: int = 0  # charging for it begins so much later than the raise: not every home of a region at once
+    begun: bool = False  # and stays so, whatever the clock says later
+    on: bool = False  # in force since `mark_ns`
+    ran_s: int = 0  # how long it was in force until `mark_ns`
+    whole: bool = False  # asked for as a length, of which no second went uncounted: dates do not matter
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +124,11 @@ def from_json(text: str) -> Durable:
 def _overlay(raw: dict[str, object]) -> Overlay:
     words = ("id", "kind", "owner", "by", "reason", "kernel_boot")
     numbers = ("permille", "start_ms", "end_ms", "length_s", "left_s", "mark_ns", "delay_s")
-    if any(type(raw[key]) is not int for key in numbers):
+    signs = ("begun", "on", "whole")
+    counts = {key: raw[key] for key in numbers} | {"ran_s": raw.get("ran_s", 0)}  # 0: a store of before it was counted
+    if any(type(count) is not int for count in counts.values()):
         raise TypeError(f"not a whole number in the raise {raw.get('id')!r}")
-    values = {key: str(raw[key]) for key in words} | {key: raw[key] for key in numbers}
+    values = {key: str(raw[key]) for key in words} | counts | {key: bool(raw.get(key, False)) for key in signs}
     return Overlay(**values)  # type: ignore[arg-type]  # checked above
 
 

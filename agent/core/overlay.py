@@ -1,8 +1,10 @@
 """Temporary raises of the reserve, on top of the homeowner's own: a storm by its window, a remote raise of <= 72 h.
 
-They never lower it: the reserve in force is the greatest of all. They survive a reboot. By a trusted clock they run
-from start to end; while no clock can be trusted one is in force until all the time that was left to it has passed by
-the monotonic clock, however often the gateway restarts.
+They never lower it: the reserve in force is the greatest of all. They survive a reboot. The wall clock may be wrong, be
+set, or be lied to, so a raise is counted by the monotonic clock as well. One that was asked for as a length ends by
+that alone while this kernel runs. Any other begins by its date, stays begun, and is over when date and count agree, or
+when a trusted clock has stood by the date for ten minutes. While no clock can be trusted one is in force until all the
+time that was left to it has passed, however often the gateway restarts. A remote one never is for more than 72 h.
 """
 
 from __future__ import annotations
@@ -21,7 +23,19 @@ LONGEST_S = {STORM: 14 * 86_400, REMOTE: 72 * 3600}
 AHEAD_S = 30 * 86_400  # a raise may begin so much later
 DELAY_S = 900  # charging for one begins at random within so long
 CHECKPOINT_S = 3600  # how much of its time a reboot on an untrusted clock can give back to it
+STANDS_NS = 600 * S  # so long a trusted clock must say what the count does not
+AGREE_MS = 60_000  # a date that is further from the count is set anew
 MOST = 8
+MOST_OF = {"operations": 4, "technician": 2}  # of them, so that the homeowner always finds room
+BEFORE, DURING, AFTER = 0, 1, 2
+
+
+class Said(NamedTuple):
+    """Of one raise: what a trusted clock says of its window, and since when it has said so."""
+
+    id: str
+    part: int
+    since_ns: int
 
 
 class Held(NamedTuple):
@@ -36,24 +50,31 @@ class Held(NamedTuple):
 NONE = Held()
 
 
-def settle(durable: Durable, i: Inputs, say: Cycle) -> tuple[Durable, Held]:
-    """One cycle: the raises asked for and ended, those that are over, and what is left of them."""
-    before = overlays = durable.overlays
+def settle(
+    durable: Durable, i: Inputs, say: Cycle, before: tuple[Said, ...] = ()
+) -> tuple[Durable, Held, tuple[Said, ...]]:
+    """One cycle: the raises asked for and ended, those that are over, and what is left of them. `before`: what the last
+    cycle's clock said."""
+    was = overlays = durable.overlays
     for event in i.events:
         if isinstance(event, RaiseReserve):
             overlays = _put(overlays, event, i, say)
         elif isinstance(event, EndRaise):
             overlays = _end(overlays, event, say)
-    if not overlays and not before:
-        return durable, NONE
-    aged = [(o, _aged(o, i.clock, i.now_ns)) for o in overlays]
-    for old, new in aged:
-        if new is None:
-            _tell(say, "raise_over", old, f"the reserve is no longer raised to {_percent(old.permille)}: {old.reason}")
-    overlays = tuple([new for _, new in aged if new is not None])
-    if overlays != before:
+    if not overlays and not was:
+        return durable, NONE, ()
+    told = tuple([_said(o, i.clock, i.now_ns, before) for o in overlays])
+    left = []
+    for o, said in zip(overlays, told, strict=True):
+        new = _aged(o, i.clock, i.now_ns, said)
+        if new is not None:
+            left.append(new)
+        else:
+            _tell(say, "raise_over", o, f"the reserve is no longer raised to {_percent(o.permille)}: {o.reason}")
+    overlays = tuple(left)
+    if overlays != was:
         durable = replace(durable, overlays=overlays)
-    return durable, held(durable.overlays, i.clock, i.now_ns)
+    return durable, held(durable.overlays, i.clock, i.now_ns), told
 
 
 def held(overlays: tuple[Overlay, ...], clock: Clock, now_ns: int) -> Held:
@@ -62,12 +83,11 @@ def held(overlays: tuple[Overlay, ...], clock: Clock, now_ns: int) -> Held:
     shown = []
     for o in overlays:
         left_s = _left_s(o, clock, now_ns)
-        on = _untrusted(clock) or not o.end_ms or o.start_ms <= clock.wall_ms
-        if on:
+        if o.on:
             permille = max(permille, o.permille)
             remote = max(remote, o.permille if o.kind == REMOTE else 0)
-            storm = max(storm, o.permille if o.kind == STORM and left_s <= o.length_s - o.delay_s else 0)
-        shown.append(RaiseValue(o.id, o.kind, o.permille, o.owner, o.by, o.reason, o.start_ms, o.end_ms, left_s, on))
+            storm = max(storm, o.permille if o.kind == STORM and _awaited(o, clock, now_ns) else 0)
+        shown.append(RaiseValue(o.id, o.kind, o.permille, o.owner, o.by, o.reason, o.start_ms, o.end_ms, left_s, o.on))
     return Held(permille, remote, storm, tuple(shown))
 
 
@@ -87,19 +107,29 @@ def refusal(event: RaiseReserve, overlays: tuple[Overlay, ...], clock: Clock, p:
             return f"it would begin in more than {AHEAD_S // 86_400} days"
     old = next((o for o in overlays if o.id == event.id), None)
     if old is None:
-        return f"{MOST} raises are in force or to come already" if len(overlays) >= MOST else None
+        return _crowded(event, overlays)
     if event.owner != "homeowner" and not _covers(event, old, clock):
         return f"the raise to {_percent(old.permille)} is there already, and only the homeowner lowers or shortens it"
     return None
 
 
+def _crowded(event: RaiseReserve, overlays: tuple[Overlay, ...]) -> str | None:
+    """There is no room for one more."""
+    if len(overlays) >= MOST:
+        return f"{MOST} raises are in force or to come already"
+    most = MOST_OF.get(event.owner, MOST)
+    if sum(1 for o in overlays if o.owner == event.owner) >= most:
+        return f"{most} raises of the role {event.owner} are in force or to come already"
+    return None
+
+
 def _covers(event: RaiseReserve, old: Overlay, clock: Clock) -> bool:
     """It asks for no less than is there, from no later, to no earlier; without a clock nobody can tell."""
-    if _untrusted(clock) or not old.end_ms:
+    if _untrusted(clock) or not old.end_ms or event.kind != old.kind:
         return False
     wall_ms = clock.wall_ms
     end_ms = event.end_ms or wall_ms + event.for_s * 1000
-    begins = max(event.start_ms, wall_ms) <= max(old.start_ms, wall_ms)
+    begins = max(event.start_ms, wall_ms) <= (wall_ms if old.begun else max(old.start_ms, wall_ms))
     return event.permille >= old.permille and begins and end_ms >= old.end_ms
 
 
@@ -113,6 +143,7 @@ def _put(overlays: tuple[Overlay, ...], event: RaiseReserve, i: Inputs, say: Cyc
     if not end_ms and not _untrusted(i.clock):
         start_ms, end_ms = wall_ms, wall_ms + length_s * 1000
     left_s = length_s if _untrusted(i.clock) else _seconds(end_ms - wall_ms)
+    whole = not event.end_ms
     new = Overlay(
         event.id,
         event.kind,
@@ -127,6 +158,9 @@ def _put(overlays: tuple[Overlay, ...], event: RaiseReserve, i: Inputs, say: Cyc
         i.now_ns,
         i.clock.kernel_boot,
         min(i.draw % (DELAY_S + 1), length_s // 4),
+        begun=whole,
+        on=whole,
+        whole=whole,
     )
     _tell(say, "raise", new, f"{event.by} raises the reserve to {_percent(event.permille)} for a while: {event.reason}")
     return (*[o for o in overlays if o.id != event.id], new)
@@ -139,25 +173,80 @@ def _end(overlays: tuple[Overlay, ...], event: EndRaise, say: Cycle) -> tuple[Ov
     return tuple([o for o in overlays if o.id != event.id])
 
 
-def _aged(o: Overlay, clock: Clock, now_ns: int) -> Overlay | None:
+def _said(o: Overlay, clock: Clock, now_ns: int, before: tuple[Said, ...]) -> Said:
+    """What the clock says of it now, and since when."""
+    if _untrusted(clock):
+        return Said(o.id, BEFORE, now_ns)
+    part = BEFORE if clock.wall_ms < o.start_ms else DURING if clock.wall_ms < o.end_ms else AFTER
+    return next((said for said in before if said[:2] == (o.id, part)), Said(o.id, part, now_ns))
+
+
+def _aged(o: Overlay, clock: Clock, now_ns: int, said: Said) -> Overlay | None:
     """The same a cycle later; None = it is over. The same object as long as there is nothing to store."""
-    left_s = _left_s(o, clock, now_ns)
-    if left_s <= 0:
+    here, trusted = o.kernel_boot == clock.kernel_boot, not _untrusted(clock)
+    left_s, whole = _counted_s(o, clock, now_ns), o.whole and here
+    dated = trusted and bool(o.end_ms) and not whole
+    if _over(o, clock, now_ns, said, dated):
         return None
-    if not _untrusted(clock) and not o.end_ms:
+    stood = now_ns - said.since_ns >= STANDS_NS
+    begun = o.begun or (dated and said.part != BEFORE and (left_s <= o.length_s or stood))
+    on = begun or not trusted or said.part == DURING
+    start_ms, end_ms = o.start_ms, o.end_ms
+    if trusted and not dated and abs(clock.wall_ms + left_s * 1000 - end_ms) > AGREE_MS:
         end_ms = clock.wall_ms + left_s * 1000
-        o = replace(o, start_ms=end_ms - o.length_s * 1000, end_ms=end_ms)
-    if o.kernel_boot == clock.kernel_boot and now_ns - o.mark_ns < CHECKPOINT_S * S:
+        start_ms = end_ms - o.length_s * 1000
+    same = (begun, on, whole, end_ms) == (o.begun, o.on, o.whole, o.end_ms)
+    if same and here and now_ns - o.mark_ns < CHECKPOINT_S * S:
         return o
-    return replace(o, left_s=left_s, mark_ns=now_ns, kernel_boot=clock.kernel_boot)
+    anew = begun and not o.begun and o.kind == STORM  # time without a clock is not of its window
+    return replace(
+        o,
+        start_ms=start_ms,
+        end_ms=end_ms,
+        left_s=left_s,
+        mark_ns=o.mark_ns + _passed_s(o, clock, now_ns) * S if here else now_ns,
+        kernel_boot=clock.kernel_boot,
+        begun=begun,
+        on=on,
+        ran_s=0 if anew else _ran_s(o, clock, now_ns),
+        whole=whole,
+    )
+
+
+def _over(o: Overlay, clock: Clock, now_ns: int, said: Said, dated: bool) -> bool:
+    """By count and date, by a date that a clock has stood by, or because it was in force for as long as any may be."""
+    if _ran_s(o, clock, now_ns) >= LONGEST_S[o.kind] and (o.begun or o.kind == REMOTE):
+        return True
+    if dated and said.part != AFTER:
+        return False
+    return _counted_s(o, clock, now_ns) <= 0 or (dated and now_ns - said.since_ns >= STANDS_NS)
+
+
+def _passed_s(o: Overlay, clock: Clock, now_ns: int) -> int:
+    """Whole seconds since it was stored, as far as anybody has counted."""
+    return max(0, now_ns - o.mark_ns) // S if o.kernel_boot == clock.kernel_boot else 0
+
+
+def _counted_s(o: Overlay, clock: Clock, now_ns: int) -> int:
+    """Seconds until its end by the monotonic clock."""
+    return o.left_s - _passed_s(o, clock, now_ns)
+
+
+def _ran_s(o: Overlay, clock: Clock, now_ns: int) -> int:
+    return o.ran_s + (_passed_s(o, clock, now_ns) if o.on else 0)
+
+
+def _awaited(o: Overlay, clock: Clock, now_ns: int) -> bool:
+    """The random delay of charging for it is over."""
+    if o.begun:
+        return _ran_s(o, clock, now_ns) >= o.delay_s
+    return _left_s(o, clock, now_ns) <= o.length_s - o.delay_s
 
 
 def _left_s(o: Overlay, clock: Clock, now_ns: int) -> int:
-    """Seconds until its end, rounded up: by its date where a clock can tell, else by what has passed since."""
-    if o.end_ms and not _untrusted(clock):
-        return _seconds(o.end_ms - clock.wall_ms)
-    passed_ns = now_ns - o.mark_ns if o.kernel_boot == clock.kernel_boot else 0
-    return o.left_s - max(0, passed_ns) // S
+    """Seconds until its end, rounded up, for people: by its date where that decides, at least 1."""
+    dated = bool(o.end_ms) and not o.whole and not _untrusted(clock)
+    return max(1, _seconds(o.end_ms - clock.wall_ms) if dated else _counted_s(o, clock, now_ns))
 
 
 def _length_s(event: RaiseReserve) -> int:

@@ -39,6 +39,8 @@ class Pack(NamedTuple):
     alarms: tuple[str, ...]
     spread_mv: int | None  # highest less lowest cell of one pack, of the pack where it is most
     force_charge: bool  # a BMS asks to be charged
+    hottest_dc: int | None  # of any cell at all: one in a pack that its BMS has opened burns as well
+    fullest_mv: int | None
 
 
 class Bay(NamedTuple):
@@ -68,11 +70,8 @@ def stack(readings: list[BatteryReading], wiring: Wiring, capacity_wh: int) -> S
     whole = sum(weights.values())
     names = tuple([r.device for r in up])
     online_wh = capacity_wh * sum(weights[name] for name in names) // whole
-    oldest = min(r.at_ns for r in readings)
-    alarms = tuple(sorted({alarm for r in readings for alarm in r.alarms}))
     if len(wiring.banks) < 2:
-        pack = together(up, weights)._replace(at_ns=oldest, alarms=alarms)
-        return Stack(pack, names, online_wh, ())
+        return Stack(_all(together(up, weights), readings), names, online_wh, ())
     bays = tuple(
         Bay(
             together(mine, weights),
@@ -83,7 +82,18 @@ def stack(readings: list[BatteryReading], wiring: Wiring, capacity_wh: int) -> S
         for bank in wiring.banks
         if (mine := [r for r in up if r.device in bank.packs])
     )
-    return Stack(_beside(bays)._replace(at_ns=oldest, alarms=alarms), names, online_wh, bays)
+    return Stack(_all(_beside(bays), readings), names, online_wh, bays)
+
+
+def _all(pack: Pack, readings: list[BatteryReading]) -> Pack:
+    """The packs online as one, with what counts of a pack that its BMS has opened too: age, alarms, danger."""
+    every = [one(r) for r in readings]
+    return pack._replace(
+        at_ns=min(p.at_ns for p in every),
+        alarms=tuple(sorted({alarm for p in every for alarm in p.alarms})),
+        hottest_dc=max([p.hottest_dc for p in every if p.hottest_dc is not None], default=None),
+        fullest_mv=max([p.fullest_mv for p in every if p.fullest_mv is not None], default=None),
+    )
 
 
 def offline(r: BatteryReading) -> bool:
@@ -136,6 +146,8 @@ def _worst_of(packs: list[Pack], ccl_ma: int, dcl_ma: int) -> Pack:
         alarms=tuple(sorted({a for p in packs for a in p.alarms})),
         spread_mv=_worst(max, [p.spread_mv for p in packs]),
         force_charge=any(p.force_charge for p in packs),
+        hottest_dc=max([p.hottest_dc for p in packs if p.hottest_dc is not None], default=None),
+        fullest_mv=max([p.fullest_mv for p in packs if p.fullest_mv is not None], default=None),
     )
 
 
@@ -165,6 +177,7 @@ def one(r: BatteryReading) -> Pack:
     soc = within(r.soc_permille, 0, 1000)
     mv = within(r.pack_mv, 1, 2_000_000)
     high, low = within(r.cell_max_mv, 500, 5000), within(r.cell_min_mv, 500, 5000)
+    hot = within(r.temp_max_dc, -500, 1200)
     return Pack(
         at_ns=r.at_ns,
         soc_min=soc,
@@ -174,7 +187,7 @@ def one(r: BatteryReading) -> Pack:
         power_w=mv * r.pack_ma // 1_000_000 if mv is not None and r.pack_ma is not None else None,
         cell_max_mv=high,
         cell_min_mv=low,
-        temp_max_dc=within(r.temp_max_dc, -500, 1200),
+        temp_max_dc=hot,
         temp_min_dc=within(r.temp_min_dc, -500, 1200),
         ccl_ma=max(0, r.ccl_ma or 0),
         dcl_ma=max(0, r.dcl_ma or 0),
@@ -183,4 +196,6 @@ def one(r: BatteryReading) -> Pack:
         alarms=r.alarms,
         spread_mv=high - low if high is not None and low is not None else None,
         force_charge=r.force_charge is True,
+        hottest_dc=hot,
+        fullest_mv=high,
     )

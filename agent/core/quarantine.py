@@ -19,6 +19,7 @@ CELL_MV = (500, 5000)  # others are not known (packs.one)
 CELLS_OFF_PERMILLE = 30  # how far pack voltage may be from the sum that the cells give
 TEMP_STEP_DC, LEAP_NS = 200, 60 * S  # between samples that are no further apart than this
 STRIKES, WINDOW_NS = 3, 10 * S
+AGREEING = 3  # blocks in a row that must give the same number of cells before it is a fact
 
 
 class Watch(NamedTuple):
@@ -30,6 +31,7 @@ class Watch(NamedTuple):
     refused_at_ns: int = 0  # stamp of the last refused block: each is counted once
     why: str = ""
     calm_ns: int = 0  # stamp of the last block without a leap
+    agreed: int = 0  # blocks that gave `cells`, up to AGREEING
 
     @property
     def fault(self) -> str | None:
@@ -46,12 +48,20 @@ def follow(old: Watch | None, block: BatteryReading, now_ns: int) -> Watch:
     why = _absurd(old, block)
     if why is not None:
         return old._replace(refused_ns=(*recent, now_ns)[-STRIKES:], refused_at_ns=block.at_ns, why=why)
-    cells = old.cells or _cells(block)
+    cells, agreed = _learnt(old, block)
     leap = _leap(old, block)
     if leap is None:
-        return Watch(block, cells, recent, 0, old.why, block.at_ns)
+        return Watch(block, cells, recent, 0, old.why, block.at_ns, agreed)
     kept, why = leap
-    return Watch(kept, cells, (*recent, now_ns)[-STRIKES:], block.at_ns, why, old.calm_ns)
+    return Watch(kept, cells, (*recent, now_ns)[-STRIKES:], block.at_ns, why, old.calm_ns, agreed)
+
+
+def _learnt(old: Watch, block: BatteryReading) -> tuple[int | None, int]:
+    """The number of cells, and how many blocks have said so: a BMS that starts may say anything once."""
+    cells = _cells(block)
+    if cells is None or old.agreed >= AGREEING:
+        return old.cells, old.agreed
+    return (cells, old.agreed + 1) if cells == old.cells else (cells, 1)
 
 
 def _absurd(old: Watch, block: BatteryReading) -> str | None:
@@ -60,7 +70,7 @@ def _absurd(old: Watch, block: BatteryReading) -> str | None:
     cells = _cells(block)
     if cells is not None and not FEWEST_CELLS <= cells <= MOST_CELLS:
         return f"{block.device}: {_volts(block)}: a pack of {cells} cells; check the profile's scales"
-    if cells is not None and old.cells is not None and not _fits(block, old.cells):
+    if cells is not None and old.cells is not None and old.agreed >= AGREEING and not _fits(block, old.cells):
         return f"{block.device}: {_volts(block)}: not the {old.cells} cells it had before"
     return None
 

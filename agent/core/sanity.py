@@ -42,8 +42,9 @@ class Sanity(NamedTuple):
         return next((watch.fault for _, watch in self.watches if watch.fault is not None), None)
 
     def forgiven(self) -> Sanity:
-        """After a technician's resume: signs are judged anew."""
-        return self._replace(meter_test=StepTest(-1), pack_test=StepTest(1), apart_ns=0)
+        """After a technician's resume: signs are judged and cells are counted anew."""
+        watches = tuple([(name, watch._replace(cells=None, agreed=0)) for name, watch in self.watches])
+        return self._replace(watches=watches, meter_test=StepTest(-1), pack_test=StepTest(1), apart_ns=0)
 
 
 def believed(before: Sanity, blocks: list[BatteryReading], now_ns: int) -> tuple[list[BatteryReading], Sanity]:

@@ -13,6 +13,7 @@ from agent.core.crew import Crew
 from agent.core.decision import Mode
 from agent.core.inputs import Event
 from agent.core.oblige import Obliged
+from agent.core.overlay import Said
 from agent.core.snapshot import Trace
 from agent.core.standing import Memory
 from agent.core.throughput import Spent
@@ -42,6 +43,7 @@ class State:
     resumed: bool = False  # a technician has resumed since this boot
     ramped_w: int | None = None  # the setpoint before it was rounded to the device's step; None = released
     obliged: Obliged = field(default_factory=Obliged)
+    dates: tuple[Said, ...] = ()  # what the clock says of every raise
     looked_ns: int = 0  # the self-test that was told last
     cure: str | None = None  # source of the last cycle's wish, where it was the battery's or the storm's
     internal: str | None = None  # what went wrong inside the last cycle

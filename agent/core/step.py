@@ -118,7 +118,7 @@ def _planned(
 def _step(p: Params, state: State, i: Inputs) -> tuple[State, Outputs]:
     dt = max(0, i.now_ns - state.now_ns)
     say = Cycle(i.now_ns, i.clock, p, i.disk_ok, state.fresh, events.locked(state))
-    durable, held = overlay.settle(state.book.durable, i, say)
+    durable, held, dates = overlay.settle(state.book.durable, i, say, state.dates)
     if durable is not state.book.durable:
         state = replace(state, book=replace(state.book, durable=durable))
     s, trace = take(p, i, state.trace, held)
@@ -176,6 +176,7 @@ def _step(p: Params, state: State, i: Inputs) -> tuple[State, Outputs]:
         cure=wish.source if wish.rank <= Rank.STORM else None,
         obliged=judged.obliged,
         spent=judged.spent,
+        dates=dates,
         looked_ns=i.looked.at_ns,
     )
     moving = judged.mode in modes.PASSING and judged.mode is not state.mode

@@ -69,6 +69,7 @@ class Hand:
     floor_failures: int = 0
     stop_ns: int = 0
     stopped: bool = False  # our last order was STOP: it is renewed, and released when what forbade the power is gone
+    stop_refused: bool = False  # the last STOP was not confirmed: what rules is at least released
     beats: int = 0
     beat_ns: int = 0  # last HEARTBEAT asked
     worn_until_ns: int = 0  # until then the day's writes that wear the inverter out are used up
@@ -107,6 +108,8 @@ def heard(hand: Hand, done: WriteDone, now_ns: int) -> Hand:
         if good and done.value == hand.floor_permille:
             return replace(hand, floor_pending=False, floor_confirmed_ns=now_ns, floor_failures=0)
         return replace(hand, floor_pending=False, floor_failures=hand.floor_failures + (not good))
+    if done.write_class == "stop" and done.outcome != "superseded":
+        return replace(hand, stop_refused=not good, touched_ns=now_ns)
     return hand
 
 
@@ -150,9 +153,11 @@ def plan(hand: Hand, s: Snapshot, wanted: Wanted, params: Params) -> Planned:
     write: Write | None = None
     halting = wanted.stop and (hand.stopped or (s.battery_w is not None and abs(s.battery_w) > STOP_FLOW_W))
     if hand.stopped and not halting:
-        hand = replace(hand, stopped=False)
+        hand = replace(hand, stopped=False, stop_refused=False)
     if halting:
         hand, write = _stop(hand, s, params)
+        if write is None and hand.stop_refused:
+            hand, write, _ = _clear(hand, s, False)
     elif wanted.given_w is not None and connected:
         before = hand
         hand, write, loss = _power(hand, s, wanted.given_w, wanted, params)
@@ -197,7 +202,7 @@ def _power(
         return hand, None, None
     elif not hand.confirmed:
         why = "again: it was not confirmed"
-    elif (loss := _loss(hand, s, given_w)) is not None:
+    elif (loss := taken(hand, s, given_w)) is not None:
         if wanted.contested and loss is Loss.OVERRIDDEN:
             return hand, None, loss
         why = AGAIN[loss]
@@ -224,10 +229,13 @@ def _power(
     return hand, Write(Intent.POWER, given_w, why, _name(s)), loss
 
 
-def _loss(hand: Hand, s: Snapshot, given_w: int) -> Loss | None:
-    """A reading newer than the confirmation shows no setpoint, or another one: what took it. None = it is there."""
+def taken(hand: Hand, s: Snapshot, given_w: int) -> Loss | None:
+    """A reading newer than the confirmation shows no setpoint, or another one: what took it. None = it is there, or on
+    its way."""
     inverter, can = s.inverter, s.capability
-    if inverter is None or inverter.at_ns <= hand.confirmed_ns or s.inverter_age_ns > s.inverter_stale_ns:
+    if inverter is None or hand.pending or not hand.confirmed:
+        return None
+    if inverter.at_ns <= hand.confirmed_ns or s.inverter_age_ns > s.inverter_stale_ns:
         return None
     if inverter.remote_active is None or can is None:
         return None
@@ -307,7 +315,9 @@ def _release(hand: Hand, now: int) -> Hand:
 def _floor(hand: Hand, s: Snapshot, mode: Mode, connected: bool) -> tuple[Hand, Write | None, tuple[int, bool] | None]:
     """Mirror the reserve into the inverter's own floor; see when another hand moved it."""
     inverter, capability = s.inverter, s.capability
-    if not connected or mode is Mode.LOCKOUT or inverter is None or capability is None or not capability.floor:
+    if not connected or mode in (Mode.INIT, Mode.LOCKOUT) or inverter is None:
+        return hand, None, None
+    if capability is None or not capability.floor:
         return hand, None, None
     if inverter.floor_permille is None or s.inverter_age_ns > s.inverter_stale_ns:
         return hand, None, None

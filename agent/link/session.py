@@ -82,6 +82,7 @@ class Session:
         self._told: mail.LinkState | None = None
         self._told_ns = 0
         self._offset_ms: int | None = None
+        self._signed: tuple[int, int] | None = None  # as control has it
         self._wake_ns: int | None = None
         self._stop_ns: int | None = None  # stopping: no later than then
         self._block_pending = False
@@ -156,18 +157,28 @@ class Session:
     def _tell(self, now: Now, out: list[Effect]) -> None:
         """LinkState on every change; counters and the number of unsent rows at most once a second."""
         if self._clock.signed_ms(now.mono_ns) is not None:
-            offset = (self._clock.read(now.mono_ns) or 0) - now.wall_ms
-            if self._offset_ms is None or abs(offset - self._offset_ms) > upward.MAX_DT_ERROR_MS:
-                self._offset_ms = offset
+            self._compare(self._clock.read(now.mono_ns) or 0, now)
         up, told, unsent = self._phase is _Phase.UP, self._told, self._outbox.unsent
         rare = (up, self._detail, self._fresh, self._offset_ms)
-        if told is not None and rare == (told.up, told.detail, told.fresh, told.wall_offset_ms):
+        known = None if told is None else (told.up, told.detail, told.fresh, told.wall_offset_ms)
+        if told is not None and rare == known and self._signed == told.signed:
             changed = unsent != told.unsent or self._counters != told.counters
             if not changed or now.mono_ns < self._told_ns + TELL_NS:
                 return
         self._told_ns = now.mono_ns
-        self._told = mail.LinkState(*rare, unsent, dict(self._counters))
+        self._told = mail.LinkState(*rare, unsent, dict(self._counters), self._signed)
         out.append(Post("control", self._told))
+
+    def _compare(self, wall_ms: int, now: Now) -> None:
+        """It is `wall_ms` now by signed times: how far our wall clock is off, and what control counts on from."""
+        offset = wall_ms - now.wall_ms
+        if self._offset_ms is None or abs(offset - self._offset_ms) > upward.MAX_DT_ERROR_MS:
+            self._offset_ms = offset
+        if self._signed is not None:
+            counted_ms = self._signed[0] + (now.mono_ns - self._signed[1]) // 1_000_000
+            if abs(wall_ms - counted_ms) <= upward.MAX_DT_ERROR_MS:
+                return
+        self._signed = (wall_ms, now.mono_ns)
 
     # --- the connection ----------------------------------------------------------------------------------------------
     def _connection(self, event: object, now: Now, out: list[Effect]) -> None:

@@ -16,6 +16,8 @@ from agent.runtime.part import Now, Part
 from drivers import events as bus_events
 from drivers.bus import Bus
 
+KERNEL_NS = 16_000_000_000  # as the daemon: how often the kernel is asked about its clock
+
 
 class Line(Protocol):
     """The far side of one bus: takes what the port sends, answers by calling what it was given for deliveries."""
@@ -104,11 +106,17 @@ class VirtualRuntime:
     def start(self) -> None:
         """The process begins: every part gets Start, every line opens."""
         self.stopped.clear()
-        self.post("control", part.Kernel(self.ntp_synced))
+        self._tell_kernel(self._life)
         for name in self._parts:
             self.post(name, part.Start())
         for name in self._buses:
             self.post(name, bus_events.Opened())
+
+    def _tell_kernel(self, life: int) -> None:
+        """As the daemon's chores do."""
+        if life == self._life and "control" in self._parts:
+            self.post("control", part.Kernel(self.ntp_synced))
+            self.at(self.mono_ns + KERNEL_NS, lambda: self._tell_kernel(life))
 
     def kill(self) -> None:
         """SIGKILL: every part is gone, what was in their mailboxes too; the broker sees the client vanish."""

@@ -32,6 +32,7 @@ from hil.strict import FileError
 from hil.talk import say
 
 DAY_S = 86_400
+ACTING = 0.15  # share of cycles: a campaign in which the agent never acts proves nothing
 REGRESSIONS = Path(__file__).with_name("regressions")
 MOST_SHRUNK = 5  # of one run: each costs up to a hundred runs of its case
 _MEMORY = Path("/dev/shm")
@@ -44,6 +45,7 @@ class Tally:
     done: int = 0
     seconds: int = 0
     cycles: int = 0
+    acting: int = 0
     margin_permille: float = 1000.0
     faults: int = 0
     wrong: Counter[str] = field(default_factory=Counter)
@@ -54,6 +56,7 @@ class Tally:
         self.done += 1
         self.seconds += case.length_s
         self.cycles += result.cycles
+        self.acting += result.acting
         self.margin_permille = min(self.margin_permille, result.margin_permille)
         self.faults += sum(act.id.startswith("fault") for act in case.acts)
         self.wrong.update(v.promise for v in result.violations)
@@ -175,6 +178,7 @@ def _report(tally: Tally, deck: Deck, seed: int, at: str, seconds: float, lived_
     figures = [
         Figure("device-days", round(tally.seconds / DAY_S, 3), "d", ">= 0", beside),
         *(Figure(f"promise broken: {promise}", tally.wrong[promise], "", "== 0") for promise in PROMISES),
+        Figure("cycles with a command in force", round(tally.acting / max(1, tally.cycles), 3), "", f">= {ACTING}"),
         Figure("kinds of faults", len(dishes()), "", None, {"pairs covered": pairs, "not able here": len(left)}),
         Figure("closest to the reserve's bound", round(tally.margin_permille, 2), "permille"),
         Figure("time", round(seconds, 1), "s", None, {"x real time": round(lived_s / max(seconds, 1e-9))}),

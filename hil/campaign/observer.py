@@ -24,10 +24,12 @@ FOLLOWS_S = 5  # a cycle, a write and the inverter's own lag, once the permit is
 TOLERANCE_W = RATED_W * 2 // 100 + 100
 COLD_DC = 0
 CHARGES_W = -150
+STALE_S = 5  # a reading of the BMS counts so long
+FULL = 1000  # permille; a register that says more says nothing
 SETTLED_NS = 10 * NS  # the BMS of the bench begins with what it remembers
 LAG_S = 2  # of the samples themselves and of what is decided between two of them
 
-RESERVE, AHEAD, ISLAND, STATED, PERMIT, FORGED, COLD, TWICE, LEDGER, CRASHED = (
+RESERVE, AHEAD, ISLAND, STATED, PERMIT, FORGED, COLD, BLIND, TWICE, LEDGER, CRASHED = (
     "reserve",
     "look-ahead",
     "islanded write",
@@ -35,11 +37,12 @@ RESERVE, AHEAD, ISLAND, STATED, PERMIT, FORGED, COLD, TWICE, LEDGER, CRASHED = (
     "outside the permit",
     "forged message",
     "charged in frost",
+    "unknown SoC",
     "started twice",
     "ledger",
     "crashed",
 )
-PROMISES = (RESERVE, AHEAD, ISLAND, STATED, PERMIT, FORGED, COLD, TWICE, LEDGER, CRASHED)
+PROMISES = (RESERVE, AHEAD, ISLAND, STATED, PERMIT, FORGED, COLD, BLIND, TWICE, LEDGER, CRASHED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,7 @@ class Observer(Quiet):
     def __init__(self, home: Mapping[str, Value]) -> None:
         self.violations: list[Violation] = []
         self.margin_permille = 1000.0  # smallest distance of the truth from the reserve, while it was ours to keep
-        self.cycles = 0
+        self.cycles = self.acting = 0
         self._reserve = _number(home.get("reserve_permille", 200))
         self._mark = 1000.0  # where the truth stood when somebody else had moved it
         self._active: dict[str, frozenset[str]] = {}  # faults: id -> what they take
@@ -76,6 +79,9 @@ class Observer(Quiet):
         self._blackouts = 0.0
         self._remote = False
         self._healthy_ns = 0
+        self._blind: int | None = None  # since when the BMS says no SoC
+        self._bad = 0.0
+        self._stepped_ns = -LAG_S * NS - 1
         self._misled_ns = -FOLLOWS_S * NS  # when the BMS was last wrong about its SoC
         self._own_ns = 0  # when the inverter was last in its own mode
 
@@ -90,6 +96,10 @@ class Observer(Quiet):
             self._sent.add(event.id)
         if event.verb in ("aggregator.attack", "crypto.forge"):
             self._replayed = self._replayed or event.args.get("way") == "replayed"
+        if event.verb == "bms.word" and event.args["field"] == "soc" and _number(event.args["value"]) > FULL:
+            self._blind = None if ended else at_ns
+        if event.verb == "clock.step":
+            self._stepped_ns = at_ns
         if event.verb == "local.reserve":
             self._reserve = min(self._reserve, _number(event.args["permille"]))
         if event.verb in ("home.soc", "inverter.floor", "inverter.remote"):
@@ -114,6 +124,7 @@ class Observer(Quiet):
 
     def sample(self, at_ns: int, signals: Mapping[str, Value]) -> None:
         self.cycles += 1
+        self.acting += _acting(signals)
         stated = signals["agent.stated_end_s"]
         if stated is not None:
             self._stated_s = max(self._stated_s, _number(stated))
@@ -123,8 +134,12 @@ class Observer(Quiet):
         self._see_end(at_ns, signals)
         self._see_permit(at_ns, signals)
         self._see_cold(at_ns, signals)
-        if signals["agg.conflicts"] or signals["agg.bad"]:
-            found = f"{signals['agg.conflicts']} numbers twice, {signals['agg.bad']} messages that do not verify"
+        self._see_blind(at_ns, signals)
+        bad = _number(signals["agg.bad"])
+        if at_ns - self._stepped_ns <= LAG_S * NS:
+            self._bad = bad  # the clock is the aggregator's too: what was on its way is of another time
+        if signals["agg.conflicts"] or bad > self._bad:
+            found = f"{signals['agg.conflicts']} numbers twice, {bad - self._bad:.0f} messages that do not verify"
             self._broken(LEDGER, at_ns, found)
         self._remote = bool(signals["truth.remote"])
         if not self._remote:
@@ -217,7 +232,7 @@ class Observer(Quiet):
             cold is not None
             and _number(cold) < COLD_DC
             and bool(s["truth.remote"])
-            and _number(s["truth.battery_w"]) < CHARGES_W
+            and min(_number(s["truth.battery_w"]), _number(s["truth.setpoint_w"] or 0)) < CHARGES_W
             and not self._taken("untold", "timer", "foreign", "unread", "dead", "limits")
             and at_ns > self._foreign_until_ns
         )
@@ -226,7 +241,16 @@ class Observer(Quiet):
             return
         self._cold_ns = at_ns if self._cold_ns is None else self._cold_ns
         if at_ns - self._cold_ns > FOLLOWS_S * NS:
-            self._broken(COLD, at_ns, f"{s['truth.battery_w']:.0f} W at {_number(cold) / 10:.1f} °C")
+            asked = f"{s['truth.setpoint_w']} W asked, {_number(s['truth.battery_w']):.0f} W flow"
+            self._broken(COLD, at_ns, f"{asked} at {_number(cold) / 10:.1f} °C")
+
+    def _see_blind(self, at_ns: int, s: Mapping[str, Value]) -> None:
+        """A BMS that says no SoC at all: what it said before may count until it is stale, then nothing is moved."""
+        if self._blind is None or at_ns - self._blind < (FOLLOWS_S + STALE_S) * NS:
+            return
+        ours = s["truth.remote"] and s["truth.setpoint_w"] and at_ns > self._foreign_until_ns
+        if ours and not self._taken("untold", "timer", "dead"):
+            self._broken(BLIND, at_ns, f"{s['truth.setpoint_w']} W are asked for, and the SoC is not known")
 
     # --- inside ------------------------------------------------------------------------------------------------------
     def _taken(self, *words: str) -> bool:
@@ -235,6 +259,11 @@ class Observer(Quiet):
     def _broken(self, promise: str, at_ns: int, sentence: str) -> None:
         if all(v.promise != promise for v in self.violations):
             self.violations.append(Violation(promise, at_ns / NS, sentence))
+
+
+def _acting(signals: Mapping[str, Value]) -> bool:
+    """A setpoint for somebody's command is in force, by the inverter's own word."""
+    return bool(signals["truth.remote"]) and signals["agent.mode"] == "dispatched"
 
 
 def _number(value: Value) -> float:

@@ -7,11 +7,15 @@ import traceback
 from collections.abc import Callable, Sequence
 
 from hil.backends.virtual import VirtualBackend
-from hil.bench.virtual import SLOW_POLLS
 from hil.campaign.case import Act, Case
 from hil.campaign.observer import CRASHED, Observer, Violation
 from hil.runner import Runner
 
+PLAIN_POLLS = {  # milliseconds; no block may age beyond what makes a device stale
+    "battery": {"pack": 1000, "state": 2000},
+    "meter": {"fast": 1000, "phases": 2000, "energy": 60_000},
+    "inverter": {"fast": 1000, "slow": 2000, "control": 2000},
+}
 OWN_POLLS = 4  # one case in so many polls as its profiles say; the others once a second, which is several times faster
 TAIL_S = 20  # of a case that was cut behind its violation
 
@@ -22,6 +26,7 @@ class Result:
 
     violations: Sequence[Violation]
     cycles: int
+    acting: int  # of them, with a setpoint for a command
     margin_permille: float
     trace: str | None
 
@@ -31,14 +36,14 @@ def run(case: Case) -> Result:
     scenario = case.scenario()
     observer = Observer(scenario.home)
     try:
-        backend = VirtualBackend(SLOW_POLLS if scenario.seed % OWN_POLLS else None)
+        backend = VirtualBackend(PLAIN_POLLS if scenario.seed % OWN_POLLS else None)
         trace = Runner(scenario, backend, scenario.seed, observer).run().trace
     except Exception as error:  # noqa: BLE001 - what it is does not matter: the agent or the bench fell
         where = traceback.extract_tb(error.__traceback__)[-1]
         sentence = f"{error!r} in {where.filename.rpartition('/')[2]}:{where.lineno}"
         observer.violations.append(Violation(CRASHED, 0.0, sentence))
         trace = None
-    return Result(observer.violations, observer.cycles, observer.margin_permille, trace)
+    return Result(observer.violations, observer.cycles, observer.acting, observer.margin_permille, trace)
 
 
 def breaks(promise: str) -> Callable[[Case], bool]:

@@ -19,6 +19,11 @@ from hil.plant.inverter import InverterParams
 RATED_W, CAPACITY_AH = InverterParams().rated_w, PackParams().capacity_ah
 UNITS: Mapping[str, int] = units_of()
 Value = bool | int | float | str | None
+WORDS = frozenset(
+    "soc_permille load_w pv_w floor_permille temperature_dc revert_s reconnect_s s_of_day variant packs inverters legs "
+    "rated_w soc_quantum_permille idle_dc_w inverter_leg".split()
+)
+CLAMPS = {"right": 1.0, "reversed": -1.0, "off": 0.0}
 
 
 class WireControl(Line, Protocol):
@@ -42,17 +47,10 @@ class WireControl(Line, Protocol):
 
 
 def params_of(settings: Mapping[str, Value]) -> HomeParams:
-    """A home from a scenario's words: `soc_permille load_w pv_w floor_permille temperature_dc revert_s reconnect_s
-    s_of_day variant packs inverters legs rated_w soc_quantum_permille idle_dc_w inverter_leg`. An unknown word is a
-    ValueError.
-    """
-    known = set(
-        "soc_permille load_w pv_w floor_permille temperature_dc revert_s reconnect_s s_of_day variant "
-        "packs inverters legs rated_w soc_quantum_permille idle_dc_w inverter_leg".split()
-    )
-    unknown = settings.keys() - known
+    """A home from a scenario's `WORDS`. An unknown word is a ValueError."""
+    unknown = settings.keys() - WORDS
     if unknown:
-        raise ValueError(f"a home has no {min(unknown)!r}; it has {', '.join(sorted(known))}")
+        raise ValueError(f"a home has no {min(unknown)!r}; it has {', '.join(sorted(WORDS))}")
 
     def number(key: str, default: float) -> float:
         value = settings.get(key)
@@ -119,6 +117,7 @@ class World:
             "limits": self._limits,
             "meter_dies": self._meter_dies,
             "meter_flip": self._meter_flip,
+            "meter_clamp": self._meter_clamp,
             "reboot": self._reboot,
             "no_reversion": self._no_reversion,
             "zero_ignored": self._zero_ignored,
@@ -224,6 +223,13 @@ class World:
 
     def _meter_flip(self, on: bool) -> None:
         self.home.meter.flipped = on
+
+    def _meter_clamp(self, leg: int, way: str = "off", on: bool = True) -> None:
+        clamps = list(self.home.meter.clamps)
+        if not 1 <= leg <= len(clamps) or way not in CLAMPS:
+            raise ValueError(f"meter_clamp: leg 1 to {len(clamps)}, way {', '.join(CLAMPS)}; not {leg!r}, {way!r}")
+        clamps[leg - 1] = CLAMPS[way if on else "right"]
+        self.home.meter.clamps = (clamps[0], clamps[1], clamps[2])
 
     def _reboot(self) -> None:
         self.home.inverter.reboot(self.home.now_ns)

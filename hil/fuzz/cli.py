@@ -14,6 +14,11 @@ from collections.abc import Sequence
 TARGETS = {
     "port": ("hil.fuzz.port", "mutated Modbus frames, RTU and TCP, through drivers.port and drivers.codec"),
     "codec": ("hil.fuzz.codec", "register values of every type at sentinels, extremes and random bits"),
+    "jws": ("hil.fuzz.jws", "tokens: what is verified is an honest one, to the byte; by coverage, as all below"),
+    "message": ("hil.fuzz.message", "claims behind a good signature"),
+    "trust": ("hil.fuzz.trust", "the trust file"),
+    "config": ("hil.fuzz.config", "batteryd.toml"),
+    "local": ("hil.fuzz.local", "requests on the local socket, of somebody who may only look"),
 }
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from agent import mail
 from tests.blackbox.agent import Run
 
 pytestmark = pytest.mark.slow
@@ -132,12 +133,36 @@ def test_the_wall_clock_jumps(by_s: int) -> None:
     """Row 36: a direct setpoint runs on monotonic time."""
     with Run(seed=47) as run:
         run.running(duration=60)
-        run.may_fail = 3  # what was under way when the clocks of both ends jumped
+        run.may_fail = 3 + 8  # under way when the clocks of both ends jumped, and 16 s until the kernel is asked of its
         run.backend.runtime.step_wall(by_s * 1000)
         run.to(68)
         assert abs(run["truth.battery_w"] - 5_000) < 150, run.story()
         run.to(80)
         assert not run["truth.remote"], run.story()
+
+
+def test_network_time_that_comes_after_a_signed_time_ends_no_storm() -> None:
+    """A gateway without a battery-backed clock starts 3 days behind. A signed time corrects that, the homeowner raises
+    the reserve for two days, then NTP steps the kernel's clock. The correction must not be counted twice."""
+    with Run(seed=3) as run:
+        run.judge_reserve, run.may_fail = False, 10**6  # the aggregator lives in the same clock
+        runtime, behind_ms = run.backend.runtime, 3 * 86_400_000
+        real, behind = runtime.now, [behind_ms]
+        run.backend._live._now = lambda: real()._replace(wall_ms=real().wall_ms + behind[0])
+        runtime.ntp_synced = False
+        run.do("proc.crash").wait(15)
+        runtime.post("control", mail.Verb(9, "storm", "ada", "homeowner", value=550, text="storm", for_s=2 * 86_400))
+        run.wait(10)
+        assert (run["agent.reserve_permille"], run["truth.floor_permille"]) == (550, 550), run.story()
+        runtime.step_wall(behind_ms)
+        behind[0] = 0
+        for _ in range(20):
+            run.wait(1)
+            assert (run["agent.reserve_permille"], run["truth.floor_permille"]) == (550, 550), run.story()
+        runtime.ntp_synced = True
+        for _ in range(40):
+            run.wait(1)
+            assert (run["agent.reserve_permille"], run["truth.floor_permille"]) == (550, 550), run.story()
 
 
 def test_a_stop_is_obeyed_with_a_wrong_clock() -> None:

@@ -168,11 +168,27 @@ def test_no_reading_teaches_nothing() -> None:
     assert follow(pack.doubt, None) == pack.doubt
 
 
-def test_another_capacity_begins_anew() -> None:
+def test_a_pack_that_comes_or_goes_takes_no_witness_with_it() -> None:
     pack = Pack(600)
     pack.run(5, 0, 600, cells=(3000, 3300))
-    sight = Sight(pack.now + S, S, CAPACITY_WH // 2, 600, 0, 0, 3300, 3300)
-    assert follow(pack.doubt, sight).sentence() is None
+    half = follow(pack.doubt, Sight(pack.now + S, S, CAPACITY_WH // 2, 600, 0, 0, 3300, 3300))
+    assert half.sentence() is not None
+    assert half.widen(600 * CAPACITY_WH // 2, 600 * CAPACITY_WH // 2) == (0, 600 * CAPACITY_WH // 2)
+    whole = follow(half, Sight(pack.now + 2 * S, S, CAPACITY_WH, 600, 0, 0, 3300, 3300))
+    assert whole.widen(600 * CAPACITY_WH, 600 * CAPACITY_WH) == (0, 600 * CAPACITY_WH)
+
+
+def test_another_capacity_counts_anew_unless_the_count_speaks_against_the_bms() -> None:
+    honest = follow(Doubt(), Sight(S, S, CAPACITY_WH, 600, 0, 0, 3300, 3300))
+    half = follow(honest, Sight(2 * S, S, CAPACITY_WH // 2, 700, 0, 0, 3300, 3300))
+    assert half.sentence() is None  # the packs that are left stand higher: no jump, no doubt
+    pack = Pack(650)
+    pack.run(1800, 5000, 650)
+    assert pack.doubt.off
+    half = follow(pack.doubt, Sight(pack.now + S, S, CAPACITY_WH // 2, 650, 0, 0, 3300, 3300))
+    assert half.off
+    lo, _ = half.widen(650 * CAPACITY_WH // 2, 650 * CAPACITY_WH // 2)
+    assert abs(lo // (CAPACITY_WH // 2) - pack.soc) <= 1
 
 
 STEPS = st.lists(

@@ -251,6 +251,21 @@ def test_a_setpoint_that_would_never_end_is_a_fault() -> None:
     assert home.given() is None
 
 
+def test_another_hand_s_setpoint_that_would_never_end_is_written_over_with_our_timer() -> None:
+    home = Home().ready()
+    home.tick(arriving(command(duration_s=900)))
+    home.run(20)
+    home.inverter.update(remote_w=9_000, reversion_s=0)
+    home.tick()
+    home.inverter.clear()
+    home.run(3)
+    assert home.faults() == []
+    assert home.given() == 5000
+    home.inverter["reversion_s"] = 0  # the setpoint is ours, its timer is not
+    home.run(2)
+    assert home.faults() == ["reversion_off"]
+
+
 def test_no_reversion_no_dispatch() -> None:
     home = Home().ready()
     inputs = home.inputs

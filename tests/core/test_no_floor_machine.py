@@ -146,7 +146,7 @@ TestLonger.settings = limits(150, 50)
 
 # --- by example -------------------------------------------------------------------------------------------------------
 def test_a_night_of_three_kilowatts_ends_at_the_reserve_and_stays_there() -> None:
-    """23 % and 3 kW: 750 Wh are gone in a quarter of an hour; after that nothing moves, and only the lease is written."""
+    """23 % and 3 kW: 750 Wh are gone in a quarter of an hour; then nothing moves, and only the lease is written."""
     rig = floorless(230)
     rig.run(1800)
     assert 200 <= rig.world.permille < 203

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from agent.core.actuation import Loss
 from agent.core.decision import Intent, Mode
 from agent.core.inputs import LocalResume
+from agent.core.snapshot import take
+from agent.core.writes import taken as taken_by
 from tests.core.home import Home, arriving, command
 from tests.core.several import Several
 
@@ -49,6 +53,16 @@ def test_what_took_it_is_told_and_it_is_written_again_at_once(found: dict[str, A
     notice = next(n for n in home.notices if n.endswith("; it is written again"))
     assert said in notice
     assert (home.given(), home.remote_w, home.mode()) == (5000, 5000, Mode.DISPATCHED)
+
+
+@pytest.mark.parametrize("hand", [{"pending": True}, {"confirmed": False}, {}])
+def test_of_one_that_is_on_its_way_nothing_is_said(hand: dict[str, Any]) -> None:
+    home = running()
+    home.inverter.update(remote_w=9_000, reversion_s=0)
+    home.tick()
+    s, _ = take(home.params, home.inputs(()), home.state.trace)
+    asked = replace(home.state.hand, **{"pending": False, "confirmed": True, **hand})
+    assert taken_by(asked, s, 5000) is (None if hand else Loss.OVERRIDDEN)
 
 
 def test_a_value_within_the_devices_step_and_one_that_is_not_told_are_ours() -> None:

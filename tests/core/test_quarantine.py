@@ -19,9 +19,27 @@ def feed(watch: Watch | None, at_s: int, **changes: Any) -> Watch:
     return follow(watch, battery(NOW + at_s * S, **changes), NOW + at_s * S)
 
 
+def known() -> Watch:
+    """A pack that has said often enough how many cells it has."""
+    return feed(feed(feed(None, -2), -1), 0)
+
+
 def test_a_good_block_is_used_and_its_cells_are_counted() -> None:
     watch = feed(None, 0)
     assert watch.good == battery(NOW) and watch.cells == 16 and watch.fault is None
+
+
+def test_one_odd_block_of_a_bms_that_starts_fixes_nothing() -> None:
+    watch = feed(None, -3, pack_mv=85_800)  # 26 cells, once
+    watch = feed(watch, -2)
+    assert (watch.cells, watch.agreed) == (16, 1)
+    watch = feed(feed(feed(watch, -1), 0), 1)
+    assert (watch.cells, watch.agreed) == (16, 3)
+    watch = feed(watch, 2, pack_mv=85_800)
+    assert watch.good == battery(NOW + S)
+    silent = feed(known(), 1, pack_mv=None)
+    assert (silent.cells, silent.agreed) == (16, 3)
+    assert feed(feed(None, 0), 1, pack_mv=None).agreed == 1
 
 
 def test_a_cleared_block_is_not_used() -> None:
@@ -35,15 +53,15 @@ def test_a_block_that_says_not_known_is_honest() -> None:
 
 
 def test_a_scale_that_changes_is_refused() -> None:
-    watch = feed(feed(None, 0), 1, pack_mv=528_000)
+    watch = feed(known(), 1, pack_mv=528_000)
     assert watch.good == battery(NOW) and "not the 16 cells" in watch.why
-    assert feed(feed(None, 0), 1, pack_mv=5_280).good == battery(NOW)
+    assert feed(known(), 1, pack_mv=5_280).good == battery(NOW)
     assert "a pack of 0 cells" in feed(None, 0, pack_mv=528).why
     assert feed(None, 0, pack_mv=5_280_000).good is None
 
 
 def test_cells_that_differ_are_still_the_same_pack() -> None:
-    watch = feed(None, 0)
+    watch = known()
     watch = feed(watch, 1, cell_max_mv=3550, cell_min_mv=3100, pack_mv=53_000)
     assert watch.good is not None and watch.good.at_ns == NOW + S
     watch = feed(watch, 2, cell_max_mv=3300, cell_min_mv=3300, pack_mv=52_800 * 1029 // 1000)

@@ -120,3 +120,16 @@ def test_a_stuck_soc_reaches_the_reserve_by_our_own_count() -> None:
     assert home.given() == 0, "5 kW for long enough: 30 % less what was drained is the reserve"
     lo = home.decision.soc_lo_permille
     assert lo is not None and 195 <= lo <= 205
+
+
+def test_a_resume_counts_the_cells_of_a_pack_anew() -> None:
+    """Three blocks of another scale while the BMS started: nothing but a resume helps, and it does."""
+    home = Home()
+    home.battery["pack_mv"] = 85_800
+    home.run(5)
+    del home.battery["pack_mv"]
+    home.run(20)
+    assert "reading_implausible" in home.faults()
+    home.tick(LocalResume("technician ada"))
+    home.run(80)
+    assert home.faults() == []

@@ -360,3 +360,21 @@ def test_one_of_each_is_the_plain_home() -> None:
     assert home.state.crew == ()
     assert snapshot(home).params is PARAMS
     assert snapshot(home).horizon_ns == 67 * S
+
+
+def test_a_burning_pack_that_its_bms_has_opened_without_an_alarm_locks_the_home_out() -> None:
+    home = Several(inverters=("inv1",))
+    home.ready()
+    home.each["pack2"].update(temp_max_dc=800, charge_enabled=False, discharge_enabled=False, pack_ma=0)
+    home.run(2)
+    assert home.mode() is Mode.LOCKOUT
+    assert "over_temperature" in home.faults()
+
+
+def test_a_hot_pack_that_its_bms_has_opened_narrows_nothing_while_it_is_not_critical() -> None:
+    home = Several(inverters=("inv1",))
+    home.ready()
+    home.each["pack2"].update(temp_max_dc=540, charge_enabled=False, discharge_enabled=False, pack_ma=0)
+    home.run(2)
+    assert home.mode() is Mode.LOCAL
+    assert {v.id: v.cap_w for v in home.decision.limits}["temperature_charge"] > 0

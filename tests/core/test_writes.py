@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from agent.core.command import CommandKind, RampClass
-from agent.core.decision import Mode
-from agent.core.inputs import FreshTime
+from agent.core.decision import Intent, Mode, Write
+from agent.core.inputs import FreshTime, WriteDone
 from agent.core.params import S
 from tests.core.home import Home, arriving, command
 
@@ -218,3 +218,26 @@ def test_a_setpoint_that_is_not_followed_is_said_again_before_it_is_a_fault() ->
     home.run(60)
     assert "again: it is not followed" in [w.why for _, w in home.writes]
     assert "deaf_inverter" in [e.get("fault") for e in home.events_seen]
+
+
+class Deaf(Home):
+    """Refuses STOP."""
+
+    def answer(self, write: Write) -> None:
+        if write.intent is Intent.STOP:
+            self.queue.append(WriteDone("inverter", "stop", 0, "rejected", self.now_ns))
+        else:
+            super().answer(write)
+
+
+def test_where_stop_is_refused_the_setpoint_is_at_least_released_and_stop_is_asked_again() -> None:
+    home = Deaf().ready()
+    home.tick(arriving(command(power_w=5000, duration_s=900)))
+    home.run(12)
+    home.battery["temp_max_dc"] = 620
+    before = len(home.writes)
+    home.run(20)
+    assert home.remote_w is None
+    intents = [str(w.intent) for _, w in home.writes[before:]]
+    assert intents[:2] == ["stop", "clear"]
+    assert intents.count("stop") == 2

@@ -12,6 +12,8 @@ from hil.campaign import cli
 from hil.campaign.case import Act, Case, Deck, of_scenario
 from hil.campaign.menu import LEFT_OUT, MENU, dishes
 from hil.campaign.observer import (
+    AHEAD,
+    BLIND,
     COLD,
     FORGED,
     ISLAND,
@@ -61,7 +63,10 @@ def test_cases_are_the_same_each_time_and_are_scenarios() -> None:
         assert case == two.case(number)
         assert case.scenario().duration_ns == case.length_s * NS
         again = of_scenario(case.scenario())
-        assert again.scenario() == case.scenario()
+        assert of_scenario(again.scenario()) == again
+        assert [(a.at_s, a.do, a.for_s) for a in again.acts] == sorted(
+            ((a.at_s, a.do, a.for_s) for a in case.acts), key=lambda row: row[0]
+        )
     assert Deck(6).case(0) != one.case(0)
 
 
@@ -90,6 +95,7 @@ GOOD: Mapping[str, Value] = {
     "truth.islanded": False,
     "truth.blackouts": 0,
     "truth.temp_dc": 240.0,
+    "agent.mode": "dispatched",
     "agent.given_w": 3000,
     "agent.lo_w": -5000,
     "agent.hi_w": 5000,
@@ -158,6 +164,29 @@ def test_charging_in_frost_is_seen() -> None:
 def test_a_ledger_that_does_not_add_up_is_seen() -> None:
     assert watched(lambda n: {"agg.conflicts": 1}) == {LEDGER}
     assert watched(lambda n: {"agg.bad": 1}) == {LEDGER}
+
+
+def test_a_message_that_was_on_its_way_when_the_clock_jumped_is_nobodys_fault() -> None:
+    observer = Observer({})
+    observer.event(10 * NS, an_event("clock.step", s=7200), False)
+    for second in range(10, 30):
+        observer.sample(second * NS, {**GOOD, "agg.bad": 1 if second > 10 else 0})
+    assert observer.violations == []
+    observer.sample(30 * NS, {**GOOD, "agg.bad": 2})
+    assert [v.promise for v in observer.violations] == [LEDGER]
+
+
+def test_a_setpoint_on_an_unknown_soc_is_seen() -> None:
+    observer = Observer({})
+    observer.event(10 * NS, an_event("bms.word", for_s=100, field="soc", value=0xFFFF), False)
+    for second in range(10, 40):
+        observer.sample(second * NS, GOOD)
+    assert [v.promise for v in observer.violations] == [BLIND]
+
+
+def test_a_permit_that_would_cross_the_reserve_unwatched_is_seen() -> None:
+    assert watched(lambda n: {"truth.soc_permille": 200.0, "agent.hi_w": 8000}) == {AHEAD}
+    assert watched(lambda n: {"truth.soc_permille": 200.0}) == set()
 
 
 def an_event(verb: str, for_s: int | None = None, name: str = "it", **args: Value) -> Event:

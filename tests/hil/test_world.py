@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from hil.devices.slave import seal
-from hil.devices.world import UNITS, World, params_of
+from hil.devices.world import UNITS, WORDS, World, params_of
+from hil.scenario import HOME_KEYS, RESERVE, VARIANT
 from hil.signals import SIGNALS
 from hil.wire.virtual import VirtualWire
 
@@ -75,6 +76,32 @@ def test_deaf_acknowledges_and_ignores(world: World) -> None:
     assert reply is not None
     assert reply[1] == 6
     assert world.home.inverter.floor_pct == 30.0
+
+
+def test_one_clamp_of_the_meter(world: World) -> None:
+    world.do("outage", S, on=True)
+    world.do("load", 2 * S, w=3000)
+    world.do("outage", 3 * S, on=False)
+    world.do("remote", 80 * S, w=0)
+    right = world.signals(85 * S)
+    assert right["truth.grid_w"] == pytest.approx(3000.0)
+    world.do("meter_clamp", 85 * S, leg=2, way="off")
+    wrong = world.signals(87 * S)
+    assert world.home.meter.total_w == pytest.approx(3000.0 - float(right["truth.grid_l2_w"] or 0.0))
+    assert wrong["truth.grid_w"] == pytest.approx(3000.0)
+    world.do("meter_clamp", 87 * S, leg=2, on=False)
+    world.signals(89 * S)
+    assert world.home.meter.total_w == pytest.approx(3000.0)
+    with pytest.raises(ValueError, match="leg 1 to 3, way right, reversed, off; not 4, 'off'"):
+        world.do("meter_clamp", 90 * S, leg=4)
+
+
+def test_words_of_a_home() -> None:
+    home = World(1, {"soc_quantum_permille": 10, "idle_dc_w": 25, "inverter_leg": 2, "legs": 2}).home
+    assert home.params.bms.soc_quantum == 0.01
+    assert home.params.inverter.idle_dc_w == 25.0
+    assert (home.params.legs, home.params.inverter_leg) == (2, 2)
+    assert set(HOME_KEYS) | {VARIANT} == WORDS | {RESERVE}
 
 
 def test_what_it_does_not_know_it_refuses(world: World) -> None:

@@ -262,6 +262,7 @@ def test_the_signed_time_reaches_control_ahead_of_the_permission_to_dispatch() -
     kinds = [type(event) for event in posted(effects, object)]
     assert kinds == [mail.LinkState, FreshTime]
     assert posted(effects, mail.LinkState)[0].wall_offset_ms == 3_600_000
+    assert posted(effects, mail.LinkState)[0].signed == (true_ms, home.now.mono_ns)
     home.later(1)
     assert posted(home.send(home.agg.time(home.now, wall_ms=true_ms + 1000)), FreshTime) == []
 
@@ -404,12 +405,13 @@ def test_live_comes_at_most_as_often_as_configured() -> None:
 def test_the_offset_is_told_again_when_our_wall_clock_steps() -> None:
     home = Home(synced=False)
     home.up()
-    home.send(home.agg.time(home.now, wall_ms=home.now.wall_ms + 60_000))
+    (told,) = posted(home.send(home.agg.time(home.now, wall_ms=home.now.wall_ms + 60_000)), mail.LinkState)
     home.later(5)
     assert posted(home.sample(), mail.LinkState) == []
     home.now = home.now._replace(wall_ms=home.now.wall_ms + 501)
     (state,) = posted(home.sample(), mail.LinkState)
     assert state.wall_offset_ms in (60_000 - 501, 60_000 - 502)  # 200 ppm of 5 s is a millisecond
+    assert state.signed == told.signed, "a step of ours moves nothing that was signed"
 
 
 def test_a_slip_of_half_a_second_stays_in_the_block_and_more_does_not() -> None:

@@ -13,7 +13,7 @@ from hil.aggregator.aggregator import Aggregator
 from hil.aggregator.keys import load_keyring
 from hil.aggregator.virtual import VirtualAggregator
 from hil.backends.virtual import WALL_MS, VirtualBackend
-from hil.bench.virtual import SLOW_POLLS
+from hil.campaign.run import PLAIN_POLLS
 from hil.pki import AGGREGATOR, ROLES
 from hil.virtual_broker import VirtualBroker
 
@@ -96,7 +96,7 @@ class FleetHome(VirtualBackend):
     """See the module."""
 
     def __init__(self, street: Street, device: str) -> None:
-        super().__init__(SLOW_POLLS)
+        super().__init__(PLAIN_POLLS)
         self.device = device
         self._street = street
 

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 
 from hil.campaign.resume import commit
 from hil.figures import Figure, Report
-from hil.fleet.fleet import LENGTH_S, live, plan
 from hil.progress import Progress
+from hil.street.street import LENGTH_S, live, plan
 
 
 def main(argv: Sequence[str]) -> int:

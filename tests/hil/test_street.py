@@ -8,9 +8,9 @@ from collections.abc import Callable
 import pytest
 
 from hil.campaign.menu import dishes
-from hil.fleet import cli
-from hil.fleet.fleet import plan
-from hil.fleet.home import Street
+from hil.street import cli
+from hil.street.home import Street
+from hil.street.street import plan
 
 
 def value(report: object, name: str) -> object:

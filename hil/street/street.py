@@ -14,8 +14,8 @@ from random import Random
 from hil.campaign.menu import Dish, dishes
 from hil.expr import Value
 from hil.faults.catalog import VERBS
-from hil.fleet.home import FleetHome, Street
 from hil.scenario import Scenario, parse
+from hil.street.home import FleetHome, Street
 
 S = 1_000_000_000
 BEFORE_S = 45  # the home is up and dispatched
