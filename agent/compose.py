@@ -53,10 +53,12 @@ def compose(
     random: Callable[[int], bytes],
     dry: bool = False,
     ntp: bool = False,
+    read: Callable[[], None] | None = None,
 ) -> Agent:
     """Build it all. ConfigError for what the files say wrong; what is wrong with the state directory the store says.
 
-    `dry` checks everything and touches no disk. `ntp`: what the kernel says of its clock now.
+    `dry` checks everything and touches no disk. `ntp`: what the kernel says of its clock now. `read` is called when
+    every file with a model of its own was read, before the link is imported.
     """
     buses = {section.name: make_bus(config, section.name, kernel_boot=kernel_boot) for section in config.file.bus}
     store = Store(_store(config, kernel_boot))
@@ -80,6 +82,8 @@ def compose(
         "local": Server(_local(config)),
         "store": store,
     }
+    if read is not None:
+        read()
     if config.file.link is not None:
         parts["link"] = _link(config, durable, boot, random)
     return Agent(parts, buses)

@@ -35,7 +35,11 @@ OK, USAGE, DEVICE, BUG = 0, 2, 5, 70
 
 def main(argv: list[str] | None = None) -> int:
     """Exit codes as batteryctl's: 0 ok, 2 usage or configuration, 5 device, 70 bug."""
-    parser = argparse.ArgumentParser(prog="batteryd", description="The edge agent of a home battery.")
+    parser = argparse.ArgumentParser(
+        prog="batteryd",
+        description="The edge agent of a home battery.",
+        formatter_class=lambda prog: argparse.HelpFormatter(prog, width=100),  # else it imports shutil for a width
+    )
     parser.add_argument("--config", type=Path, default=Path("/etc/batteryd/batteryd.toml"), metavar="FILE")
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument("--check", action="store_true", help="check the configuration and exit")

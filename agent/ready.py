@@ -1,7 +1,8 @@
 """What the files say, made into everything that runs; then whoever read the files is let go.
 
 Reading takes pydantic models of configuration and profiles, and the composition of the parts: 2 MB that
-are never needed again. They are imported in here, and forgotten before the first thread starts.
+are never needed again, and 3 MB of pydantic that only define models. They are imported in here, and forgotten before
+the first thread starts.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from agent.runtime import lean
 from agent.runtime.part import Part
 from agent.runtime.real import kernel_boot_id, ntp_synced, random_bytes
 from drivers.bus import Bus
@@ -66,6 +68,7 @@ def ready(config_path: Path, claim: Callable[[Path], None]) -> Ready | str:
             ntp=ntp_synced(),
             draw=lambda: int.from_bytes(random_bytes(8), "big"),  # ns: four bytes end at 4.3 s
             random=random_bytes,
+            read=lambda: _forget_model_makers(linked=config.file.link is not None),
         )
     except configuration.ConfigError as error:
         return str(error)
@@ -85,6 +88,15 @@ def ready(config_path: Path, claim: Callable[[Path], None]) -> Ready | str:
         link,
         {config.path: "the configuration", **composition.profile_paths(config)},
     )
+
+
+def _forget_model_makers(linked: bool) -> None:
+    """The last models are those of the messages; the link then takes the memory of whoever made them."""
+    if linked:
+        import agent.link.messages  # noqa: F401  # they are defined when it is imported
+
+    lean.forget_model_makers()
+    gc.collect()
 
 
 def forget_readers() -> None:

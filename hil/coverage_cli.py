@@ -1,7 +1,7 @@
 """`python -m hil coverage`: hazard x scenario x backend, measured beside required, from runs that it makes.
 
-Virtual scenarios are run in one go. Process rows take minutes: they are run when asked for, and else read from the file
-that the last such run kept, with its commit and date.
+Virtual scenarios are run in one go. Process rows take minutes: those that only a process can show are run when asked
+for, and else read from the file that the last such run kept, with its commit and date.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--only", action="append", metavar="NAME", help="only these scenarios; then gaps are no failure"
     )
+    parser.add_argument("--all", action="store_true", help="on process also those that virtual shows (half an hour)")
     parser.add_argument("--keep", action="store_true", help=f"keep what is measured in {coverage.KEPT}")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     args = parser.parse_args(argv)
@@ -46,7 +47,10 @@ def main(argv: Sequence[str]) -> int:
     kept: dict[str, str] = {}
     for backend in BACKENDS:
         if backend in asked:
-            measured = run(backend, [s for s in chosen if backend in s.backends], say)
+            alone = backend == "virtual" or args.all or args.only is not None
+            measured = run(
+                backend, [s for s in chosen if s.backends == (backend,) or (alone and backend in s.backends)], say
+            )
             cells += measured
             if args.keep:
                 coverage.write(_file(backend), backend, measured)

@@ -48,7 +48,7 @@ _ROWS = (
     _within(19, "inverter reboots and forgets", 2, "2 s from its first answer"),
     Hazard(20, "no reversion timer, or one that is off", "at start: no dispatch"),
     _within(21, "agent dies in mid-command", 60, "60 s, the inverter's own timer", process=True),
-    _within(22, "a thread or the loop hangs", 15, "10 s + restart", process=True),
+    _within(22, "a thread or the loop hangs", 20, "10 s + clean-up and restart", process=True),
     Hazard(23, "crash loop", "at start: released", process=True),
     Hazard(24, "memory leak", "ends and comes back", process=True),
     _within(25, "noise on RS-485", 5),

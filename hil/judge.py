@@ -53,7 +53,7 @@ class Judge:
         self._judged = 0
         self._count = 0
         self._true_since: int | None = None
-        self._before = False
+        self._before = False  # it was true when the event came, and has been ever since
         self._failure: str | None = None
         self._shown: Scalar = None
 
@@ -67,6 +67,8 @@ class Judge:
         """An event of the scenario happened; `scope` is the sample just before it."""
         if name == self.assertion.after:
             self._open(at_ns)
+            expr = self.assertion.expr if self.assertion.kind is Kind.WITHIN else None
+            self._before = expr is not None and expr.value(scope.get, functions) is True
             if self.assertion.bound_expr is not None:
                 self._bound_ns = self._bound(self.assertion.bound_expr, scope, functions)
         if name == self.assertion.until and self._clock_ns is not None:
@@ -104,11 +106,13 @@ class Judge:
             if value is not True:
                 self._fail(f"at {at_ns / NS:.2f} s {_seen(a.expr, scope, value)}")
         elif a.kind is Kind.WITHIN and at_ns == self._clock_ns:
-            self._before = value is True  # it has no say, but who shows a bound must not have had it all along
+            return  # the state before the event has no say
         elif value is True:
             self._true_since = at_ns if self._true_since is None else self._true_since
-        elif a.stays:
-            self._true_since = None
+        else:
+            self._before = False
+            if a.stays:
+                self._true_since = None
 
     def decided(self, at_ns: int) -> bool:
         """Nothing that may still happen in this chapter would be waited for."""
@@ -183,12 +187,17 @@ class Judge:
     def _close_within(self) -> tuple[bool, Scalar, str, str]:
         bound = self._bound_ns or 0
         reach = f"<= {bound / NS:g}"
-        expr, a_hazard = self.assertion.expr, self.assertion.hazard
+        expr = self.assertion.expr
         assert expr is not None
         if self._failure is not None:
             return False, None, reach, self._failure
-        if a_hazard is not None and self._before:
-            return False, None, reach, f"`{expr.text}` was true before {self.assertion.after}: this shows no bound"
+        if self.assertion.hazard is not None and self._before:
+            return (
+                False,
+                None,
+                reach,
+                f"`{expr.text}` was true before {self.assertion.after} and ever since: this shows no bound",
+            )
         if self._true_since is None or self._clock_ns is None:
             waited = duration_text(self._last_ns - (self._clock_ns or 0))
             return False, None, reach, f"`{expr.text}` not true {waited} after {self.assertion.after}"

@@ -40,6 +40,7 @@ def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m hil scenario", description="Run one scenario.")
     parser.add_argument("name", nargs="?", help="a name of hil/scenarios, or the path of a .toml file")
     parser.add_argument("--backend", choices=scenarios.BACKENDS, help="default: the first that the scenario names")
+    parser.add_argument("--rig", type=Path, metavar="FILE", help="for bench: real ports, a power cap, an interlock")
     parser.add_argument("--seed", type=int, help="default: the scenario's own")
     parser.add_argument("--report", type=Path, metavar="DIR", help="write figures.json, samples.csv, events.csv there")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
@@ -58,13 +59,20 @@ def main(argv: Sequence[str]) -> int:
     if backend not in scenario.backends:
         say(f"{scenario.name} runs on {', '.join(scenario.backends)}, not on {backend}")
         return 2
-    report = run_scenario(scenario, backend, scenario.seed if args.seed is None else args.seed, args.report)
+    seed = scenario.seed if args.seed is None else args.seed
+    try:
+        report = run_scenario(scenario, backend, seed, args.report, args.rig)
+    except (FileError, OSError) as error:
+        say(str(error))
+        return 2
     if args.report is not None:
         report.write(args.report / "figures.json")
     return report.print(as_json=args.json)
 
 
-def run_scenario(scenario: scenarios.Scenario, backend: str, seed: int, directory: Path | None = None) -> Report:
+def run_scenario(
+    scenario: scenarios.Scenario, backend: str, seed: int, directory: Path | None = None, rig: Path | None = None
+) -> Report:
     """One scenario; on real processes beside a stall meter, repeated when the machine itself stalled."""
 
     def once() -> Outcome:
@@ -73,7 +81,7 @@ def run_scenario(scenario: scenarios.Scenario, backend: str, seed: int, director
             watcher: Watcher = _Bar(bar)
             if directory is not None:
                 watcher = _Both(watcher, stack.enter_context(Recorder(directory)))
-            return fleet.run(scenario, lambda: make_backend(backend, _logs(directory)), seed, watcher)
+            return fleet.run(scenario, lambda: make_backend(backend, _logs(directory), rig), seed, watcher)
 
     if backend == "virtual":
         return _reported(once(), 0)

@@ -99,6 +99,8 @@ SIGNALS: Mapping[str, Signal] = _table(
     ("agent.unsent", "", "rows that wait for a receipt"),
     ("agent.refused", "", "messages refused, all reasons together"),
     ("bench.faults", "", "names of the faults that are on, as the world tells"),
+    ("bench.meter_w", "W", "by the rig's independent meter; None = there is no rig"),
+    ("bench.tripped", "", 'why the rig\'s interlock has ended the run, "" while it has not'),
     ("local.refused", "", "requests on the local socket that were refused"),
     ("proc.alive", "", "the daemon runs"),
     ("proc.starts", "", "times that the daemon was started"),

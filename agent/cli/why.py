@@ -67,6 +67,7 @@ def _table(limits: list[talk.Reply], every: bool) -> Iterator[str]:
             yield head.rstrip()
             yield from text.hang("      ", sentence, 6)
         if place == 0 and holds and limit.get("lifts"):
-            yield from text.hang("      lifts: ", str(limit["lifts"]), 13)
+            when = str(limit["lifts"]).removeprefix("lifts ").replace("is being lifted by", "now, by", 1)
+            yield from text.hang("      lifts: ", when, 13)
         if place == 0 and holds and limit["next"]:
             yield from text.hang("      next: ", str(limit["next"]), 12)

@@ -4,6 +4,9 @@ A setpoint that was lost is counted by what took it: a restart or a timer of the
 The integral of max(0, |measured - setpoint| - band): at 11.4 kW rated, each 5 kWs of it says the setpoint again, the
 fourth is the fault; other ratings in proportion. A large miss is found within seconds, a small one in a minute, one
 within the band never.
+
+Less than was asked, the right way round, is no disobedience where the inverter gives a good part of it or has a reason
+(`excused`): its rating is used by PV, or the battery is nearly full or empty. That is counted apart and only told.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from agent.core.params import Params, S
+from agent.core.snapshot import Snapshot
 
 SETTLE_NS = 3 * S  # dead time, lag and the reading's own age after a setpoint was read back
 BAND_PERMILLE = 50  # of the rating, plus a tenth of the setpoint
@@ -21,6 +25,9 @@ REARMS = 5  # an hour: restarts and early ends that are put up with
 LOST_REST_NS = 600 * S  # without another loss
 OVERRIDES = 3  # an hour: times that a setpoint is written again over another hand's
 OVERRIDE_REST_NS = 60 * S
+GOOD_PART = 5  # a fifth of the setpoint: an inverter that gives as much has heard it
+RATING_PERMILLE = 900  # of its rating at the AC terminals: it has no more to give
+FULL_PERMILLE, EMPTY_PERMILLE = 900, 150  # beyond these a battery takes and gives what its voltage allows
 
 
 class Loss(StrEnum):
@@ -39,6 +46,7 @@ class Actuation:
     """What is known of the inverter's obedience."""
 
     off_nj: int = 0  # what it differed by, added up: W x ns
+    short_nj: int = 0  # what it gave less than was asked, the right way round, added up likewise
     reversed_ns: int = 0  # how long it has mirrored the setpoint
     off_by_w: int = 0  # last difference out of band, measured - commanded
     rearms: tuple[int, ...] = ()  # when a setpoint was found lost by a restart or a timer, last hour
@@ -58,6 +66,7 @@ def watch(
     measured_w: int | None,
     measured_at_ns: int,
     rated_w: int | None = None,
+    excused: bool = False,
 ) -> Actuation:
     """One cycle. `commanded_w`: as it was read back; None = released: nothing to compare, and nothing is held against
     it. `rated_w`: the inverter's own, where it is one of several. While setpoints follow each other, all those of the
@@ -78,18 +87,33 @@ def watch(
     mirrored = abs(commanded_w) > band and abs(measured_w + commanded_w) <= band
     reversed_ns = actuation.reversed_ns + dt_ns if mirrored and difference else 0
     excess = abs(difference) - band
-    if excess <= 0 and not actuation.off_nj and not actuation.reversed_ns:
+    if excess <= 0 and not actuation.off_nj and not actuation.short_nj and not actuation.reversed_ns:
         return actuation
+    less = commanded_w * difference < 0 and commanded_w * measured_w >= 0
+    short = less and (excused or abs(measured_w) * GOOD_PART >= abs(commanded_w))
+    patience = max(1, rated * PATIENCE_PERMILLE // 1000 * params.timers.actuation_ns)
     return Actuation(
-        max(0, actuation.off_nj + (excess if excess > 0 else -band) * dt_ns),
+        max(0, actuation.off_nj + (excess if excess > 0 and not short else -band) * dt_ns),
+        max(0, min(patience, actuation.short_nj + (excess if excess > 0 and short else -band) * dt_ns)),
         reversed_ns,
         difference if excess > 0 else actuation.off_by_w,
         actuation.rearms,
         actuation.overrides,
         told,
         actuation.foreign,
-        max(1, rated * PATIENCE_PERMILLE // 1000 * params.timers.actuation_ns),
+        patience,
     )
+
+
+def excuse(commanded_w: int | None, ac_w: int | None, rated_w: int, s: Snapshot, params: Params) -> bool:
+    """Whether it may give less for a reason. `ac_w`: at its AC terminals, None = not known."""
+    if commanded_w is None:
+        return False
+    permille = params.site.capacity_wh
+    if commanded_w < 0:
+        return s.soc_hi_mwh is not None and s.soc_hi_mwh >= FULL_PERMILLE * permille
+    worked = ac_w is not None and rated_w > 0 and ac_w * 1000 >= rated_w * RATING_PERMILLE
+    return worked or (s.soc_lo_mwh is not None and s.soc_lo_mwh <= EMPTY_PERMILLE * permille)
 
 
 def _told(told: Told, commanded_w: int, confirmed_ns: int, now_ns: int) -> Told:
@@ -104,12 +128,18 @@ def _told(told: Told, commanded_w: int, confirmed_ns: int, now_ns: int) -> Told:
 def unheeded(before: Actuation, now: Actuation, params: Params) -> bool:
     """Another quarter of the patience has passed: the setpoint is worth saying again."""
     quarter = max(1, now.patience_nj // 4)
-    return now.off_nj // quarter > before.off_nj // quarter
+    said, owed = before.off_nj + before.short_nj, now.off_nj + now.short_nj
+    return owed // quarter > said // quarter
 
 
 def deaf(actuation: Actuation) -> bool:
     """The patience is over."""
     return actuation.off_nj >= actuation.patience_nj
+
+
+def short(actuation: Actuation) -> bool:
+    """It gives less than was asked, and has for long enough to say so."""
+    return actuation.short_nj >= actuation.patience_nj
 
 
 def rearm(actuation: Actuation, now_ns: int, loss: Loss, foreign: tuple[str, ...] = ()) -> Actuation:

@@ -198,6 +198,12 @@ def deaf(w: World) -> str | None:
     )
 
 
+def short(w: World) -> str | None:
+    if not actuation.short(w.actuation):
+        return None
+    return f"the inverter gives {abs(w.actuation.off_by_w)} W less than the setpoint that was read back, the right way"
+
+
 def reversed(w: World) -> str | None:
     if w.actuation.reversed_ns < REVERSED_NS:
         return None
@@ -310,7 +316,11 @@ def crash_loop(w: World) -> str | None:
 
 
 def grid_lost(w: World) -> str | None:
-    return w.snapshot.grid_why if w.snapshot.grid_lost else None
+    if w.snapshot.grid_lost:
+        return w.snapshot.grid_why
+    if not w.durable.outage or (w.settled and w.snapshot.grid_seen):
+        return None
+    return "the grid was away, or this gateway was off, before this start"
 
 
 def grid_unknown(w: World) -> str | None:

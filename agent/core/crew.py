@@ -106,14 +106,16 @@ def watch(crew: Crew, s: Snapshot, params: Params, dt_ns: int, home: Actuation) 
         can = unit.device.capability
         rated = max(can.rated_charge_w, can.rated_discharge_w) if can is not None else None
         at_ns = unit.reading.battery_at_ns if unit.reading is not None else 0
+        ac_w = reading.ac_w if reading is not None else None
+        excused = actuation.excuse(commanded, ac_w, rated or 0, s, params)
         seen = actuation.watch(
-            member.actuation, params, s.now_ns, dt_ns, commanded, hand.confirmed_ns, measured, at_ns, rated
+            member.actuation, params, s.now_ns, dt_ns, commanded, hand.confirmed_ns, measured, at_ns, rated, excused
         )
         out.append(member._replace(actuation=seen))
     if not out:
         return (), home
     seen_all = [member.actuation for member in out]
-    worst = max(seen_all, key=lambda a: (actuation.deaf(a), a.off_nj * 1000 // a.patience_nj))
+    worst = max(seen_all, key=lambda a: (actuation.deaf(a), max(a.off_nj, a.short_nj) * 1000 // a.patience_nj))
     lost = max(seen_all, key=lambda a: (actuation.lost(a, s.now_ns), len(a.rearms)))
     taken = max(seen_all, key=lambda a: (actuation.overridden(a, s.now_ns), len(a.overrides)))
     mirrored_ns = max(a.reversed_ns for a in seen_all)

@@ -79,6 +79,8 @@ class Durable:
     overlays: tuple[Overlay, ...] = ()  # raises of the reserve that are in force or to come
     day: int = 0  # UTC days since 1970, to which `day_mwh` belongs
     day_mwh: int = 0  # energy discharged on that day, at most
+    outage: bool = False  # the grid was away, and its return has not lasted through the dwell yet
+    kernel_boot: str = ""  # of the last start; "" = there was none
 
 
 def to_json(durable: Durable) -> str:
@@ -116,6 +118,8 @@ def from_json(text: str) -> Durable:
             overlays=tuple(_overlay(o) for o in raw.get("overlays", ())),  # a store of before there were any
             day=int(raw.get("day", 0)),
             day_mwh=int(raw.get("day_mwh", 0)),
+            outage=bool(raw.get("outage", False)),
+            kernel_boot=str(raw.get("kernel_boot", "")),
         )
     except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"stored state is not readable: {error!r}") from error

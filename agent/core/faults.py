@@ -312,6 +312,15 @@ FAULTS: tuple[Fault, ...] = (
         "again",
     ),
     Fault(
+        "setpoint_short",
+        Severity.WARN,
+        Clear.AUTO,
+        checks.short,
+        "None if the battery is nearly full or empty, the inverter hot, or PV uses its rating; else compare its rating "
+        "with the configuration.",
+        what="that the inverter gives as much as it was told; the right way round, less moves nothing that must not",
+    ),
+    Fault(
         "inverter_out",
         Severity.DERATE,
         Clear.HOLD,

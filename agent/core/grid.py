@@ -48,7 +48,7 @@ def verdict(
     if age > timers.stale_grid_ns:
         return GridState.UNKNOWN, late and was_connected, "the inverter's word on the grid is too old"
     if inverter.grid_state is not GridState.CONNECTED:
-        return GridState.UNKNOWN, was_connected, "the inverter does not say that it is connected"
+        return GridState.UNKNOWN, True, "the inverter does not say that it is connected"
     if meter is not None and _dead(meter):
         return GridState.UNKNOWN, True, "the meter sees a dead grid while the inverter says connected"
     return GridState.CONNECTED, False, "the inverter is connected"

@@ -36,6 +36,8 @@ def _lifting(i: int, cap: int, pure: int, hold: Hold | None, b: Evaluated, now: 
     if cap >= full(p, row.side):
         return Lifting("", "")
     say, remedy = WORDS[row.id]
+    if cap >= pure > 0:  # memory has no part in it
+        say = AHEAD.get(row.id, say)
     if hold is None or cap >= pure or not ready(row, pure, hold, b.facts, p):
         return Lifting(f"lifts {say(b.facts, p)}{_then(i, hold, b)}", remedy)
     wait = hold_ns(row, hold, p) - (now - hold.lifting_ns if hold.lifting_ns is not None else 0)
@@ -75,6 +77,12 @@ def _charge_heat(f: Facts, p: Params) -> str:
 
 def _discharge_heat(f: Facts, p: Params) -> str:
     return _warm(p.discharge_t_dc)(f, p)
+
+
+def _fully(permille: int, f: Facts, p: Params) -> str:
+    """From there on the look-ahead above `permille` leaves the whole nameplate, rounded up."""
+    ahead_mwh = p.site.nameplate_discharge_w * f.horizon_ms // 3600
+    return f"fully at {tenths(min(1000, permille + 1 + ahead_mwh // p.site.capacity_wh), '%')}"
 
 
 def _reserve(f: Facts, p: Params) -> str:
@@ -150,4 +158,8 @@ WORDS: dict[str, tuple[Say, str]] = {
     "throughput": (_fixed("at midnight UTC"), COMMISSION),
     "nameplate_charge": (_fixed("never"), "nothing: it is what was installed"),
     "nameplate_discharge": (_fixed("never"), "nothing: it is what was installed"),
+}
+AHEAD: dict[str, Say] = {
+    "reserve": lambda f, p: _fully(f.reserve_permille, f, p),
+    "soc_floor": lambda f, p: _fully(p.soc_floor_permille, f, p),
 }

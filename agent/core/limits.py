@@ -371,8 +371,8 @@ LIMITS: tuple[Limit, ...] = (
         ("spent_mwh", "horizon_ms"),
         caps.throughput,
         lambda f, p: (
-            f"{f.spent_mwh // 1_000_000}.{f.spent_mwh // 100_000 % 10} kWh were discharged since midnight UTC, "
-            f"{p.daily_permille * p.site.capacity_wh // 1_000_000} kWh may be"
+            f"{tenths(f.spent_mwh // 100_000, 'kWh')} were discharged since midnight UTC, "
+            f"{tenths(p.daily_permille * p.site.capacity_wh // 100_000, 'kWh')} may be"
         ),
         "homeowner",
         Lift.HOLD,

@@ -6,6 +6,7 @@ from agent.core.arbiter import Proposal, Rank
 from agent.core.book import Cycle
 from agent.core.decision import LimitValue, Mode, Record, Side
 from agent.core.selftest import Looked, failed, verdict
+from agent.core.snapshot import Snapshot
 from agent.core.standing import Evaluated, remedy, severity
 
 FIRST = {
@@ -22,6 +23,14 @@ def first(wish: Proposal) -> LimitValue:
     """What won over a command, as the reason that its sender is told."""
     owner, words = FIRST.get(wish.rank, ("agent", "another wish comes first"))
     return LimitValue(wish.source, Side.BOTH, 0, f"{words}: {wish.source}", owner)
+
+
+def less(s: Snapshot, given_w: int | None) -> LimitValue:
+    """The inverter gives less than it was told: the reason that the command's sender hears."""
+    gives_w = abs(s.battery_w or 0)
+    side = Side.CHARGE if given_w is not None and given_w < 0 else Side.DISCHARGE
+    sentence = f"the inverter gives {gives_w} W of the {abs(given_w or 0)} W that it was told"
+    return LimitValue("setpoint_short", side, gives_w, sentence, "inverter")
 
 
 def mode(before: Mode, now: Mode, say: Cycle) -> None:

@@ -41,7 +41,9 @@ def amps(name: str, pack_mv: int, ma: int) -> str:
 
 
 def net(f: Facts, w: int) -> str:
-    return f"the house without the battery takes {w} W" if f.net_known else "the house's load is not known"
+    if not f.net_known:
+        return "the house's load is not known"
+    return f"the house without the battery {'takes' if w >= 0 else 'gives'} {abs(w)} W"
 
 
 def either(flag: int, yes: str, no: str) -> str:

@@ -68,6 +68,7 @@ class Snapshot:
     sanity: Sanity  # what the readings say of each other
     grid: GridState
     grid_lost: bool  # evidence that the grid was away, not merely that a reading is late
+    grid_seen: bool  # it was there once since this start
     grid_why: str
     soc_lo_mwh: int | None
     soc_hi_mwh: int | None
@@ -169,6 +170,7 @@ def take(params: Params, inputs: Inputs, trace: Trace, raised: Held = NONE) -> t
         units = _bounded(units, away, stack, soc, in_force, reserve_permille, horizon)
         capability = inverters.capability_of([unit for unit in units if not unit.out])
     ends = ends_ns(capability, 0, params)
+    seen = trace.was_connected or state is GridState.CONNECTED
     after = Trace(
         soc.at_ns,
         soc.reported,
@@ -176,7 +178,7 @@ def take(params: Params, inputs: Inputs, trace: Trace, raised: Held = NONE) -> t
         soc.charged_nj,
         nets,
         net_at_ns,
-        trace.was_connected or state is GridState.CONNECTED,
+        seen,
         still,
         now,
         away,
@@ -205,6 +207,7 @@ def take(params: Params, inputs: Inputs, trace: Trace, raised: Held = NONE) -> t
         sanity=sane,
         grid=state,
         grid_lost=lost,
+        grid_seen=seen,
         grid_why=why,
         soc_lo_mwh=soc.lo_mwh,
         soc_hi_mwh=soc.hi_mwh,

@@ -134,7 +134,10 @@ def remedy(memory: Memory) -> str:
 
 
 def latch(durable: Durable, checked: Evaluated, now_ns: int) -> Durable:
-    """Latches and lockout into the durable part, where they survive a reboot."""
+    """Latches, lockout and an outage into the durable part, where they survive a reboot."""
+    outage = active(checked.memory, "grid_lost")
+    if outage is not durable.outage:
+        durable = replace(durable, outage=outage)
     if checked.latches != durable.latches:
         durable = replace(durable, latches=checked.latches)
     if durable.lockout is not None:

@@ -29,7 +29,7 @@ from agent.core import (
     throughput,
     writes,
 )
-from agent.core.actuation import Actuation, Loss, contested, rearm, unheeded, watch
+from agent.core.actuation import Actuation, Loss, contested, excuse, rearm, short, unheeded, watch
 from agent.core.arbiter import Proposal, Rank
 from agent.core.astray import Astray
 from agent.core.book import Book, Cycle, Live, metered, resumable, settled, wake
@@ -60,9 +60,16 @@ UNFIT = {
 
 
 def initial(params: Params, durable: Durable, clock: Clock, now_ns: int) -> State:
-    """The first state of this start of the daemon: nothing is known, nothing may act, this start is counted."""
+    """The first state of this start of the daemon: nothing is known, nothing may act, this start is counted. That the
+    gateway itself was off is taken for an outage: one supply may have brought back both."""
     recent = () if durable.clean_stop else durable.starts_ms[1 - STARTS_KEPT :]
-    counted = replace(durable, starts_ms=(*recent, clock.wall_ms), clean_stop=False)
+    counted = replace(
+        durable,
+        starts_ms=(*recent, clock.wall_ms),
+        clean_stop=False,
+        outage=durable.outage or durable.kernel_boot not in ("", clock.kernel_boot),
+        kernel_boot=clock.kernel_boot,
+    )
     live = tuple(
         Live(r.command.id, running=r.started, acked_reason=r.reason)
         for r in durable.commands
@@ -203,7 +210,11 @@ def _judge(p: Params, state: State, i: Inputs, s: Snapshot, say: Cycle, dt: int)
         manned, actuation = (), state.actuation
     else:
         manned = ()
-        actuation = watch(state.actuation, p, s.now_ns, dt, commanded, hand.confirmed_ns, s.battery_w, measured_at)
+        ac_w = s.inverter.ac_w if s.inverter is not None else None
+        excused = excuse(commanded, ac_w, p.site.nameplate_discharge_w, s, p)
+        actuation = watch(
+            state.actuation, p, s.now_ns, dt, commanded, hand.confirmed_ns, s.battery_w, measured_at, None, excused
+        )
     book = metered(state.book, hand.command_id if hand.held_ns is not None else None, s.battery_w, dt)
     readings = state.mode is not Mode.INIT
     lost = astray.follow(state.astray, s, p, hand)
@@ -291,6 +302,8 @@ def _told(
         bound = answer.binding if answer.limited else None
         if wish.command_id != due.command.id:
             bound = report.first(wish)
+        elif bound is None and short(judged.actuation):
+            bound = report.less(s, given)
         book = dispatch.limit(book, due, given, bound, say)
     if planned.floor is not None:
         found, foreign = planned.floor

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from agent.core import lifting
 from agent.core.decision import Decision, LimitValue, Side
+from agent.core.strategies import self_consumption
 from agent.local import words
 from agent.mail import View
 from agent.runtime.part import Now
@@ -78,6 +79,8 @@ def because_text(decision: Decision) -> str:
         fault = decision.faults[0] if decision.faults and decision.given_w is not None else None
         return "nobody asks for power" if fault is None else f"{fault.id}: {fault.sentence}"
     if decision.given_w == decision.asked_w:
+        if decision.source == self_consumption.SOURCE:
+            return "no floor of the inverter keeps the reserve, so the house is followed by us; no limit is in the way"
         return "no limit stands in the way"
     return "power moves to what was asked at the permitted rate"
 

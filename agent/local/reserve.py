@@ -66,6 +66,8 @@ def below_text(decision: Decision) -> str:
         return f"{text}: the house may run on it until the grid is back"
     if decision.given_w is not None and decision.given_w < 0:
         return f"{text}: it is charged with {-decision.given_w} W by {decision.source}"
+    if any(fault.id == "reserve_unguarded" for fault in decision.faults):
+        return f"{text}: nobody keeps it, the inverter in its own mode may discharge"
     shut = _shut(decision)
     if shut is not None:
         return f"{text}: nothing is discharged, and charging waits: {shut.sentence}"

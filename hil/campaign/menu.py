@@ -3,7 +3,8 @@
 A verb of the catalogue that is not here is not drawn, and `LEFT_OUT` says why. `takes`: what cannot be asked while it
 lasts, because nobody could give it: "unread" (battery or inverter cannot be read: the setpoint must end), "untold" (the
 inverter cannot be told: its own timer must end it), "timer" (that timer does not work), "foreign" (another hand is on
-the inverter), "soc" (the BMS is wrong about its SoC), "limits" (it is wrong about what it allows), "dead" (no daemon).
+the inverter), "soc" (the BMS is wrong about its SoC), "limits" (about what it allows), "temps" (about
+its cells), "dead" (no daemon).
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ _WORDS = (0, 0x7FFF, 0x8000, 0xFFFF)
 
 MENU: tuple[Dish, ...] = (
     _dish("bms.mute", takes="unread"),
-    _dish("bms.freeze", takes="soc limits"),
+    _dish("bms.freeze", takes="soc limits temps"),
     _dish("bms.asleep", takes="unread"),
     _dish("bms.open", _one(side=("both", "charge", "discharge"))),
     _dish("bms.ccl", _one(ccl_ma=(0, 5_000, 60_000))),
@@ -119,6 +120,7 @@ LEFT_OUT: Mapping[str, str] = {
     "moment": "nothing happens",
     "inverter.word": "its fields are those of one model; scenarios aim at them",
     "meter.word": "as inverter.word",
+    "meter.clamp": "one of three; `meter.flip` turns all of them",
     "bus.echo": "an adapter does not begin to hear itself; scenarios start with it",
     "local.stranger": "moves nothing by itself; a scenario counts the refusal",
     "local.garbage": "the local socket has a fuzz target of its own",

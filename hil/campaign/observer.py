@@ -23,6 +23,7 @@ HANDS_OFF_NS = 3 * NS  # evidence may be 2 s old, and a write takes up to 1 s
 FOLLOWS_S = 5  # a cycle, a write and the inverter's own lag, once the permit is narrower
 TOLERANCE_W = RATED_W * 2 // 100 + 100
 COLD_DC = 0
+KELVIN_DC = 2731  # of the BMS of the bench, whose registers hold tenths of a kelvin
 CHARGES_W = -150
 STALE_S = 5  # a reading of the BMS counts so long
 FULL = 1000  # permille; a register that says more says nothing
@@ -80,6 +81,7 @@ class Observer(Quiet):
         self._remote = False
         self._healthy_ns = 0
         self._blind: int | None = None  # since when the BMS says no SoC
+        self._said_dc: float | None = None  # what the BMS says of its coldest cell, and is not so
         self._bad = 0.0
         self._stepped_ns = -LAG_S * NS - 1
         self._misled_ns = -FOLLOWS_S * NS  # when the BMS was last wrong about its SoC
@@ -98,6 +100,8 @@ class Observer(Quiet):
             self._replayed = self._replayed or event.args.get("way") == "replayed"
         if event.verb == "bms.word" and event.args["field"] == "soc" and _number(event.args["value"]) > FULL:
             self._blind = None if ended else at_ns
+        if event.verb == "bms.word" and event.args["field"] == "temp_min":
+            self._said_dc = None if ended else _number(event.args["value"]) - KELVIN_DC
         if event.verb == "clock.step":
             self._stepped_ns = at_ns
         if event.verb == "local.reserve":
@@ -227,13 +231,13 @@ class Observer(Quiet):
 
     def _see_cold(self, at_ns: int, s: Mapping[str, Value]) -> None:
         """No charge on our setpoint at or below freezing."""
-        cold = s.get("truth.temp_dc")
+        cold = s.get("truth.temp_dc") if self._said_dc is None else self._said_dc
         wrong = (
             cold is not None
             and _number(cold) < COLD_DC
             and bool(s["truth.remote"])
             and min(_number(s["truth.battery_w"]), _number(s["truth.setpoint_w"] or 0)) < CHARGES_W
-            and not self._taken("untold", "timer", "foreign", "unread", "dead", "limits")
+            and not self._taken("untold", "timer", "foreign", "unread", "dead", "temps")
             and at_ns > self._foreign_until_ns
         )
         if not wrong:

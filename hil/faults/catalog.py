@@ -110,7 +110,7 @@ def _inside(name: str, sentence: str, op: str, hazards: tuple[int, ...], args: T
 
 
 def _attack(name: str, sentence: str, hazards: tuple[int, ...]) -> Verb:
-    takes: Takes = {"way": ("str", REQUIRED), "power_w": ("int", 5000)}
+    takes: Takes = {"way": ("forgery", REQUIRED), "power_w": ("int", 5000)}
     return Verb(name, sentence, _aggregator("attack"), takes, None, hazards)
 
 
@@ -123,6 +123,7 @@ def _away(name: str, sentence: str, hazards: tuple[int, ...] = ()) -> Verb:
 _DEVICE: Takes = {"device": ("str", "battery")}
 _WORD: Takes = {"value": ("int", REQUIRED)}
 _FIELD: Takes = {"field": ("str", REQUIRED), "value": ("int", REQUIRED)}
+_CLAMP: Takes = {"leg": ("int", REQUIRED), "way": ("str", "off")}
 _DISPATCH: Takes = {
     "power_w": ("int", REQUIRED),
     "duration": ("duration", REQUIRED),
@@ -141,9 +142,20 @@ _ORDERS = (
     ),
     Verb("aggregator.stop", "a signed stop", _aggregator("stop")),
     _attack("aggregator.attack", "a command shown to work, mutated in one way of hil.aggregator.forge", (37, 38, 39)),
-    Verb("home.load", "what the house draws from now on", _home("load"), {"w": ("int", REQUIRED)}, None, (48,)),
-    Verb("home.pv", "what the roof gives from now on", _home("pv"), {"w": ("int", REQUIRED)}),
-    Verb("home.soc", "energy in the cells is put there", _home("soc"), {"permille": ("int", REQUIRED)}, None, (33,)),
+    Verb(
+        "home.load", "what the house draws from now on", _home("load"), {"w": ("int", REQUIRED)}, None, (48,), "", REAL
+    ),
+    Verb("home.pv", "what the roof gives from now on", _home("pv"), {"w": ("int", REQUIRED)}, None, (), "", REAL),
+    Verb(
+        "home.soc",
+        "energy in the cells is put there",
+        _home("soc"),
+        {"permille": ("int", REQUIRED)},
+        None,
+        (33,),
+        "",
+        REAL,
+    ),
     Verb(
         "home.temperature",
         "cells and case are put at that temperature",
@@ -151,6 +163,8 @@ _ORDERS = (
         {"dc": ("int", REQUIRED)},
         None,
         (14, 15),
+        "",
+        REAL,
     ),
     Verb("moment", "nothing happens: a name for the moment at which `when` comes true", lambda rig, label, args: None),
     Verb("local.stop", "batteryctl stop", _local("stop")),
@@ -242,6 +256,7 @@ _METER = (
     _fault("meter.mute", "the meter answers nothing", "mute", (7,), device="meter"),
     _fault("meter.freeze", "the meter answers with the values of that moment", "freeze", (7,), device="meter"),
     _fault("meter.flip", "the clamps are on the wrong way round", "meter_flip", (6,)),
+    _fault("meter.clamp", "one clamp is off, or the wrong way round", "meter_clamp", (6, 7), _CLAMP),
     _report("meter.word", "one register reads that word", (7,), _FIELD, device="meter"),
     Verb("meter.dies_with_grid", "from now on the meter has no power in an outage", _home("meter_dies", on=True)),
 )
@@ -263,7 +278,7 @@ _LINE = (
 _WORLD = (
     Verb("broker.kill", "the broker dies; comes back on the same port", lambda r, n, a: r.broker(False), {},
          lambda r, n, a: r.broker(True), (34,), "on('broker')", {"bench": "the broker of a rig is its owner's"}),
-    Verb("mqtt.flood", "so many signed live requests at once, each valid", _aggregator("flood"),
+    Verb("mqtt.flood", "so many signed cancels of nothing at once, each valid", _aggregator("flood"),
          {"count": ("int", 500)}, None, (40,)),
     _attack("crypto.forge", "the same as aggregator.attack", (37, 38, 39, 40)),
     _fault("grid.outage", "the utility is gone", "outage", (31,)),

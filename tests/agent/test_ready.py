@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 
 import agent.compose
+import agent.link.messages
 import hil.backends.virtual
 from agent.core.params import S, Timers
 from agent.ready import ready
@@ -31,9 +34,61 @@ types = [o for o in gc.get_objects() if isinstance(o, type) and o.__module__ in 
 left = sorted(f"{o.__module__}.{o.__qualname__}" for o in types)
 assert not left, left
 assert sorted(made.parts) == ["control", "local", "store"] and list(made.buses) == ["rs485"]
+assert [name for name in sys.modules if name.startswith("pydantic")] == ["pydantic_core._pydantic_core"]
 import agent.config
 assert agent.config.load(Path(sys.argv[1])).file.agent.id
 """
+
+
+MODELS = """
+import agent.daemon
+from agent.ready import _forget_model_makers
+_forget_model_makers(linked=True)
+from agent.link import messages
+import json
+from tests.agent.test_ready import asked
+told = asked(messages)
+import pydantic
+assert pydantic.create_model("Late", a=(int, 0))(a=4).a == 4
+print(json.dumps(told))
+"""
+BODY = {"v": 1, "id": "0" * 32, "iss": "agg", "aud": "dev:a", "seq": 1, "iat": 5, "exp": 10}
+ONE = {"start": 1, "duration_s": 1, "power_w": 4}
+KINDS: list[dict[str, object]] = [
+    {"kind": "dispatch", "power_w": 1, "duration_s": 4},
+    {"kind": "dispatch", "power_w": "1", "duration_s": 4},
+    {"kind": "dispatch", "power_w": 1, "duration_s": 4, "ramp": "slow"},
+    {"kind": "cancel", "target": "1" * 32},
+    {"kind": "cancel", "target": "X"},
+    {"kind": "stop", "more": 1},
+    {"kind": "schedule", "steps": [ONE]},
+    {"kind": "schedule", "steps": []},
+    {"kind": "session", "start": 1, "duration_s": 1, "lo_w": 1, "hi_w": 2, "seq_from": 1, "seq_to": 2},
+    {"kind": "price", "start": 1, "interval_s": 60, "prices_micro_per_kwh": [1], "currency": "EUR"},
+    {"kind": "price", "start": 1, "interval_s": 60, "prices_micro_per_kwh": [1.5], "currency": "EUR"},
+    {"kind": "quote", "power_w": 1, "duration_s": 4},
+    {"kind": "resend", "first": 1, "last": 2},
+    {"kind": "none of them"},
+    {},
+]
+
+
+def asked(messages: ModuleType) -> list[str]:
+    """What the models make of every kind, and of what is wrong with one."""
+    commands = [messages.parse_command({**BODY, **kind}) for kind in KINDS]
+    times = [messages.parse_time({**BODY, **more}) for more in ({"nonce": "2" * 32, "wall_ms": 3}, {"nonce": 2})]
+    receipts = [messages.parse_receipt({**BODY, **more}) for more in ({"upto": 3}, {"upto": 3, "also": ["a"]})]
+    core = [messages.to_core(found, "0" * 64) for found in commands if not isinstance(found, str)]
+    return [repr(found) for found in (*commands, *times, *receipts, *core)]
+
+
+def test_models_go_on_validating_without_whoever_made_them() -> None:
+    """In a process that let go of it, every answer is that of this one, which did not."""
+    answers = asked(agent.link.messages)
+    assert sum("Dispatch(" in answer for answer in answers) == 1
+    done = subprocess.run([sys.executable, "-c", MODELS], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == answers
 
 
 def test_the_readers_are_let_go(tmp_path: Path) -> None:

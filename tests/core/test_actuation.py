@@ -5,12 +5,27 @@ Patience at 11.4 kW: 0.175 x 11.4 kW x 10 s = 19.95 kWs, a quarter of it says th
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from agent.core.actuation import Actuation, Loss, contested, deaf, lost, overridden, rearm, unheeded, watch
+from agent.core.actuation import (
+    Actuation,
+    Loss,
+    contested,
+    deaf,
+    excuse,
+    lost,
+    overridden,
+    rearm,
+    short,
+    unheeded,
+    watch,
+)
 from agent.core.decision import Mode
 from agent.core.inputs import LocalResume
 from agent.core.params import S
+from agent.core.snapshot import take
 from tests.core.home import PARAMS, Home, arriving, command
 
 
@@ -28,8 +43,8 @@ def test_within_the_band_nothing_adds_up() -> None:
 
 
 def test_out_of_band_adds_up_and_back_in_band_takes_away() -> None:
-    off = watched(Actuation(), 8, 5000, 3929)
-    assert (off.off_nj, off.off_by_w) == (8 * S, -1071)
+    off = watched(Actuation(), 8, 5000, 6071)
+    assert (off.off_nj, off.off_by_w) == (8 * S, 1071)
     far = watched(Actuation(), 4, 5000, 0)
     assert (far.off_nj, far.off_by_w) == (4 * 3930 * S, -5000)
     back = watched(far, 3, 5000, 5000)  # a band's worth each second
@@ -38,11 +53,11 @@ def test_out_of_band_adds_up_and_back_in_band_takes_away() -> None:
 
 
 def test_the_patience_is_watt_seconds_in_proportion_to_the_rating() -> None:
-    """5 kW asked, nothing done: 3930 W x 5 s is not 19.95 kWs yet, x 6 s is. Done 3 kW: 930 W, so 22 s."""
+    """5 kW asked, nothing done: 3930 W x 5 s is not 19.95 kWs yet, x 6 s is. Done 7 kW: 930 W, so 22 s."""
     assert not deaf(watched(Actuation(), 5, 5000, 0))
     assert deaf(watched(Actuation(), 6, 5000, 0))
-    assert not deaf(watched(Actuation(), 21, 5000, 3000))
-    assert deaf(watched(Actuation(), 22, 5000, 3000))
+    assert not deaf(watched(Actuation(), 21, 5000, 7000))
+    assert deaf(watched(Actuation(), 22, 5000, 7000))
     assert not deaf(Actuation())
     small = Actuation()
     for second in range(4):  # 2 kW rated: 3.5 kWs; band 100 + 200; 2000 - 300 = 1700 W
@@ -63,7 +78,49 @@ def test_what_lies_between_the_setpoints_of_the_last_seconds_is_obeyed() -> None
         now = (100 + n) * S
         seen = watch(seen, PARAMS, now, S, 8000, 108 * S - S // 2, 6000, now)
     assert seen.told == ((108 * S - S // 2, 8000),)
-    assert seen.off_nj == 2 * 630 * S
+    assert (seen.off_nj, seen.short_nj) == (0, 2 * 630 * S)
+
+
+def test_less_than_asked_the_right_way_round_is_told_and_no_disobedience() -> None:
+    """A fifth of the setpoint is the edge: 1000 W of 5 kW has been heard, 999 W has not."""
+    for sign in (1, -1):
+        for gives, good in ((3000, True), (1000, True), (999, False), (0, False), (-200, False), (-3000, False)):
+            seen = watched(Actuation(), 60, sign * 5000, sign * gives)
+            assert (deaf(seen), short(seen)) == (not good, good)
+    excused = Actuation()
+    for second in range(60):
+        now = (100 + second) * S
+        excused = watch(excused, PARAMS, now, S, 5000, 10 * S, 0, now, None, True)
+    assert short(excused) and not deaf(excused)
+    assert excused.short_nj == excused.patience_nj  # no more: the setpoint is said again four times, not for ever
+    assert watched(excused, 60, 5000, 5000).short_nj == 0
+    over = watch(Actuation(), PARAMS, 100 * S, S, 5000, 10 * S, 7000, 100 * S, None, True)
+    assert over.off_nj > 0 and over.short_nj == 0  # no excuse for more
+
+
+def test_what_excuses_less() -> None:
+    home = Home().ready()
+    s, _ = take(PARAMS, home.inputs(()), home.state.trace)
+    empty, full = (replace(s, soc_lo_mwh=p * 25_000, soc_hi_mwh=p * 25_000) for p in (150, 900))
+    assert excuse(-3000, None, 11_400, full, PARAMS) and not excuse(3000, None, 11_400, full, PARAMS)
+    assert excuse(3000, None, 11_400, empty, PARAMS) and not excuse(-3000, None, 11_400, empty, PARAMS)
+    assert excuse(3000, 10_260, 11_400, s, PARAMS) and not excuse(3000, 10_259, 11_400, s, PARAMS)
+    assert not excuse(3000, 10_260, 0, s, PARAMS)
+    assert not excuse(None, 11_400, 11_400, empty, PARAMS)
+    unknown = replace(s, soc_lo_mwh=None, soc_hi_mwh=None)
+    assert not excuse(3000, None, 11_400, unknown, PARAMS) and not excuse(-3000, None, 11_400, unknown, PARAMS)
+
+
+def test_an_inverter_that_tapers_is_a_warning_and_the_sender_hears_of_it() -> None:
+    home = Home().ready()
+    home.tick(arriving(command(power_w=-8000, duration_s=600)))
+    for _ in range(300):
+        home.inverter["battery_w"] = max(-3000, home.remote_w or 0)
+        home.tick()
+    assert home.mode() is Mode.DISPATCHED
+    assert home.faults() == ["setpoint_short"]
+    assert home.acks[-1]["reason"] == "setpoint_short"
+    assert "gives 3000 W of the 8000 W" in home.acks[-1]["sentence"]
 
 
 def test_an_inverter_that_ignores_a_ramp_is_found_while_it_ramps() -> None:
@@ -167,7 +224,7 @@ def test_three_such_faults_within_an_hour_lock_out_until_a_technician_resumes() 
     later.mute.clear()
     later.tick()
     later.tick(LocalResume("technician ada"))
-    later.run(40)
+    later.run(40 + PARAMS.timers.grid_dwell_ns // S)  # the gateway was off as well
     assert later.mode() is Mode.LOCAL
     assert not later.disk.lockout
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from agent.core.inputs import ClockTrust
 from agent.core.params import S
 from agent.core.step import step
-from tests.core.home import WALL_MS, Home, arriving, command
+from tests.core.home import PARAMS, WALL_MS, Home, arriving, command
 from tests.core.test_dispatch import CANCEL, running, wall
 
 
@@ -79,7 +79,7 @@ def test_an_event_resumes_after_a_reboot_on_trusted_time_only() -> None:
     later.run(20)
     assert later.powers() == []
     later.trust = ClockTrust.SYNCED
-    later.run(60)
+    later.run(60 + PARAMS.timers.grid_dwell_ns // S)
     assert later.given() == 5000
     assert "started" not in later.states()  # it was told before the reboot
     later.run(3600)

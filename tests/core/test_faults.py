@@ -95,6 +95,7 @@ ELSEWHERE = {  # raised in the tests of the part that they watch
     "internal_error": "test_step",
     "actuation_reversed": "test_actuation",
     "deaf_inverter": "test_actuation",
+    "setpoint_short": "test_actuation",
     "lockout": "test_actuation",
     "battery_frozen": "test_still",
     "reading_implausible": "test_sanity",

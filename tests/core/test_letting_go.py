@@ -8,14 +8,15 @@ import pytest
 
 from agent.core.command import CommandKind
 from agent.core.decision import Intent, Mode
+from agent.core.inputs import FreshTime
 from agent.core.params import S
 from drivers.readings import GridState
-from tests.core.home import START_NS, Home, arriving, command
+from tests.core.home import PARAMS, START_NS, WALL_MS, Home, arriving, command
 
 
 def running(**changes: Any) -> Home:
     home = Home().ready()
-    home.tick(arriving(command(duration_s=900, **changes)))
+    home.tick(arriving(command(**{"duration_s": 900, **changes})))
     home.run(12)
     return home
 
@@ -249,3 +250,87 @@ def test_another_hand_is_left_alone_in_lockout() -> None:
     before = len(home.writes)
     home.run(120)
     assert len(home.writes) == before
+
+
+# --- the dwell and whoever starts in it -------------------------------------------------------------------------------
+DWELL_S, JITTER_S = PARAMS.timers.grid_dwell_ns // S, 100
+
+
+def acts_after(home: Home) -> int:
+    """Cycles until it may act again."""
+    for n in range(2 * (DWELL_S + JITTER_S)):
+        home.tick(FreshTime())
+        if home.mode() in (Mode.LOCAL, Mode.DISPATCHED):
+            return n
+    raise AssertionError(home.decision.faults)
+
+
+@pytest.mark.parametrize("kernel", [None, "kernel-2"])
+@pytest.mark.parametrize("good_s", [0, 5, DWELL_S - 5])
+def test_a_restart_in_the_dwell_waits_for_the_whole_of_it(good_s: int, kernel: str | None) -> None:
+    home = running(start_ms=WALL_MS, duration_s=3600)
+    home.draw = JITTER_S * S
+    home.inverter["grid_state"] = GridState.ISLANDED
+    home.run(60)
+    home.inverter.clear()
+    for _ in range(good_s):
+        home.tick()
+    assert home.mode() is Mode.BACKUP
+    later = home.crash(kernel_boot=kernel)
+    assert acts_after(later) >= DWELL_S + JITTER_S
+    later.run(30)
+    assert later.mode() is Mode.DISPATCHED, "it goes on with what is left of its event"
+    assert acts_after(later.crash()) < 10, "the outage is over and no longer on record"
+
+
+def test_a_gateway_that_boots_takes_it_for_an_outage_and_one_that_was_never_there_does_not() -> None:
+    """The street's power may have brought both back: nothing says that the grid was there meanwhile."""
+    home = Home()
+    home.draw = JITTER_S * S
+    assert acts_after(home) < 10, "a first start"
+    assert acts_after(home.crash()) < 10, "the daemon alone was started again"
+    later = home.crash(kernel_boot="kernel-2", clean=True)
+    assert acts_after(later) >= DWELL_S + JITTER_S
+    assert later.faults() == []
+    assert acts_after(later.crash()) < 10
+
+
+def test_a_start_under_a_grid_that_is_not_evidenced_is_a_start_in_an_outage() -> None:
+    home = Home()
+    home.draw = JITTER_S * S
+    home.inverter["grid_state"] = GridState.UNKNOWN
+    home.run(30)
+    home.inverter.clear()
+    assert acts_after(home) >= DWELL_S + JITTER_S
+
+
+def test_the_dwell_of_a_restart_begins_when_the_inverter_is_heard() -> None:
+    home = Home().ready()
+    home.inverter["grid_state"] = GridState.ISLANDED
+    home.run(5)
+    home.inverter.clear()
+    later = home.crash()
+    later.mute.add("inverter")
+    later.frozen.clear()
+    later.run(DWELL_S)
+    later.mute.clear()
+    later.run(DWELL_S - 1)
+    assert later.mode() is Mode.BACKUP
+    later.run(5)
+    assert later.mode() is Mode.LOCAL
+
+
+def test_an_outage_asks_the_disk_twice() -> None:
+    home = Home().ready()
+    home.run(5)
+    told = len(home.events_seen)
+    commits = 0
+    home.inverter["grid_state"] = GridState.ISLANDED
+    for turn in range(1000):
+        if turn == 100:
+            home.inverter.clear()
+        had = home.disk.outage
+        home.tick()
+        commits += home.disk.outage is not had
+    assert (commits, home.disk.outage) == (2, False)
+    assert len(home.events_seen) > told

@@ -33,6 +33,9 @@ def test_every_limit_has_its_words_and_says_nothing_where_it_narrows_nothing() -
     [
         ("stale_meter", {"meter_age_ns": NEVER_NS}, "lifts with the next good reading of the meter"),
         ("reserve", {"soc_lo_mwh": 200 * MWH}, "lifts at 22.0 %, 30 s later"),
+        ("reserve", {"soc_lo_mwh": 201 * MWH}, "lifts fully at 20.9 %, 30 s later"),  # 11.4 kW for 67 s are 212 Wh
+        ("reserve", {"reserve_permille": 995, "soc_lo_mwh": 996 * MWH}, "lifts fully at 100.0 %, 30 s later"),
+        ("soc_floor", {"soc_lo_mwh": 51 * MWH}, "lifts fully at 5.9 %, 30 s later"),
         ("reserve", {"reserve_permille": 1000}, "lifts when the reserve is lowered, 30 s later"),
         ("soc_floor", {"soc_lo_mwh": 0}, "lifts at 7.0 %, 30 s later"),
         ("soc_ceiling", {"soc_hi_mwh": 1000 * MWH}, "lifts at 98.0 %, 30 s later"),
@@ -86,3 +89,10 @@ def test_a_latched_limit_names_its_value_until_it_is_reached() -> None:
     assert told("cell_high", bounds, S).when == "lifts when the highest cell is at 3.400 V or below, 30 s later"
     bounds = evaluate(BASE, PARAMS, bounds, True, 2 * S, S)
     assert told("cell_high", bounds, 2 * S).when == "lifts in about 30 s, then by 250 W a second"
+
+
+def test_at_the_reserve_the_margin_is_named_until_it_is_met() -> None:
+    """It left nothing: a little more in the battery does not lift it, though the look-ahead alone would."""
+    bounds = first(BASE._replace(soc_lo_mwh=200 * MWH))
+    bounds = evaluate(BASE._replace(soc_lo_mwh=205 * MWH), PARAMS, bounds, True, S, S)
+    assert told("reserve", bounds, S).when == "lifts at 22.0 %, 30 s later"

@@ -17,7 +17,7 @@ from agent.core.bounds import evaluate, shut
 from agent.core.caps import NEVER_NS, PLAIN, Facts, table
 from agent.core.decision import Side
 from agent.core.limits import LIMITS, Limit
-from agent.core.params import Params, S
+from agent.core.params import Params, S, Table
 from agent.core.permit import binding, caps, gather, permit
 from agent.core.snapshot import Trace, take
 from tests.core.home import PARAMS, Home
@@ -87,7 +87,9 @@ ROWS = [
     ("cell_low", {"cell_min_mv": 3150}, 11_400),
     ("cell_low", {"cell_min_mv": 3125}, 8_550),
     ("cell_low", {"cell_min_mv": 3100}, 5_700),
+    ("cell_low", {"cell_min_mv": 3050}, 3_420),  # half way from 100 to 500 permille: 300
     ("cell_low", {"cell_min_mv": 3000}, 1_140),
+    ("cell_low", {"cell_min_mv": 2950}, 570),  # 50 permille
     ("cell_low", {"cell_min_mv": 2901}, 11),  # 1 permille
     ("cell_low", {"cell_min_mv": 2900}, 0),
     ("cell_low", {"cells_known": 0}, 0),
@@ -99,6 +101,9 @@ ROWS = [
     ("temperature_charge", {"temp_min_dc": 75}, 8_550),
     ("temperature_charge", {"temp_min_dc": 100, "temp_max_dc": 400}, 11_400),
     ("temperature_charge", {"temp_max_dc": 450}, 5_700),
+    ("temperature_charge", {"temp_max_dc": 425}, 8_550),
+    ("temperature_charge", {"temp_max_dc": 475}, 4_275),  # 375 permille
+    ("temperature_charge", {"temp_max_dc": 500}, 2_850),
     ("temperature_charge", {"temp_max_dc": 525}, 1_425),
     ("temperature_charge", {"temp_max_dc": 550}, 0),
     ("temperature_charge", {"temp_min_dc": 20, "temp_max_dc": 500}, 2_850),  # the worse end binds
@@ -107,6 +112,12 @@ ROWS = [
     ("temperature_discharge", {"temp_min_dc": -50}, 1_425),
     ("temperature_discharge", {"temp_min_dc": 0}, 2_850),
     ("temperature_discharge", {"temp_min_dc": 25}, 4_275),
+    ("temperature_discharge", {"temp_min_dc": 50}, 5_700),
+    ("temperature_discharge", {"temp_min_dc": 75}, 8_550),
+    ("temperature_discharge", {"temp_min_dc": 100, "temp_max_dc": 400}, 11_400),
+    ("temperature_discharge", {"temp_max_dc": 450}, 5_700),
+    ("temperature_discharge", {"temp_max_dc": 500}, 2_850),
+    ("temperature_discharge", {"temp_min_dc": -50, "temp_max_dc": 450}, 1_425),  # the worse end binds
     ("temperature_discharge", {"temp_max_dc": 550}, 0),
     ("temperature_discharge", {"temps_known": 0}, 0),
     ("soc_ceiling", {"soc_hi_mwh": 1000 * MWH}, 0),
@@ -155,6 +166,7 @@ ROWS = [
     ("utility_charge", {"utility_charge_w": 0}, 0),
     ("utility_charge", {"utility_charge_w": -1}, 0),
     ("utility_discharge", {"utility_discharge_w": 4_200}, 4_200),
+    ("utility_discharge", {"utility_discharge_w": 0}, 0),
     ("utility_discharge", {"utility_discharge_w": -1}, 0),
     ("owner_charge", {}, 11_400),
     ("owner_discharge", {}, 11_400),
@@ -252,7 +264,7 @@ def test_a_split_phase_home_counts_half_on_each_leg() -> None:
         ("utility_charge", {"utility_charge_w": 4_200}, PARAMS, "the utility allows charging with 4200 W"),
         ("utility_discharge", {}, PARAMS, "the utility sets no limit to discharging"),
         ("owner_charge", {}, EVERY, "the owner allows charging with 4000 W"),
-        ("throughput", {"spent_mwh": 1_250_000}, PARAMS, "1.2 kWh were discharged since midnight UTC, 37 kWh may be"),
+        ("throughput", {"spent_mwh": 1_250_000}, PARAMS, "1.2 kWh were discharged since midnight UTC, 37.5 kWh may be"),
     ],
 )
 def test_what_is_said(row: str, changes: dict[str, int], params: Params, words: str) -> None:
@@ -262,6 +274,20 @@ def test_what_is_said(row: str, changes: dict[str, int], params: Params, words: 
 
 def test_every_row_has_an_example() -> None:
     assert {row for row, _, _ in ROWS} == set(CAP)
+
+
+@pytest.mark.parametrize(
+    ("row", "facts", "knots"),
+    [
+        ("cell_high", ("cell_max_mv",), PARAMS.charge_v_mv),
+        ("cell_low", ("cell_min_mv",), PARAMS.discharge_v_mv),
+        ("temperature_charge", ("temp_min_dc", "temp_max_dc"), PARAMS.charge_t_dc),
+        ("temperature_discharge", ("temp_min_dc", "temp_max_dc"), PARAMS.discharge_t_dc),
+    ],
+)
+def test_every_knot_of_a_table_has_an_example(row: str, facts: tuple[str, ...], knots: Table) -> None:
+    worked = {value for name, changes, _ in ROWS if name == row for fact, value in changes.items() if fact in facts}
+    assert {x for x, _ in knots} - worked == set()
 
 
 def test_ids_are_unique_and_sentences_say_something() -> None:

@@ -111,7 +111,7 @@ soc_ceiling: SoC is at most 62.0 %, its ceiling is 95.0 %
 reserve: SoC is at least 58.0 %, the reserve is 21.5 %
 soc_floor: SoC is at least 58.0 %, its floor is 7.0 %
 site_import: the house without the battery takes 700 W, the site may import 21000 W
-site_export: the house without the battery takes -300 W, the site may export 12000 W
+site_export: the house without the battery gives 300 W, the site may export 12000 W
 fuse_import: the fullest leg alone stands for 5000 W in 2 legs, each is fused with 63 A
 fuse_export: the fullest leg alone stands for 4000 W in 2 legs, each is fused with 63 A
 pv_only: the house without the battery takes 700 W, and only what the sun leaves over may charge
@@ -119,7 +119,7 @@ utility_charge: the utility allows charging with 4200 W
 utility_discharge: the utility allows discharging with 1700 W
 owner_charge: the owner allows charging with 3100 W
 owner_discharge: the owner allows discharging with 800 W
-throughput: 3.4 kWh were discharged since midnight UTC, 37 kWh may be
+throughput: 3.4 kWh were discharged since midnight UTC, 37.5 kWh may be
 nameplate_charge: the inverter may charge with 3900 W
 nameplate_discharge: the inverter may discharge with 850 W
 """

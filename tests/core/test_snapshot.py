@@ -246,8 +246,11 @@ def test_grid_power_is_no_evidence() -> None:
 def test_a_home_that_was_not_connected_yet_has_lost_nothing() -> None:
     late = (h.inverter(NOW, grid_at_ns=NOW - 9 * S),)
     assert see(inverters=late).grid_lost is False
-    assert see(inverters=(h.inverter(NOW, grid_state=UNKNOWN),)).grid_lost is False
     assert see(inverters=()).grid is UNKNOWN
+
+
+def test_an_inverter_that_speaks_and_does_not_say_connected_has_no_grid() -> None:
+    assert see(inverters=(h.inverter(NOW, grid_state=UNKNOWN),)).grid_lost is True
 
 
 def test_connection_is_remembered() -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 import pytest
 
 from hil.judge import Verdict
@@ -65,6 +68,26 @@ def test_verdicts(text: str, ok: bool, measured: object) -> None:
     seen = verdict(text)
     assert (seen.ok, seen.measured) == (ok, measured), seen.sentence
     assert seen.figure().holds is ok
+
+
+def test_a_bound_of_a_hazard_that_held_before_and_ever_since_shows_nothing() -> None:
+    seen = verdict('after = "cmd"\nwithin = "2s"\nthat = "truth.soc_permille > 0"\nhazard = 1')
+    assert not seen.ok
+    assert "was true before cmd and ever since: this shows no bound" in seen.sentence
+    assert verdict('after = "cmd"\nwithin = "2s"\nthat = "truth.battery_w == 5000"\nhazard = 1').ok
+
+
+def test_a_fault_that_the_world_never_shows_makes_the_run_fail() -> None:
+    class Deaf(World):
+        def functions(self) -> Mapping[str, Callable[..., Any]]:
+            return {**super().functions(), "on": lambda name: False}
+
+    text = '[[assert]]\nname = "x"\nalways = "True"'
+    assert [(v.name, v.ok) for v in run(text).verdicts] == [("x", True)]
+    broken = [v for v in run(text, Deaf()).verdicts if not v.ok]
+    assert [(v.name, v.sentence) for v in broken] == [
+        ("bms.mute took effect", "`on('mute:battery')` was never true: bms.mute did nothing")
+    ]
 
 
 def test_shows_the_extreme_and_the_timers_beside() -> None:

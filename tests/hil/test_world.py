@@ -31,7 +31,7 @@ def test_settings_of_a_scenario(world: World) -> None:
 def test_signals_are_names_of_the_scenario_language(world: World) -> None:
     signals = world.signals(S)
     assert signals.keys() <= SIGNALS.keys()
-    assert {name for name in SIGNALS if name.startswith(("truth.", "wire."))} == signals.keys()
+    assert {name for name in SIGNALS if name.startswith(("truth.", "wire.", "bench.faults"))} == signals.keys()
     assert signals["truth.battery_w"] == pytest.approx(2000.0)
 
 

@@ -70,6 +70,12 @@ def test_what_happens_below_the_reserve() -> None:
     assert below_text(low(grid="islanded")) == f"{told}: the house may run on it until the grid is back"
 
 
+def test_below_the_reserve_where_nobody_keeps_it() -> None:
+    fault = FaultValue("reserve_unguarded", "warn", "it has no floor there", "Set it.", 0)
+    told = below_text(low(faults=(fault,)))
+    assert told == "SoC 12.0 % is below it: nobody keeps it, the inverter in its own mode may discharge"
+
+
 def test_below_the_reserve_with_charging_blocked_by_cold() -> None:
     cold = LimitValue("temperature_charge", Side.CHARGE, 0, "cells are between -3.0 °C and -1.0 °C", "agent")
     told = below_text(low(lo_w=0, limits=(*DECISION.limits, cold)))

@@ -207,6 +207,10 @@ def test_why_without_a_wish_names_the_fault_that_holds() -> None:
         == "battery_stale: no good reading of the battery for more than 5.0 s"
     )
     assert why_json(idle(), None, NOW)["because"] == "nobody asks for power"
+    driven = decided(source="self_consumption", asked_w=500, given_w=500, binding=None)
+    assert why_json(driven, None, NOW)["because"] == (
+        "no floor of the inverter keeps the reserve, so the house is followed by us; no limit is in the way"
+    )
 
 
 def test_reserve_that_is_not_the_homeowners_says_so() -> None:

@@ -1,0 +1,229 @@
+"""Every hazard has a scenario with its required bound, the catalogue has every family, and assertions have teeth."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from pathlib import Path
+
+import pytest
+
+from hil import coverage
+from hil.backends.virtual import VirtualBackend
+from hil.expr import Value
+from hil.faults.catalog import FAMILIES, VERBS
+from hil.faults.registers import FIELDS, Spoil
+from hil.hazards import HAZARDS
+from hil.runner import Outcome, Runner
+from hil.scenario import BACKENDS, Assertion, Event, Kind, Scenario, find, load
+from hil.strict import FileError
+
+ROOT = Path(__file__).parents[2]
+S = 1_000_000_000
+SHIPPED = {scenario.name: scenario for scenario in coverage.shipped()}
+
+
+def shows(number: int, backend: str | None = None) -> list[str]:
+    """Scenarios that show this row with a bound that the table accepts."""
+    found = []
+    for scenario in SHIPPED.values():
+        if backend is not None and backend not in scenario.backends:
+            continue
+        for each in coverage.shown_by(scenario):
+            if each.hazard != number:
+                continue
+            bound = each.bound_ns if isinstance(each, Assertion) and each.kind is Kind.WITHIN else None
+            required = HAZARDS[number].seconds
+            if bound is None or required is None or bound <= required * S:
+                found.append(scenario.name)
+    return found
+
+
+@pytest.mark.parametrize("number", HAZARDS)
+def test_every_hazard_has_a_scenario_with_its_bound(number: int) -> None:
+    assert shows(number)
+    if HAZARDS[number].process:
+        assert shows(number, "process"), "only a process can show it"
+
+
+def test_a_bound_of_seconds_is_shown_in_seconds_somewhere() -> None:
+    """A row with a time is not covered by facts alone."""
+    timed = {
+        each.hazard
+        for scenario in SHIPPED.values()
+        for each in coverage.shown_by(scenario)
+        if isinstance(each, Assertion) and each.kind is Kind.WITHIN
+    }
+    assert [row.number for row in HAZARDS.values() if row.seconds is not None and row.number not in timed] == [27]
+
+
+def test_the_table_is_that_of_the_page() -> None:
+    page = (ROOT / "docs" / "hazards.md").read_text(encoding="utf-8")
+    rows = {int(n): name for n, name in re.findall(r"^\| (\d+) \| ([^|]+?) \|", page, re.MULTILINE)}
+    assert rows == {row.number: row.name for row in HAZARDS.values()}
+
+
+def test_every_family_and_every_hazard_has_a_fault() -> None:
+    families = {verb.family for verb in VERBS.values()}
+    assert [name for name in FAMILIES if name not in families] == []
+    caused = {number for verb in VERBS.values() for number in verb.hazards}
+    assert [n for n in HAZARDS if n not in caused] == [12, 32, 41], "a cell's state, the reserve, a valid order"
+
+
+def test_what_a_backend_cannot_do_it_says() -> None:
+    for verb in VERBS.values():
+        assert verb.unable.keys() <= set(BACKENDS)
+        assert all(len(reason) > 10 for reason in verb.unable.values())
+
+
+def test_a_scenario_is_refused_on_a_backend_that_cannot(tmp_path: Path) -> None:
+    text = find("bms_silent").read_text().replace('["virtual", "process"]', '["bench"]')
+    path = tmp_path / "x.toml"
+    path.write_text(text)
+    with pytest.raises(FileError, match=r"bench cannot bms\.mute: real devices"):
+        load(path)
+
+
+def test_what_was_kept_of_process_runs_is_of_these_scenarios() -> None:
+    kept = coverage.read(coverage.KEPT / "coverage-process.json")
+    assert kept is not None
+    shown = {(s.name, each.name, each.hazard) for s in SHIPPED.values() for each in coverage.shown_by(s)}
+    assert {(c.scenario, c.assertion, c.hazard) for c in kept.cells} <= shown
+    assert [c.assertion for c in kept.cells if not c.holds] == []
+    assert [row.number for row in coverage.missing(kept.cells) if row.process] == []
+
+
+def test_a_cell_wider_than_the_table_does_not_hold() -> None:
+    good = coverage.Cell(1, "x", "virtual", "zero", 2.1, "s", "<= 7", True, 1)
+    assert good.holds and good.figure().holds
+    wide = dataclasses.replace(good, reach="<= 8")
+    assert not wide.holds and not wide.figure().holds
+    assert [row.number for row in coverage.missing([wide])] == list(HAZARDS)
+
+
+def test_registers_say_what_they_are_told_to() -> None:
+    spoil = Spoil(FIELDS["battery"])
+    reply = bytes((4, 4, 0, 100, 0xFF, 0xFE))  # pack_v 100, current -2
+    spoil.say("pack_v", "permille", 10_000)
+    spoil.say("current", "negate", 0)
+    assert spoil(4, 0x1000, reply) == bytes((4, 4, 3, 232, 0, 2))
+    spoil.unsay("pack_v")
+    spoil.unsay("current")
+    assert spoil(4, 0x1000, reply) == reply
+    spoil.say("alarm", "set", 1, 3)
+    assert spoil(1, 0x1248, bytes((1, 1, 0))) == bytes((1, 1, 8))
+    spoil.zeros = 1
+    assert (spoil(4, 0x1000, reply), spoil(4, 0x1000, reply)) == (bytes((4, 4, 0, 0, 0, 0)), reply)
+    with pytest.raises(ValueError, match="it has no 'colour'"):
+        spoil.say("colour", "set", 1)
+
+
+# --- teeth ------------------------------------------------------------------------------------------------------------
+MINUTES = 8
+
+
+def without_faults(scenario: Scenario) -> Scenario:
+    """The same moments, and nothing happens at them."""
+
+    def calm(event: Event) -> Event:
+        fault = VERBS[event.verb].observe or event.verb in ("home.temperature", "home.soc")
+        return dataclasses.replace(event, verb="moment", args={}, observe=None, for_ns=event.for_ns) if fault else event
+
+    return dataclasses.replace(scenario, events=tuple(map(calm, scenario.events)), fleet=1)
+
+
+def bounded(scenario: Scenario) -> list[str]:
+    return [a.name for a in scenario.assertions if a.hazard is not None and a.kind is Kind.WITHIN]
+
+
+BOUNDED = sorted(
+    name
+    for name, scenario in SHIPPED.items()
+    if bounded(scenario) and "virtual" in scenario.backends and scenario.duration_ns <= MINUTES * 60 * S
+)
+CALM_ANYWAY = {  # judged against the moment at which something is known, or an order's own end: no fault to leave out
+    "harm": "charging yields to the fuse, the agent's part",
+    "cell_cure": "charged, and gently",
+    "offline": "and no longer",
+    "clocks": "and the command ends when it was to end",
+    "echo": "understood before anything is asked of it",
+}
+
+
+def held(outcome: Outcome) -> set[str]:
+    return {verdict.name for verdict in outcome.verdicts if verdict.ok}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", BOUNDED)
+def test_a_bound_that_no_fault_was_needed_for_is_no_bound(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the fault the assertion must fail: else it would hold whatever the agent does."""
+    monkeypatch.setitem(VERBS, "moment", dataclasses.replace(VERBS["moment"], revert=lambda rig, label, args: None))
+    scenario = without_faults(SHIPPED[name])
+    outcome = Runner(scenario, VirtualBackend(observed=True), scenario.seed).run()
+    assert held(outcome) & set(bounded(scenario)) <= {CALM_ANYWAY.get(name, "")}
+
+
+def instead(scenario: Scenario, label: str, verb: str, **args: Value) -> Scenario:
+    """Another event at that moment."""
+    events = [
+        dataclasses.replace(e, verb=verb, args=args, observe=None, for_ns=None) if e.id == label else e
+        for e in scenario.events
+    ]
+    drop = {f"{label}.end"}
+    asserts = [a for a in scenario.assertions if a.after not in drop]
+    asserts = [dataclasses.replace(a, until=None) if a.until in drop else a for a in asserts]
+    return dataclasses.replace(scenario, events=tuple(events), assertions=tuple(asserts))
+
+
+DISPATCH: dict[str, Value] = {"power_w": 11_400, "duration": 60, "primacy": 0, "ramp": "urgent"}
+HARM = [  # what must not happen happens: the assertion that says so must see it
+    ("attack", "replayed", "aggregator.dispatch", DISPATCH, "replayed: nothing moves"),
+    ("attack", "expired", "aggregator.dispatch", DISPATCH, "expired: nothing moves"),
+    ("attack", "forged", "aggregator.dispatch", DISPATCH, "forged: nothing moves"),
+    ("attack", "oversized", "aggregator.dispatch", DISPATCH, "oversized: nothing moves"),
+    ("flood", "flood", "aggregator.stop", {}, "nothing moves"),
+    ("clocks", "forward", "aggregator.stop", {}, "a clock that jumps ends nothing and begins nothing"),
+    ("misuse", "stranger", "local.reserve", {"permille": 300}, "a stranger changes nothing"),
+    ("late_answers", "late", "bms.bias", {"permille": 30}, "nothing of it is taken for a measurement"),
+    ("swapped", "swapped", "moment", {}, "nothing is written to anybody"),
+    ("other_device", "other", "moment", {}, "nothing is written to it"),
+    ("no_timer", "no timer", "moment", {}, "no dispatch flows"),
+    ("soc_lies", "stuck", "bms.bias", {"permille": 40}, "a stuck SoC reaches the reserve by our own count"),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "label", "verb", "args", "assertion"), HARM, ids=[f"{h[0]}-{h[1]}" for h in HARM])
+def test_what_must_not_happen_is_seen_when_it_does(
+    name: str, label: str, verb: str, args: dict[str, Value], assertion: str
+) -> None:
+    scenario = instead(SHIPPED[name], label, verb, **args)
+    outcome = Runner(scenario, VirtualBackend(), scenario.seed).run()
+    verdict = next(v for v in outcome.verdicts if v.name == assertion)
+    assert not verdict.ok, verdict.sentence
+
+
+@pytest.mark.slow
+def test_a_slower_reaction_breaks_the_bound() -> None:
+    """A wrong timer: the inverter is told to hold our setpoint for two minutes after we are gone."""
+    scenario = SHIPPED["kill"]
+    slow = dataclasses.replace(scenario, config={"timers": {"reversion_s": 120}})
+    outcome = Runner(slow, VirtualBackend(), slow.seed).run()
+    assert "within the timer itself" not in held(outcome)
+
+
+@pytest.mark.slow
+def test_a_fault_that_does_nothing_makes_the_run_fail() -> None:
+    scenario = SHIPPED["bms_frozen"]
+    idle = dataclasses.replace(
+        scenario,
+        events=tuple(
+            dataclasses.replace(e, verb="moment", args={}, for_ns=None) if e.id == "frozen" else e
+            for e in scenario.events
+        ),
+    )
+    outcome = Runner(idle, VirtualBackend(), idle.seed).run()
+    verdict = next(v for v in outcome.verdicts if v.name == "frozen took effect")
+    assert not verdict.ok and "bms.freeze" not in verdict.sentence
+    assert not any(cell.holds for cell in coverage.cells_of(outcome))
