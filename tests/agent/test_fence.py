@@ -102,6 +102,26 @@ def test_what_is_no_write_of_ours(write: RegisterWrite) -> None:
     assert outside(order(RegisterWrite(0, (1,) * 123)), wide) is None
 
 
+def test_a_model_reaches_to_its_last_register_and_no_further() -> None:
+    """ID, L and `L` registers more; what follows belongs to the next model, or to none."""
+    every = frozenset((None, address) for address in range(50_000, 50_200))
+    wide = replace(binding(), chain=((121, 50_000, 10), (124, 50_012, 24)), writable=every)
+    assert "model 121" in str(outside(order(RegisterWrite(50_011, (1,))), wide))
+    assert "model 124" in str(outside(order(RegisterWrite(50_012, (1,))), wide))
+    assert outside(order(RegisterWrite(50_012 + 5, (1,))), wide) is None
+    assert "model 124" in str(outside(order(RegisterWrite(50_037, (1,))), wide))
+    assert outside(order(RegisterWrite(50_038, (1,))), wide) is None
+    assert outside(order(RegisterWrite(49_999, (1,))), wide) is not None  # not of the profile's list
+
+
+@pytest.mark.parametrize("function", [*range(1, 6), *range(7, 16), 17, 22, 23])
+def test_two_functions_write(function: int) -> None:
+    wide = replace(binding(), chain=(), writable=frozenset({(None, 0)}))
+    assert outside(order(RegisterWrite(0, (1,), function=6)), wide) is None
+    assert outside(order(RegisterWrite(0, (1,), function=16)), wide) is None
+    assert f"function {function} " in str(outside(order(RegisterWrite(0, (1,), function=function)), wide))
+
+
 def test_another_unit_of_the_device_has_registers_of_its_own() -> None:
     base = at(124)
     both = replace(binding(), writable=binding().writable | {(9, base + 2)})

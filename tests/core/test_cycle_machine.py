@@ -270,6 +270,62 @@ def test_a_tightening_that_waits_a_cycle_is_found(monkeypatch: pytest.MonkeyPatc
         rig.run(5)
 
 
+def open_reserve(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The core takes the homeowner's reserve for 6 %."""
+    monkeypatch.setattr("agent.core.snapshot.reserve_of", lambda params, inputs: 60)
+
+
+def low() -> Gated:
+    """A dispatch of 5 kW that is followed, a little above the reserve of 20 %."""
+    rig = Gated(world=World(wh=214 * 25.0, floor=0), quantum=1)
+    rig.ready()
+    rig.tick(CommandIn(command(exp_ms=rig.wall_ms + 600_000, created_ms=rig.wall_ms), ()))
+    rig.run(20)
+    assert rig.world.remote_w is not None
+    return rig
+
+
+def test_a_core_that_forgets_the_reserve_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    rig = low()
+    open_reserve(monkeypatch)
+    with pytest.raises(Broken, match=r"(?i)reserve|I3|I12"):
+        rig.run(600)
+
+
+def test_the_gate_alone_keeps_the_reserve(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same core, and nobody judges its decisions. The gate looks no cycle ahead: it is exact to a permille."""
+    rig = low()
+    open_reserve(monkeypatch)
+    monkeypatch.setattr("tests.blackbox.rig.Inspector.judge", lambda self: None)
+    rig.run(600)
+    assert rig.refused > 0
+    assert rig.world.permille >= 199
+
+
+def test_without_either_the_truth_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    rig = low()
+    open_reserve(monkeypatch)
+    monkeypatch.setattr("tests.blackbox.rig.Inspector.judge", lambda self: None)
+    monkeypatch.setattr(Gate, "_bad_power", lambda *_: None)
+    with pytest.raises(Broken, match="the home keeps its reserve"):
+        rig.run(600)
+
+
+def test_a_setpoint_outside_the_permit_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The core asks for 100 W more than it permits, and the gate lets it."""
+    rig, real = busy(), step
+
+    def more(params: Params, state: State, inputs: Inputs) -> tuple[State, Outputs]:
+        after, out = real(params, state, inputs)
+        writes = tuple(replace(w, value=out.decision.hi_w + 100) if w.intent is Intent.POWER else w for w in out.writes)
+        return after, replace(out, writes=writes)
+
+    monkeypatch.setattr("tests.blackbox.rig.step", more)
+    monkeypatch.setattr(Gate, "_bad_power", lambda *_: None)
+    with pytest.raises(Broken):
+        rig.run(30)
+
+
 def test_what_the_core_writes_into_an_island_the_gate_refuses() -> None:
     rig = busy()
     rig.world.grid, rig.world.remote_w = False, None

@@ -56,8 +56,7 @@ def raised(m: Modules, o: Paths) -> None:
     assert held.remote <= held.permille
     assert held.storm <= held.permille
     for one in many:
-        dated = clock.trust.name != "UNTRUSTED" and one.end_ms != 0
-        if not dated or one.start_ms <= clock.wall_ms:
+        if one.on:
             assert held.permille >= one.permille
 
 

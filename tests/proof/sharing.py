@@ -16,10 +16,10 @@ WATTS = 100_000
 STEPS = ((1, 1), (10, 114), (1, 1, 1))  # of the devices' setpoints; the second is that of two unlike devices
 
 
-def split(m: Modules, o: Paths) -> tuple[Any, list[Any], tuple[int, ...]]:
+def split(m: Modules, o: Paths, of: tuple[tuple[int, ...], ...] = STEPS) -> tuple[Any, list[Any], tuple[int, ...]]:
     """(what is given, the caps, the steps)."""
     loosen(m.share)
-    steps = o.pick("steps_w", STEPS)
+    steps = o.pick("steps_w", of)
     caps = [o.number(f"cap_{i}", 0, WATTS) for i in range(len(steps))]
     return o.number("given_w", -WATTS, WATTS), caps, steps
 
@@ -69,7 +69,7 @@ def shares(m: Modules, o: Paths) -> None:
     (SHARE, "        left -= more\n", "        left -= more + 1\n"),
 )
 def whole(m: Modules, o: Paths) -> None:
-    given, caps, steps = split(m, o)
+    given, caps, steps = split(m, o, STEPS[:2])
     parts = [size(given, part) for part in m.share.share(given, caps, steps)]
     left = abs(given) - sum(parts)
     for part, cap, step in zip(parts, caps, steps, strict=True):

@@ -15,7 +15,22 @@ from tests.proof.sources import Modules
 from tests.proof.symbols import SYMBOLS, Paths, Unsound, explore
 from tests.proof.theorem import Theorem, planted, prove
 
-SPECIFIED = {*(f"I{n}" for n in range(1, 19)), "I3b", "M", "Q1", "R1"}
+SPECIFIED = {
+    *(f"I{n}" for n in range(1, 19)),
+    "I3b",
+    "M",
+    "Q1",
+    "R1",
+    "N1",
+    "P1",
+    "P3",
+    "P4",
+    "S1",
+    "S4",
+    "S6",
+    "S8",
+    "G2",
+}
 
 
 @lru_cache
@@ -58,6 +73,28 @@ def test_every_row_is_written_so_that_it_takes_no_path() -> None:
             row.cap(SYMBOLS, f, homes.params(shipped()))
 
     assert len(list(explore(rows))) == 1
+
+
+def test_an_assertion_that_no_path_comes_to_is_no_proof() -> None:
+    def idle(m: Modules, o: Paths) -> None:
+        x = o.number("x", 0, 9)
+        if x > 9:
+            assert x == 99
+        assert x >= 0
+
+    told = prove(Theorem("X", "", idle, ("", "", "")), shipped()).against
+    assert told is not None
+    assert "x == 99" in told
+    assert "x >= 0" not in told
+
+
+def test_what_a_theorem_puts_into_a_module_is_gone_afterwards() -> None:
+    def spoil(m: Modules, o: Paths) -> None:
+        m.share.__dict__["share"] = None
+        assert m.share.share is None
+
+    assert prove(Theorem("X", "", spoil, ("", "", "")), shipped()).against is None
+    assert shipped().share.share is not None
 
 
 # --- the prover itself ------------------------------------------------------------------------------------------------

@@ -86,9 +86,10 @@ class Asked:
         self._code = function.__code__
         text, first = inspect.getsourcelines(function)
         found = ast.walk(ast.parse(textwrap.dedent("".join(text))))
-        self._asserts = [node for node in found if isinstance(node, ast.Assert)]
         self._first = first - 1
-        self._lines: set[int] = set()
+        self._left = {
+            node: range(node.lineno, (node.end_lineno or 0) + 1) for node in found if isinstance(node, ast.Assert)
+        }
         self._before: Any = None
 
     def __enter__(self) -> None:
@@ -99,16 +100,16 @@ class Asked:
         sys.settrace(self._before)
 
     def _line(self, frame: FrameType, event: str, arg: object) -> Any:
-        self._lines.add(frame.f_lineno - self._first)
+        line = frame.f_lineno - self._first
+        self._left = {node: lines for node, lines in self._left.items() if line not in lines}
+        if not self._left:
+            sys.settrace(self._before)  # all is known: the rest of the search runs at full speed
+            return None
         return self._line
 
     def never(self) -> list[str]:
         """The assertions that were not come to."""
-        return [
-            ast.unparse(node)
-            for node in self._asserts
-            if self._lines.isdisjoint(range(node.lineno, (node.end_lineno or node.lineno) + 1))
-        ]
+        return [ast.unparse(node) for node in self._left]
 
 
 def planted(one: Theorem) -> Proof:

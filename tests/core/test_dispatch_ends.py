@@ -1,0 +1,164 @@
+"""How a command ends before its time: cancel, stop, people at home, other commands."""
+
+from __future__ import annotations
+
+from agent.core.decision import Mode
+from agent.core.inputs import ClockTrust, LocalResume, LocalStop
+from tests.core.home import Home, arriving, command
+from tests.core.test_dispatch import CANCEL, STOP, running, wall
+
+
+# --- cancel and stop --------------------------------------------------------------------------------------------------
+def test_cancel_releases_at_once() -> None:
+    home = running()
+    home.tick(arriving(command(2, target=command().id, **CANCEL)))
+    assert home.intents()[-1] == "clear"
+    assert home.states() == ["received", "started", "cancelled"]
+    assert home.states(2) == ["completed"]
+
+
+def test_cancel_needs_neither_clock_nor_disk_nor_fresh_time() -> None:
+    home = running().crash()
+    home.run(4)
+    assert home.given() == 5000
+    home.trust = ClockTrust.UNTRUSTED
+    home.disk_ok = False
+    home.tick(arriving(command(2, target=command().id, exp_ms=0, **CANCEL)))
+    assert home.intents()[-1] == "clear"
+    home.run(2)
+    assert home.remote_w is None
+    assert home.acks == []
+    home.disk_ok = True
+    home.tick()
+    assert home.states() == ["cancelled"]  # commit and ack follow
+
+
+def test_cancel_of_a_command_that_comes_later() -> None:
+    home = Home().ready()
+    home.tick(arriving(command(2, target=command().id, **CANCEL)))
+    home.tick(arriving(command()))
+    home.run(5)
+    assert home.states() == ["cancelled"]
+    assert home.writes == []
+
+
+def test_a_cancelled_id_is_forgotten_after_its_time() -> None:
+    home = Home().ready()
+    home.tick(arriving(command(2, target=command().id, **CANCEL)))
+    assert len(home.disk.cancelled) == 1
+    home.wall_offset_ms += 3 * 3_600_000
+    home.tick(arriving(command(3, duration_s=0)))
+    assert not home.disk.cancelled
+
+
+def test_cancel_of_a_scheduled_event() -> None:
+    home = Home().ready()
+    home.tick(arriving(command(start_ms=wall(home) + 60_000)))
+    home.tick(arriving(command(2, target=command().id, **CANCEL)))
+    home.run(70)
+    assert home.states() == ["received", "scheduled", "cancelled"]
+    assert home.writes == []
+
+
+def test_cancel_of_what_is_over_changes_nothing() -> None:
+    home = running(duration_s=20)
+    home.run(20)
+    home.tick(arriving(command(2, target=command().id, **CANCEL)))
+    assert home.states()[-1] == "completed"
+    assert home.states(2) == ["completed"]
+
+
+def test_stop_ends_everything() -> None:
+    home = running()
+    home.tick(arriving(command(2, start_ms=wall(home) + 60_000)))
+    home.tick(arriving(command(3, **STOP)))
+    assert home.intents()[-1] == "clear"
+    assert home.states()[-1] == "cancelled"
+    assert home.states(2)[-1] == "cancelled"
+    assert home.states(3) == ["completed"]
+
+
+def test_dispatch_is_possible_again_after_a_signed_stop() -> None:
+    home = running()
+    home.tick(arriving(command(2, **STOP)))
+    home.tick(arriving(command(3)))
+    home.run(12)
+    assert home.given() == 5000
+
+
+# --- people at home ---------------------------------------------------------------------------------------------------
+def test_local_stop_ends_dispatch_until_resume() -> None:
+    home = running()
+    home.tick(LocalStop("technician ada"))
+    assert home.intents()[-1] == "clear"
+    assert home.states()[-1] == "opted_out"
+    assert home.acks[-1]["reason"] == "local_stop"
+    assert home.disk.stopped_by == "technician ada"
+    assert home.mode() is Mode.STANDBY
+
+    home.tick(arriving(command(2)))
+    assert home.acks[-1]["state"] == "rejected_not_applicable"
+    assert home.acks[-1]["reason"] == "local_stop"
+
+    home.tick(LocalResume("technician ada"))
+    assert not home.disk.stopped_by
+    home.tick(arriving(command(3)))
+    home.run(12)
+    assert home.given() == 5000
+    assert [e["event"] for e in home.events_seen if "local" in e["event"]] == ["local_stop", "local_resume"]
+
+
+def test_a_local_stop_survives_a_restart() -> None:
+    home = running()
+    home.tick(LocalStop("homeowner"))
+    later = home.crash().ready()
+    later.tick(arriving(command(2)))
+    assert later.acks[-1]["reason"] == "local_stop"
+    assert later.mode() is Mode.STANDBY
+
+
+def test_stop_and_a_command_in_one_cycle() -> None:
+    home = Home().ready()
+    home.tick(LocalStop("homeowner"), arriving(command()))
+    assert home.states() == ["rejected_not_applicable"]
+
+
+# --- several commands -------------------------------------------------------------------------------------------------
+def test_the_newest_of_equal_primacy_supersedes() -> None:
+    home = running()
+    home.tick(arriving(command(2, power_w=3000)))
+    home.run(2)
+    assert home.states() == ["received", "started", "superseded"]
+    assert home.given() == 3000
+    assert home.decision.command_id == command(2).id
+    assert "clear" not in home.intents()  # the setpoint goes over without a gap
+
+
+def test_lower_primacy_number_wins_whenever_it_comes() -> None:
+    home = running(primacy=0)
+    home.tick(arriving(command(2, power_w=3000, primacy=1, duration_s=900)))
+    home.run(5)
+    assert home.given() == 5000
+    assert home.states(2) == ["received"]
+    home.run(590)  # the first is over; the second runs for what is left
+    assert home.states()[-1] == "completed"
+    assert home.given() == 3000
+    assert home.states(2) == ["received", "started"]
+
+
+def test_a_command_that_others_outranked_to_its_end_is_superseded() -> None:
+    home = running(primacy=0, duration_s=900)
+    home.tick(arriving(command(2, primacy=1, duration_s=60)))
+    home.run(65)
+    assert home.states(2) == ["received", "superseded"]
+
+
+def test_a_direct_setpoint_is_refreshed_by_its_successor() -> None:
+    home = running(duration_s=900)
+    for number in range(2, 6):
+        home.run(300)
+        home.tick(arriving(command(number, duration_s=900)))
+    home.run(3)
+    assert home.given() == 5000
+    assert home.states(5) == ["received", "started"]
+    assert "clear" not in home.intents()
