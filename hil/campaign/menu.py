@@ -83,11 +83,12 @@ MENU: tuple[Dish, ...] = (
     _dish("meter.mute"),
     _dish("meter.freeze"),
     _dish("meter.flip"),
-    _dish("bus.cut", _one(device=DEVICES), "unread untold"),
+    _dish("bus.cut", _one(device=("battery", "inverter")), "unread untold"),
+    _dish("bus.cut", _one(device=("meter",))),
     _dish("bus.break", takes="unread untold"),
-    _dish("bus.noise", _one(permille=(2, 10, 50, 300)), "unread untold"),
+    _dish("bus.noise", _one(permille=(2, 10, 50, 300)), "untold"),
     _dish("bus.stranger", _one(every_ms=(300, 700, 2_500)), "untold"),
-    _dish("bus.late", _one(device=DEVICES, ms=(150, 400, 1_500)), "unread untold"),
+    _dish("bus.late", _one(device=DEVICES, ms=(150, 400, 1_500)), "untold"),
     _dish("bus.swap", _one(device=("battery",), other=("meter",)), "unread", (20, 150)),
     _dish("bus.swap", _one(device=("inverter",), other=("meter",)), "unread untold", (20, 150)),
     _dish("usb.unplug", takes="unread untold"),
@@ -137,6 +138,8 @@ def dishes() -> tuple[Dish, ...]:
     return tuple(dish for dish in MENU if dish.able)
 
 
-def takes_of(verb: str) -> frozenset[str]:
-    """What a verb takes away, of all its rows."""
+def takes_of(verb: str, args: Mapping[str, Value]) -> frozenset[str]:
+    """What a verb takes away. A meter is neither what is commanded nor what is watched for its own sake."""
+    if verb == "bus.cut" and args.get("device") == "meter":
+        return frozenset()
     return frozenset[str]().union(*(dish.takes for dish in MENU if dish.verb == verb))

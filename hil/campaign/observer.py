@@ -90,7 +90,7 @@ class Observer(Quiet):
 
     # --- what the runner tells ---------------------------------------------------------------------------------------
     def event(self, at_ns: int, event: Event, ended: bool) -> None:
-        takes = takes_of(event.verb)
+        takes = takes_of(event.verb, event.args)
         if ended:
             self._active.pop(event.id, None)
         elif event.for_ns is not None:
