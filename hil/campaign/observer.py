@@ -83,6 +83,7 @@ class Observer(Quiet):
         self._healthy_ns = 0
         self._blind: int | None = None  # since when the BMS says no SoC
         self._said_dc: float | None = None  # what the BMS says of its coldest cell, and is not so
+        self._timeless = False  # a setpoint stands that was written while the inverter's timer did not work
         self._bad = 0.0
         self._stepped_ns = -CLOCK_S * NS - 1
         self._misled_ns = -FOLLOWS_S * NS  # when the BMS was last wrong about its SoC
@@ -194,9 +195,10 @@ class Observer(Quiet):
     def _see_end(self, at_ns: int, s: Mapping[str, Value]) -> None:
         """A setpoint that nobody watches ends within the stated time."""
         lost = self._taken("unread", "dead", "timer")
+        self._timeless = self._taken("timer") or (self._timeless and bool(s["truth.remote"]))
         alive = bool(s["proc.alive"]) and s["agent.given_w"] is not None
         moving = bool(s["truth.remote"]) and s["truth.setpoint_w"] != 0
-        if not moving or (alive and not lost) or at_ns <= self._foreign_until_ns or self._taken("timer"):
+        if not moving or (alive and not lost) or at_ns <= self._foreign_until_ns or self._timeless:
             self._watched_ns = at_ns
         elif (at_ns - self._watched_ns) / NS > self._stated_s + LAG_S:
             seconds = (at_ns - self._watched_ns) / NS
@@ -207,8 +209,8 @@ class Observer(Quiet):
     def _see_permit(self, at_ns: int, s: Mapping[str, Value]) -> None:
         """What flows on our setpoint lies within what was permitted a moment ago."""
         lo, hi = s["agent.lo_w"], s["agent.hi_w"]
-        if self._taken("untold", "unread", "foreign", "timer"):
-            self._healthy_ns = at_ns
+        if self._taken("untold", "unread", "foreign", "timer") or not s["proc.alive"]:
+            self._healthy_ns = at_ns  # a setpoint from before a crash may be taken up, until its own timer ends it
         if lo is not None and hi is not None:
             self._permits.append((at_ns, _number(lo), _number(hi)))
         window_s = FOLLOWS_S
@@ -220,7 +222,7 @@ class Observer(Quiet):
             return
         if at_ns - self._own_ns < FOLLOWS_S * NS:
             return  # what the inverter did by itself has not died away yet
-        if self._taken("untold", "timer", "foreign"):
+        if self._taken("untold", "timer", "foreign") or self._timeless:
             return
         watts = _number(s["truth.battery_w"])
         lowest = min(low for _, low, _ in self._permits) - TOLERANCE_W
