@@ -20,9 +20,9 @@ from hil.scenario import find, load
 REACH = 1_000
 WARM_S = 30
 SLOW_POLLS: Mapping[str, Mapping[str, int]] = {
-    "battery": {"pack": 1000, "state": 3000},
-    "meter": {"fast": 1000, "phases": 2900, "energy": 60_000},
-    "inverter": {"fast": 2000, "slow": 3000, "control": 5000},
+    "battery": {"pack": 1000, "state": 5000},
+    "meter": {"fast": 1000, "phases": 5000, "energy": 60_000},
+    "inverter": {"fast": 2000, "slow": 3000, "control": 3000},
 }
 S = 1_000_000_000
 
@@ -67,6 +67,11 @@ def _measure(polls: Mapping[str, Mapping[str, int]] | None, seconds: int) -> tup
     backend.run_until((WARM_S + seconds) * S)
     spent = time.process_time() - began
     rate = (backend.wire.requests - requests) / seconds
+    ended = backend.functions()["ack_state"]("bench")
     backend.finish()
     backend.discard()
+    if ended != "completed":
+        raise RuntimeError(
+            f"the home did not do the bench's dispatch (last ack: {ended or 'none'}): nothing was measured"
+        )
     return seconds / spent, rate

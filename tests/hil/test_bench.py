@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hil.bench import cli
+from hil.bench import cli, virtual
 from hil.bench.dispatch import Sent, Write, latency_ms, writes_of
 from hil.bench.footprint import _start
 from hil.bench.step import measure
@@ -93,3 +93,12 @@ def test_step_is_measured_where_the_shell_calls_it() -> None:
     times = measure()
     assert len(times) >= 120
     assert vars(control)["step"] is before
+
+
+def test_a_home_that_does_not_work_is_not_timed() -> None:
+    """Polls so slow that the inverter counts as lost: the agent is at fault, and quick."""
+    polls = {**virtual.SLOW_POLLS, "inverter": {"fast": 2000, "slow": 3000, "control": 6000}}
+    with pytest.raises(RuntimeError, match="nothing was measured"):
+        virtual._measure(polls, 40)
+    speed, rate = virtual._measure(virtual.SLOW_POLLS, 40)
+    assert speed > 0 and rate >= 5
