@@ -65,6 +65,15 @@ def frozen(w: World) -> str | None:
     return "the BMS repeats the same values to the last digit while power flows: they are taken for lost"
 
 
+def inverter_frozen(w: World) -> str | None:
+    if not w.snapshot.repeating:
+        return None
+    return (
+        f"{' and '.join(w.snapshot.repeating)}: power and grid frequency are the same to the last digit for a minute, "
+        "while power flows: what it says of the grid is not believed"
+    )
+
+
 def asleep(w: World) -> str | None:
     device = w.snapshot.battery_device
     if device is None or device.presence != "silent" or w.snapshot.inverter_age_ns > w.snapshot.inverter_stale_ns:

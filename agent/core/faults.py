@@ -234,6 +234,16 @@ FAULTS: tuple[Fault, ...] = (
         what="that the BMS' values move while power flows",
     ),
     Fault(
+        "inverter_frozen",
+        Severity.DEGRADED,  # meanwhile the grid is unknown, which is hands off; never a strike, so it cannot lock out
+        Clear.HOLD,
+        checks.inverter_frozen,
+        "Restart the inverter's gateway or data logger; compare with the inverter's own display.",
+        _settle,
+        doubles=True,
+        what="that the inverter's power and grid frequency move while power flows",
+    ),
+    Fault(
         "bms_asleep",
         Severity.DEGRADED,
         Clear.AUTO,

@@ -12,6 +12,7 @@ DEAD_MV = 60_000  # half of 120 V: below it the grid side is dead
 DEAD_BELOW_MHZ, DEAD_ABOVE_MHZ = 45_000, 65_000
 
 Verdict = tuple[GridState, bool, str]  # state, was the grid away?, why
+REPEATED: Verdict = GridState.UNKNOWN, False, "the inverter repeats its values: its word on the grid may be an old one"
 
 
 def of_all(verdicts: Iterable[tuple[str, Verdict]]) -> Verdict:

@@ -21,7 +21,7 @@ from agent.core.recent import WORST_OF, Legs, Recent
 from agent.core.roster import Roster
 from agent.core.sanity import Sanity
 from agent.core.soc import Soc
-from agent.core.still import LOAD_PERMILLE_OF_C, Still, follow, frozen
+from agent.core.still import LOAD_PERMILLE_OF_C, Echo, Still, echoes, follow, frozen, repeating
 from drivers.readings import BatteryReading, Capability, DeviceRole, GridState, InverterReading, MeterReading
 
 
@@ -42,6 +42,7 @@ class Trace:
     in_force: tuple[Params, Params] | None = None  # (as configured, as the packs that are online leave them)
     sanity: Sanity = field(default_factory=Sanity)
     recent: Recent = field(default_factory=Recent)
+    echoes: tuple[Echo, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,7 @@ class Snapshot:
     units: tuple[Unit, ...] = ()  # every inverter of a home that has several; `inverter` is all of them as one
     online: tuple[str, ...] = ()  # the packs that count, in a home that has several
     oldest: tuple[str, str, str] = ("battery", "inverter", "meter")  # whose ages these are
+    repeating: tuple[str, ...] = ()  # inverters that repeat themselves: their word on the grid is not believed
 
     @property
     def phase_w(self) -> tuple[int | None, ...]:
@@ -138,10 +140,14 @@ def take(params: Params, inputs: Inputs, trace: Trace, raised: Held = NONE) -> t
     if is_stuck:
         meter_age, live_meter = max(meter_age, meter_stale + 1), None
     if units:
-        said = [(u.device.name, _grid(now, u.device, u.reading, live_meter, timers, trace)) for u in live]
+        heard = echoes(trace.echoes, [u.fresh for u in live if u.fresh is not None], params.site.capacity_wh)
+        repeat = repeating(heard)
+        said = [(u.device.name, _grid(now, u.device, u.reading, live_meter, timers, trace, repeat)) for u in live]
         state, lost, why = grid.of_all(said)
     else:
-        state, lost, why = _grid(now, device, inverter, live_meter, timers, trace)
+        heard = echoes(trace.echoes, [live_inverter] if live_inverter is not None else [], params.site.capacity_wh)
+        repeat = repeating(heard)
+        state, lost, why = _grid(now, device, inverter, live_meter, timers, trace, repeat)
     telling = (
         [u.reading for u in live if u.reading is not None] if units else [inverter] if inverter is not None else []
     )
@@ -185,6 +191,7 @@ def take(params: Params, inputs: Inputs, trace: Trace, raised: Held = NONE) -> t
         known,
         sane,
         recent,
+        heard,
     )
     snapshot = Snapshot(
         now_ns=now,
@@ -226,6 +233,7 @@ def take(params: Params, inputs: Inputs, trace: Trace, raised: Held = NONE) -> t
         units=units,
         online=stack.online if stack is not None else (),
         oldest=_oldest(home, batteries, inputs, worst.device.name if worst is not None else None),
+        repeating=repeat,
     )
     return snapshot, after
 
@@ -356,9 +364,13 @@ def _grid(
     meter: MeterReading | None,
     timers: Timers,
     trace: Trace,
+    repeat: tuple[str, ...],
 ) -> grid.Verdict:
     speaking = inverter if device is not None and device.presence == "ok" else None
-    return grid.verdict(now, speaking, meter, timers, trace.was_connected)
+    said = grid.verdict(now, speaking, meter, timers, trace.was_connected)
+    if repeat and said[0] is GridState.CONNECTED and device is not None and device.name in repeat:
+        return grid.REPEATED
+    return said
 
 
 def reserve_of(params: Params, inputs: Inputs) -> int:

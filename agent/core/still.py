@@ -4,6 +4,11 @@ A block that stays identical while the inverter measures current through the bat
 (facts: an inverter served the same BMS block for an hour). Current, cell and pack voltage of a live BMS never agree in
 every digit for that long under load. Time without load does not count, so that a resting battery is never accused; nor
 does time without a new sample, as one that is silent is no one that repeats itself.
+
+An inverter's block is judged by what it measures itself: battery, PV and AC power and the grid's frequency, all the
+same in each new sample for `FROZEN_NS` while it says that it is connected and that battery or PV work. At a steady
+setpoint watts may well stay for a minute, as they are rounded to 1 to 10 W; the grid's frequency, read to 0.01 Hz, does
+not. So a profile that does not read it is never accused, nor is an island, whose frequency the inverter makes.
 """
 
 from __future__ import annotations
@@ -13,10 +18,11 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from agent.core.params import S
-from drivers.readings import BatteryReading
+from drivers.readings import BatteryReading, GridState, InverterReading
 
 FROZEN_NS = 60 * S
 LOAD_PERMILLE_OF_C = 20  # 0.02 C
+GAP_NS = 15 * S  # the slowest device declares 15 s: samples further apart are two stories
 
 
 class Still(NamedTuple):
@@ -51,3 +57,39 @@ def follow(old: tuple[Still, ...], packs: list[BatteryReading], loaded_ns: int) 
 def frozen(packs: tuple[Still, ...]) -> bool:
     """Whether one of them repeats itself."""
     return any(still.loaded_ns >= FROZEN_NS for still in packs)
+
+
+class Echo(NamedTuple):
+    """What one inverter measures, since when each sample was the same, and when the newest was read."""
+
+    device: str
+    measured: tuple[int | None, ...]
+    since_ns: int
+    at_ns: int
+
+
+measured = attrgetter("battery_w", "pv_w", "ac_w", "frequency_mhz")
+
+
+def echoes(old: tuple[Echo, ...], inverters: list[InverterReading], capacity_wh: int) -> tuple[Echo, ...]:
+    """One of each inverter whose values have to move. Readings are fresh."""
+    known = {echo.device: echo for echo in old}
+    out: list[Echo] = []
+    for reading in inverters:
+        if not _must_move(reading, capacity_wh):
+            continue
+        echo, values = known.get(reading.device), measured(reading)
+        same = echo is not None and echo.measured == values and reading.at_ns - echo.at_ns <= GAP_NS
+        out.append(Echo(reading.device, values, echo.since_ns if same and echo else reading.at_ns, reading.at_ns))
+    return tuple(out)
+
+
+def repeating(inverters: tuple[Echo, ...]) -> tuple[str, ...]:
+    """Names of those that repeat themselves."""
+    return tuple([echo.device for echo in inverters if echo.at_ns - echo.since_ns >= FROZEN_NS])
+
+
+def _must_move(r: InverterReading, capacity_wh: int) -> bool:
+    if r.frequency_mhz is None or r.grid_state is not GridState.CONNECTED:
+        return False
+    return max(abs(r.battery_w or 0), abs(r.pv_w or 0)) * 1000 > capacity_wh * LOAD_PERMILLE_OF_C

@@ -249,6 +249,7 @@ class Rig:
                 battery_w=w.battery_w,
                 pv_w=w.pv_w,
                 ac_w=w.battery_w + w.pv_w,
+                frequency_mhz=60_000 + self.now_ns // S % 7,  # nor is a grid
                 grid_state=GridState.CONNECTED if w.grid else GridState.ISLANDED,
                 remote_w=w.remote_w,
                 remote_active=w.remote_w is not None,

@@ -233,6 +233,7 @@ class Home:
                 inverter,
                 **{
                     "battery_w": power,
+                    "frequency_mhz": 60_000 + self.now_ns // S % 7,  # as that of a real grid
                     "remote_active": self.remote_w is not None,
                     "remote_w": self.remote_w,
                     "floor_permille": self.floor_permille,

@@ -78,6 +78,7 @@ class Several(Home):
                     **{
                         "device": n,
                         "battery_w": self.power(n),
+                        "frequency_mhz": 60_000 + self.now_ns // S % 7,
                         "remote_active": self.remotes[n] is not None,
                         "remote_w": self.remotes[n],
                         **self.each[n],

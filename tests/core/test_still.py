@@ -1,13 +1,19 @@
-"""A BMS that repeats itself under load is a lost one; one that rests is not accused."""
+"""A BMS that repeats itself under load is a lost one, and an inverter's word on the grid an old one; one that rests is
+not accused."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
+
+import pytest
 
 from agent.core.decision import Mode
 from agent.core.params import S
-from agent.core.still import Still, follow, frozen
-from tests.core.home import Home, arriving, battery, command
+from agent.core.still import Echo, Still, echoes, follow, frozen, repeating
+from drivers.readings import GridState
+from tests.core.home import Home, arriving, battery, command, inverter
+from tests.core.several import Several
 
 STUCK = {"capacity_mah": 488_000}  # the one field of the test home's BMS that moves by itself
 
@@ -70,3 +76,92 @@ def test_only_time_under_load_counts() -> None:
     for second in range(1, 101):
         found = follow(found, [replace(block, at_ns=second // 2 * S)], S * (second % 3 == 0))
     assert found[0].loaded_ns == 33 * S
+
+
+# --- the inverter -----------------------------------------------------------------------------------------------------
+OLD = {"battery_w": 3_000, "frequency_mhz": 60_000, "remote_active": True, "remote_w": 3_000}
+
+
+def test_an_inverter_that_repeats_itself_is_not_believed_on_the_grid() -> None:
+    home = Home().ready()
+    home.tick(arriving(command(power_w=3_000, duration_s=900)))
+    home.run(20)
+    home.inverter = OLD
+    home.run(60)
+    assert home.decision.grid == "connected" and "inverter_frozen" not in home.faults()
+    home.run(2)
+    assert home.decision.grid == "unknown"
+    assert {"inverter_frozen", "grid_unknown"} <= set(home.faults()) and home.mode() is Mode.BACKUP
+    home.writes.clear()
+    home.mute.add("meter")  # the grid died, and the meter with it
+    home.run(120)
+    assert home.powers() == [], "hands off: it may be an island"
+    assert home.disk.lockout is None
+
+
+def test_a_block_that_moves_again_is_believed_after_its_hold_and_however_often_locks_nobody_out() -> None:
+    home = Home().ready()
+    home.inverter = OLD
+    for _ in range(4):
+        home.inverter = OLD
+        home.run(70)
+        assert "inverter_frozen" in home.faults()
+        home.inverter = {}
+        home.run(3)
+        assert home.decision.grid == "connected" and "inverter_frozen" in home.faults()
+        home.run(900)
+        assert "inverter_frozen" not in home.faults()
+    assert home.disk.lockout is None
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"battery_w": 400},  # at rest
+        {"frequency_mhz": None},  # not read: rounded watts may stay
+        {"grid_state": GridState.ISLANDED},  # makes its own frequency
+    ],
+)
+def test_who_need_not_move_is_not_accused(changes: dict[str, Any]) -> None:
+    home = Home().ready()
+    home.inverter = {**OLD, **changes}
+    home.run(300)
+    assert "inverter_frozen" not in home.faults()
+
+
+def heard(*samples: tuple[int, dict[str, Any]]) -> tuple[Echo, ...]:
+    """(second, fields) each, of an inverter with 3 kW of PV."""
+    found: tuple[Echo, ...] = ()
+    for second, fields in samples:
+        found = echoes(found, [inverter(second * S, **{"pv_w": 3_000, **fields})], 25_000)
+    return found
+
+
+def test_sixty_seconds_of_new_samples_are_needed_and_each_value_counts() -> None:
+    assert repeating(heard(*((n, {}) for n in range(0, 60, 5)), (60, {}))) == ("inverter",)
+    assert repeating(heard(*((n, {}) for n in range(0, 60, 5)), (59, {}))) == ()
+    assert repeating(heard((0, {}), *((n, {}) for n in range(0, 60, 15)))) == ()
+    assert repeating(heard(*((n, {}) for n in range(0, 61, 15)))) == ("inverter",)
+    assert repeating(heard(*((n, {}) for n in range(0, 200, 16)))) == (), "a silent one does not repeat itself"
+    assert repeating(heard(*[(7, {})] * 100)) == (), "nor one of which nothing new was read"
+    for field in ("battery_w", "pv_w", "ac_w", "frequency_mhz"):
+        assert repeating(heard(*((n, {field: 4_000 + (n == 30)}) for n in range(80)))) == (), field
+    assert repeating(heard(*((n, {"soc_permille": 600 + n}) for n in range(80)))) == ("inverter",), (
+        "SoC is the BMS' word"
+    )
+
+
+def test_the_load_is_that_of_battery_or_pv() -> None:
+    for pair, must in (((501, 0), 1), ((None, -501), 1), ((0, 501), 1), ((500, -500), 0), ((None, None), 0)):
+        assert len(heard((0, dict(zip(("pv_w", "battery_w"), pair, strict=True))))) == must, pair
+
+
+def test_one_of_several_that_repeats_itself_is_named_and_stops_the_home() -> None:
+    home = Several()
+    home.ready()
+    home.each["inv2"] = {"battery_w": 3_000, "frequency_mhz": 60_000}
+    home.run(75)
+    assert home.decision.grid == "unknown"
+    row = next(f for f in home.decision.faults if f.id == "inverter_frozen")
+    assert row.sentence.startswith("inv2: ")
+    assert "inv1" not in row.sentence
