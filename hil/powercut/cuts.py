@@ -79,12 +79,17 @@ def _cut(
 
 
 def _points(disk: Disk, rng: Random, count: int) -> list[int]:
-    """Half anywhere, half within an event drawn first: the few bytes of a slot get their share beside the database."""
+    """A third anywhere, a third within an event drawn first, a third just after a write outside of the database: a
+    slot is a few bytes beside it, and only there can it be torn."""
     marks = [0, *(place for place, op in enumerate(disk.ops) if op.kind is Kind.MARK), len(disk.ops)]
+    slots = {inode for name, inode in disk.names.items() if ".db" not in name}
+    on_its_way = [place + 1 for place, op in enumerate(disk.ops) if op.kind is Kind.WRITE and op.inode in slots]
     points = []
-    for _ in range(count):
+    for number in range(count):
         place = rng.randrange(2 * len(marks))
-        if place < len(marks) - 1:
+        if number % 3 == 0 and on_its_way:
+            points.append(rng.choice(on_its_way))
+        elif place < len(marks) - 1:
             points.append(rng.randint(marks[place], marks[place + 1]))
         else:
             points.append(rng.randrange(len(disk.ops) + 1))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
@@ -15,7 +16,7 @@ from agent.store import database, floor, slots, vault
 from hil.campaign.resume import Resume
 from hil.powercut import cli, engine
 from hil.powercut.cuts import CUTS_A_LIFE, cuts, live
-from hil.powercut.disk import Disk, Platter
+from hil.powercut.disk import Disk, Kind, Platter
 from hil.powercut.tally import DAMAGED, LOST, NUMBERS, RESERVE, TWICE
 from hil.strict import FileError
 
@@ -62,15 +63,44 @@ def test_slots_that_do_not_sync_are_found_out(monkeypatch: pytest.MonkeyPatch) -
     assert wrong[NUMBERS] > 0
 
 
-def test_a_slot_that_is_written_over_itself_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    def in_place(self: slots.Slots, payload: bytes) -> None:
-        now, fd, system = self.read(), self._open(), vars(slots)["os"]  # the recording one
-        system.pwrite(fd, self._pack(now.generation + 1, payload), now.slot * self._size)
-        system.fsync(fd)
-        system.close(fd)
+def in_place(self: slots.Slots, payload: bytes) -> None:
+    """A defect: the slot that is current is written over."""
+    now, fd, system = self.read(), self._open(), vars(slots)["os"]  # the recording one
+    system.pwrite(fd, self._pack(now.generation + 1, payload), now.slot * self._size)
+    system.fsync(fd)
+    system.close(fd)
 
+
+def test_a_slot_that_is_written_over_itself_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A third of the cuts fall on a slot's write, so some ten of these come upon a torn one with any seed."""
     monkeypatch.setattr(slots.Slots, "write", in_place)
-    assert cuts(300, 1).wrong.total() > 0
+    assert cuts(600, 1).wrong.total() > 3
+
+
+@pytest.mark.parametrize(("write", "sound"), [(slots.Slots.write, True), (in_place, False)])
+def test_a_slot_torn_at_any_of_its_writes(
+    write: Callable[[slots.Slots, bytes], None], sound: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every write of the file, a hundred ways each: what is found is the value before or the new one, or it is not."""
+    disk, file = Disk(), slots.Slots(tmp_path / "slot")
+    values = [bytes([65 + n]) * 40 for n in range(5)]
+    with monkeypatch.context() as m:
+        m.setattr(slots, "os", engine._Os(disk))
+        for value in values:
+            write(file, value)
+            disk.mark(value)
+    places = [n + 1 for n, op in enumerate(disk.ops) if op.kind is Kind.WRITE]
+    assert len(places) == len(values)
+    platter, lost = Platter(disk), [0] * len(values)
+    told: list[object] = [b""]
+    for n, place in enumerate(places):
+        told += platter.run(place)
+        for seed in range(100):
+            (tmp_path / "found").write_bytes(platter.cut(Random(seed)).get("slot", b""))
+            found = slots.Slots(tmp_path / "found").read().payload or b""
+            lost[n] += found not in (told[-1], values[n])
+    assert lost[0] == 0, "before the first there is nothing to lose"
+    assert all((count == 0) is sound for count in lost[1:]), lost
 
 
 def test_a_replay_window_in_memory_only_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
