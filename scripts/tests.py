@@ -3,8 +3,8 @@
 
 usage: python scripts/tests.py [pytest's options]
 
-Each line of output is marked with its half; the last one adds up, in pytest's own words. Exit 0 only if both passed; a half in which no test was selected does not
-count, unless that is so in both.
+Each line of output is marked with its half; the last one adds up, in pytest's own words. Exit 0 only if both passed; a
+half in which no test was selected does not count, unless that is so in both.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def main(options: Sequence[str]) -> int:
     """The exit code: 0, or the first half's that failed."""
     codes: dict[str, int] = {}
     totals: Counter[str] = Counter()
-    began = time.monotonic()
+    began = time.monotonic()  # noqa: TID251  # a tool of people, no part of the agent
     lock = threading.Lock()
 
     def half(name: str) -> None:
@@ -52,7 +52,8 @@ def main(options: Sequence[str]) -> int:
     for thread in threads:
         thread.join()
     told = ", ".join(f"{totals[word]} {word}" for word in WORDS if totals[word])
-    print(f"{told or 'no tests ran'} in {time.monotonic() - began:.2f}s")
+    spent = time.monotonic() - began  # noqa: TID251  # the same
+    print(f"{told or 'no tests ran'} in {spent:.2f}s")
     if all(code == NOTHING for code in codes.values()):
         return NOTHING
     return next((code for code in codes.values() if code not in (0, NOTHING)), 0)
