@@ -42,7 +42,7 @@ demo: env mosquitto ## the whole system in simulation, told as a story; DEMO_ARG
 	@$(BIN)/python -m hil demo $(DEMO_ARGS)
 
 test: env mosquitto libmodbus lint ## linters, types, import rules, all tests
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(BIN)/python scripts/tests.py $(PYTEST_ARGS)
 
 quick: env mosquitto libmodbus lint ## the same without the slow parts
 	@$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)

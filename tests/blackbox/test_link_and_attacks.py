@@ -187,7 +187,7 @@ def test_broker_gone_is_no_reason_to_stop() -> None:
         assert abs(run["truth.battery_w"] - 5_000) < 150
         run.to(150)
         assert not run["truth.remote"]
-        run.end("broker.kill").wait(60)
+        run.end("broker.kill").wait(150)  # the next try may be two minutes away
         assert run.states()[-1] == "completed" and run["agg.missing"] == 0
 
 
