@@ -73,14 +73,18 @@ measured = attrgetter("battery_w", "pv_w", "ac_w", "frequency_mhz")
 
 def echoes(old: tuple[Echo, ...], inverters: list[InverterReading], capacity_wh: int) -> tuple[Echo, ...]:
     """One of each inverter whose values have to move. Readings are fresh."""
-    known = {echo.device: echo for echo in old}
+    if not inverters:
+        return ()
     out: list[Echo] = []
     for reading in inverters:
         if not _must_move(reading, capacity_wh):
             continue
-        echo, values = known.get(reading.device), measured(reading)
-        same = echo is not None and echo.measured == values and reading.at_ns - echo.at_ns <= GAP_NS
-        out.append(Echo(reading.device, values, echo.since_ns if same and echo else reading.at_ns, reading.at_ns))
+        values, at_ns = measured(reading), reading.at_ns
+        since_ns = at_ns
+        for echo in old:  # one or a few
+            if echo.device == reading.device and echo.measured == values and at_ns - echo.at_ns <= GAP_NS:
+                since_ns = echo.since_ns
+        out.append(Echo(reading.device, values, since_ns, at_ns))
     return tuple(out)
 
 
@@ -92,4 +96,5 @@ def repeating(inverters: tuple[Echo, ...]) -> tuple[str, ...]:
 def _must_move(r: InverterReading, capacity_wh: int) -> bool:
     if r.frequency_mhz is None or r.grid_state is not GridState.CONNECTED:
         return False
-    return max(abs(r.battery_w or 0), abs(r.pv_w or 0)) * 1000 > capacity_wh * LOAD_PERMILLE_OF_C
+    least = capacity_wh * LOAD_PERMILLE_OF_C
+    return abs(r.battery_w or 0) * 1000 > least or abs(r.pv_w or 0) * 1000 > least
