@@ -249,6 +249,8 @@ def test_a_leg_over_its_fuse_is_relieved_where_the_battery_reaches_it() -> None:
     quiet: dict[str, Any] = {"net_lo_w": 500, "net_hi_w": 500, "battery_w": 0}
     asked = site(OVER, three, legs=Legs(44_470, 0, 230_000, 3), **quiet)[0]
     assert asked == Proposal(Rank.SITE, "cure:shed", 1_000, RampClass.REGULATION)
+    two = replace(PARAMS, site=replace(PARAMS.site, fuse_a=100, legs=2))  # 2 * 100 * 120 = 24 kW
+    assert site(OVER, two, legs=Legs(25_000, 0, 120_000, 2), **quiet)[0] == asked
     assert site(OVER, one, legs=Legs(15_490, 0, 230_000, 1), **quiet)[0] == asked
     assert site(OVER, one, legs=Legs(15_490, 0, 230_000, 2), **quiet)[0] is None  # it may be the other leg
 

@@ -152,3 +152,9 @@ def test_the_horizon_is_at_least_a_millisecond(horizon_ns: int, horizon_ms: int)
     """Energy is divided by it."""
     snapshot = take(PARAMS, world(), Trace(NOW))[0]
     assert gather(replace(snapshot, horizon_ns=horizon_ns), True, False, 0, 0).horizon_ms == horizon_ms
+
+
+def test_each_cap_of_the_utility_is_for_its_own_direction() -> None:
+    params = replace(PARAMS, site=replace(PARAMS.site, utility_charge_w=4_200, utility_discharge_w=5_300))
+    snapshot = take(params, world(), Trace(NOW))[0]
+    assert gather(snapshot, True, False, 0, 0) == GOOD._replace(utility_charge_w=4_200, utility_discharge_w=5_300)
