@@ -24,6 +24,7 @@ CLASS_OF = {
     Intent.HEARTBEAT: WriteClass.HEARTBEAT,
 }
 DEAD_PHASE_MV = 50_000  # below half of 120 V: a grid that is not there
+DEAD_UNDER_MHZ, DEAD_OVER_MHZ = 40_000, 70_000  # no mains runs there
 STALE_MOST_NS = 15 * S  # whatever a profile declares
 STOP_FAULTS = frozenset({"over_temperature", "over_voltage"})  # ids of the fault table
 
@@ -116,9 +117,14 @@ class Gate:
         for meter in seen.meters:
             if meter.device in beside:
                 continue
-            fresh = seen.now_ns - meter.at_ns <= self._params.timers.stale_meter_ns
-            if fresh and any(mv is not None and mv < DEAD_PHASE_MV for mv in meter.phase_mv[:1]):
+            if seen.now_ns - meter.at_ns > self._params.timers.stale_meter_ns:
+                continue
+            known_mv = [mv for mv in meter.phase_mv if mv is not None]
+            if known_mv and known_mv[0] < DEAD_PHASE_MV:
                 return f"{meter.device} sees no voltage on the grid"
+            hz = meter.frequency_mhz
+            if hz is not None and (hz < DEAD_UNDER_MHZ or hz > DEAD_OVER_MHZ):
+                return f"{meter.device} sees no mains frequency"
         return None
 
     def _bad_share(self, write: Write, decision: Decision, seen: Evidence) -> str | None:

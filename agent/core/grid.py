@@ -36,10 +36,8 @@ def _grave(state: GridState) -> int:
     return (GridState.CONNECTED, GridState.UNKNOWN, GridState.ISLANDED).index(state)
 
 
-def verdict(
-    now: int, inverter: InverterReading | None, meter: MeterReading | None, timers: Timers, was_connected: bool
-) -> Verdict:
-    """Of one inverter. `inverter` is None where it is not there to say, `meter` is fresh or None."""
+def verdict(now: int, inverter: InverterReading | None, dark: bool, timers: Timers, was_connected: bool) -> Verdict:
+    """Of one inverter. `inverter` is None where it is not there to say, `dark`: a meter's last word was a dead grid."""
     if inverter is None:
         return GridState.UNKNOWN, False, "the inverter is not there to say"
     age = age_ns(now, inverter.grid_at_ns)
@@ -50,9 +48,16 @@ def verdict(
         return GridState.UNKNOWN, late and was_connected, "the inverter's word on the grid is too old"
     if inverter.grid_state is not GridState.CONNECTED:
         return GridState.UNKNOWN, True, "the inverter does not say that it is connected"
-    if meter is not None and _dead(meter):
+    if dark:
         return GridState.UNKNOWN, True, "the meter sees a dead grid while the inverter says connected"
     return GridState.CONNECTED, False, "the inverter is connected"
+
+
+def dark(meters: Iterable[MeterReading], at_grid: list[str]) -> bool:
+    """Whether the last word of any meter at the grid connection was a dead grid, however old it is: an outage may take
+    the meter with it, so its silence does not bring the grid back. Nor does a block that stands still: a dead grid has
+    no digit that moves."""
+    return any(meter.device in at_grid and _dead(meter) for meter in meters)
 
 
 def _dead(meter: MeterReading) -> bool:

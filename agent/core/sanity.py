@@ -60,7 +60,7 @@ def believed(before: Sanity, blocks: list[BatteryReading], now_ns: int) -> tuple
 
 
 def metered(before: Sanity, meter: MeterReading | None, battery_w: int | None, now_ns: int) -> tuple[bool, Sanity]:
-    """Whether the meter stands still. `meter` is fresh or None."""
+    """Whether the meter stands still. `meter` is fresh or None, None too while it sees a dead grid."""
     new = stuck.follow(before.stuck, meter, battery_w, now_ns)
     is_stuck = new is not None and new.is_stuck(now_ns)
     return is_stuck, before if new is before.stuck else before._replace(stuck=new)

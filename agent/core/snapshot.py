@@ -136,18 +136,19 @@ def take(params: Params, inputs: Inputs, trace: Trace, raised: Held = NONE) -> t
     live_pack = pack if battery_age <= battery_stale else None
     battery_w = _battery_w(now, inverter, inverter_stale, live_pack)
     live_meter = meter if meter_age <= meter_stale else None
-    is_stuck, sane = sanity.metered(sane, live_meter, battery_w, now)
+    dark = grid.dark(inputs.meters, home.meters)
+    is_stuck, sane = sanity.metered(sane, None if dark else live_meter, battery_w, now)
     if is_stuck:
         meter_age, live_meter = max(meter_age, meter_stale + 1), None
     if units:
         heard = echoes(trace.echoes, [u.fresh for u in live if u.fresh is not None], params.site.capacity_wh)
         repeat = repeating(heard)
-        said = [(u.device.name, _grid(now, u.device, u.reading, live_meter, timers, trace, repeat)) for u in live]
+        said = [(u.device.name, _grid(now, u.device, u.reading, dark, timers, trace, repeat)) for u in live]
         state, lost, why = grid.of_all(said)
     else:
         heard = echoes(trace.echoes, [live_inverter] if live_inverter is not None else [], params.site.capacity_wh)
         repeat = repeating(heard)
-        state, lost, why = _grid(now, device, inverter, live_meter, timers, trace, repeat)
+        state, lost, why = _grid(now, device, inverter, dark, timers, trace, repeat)
     telling = (
         [u.reading for u in live if u.reading is not None] if units else [inverter] if inverter is not None else []
     )
@@ -361,13 +362,13 @@ def _grid(
     now: int,
     device: Device | None,
     inverter: InverterReading | None,
-    meter: MeterReading | None,
+    dark: bool,
     timers: Timers,
     trace: Trace,
     repeat: tuple[str, ...],
 ) -> grid.Verdict:
     speaking = inverter if device is not None and device.presence == "ok" else None
-    said = grid.verdict(now, speaking, meter, timers, trace.was_connected)
+    said = grid.verdict(now, speaking, dark, timers, trace.was_connected)
     if repeat and said[0] is GridState.CONNECTED and device is not None and device.name in repeat:
         return grid.REPEATED
     return said

@@ -54,6 +54,15 @@ def test_the_inverter_s_word_on_the_grid_counts_for_two_seconds(age_ns: int, goo
         ({"phase_mv": (50_000,)}, True),
         ({"phase_mv": (49_999,)}, False),
         ({"phase_mv": (None,)}, True),
+        ({"phase_mv": (None, 0)}, False),  # L1 is not wired: the first that is known tells
+        ({"phase_mv": (None, 230_000, 0)}, True),
+        ({"phase_mv": (), "frequency_mhz": None}, True),
+        ({"phase_mv": (), "frequency_mhz": 0}, False),
+        ({"phase_mv": (), "frequency_mhz": 39_999}, False),
+        ({"phase_mv": (), "frequency_mhz": 40_000}, True),
+        ({"phase_mv": (), "frequency_mhz": 70_000}, True),
+        ({"phase_mv": (), "frequency_mhz": 70_001}, False),
+        ({"phase_mv": (), "frequency_mhz": 0, "at_ns": NOW - 3 * S - 1}, True),
         ({"phase_mv": ()}, True),
         ({"phase_mv": (230_000, 0, 0)}, True),  # a leg that is not wired says nothing of the grid
         ({"phase_mv": (0, 230_000, 0)}, False),

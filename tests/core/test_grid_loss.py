@@ -65,6 +65,48 @@ def test_an_inverter_that_never_says_so_while_the_meter_sees_a_dead_grid() -> No
     assert "grid_lost" in home.faults()
 
 
+DEAD = {"grid_w": 0, "phase_w": (0,), "phase_mv": (0,), "phase_ma": (0,), "frequency_mhz": 0}
+
+
+def carried(home: Home, seconds: int) -> None:
+    """The battery carries the house, whose load moves, and the inverter goes on saying connected."""
+    for second in range(seconds):
+        home.inverter["battery_w"] = 1500 + second // 20 % 5 * 200
+        home.tick()
+        assert home.decision.grid == "unknown", second
+
+
+@pytest.mark.parametrize(
+    "dead", [DEAD, {**DEAD, "phase_mv": ()}, {**DEAD, "phase_mv": (None, 0), "phase_w": (None, 0)}]
+)
+def test_a_meter_that_sees_a_dead_grid_for_long_does_not_stand_still(dead: dict[str, object]) -> None:
+    """No digit of a dead grid ever changes while the battery carries the house: that is no reason to doubt it."""
+    home = dispatched()
+    home.meter = dict(dead)
+    carried(home, 900)
+    assert home.intents() == ["clear"]
+    assert home.mode() is Mode.BACKUP
+    assert "meter_stuck" not in home.faults()
+    home.meter = {}
+    home.run(2)
+    assert home.decision.grid == "connected"
+
+
+def test_a_meter_that_falls_silent_after_it_saw_a_dead_grid_does_not_bring_it_back() -> None:
+    home = dispatched()
+    home.meter = dict(DEAD)
+    carried(home, 10)
+    home.mute.add("meter")
+    home.presence["meter"] = "silent"
+    carried(home, 900)
+    assert home.intents() == ["clear"]
+    home.mute.clear()
+    home.presence.clear()
+    home.meter = {}
+    home.run(2)
+    assert home.decision.grid == "connected"
+
+
 def test_an_inverter_that_is_late_and_a_meter_that_is_dead_end_by_age() -> None:
     """Nobody says anything false: the inverter's word ages, the meter is silent."""
     home = dispatched()

@@ -390,3 +390,13 @@ def test_one_of_two_meters_that_rises_narrows_at_once_though_the_other_is_read_s
     after = {v.id: v.cap_w for v in home.decision.limits}["site_import"]
     assert after < before
     assert home.mode() is Mode.LOCAL
+
+
+def test_a_leg_whose_meter_sees_a_dead_grid_is_no_grid_though_the_other_lives() -> None:
+    home = dispatched(Several(meters=("leg1", "leg2")))
+    home.each["leg2"] = {"phase_mv": (0,), "frequency_mhz": 0}
+    home.run(2)
+    assert home.decision.grid == "unknown"
+    home.each["leg2"] = {}
+    home.run(2)
+    assert home.decision.grid == "connected"

@@ -230,9 +230,10 @@ def test_grid_evidence(
     assert (snapshot.grid, snapshot.grid_lost) == (grid, lost)
 
 
-def test_a_stale_meter_contradicts_nothing() -> None:
-    snapshot = see(meters=(h.meter(NOW - 4 * S, phase_mv=(900,)),))
-    assert snapshot.grid is CONNECTED
+def test_a_stale_meter_contradicts_only_where_its_last_word_was_a_dead_grid() -> None:
+    assert see(meters=(h.meter(NOW - 4 * S),)).grid is CONNECTED
+    gone = see(meters=(h.meter(NOW - 4 * S, phase_mv=(900,)),))
+    assert (gone.grid, gone.grid_lost) == (UNKNOWN, True)
 
 
 def test_grid_power_is_no_evidence() -> None:
