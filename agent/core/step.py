@@ -29,7 +29,7 @@ from agent.core import (
     throughput,
     writes,
 )
-from agent.core.actuation import Actuation, Loss, contested, excuse, rearm, short, unheeded, watch
+from agent.core.actuation import Actuation, Loss, contested, excuse, paused, rearm, short, unheeded, watch
 from agent.core.arbiter import Proposal, Rank
 from agent.core.astray import Astray
 from agent.core.book import Book, Cycle, Live, metered, resumable, settled, wake
@@ -211,6 +211,8 @@ def _judge(p: Params, state: State, i: Inputs, s: Snapshot, say: Cycle, dt: int)
         manned, actuation = crew.watch(state.crew, s, p, dt, state.actuation)
     elif commanded is not None and not hand.confirmed:  # on its way: wait for it
         manned, actuation = (), state.actuation
+    elif commanded is not None and writes.disputed(hand, s):
+        manned, actuation = (), paused(state.actuation, commanded, s.now_ns)
     else:
         manned = ()
         ac_w = s.inverter.ac_w if s.inverter is not None else None

@@ -197,6 +197,7 @@ def _power(
     loss: Loss | None = None
     same = given_w == hand.setpoint_w
     if not same or wanted.command_id != hand.command_id:
+        loss = Loss.OVERRIDDEN if not hand.pending and disputed(hand, s) else None
         why = "setpoint"
     elif hand.pending:
         return hand, None, None
@@ -246,6 +247,13 @@ def taken(hand: Hand, s: Snapshot, given_w: int) -> Loss | None:
         return Loss.REBOOTED
     timed = inverter.reversion_s is not None and inverter.at_ns - hand.confirmed_ns < inverter.reversion_s * S
     return Loss.OVERRIDDEN if timed else Loss.REVERTED
+
+
+def disputed(hand: Hand, s: Snapshot) -> bool:
+    """The inverter itself says that it follows another hand, whether ours is on its way again or not."""
+    if hand.setpoint_w is None:
+        return False
+    return taken(replace(hand, pending=False) if hand.pending else hand, s, hand.setpoint_w) is Loss.OVERRIDDEN
 
 
 def _lost(hand: Hand, s: Snapshot, loss: Loss, again: bool) -> str:
