@@ -114,7 +114,9 @@ def heard(hand: Hand, done: WriteDone, now_ns: int) -> Hand:
 
 
 def abandon(hand: Hand, now_ns: int, device: str = "") -> tuple[Hand, tuple[Write, ...]]:
-    """Release without looking at anything: for a core that cannot look any more."""
+    """Release without looking at anything: for a core that cannot look any more. A STOP that holds is left to hold."""
+    if hand.stopped and not hand.stop_refused:
+        return hand, ()
     if not hand.maybe_active or (hand.clear_ns is not None and now_ns - hand.clear_ns < CLEAR_RETRY_NS):
         return hand, ()
     return _release(_let_go(hand), now_ns), (Write(Intent.CLEAR, 0, "internal error", device),)
