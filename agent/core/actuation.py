@@ -105,6 +105,12 @@ def watch(
     )
 
 
+def paused(actuation: Actuation, commanded_w: int, now_ns: int) -> Actuation:
+    """One cycle in which the inverter follows another hand: what it does says nothing of its obedience, and once the
+    setpoint is ours again it has time to settle. What it owed, it owes."""
+    return replace(actuation, reversed_ns=0, told=((now_ns, commanded_w),))
+
+
 def excuse(commanded_w: int | None, ac_w: int | None, rated_w: int, s: Snapshot, params: Params) -> bool:
     """Whether it may give less for a reason. `ac_w`: at its AC terminals, None = not known."""
     if commanded_w is None:

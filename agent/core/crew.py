@@ -102,6 +102,9 @@ def watch(crew: Crew, s: Snapshot, params: Params, dt_ns: int, home: Actuation) 
         if commanded is not None and not hand.confirmed:  # on its way: wait for it
             out.append(member)
             continue
+        if commanded is not None and writes.disputed(hand, seen_by(s, unit)):
+            out.append(member._replace(actuation=actuation.paused(member.actuation, commanded, s.now_ns)))
+            continue
         measured = reading.battery_w if reading is not None else None
         can = unit.device.capability
         rated = max(can.rated_charge_w, can.rated_discharge_w) if can is not None else None

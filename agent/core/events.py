@@ -63,7 +63,7 @@ def happen(state: State, i: Inputs, s: Snapshot, say: Cycle) -> State:
                 pass  # agent.core.overlay has settled them before anything was looked at
             case _:
                 state = _local_resume(state, event.by, s, say)
-    return state
+    return _opted_out(state, say)
 
 
 def _written(state: State, done: WriteDone, say: Cycle) -> State:
@@ -90,8 +90,18 @@ def _local_stop(state: State, by: str, say: Cycle) -> State:
     return replace(state, book=replace(book, durable=replace(book.durable, stopped_by=by)))
 
 
+def _opted_out(state: State, say: Cycle) -> State:
+    """A stop that only a cycle that went wrong has heard stands, but has ended nothing yet."""
+    by = state.book.durable.stopped_by
+    if by is None:
+        return state
+    book = dispatch.end_all(state.book, CommandState.OPTED_OUT, "local_stop", f"stopped on site by {by}", say)
+    return replace(state, book=book) if book is not state.book else state
+
+
 def _local_resume(state: State, by: str, s: Snapshot, say: Cycle) -> State:
     """Ends a local stop; ends latches and lockout too, when BMS and inverter answer and their causes are gone."""
+    state = _opted_out(state, say)
     durable = replace(state.book.durable, stopped_by=None)
     answering = s.battery_age_ns <= s.battery_stale_ns and s.inverter_age_ns <= s.inverter_stale_ns
     there = [

@@ -29,7 +29,7 @@ from agent.core import (
     throughput,
     writes,
 )
-from agent.core.actuation import Actuation, Loss, contested, excuse, rearm, short, unheeded, watch
+from agent.core.actuation import Actuation, Loss, contested, excuse, paused, rearm, short, unheeded, watch
 from agent.core.arbiter import Proposal, Rank
 from agent.core.astray import Astray
 from agent.core.book import Book, Cycle, Live, metered, resumable, settled, wake
@@ -38,7 +38,16 @@ from agent.core.command import TERMINAL, CommandState
 from agent.core.commits import Desk
 from agent.core.decision import Decision, FaultValue, Mode, Outputs, Record
 from agent.core.durable import CommandRecord, Durable
-from agent.core.inputs import Clock, Inputs, LocalResume, LocalStop
+from agent.core.inputs import (
+    Clock,
+    CommitFailed,
+    Committed,
+    Event,
+    Inputs,
+    LocalResume,
+    LocalStop,
+    WriteDone,
+)
 from agent.core.params import Params, S
 from agent.core.snapshot import Snapshot, Trace, reserve_of, take
 from agent.core.state import State
@@ -49,7 +58,12 @@ from drivers.readings import GridState
 
 INIT_NS = 10 * S  # first readings have this long to come
 STARTS_KEPT = 16
-BROKEN_TRIES = 3  # cycles that may go wrong in a row before the events they carry are let go
+BROKEN_TRIES = 3  # cycles that may go wrong in a row before events they carry are let go, one kind after the other
+OURS = (  # what is carried still, after each so many tries
+    (LocalStop, WriteDone, Committed, CommitFailed),
+    (LocalStop, Committed, CommitFailed),
+    (Committed, CommitFailed),
+)
 UNHEARD = 64
 FOLLOWING = frozenset({Rank.SITE, Rank.SELF_CONSUMPTION})  # wishes that are made from what the meter says
 CELL_CURES = {"cure:cell_low": 1, "cure:cell_high": 2}  # as agent.core.caps.Facts has them
@@ -211,6 +225,8 @@ def _judge(p: Params, state: State, i: Inputs, s: Snapshot, say: Cycle, dt: int)
         manned, actuation = crew.watch(state.crew, s, p, dt, state.actuation)
     elif commanded is not None and not hand.confirmed:  # on its way: wait for it
         manned, actuation = (), state.actuation
+    elif commanded is not None and writes.disputed(hand, s):
+        manned, actuation = (), paused(state.actuation, commanded, s.now_ns)
     else:
         manned = ()
         ac_w = s.inverter.ac_w if s.inverter is not None else None
@@ -358,7 +374,7 @@ def _permille(mwh: int | None, p: Params) -> int | None:
 # --- when the core itself fails ---------------------------------------------------------------------------------------
 def _broken(p: Params, state: State, i: Inputs, what: str) -> tuple[State, Outputs]:
     """Move no power, release, say what happened. A local stop stands at once; the other events are heard by the next
-    cycle, unless one of them may be what breaks it time and again. Who resumes must ask again."""
+    cycle, as far as `_carried` has it. Who resumes must ask again."""
     hand, clear = writes.abandon(state.hand, i.now_ns)
     manned = state.crew
     if manned:
@@ -384,7 +400,6 @@ def _broken(p: Params, state: State, i: Inputs, what: str) -> tuple[State, Outpu
         stated_end_s=-(-(p.timers.stale_battery_ns + p.timers.cycle_ns + p.timers.write_ns) // S)
         + p.timers.reversion_s,
     )
-    unheard = tuple(e for e in i.events if not isinstance(e, LocalResume)) if state.failed < BROKEN_TRIES else ()
     book = state.book
     for event in i.events:
         if isinstance(event, LocalStop):
@@ -398,7 +413,20 @@ def _broken(p: Params, state: State, i: Inputs, what: str) -> tuple[State, Outpu
         crew=manned,
         internal=what,
         ramped_w=None,
-        unheard=unheard[-UNHEARD:],
+        unheard=_carried(i.events, state.failed),
         failed=state.failed + 1,
     )
     return after, Outputs(decision, clear, None, (f"internal error: {what}",))
+
+
+def _carried(heard: tuple[Event, ...], failed: int) -> tuple[Event, ...]:
+    """What the next cycle hears again. One of them may be what breaks it time and again: what comes from outside is let
+    go first, then a write's result, which its own time limit stands in for, then a stop, which stands without it. The
+    store's answers never: a command would wait for them for ever."""
+    kept = [e for e in heard if not isinstance(e, LocalResume)]
+    if failed >= BROKEN_TRIES:
+        kinds = OURS[min(len(OURS), failed // BROKEN_TRIES) - 1]
+        kept = [e for e in kept if isinstance(e, kinds)]
+    outside = [n for n, e in enumerate(kept) if not isinstance(e, OURS[0])]
+    gone = frozenset(outside[: max(0, len(kept) - UNHEARD)])
+    return tuple([e for n, e in enumerate(kept) if n not in gone][-UNHEARD:])

@@ -114,7 +114,9 @@ def heard(hand: Hand, done: WriteDone, now_ns: int) -> Hand:
 
 
 def abandon(hand: Hand, now_ns: int, device: str = "") -> tuple[Hand, tuple[Write, ...]]:
-    """Release without looking at anything: for a core that cannot look any more."""
+    """Release without looking at anything: for a core that cannot look any more. A STOP that holds is left to hold."""
+    if hand.stopped and not hand.stop_refused:
+        return hand, ()
     if not hand.maybe_active or (hand.clear_ns is not None and now_ns - hand.clear_ns < CLEAR_RETRY_NS):
         return hand, ()
     return _release(_let_go(hand), now_ns), (Write(Intent.CLEAR, 0, "internal error", device),)
@@ -197,6 +199,7 @@ def _power(
     loss: Loss | None = None
     same = given_w == hand.setpoint_w
     if not same or wanted.command_id != hand.command_id:
+        loss = Loss.OVERRIDDEN if not hand.pending and disputed(hand, s) else None
         why = "setpoint"
     elif hand.pending:
         return hand, None, None
@@ -246,6 +249,13 @@ def taken(hand: Hand, s: Snapshot, given_w: int) -> Loss | None:
         return Loss.REBOOTED
     timed = inverter.reversion_s is not None and inverter.at_ns - hand.confirmed_ns < inverter.reversion_s * S
     return Loss.OVERRIDDEN if timed else Loss.REVERTED
+
+
+def disputed(hand: Hand, s: Snapshot) -> bool:
+    """The inverter itself says that it follows another hand, whether ours is on its way again or not."""
+    if hand.setpoint_w is None:
+        return False
+    return taken(replace(hand, pending=False) if hand.pending else hand, s, hand.setpoint_w) is Loss.OVERRIDDEN
 
 
 def _lost(hand: Hand, s: Snapshot, loss: Loss, again: bool) -> str:

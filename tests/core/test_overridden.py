@@ -11,6 +11,7 @@ from agent.core.actuation import Loss
 from agent.core.decision import Intent, Mode
 from agent.core.inputs import LocalResume
 from agent.core.snapshot import take
+from agent.core.writes import Wanted, plan
 from agent.core.writes import taken as taken_by
 from tests.core.home import Home, arriving, command
 from tests.core.several import Several
@@ -159,3 +160,71 @@ def test_another_hand_on_one_of_several_is_named_with_its_inverter() -> None:
     fault = next(f for f in home.decision.faults if f.id == "setpoint_overridden")
     assert fault.sentence.endswith("it changed inv2 InWRte")
     assert home.given() is None
+
+
+@pytest.mark.parametrize("theirs", [-5_000, -3_000, 0, 9_000])
+@pytest.mark.parametrize("seconds", [5, 20])
+def test_what_the_battery_does_under_another_hands_setpoint_is_not_held_against_it(theirs: int, seconds: int) -> None:
+    """Neither reversed nor deaf: the inverter itself says whose setpoint it follows. One strike an episode."""
+    home = running()
+    seen: set[str] = set()
+    for _ in range(seconds):
+        home.remote_w = theirs  # once a second, as an EMS does
+        home.tick()
+        seen.update(home.faults())
+    for _ in range(200):
+        home.tick()
+        seen.update(home.faults())
+    assert seen <= {"setpoint_overridden"}
+    assert (seconds < 20) or seen
+    assert home.disk.latches == ()
+    assert sum(len(m.entries) for m in home.state.faults) == len(seen)
+    assert home.mode() is Mode.DISPATCHED
+
+
+def test_a_slow_answer_to_the_rewrite_is_no_deafness_either() -> None:
+    home = running()
+    home.inverter = {"remote_w": -5_000, "battery_w": -5_000}
+    home.tick()
+    home.queue.clear()  # the answer is late
+    home.run(5)
+    assert home.state.hand.pending
+    assert (home.state.actuation.off_nj, home.state.actuation.reversed_ns) == (0, 0)
+
+
+def test_what_was_owed_before_another_hand_came_is_owed_after_it() -> None:
+    home = running()
+    home.inverter = {"battery_w": 0}
+    home.run(3)
+    owed = home.state.actuation.off_nj
+    assert owed
+    taken(home, **OTHER)
+    assert 0 < home.state.actuation.off_nj <= owed
+
+
+def test_another_hand_is_counted_while_the_setpoint_moves_too() -> None:
+    home = running()
+    home.inverter = OTHER
+    home.tick(arriving(command(2, power_w=4_000, duration_s=900)))
+    home.run(12)
+    assert "setpoint_overridden" in home.faults()
+
+    home = running()
+    s, _ = take(home.params, home.inputs(()), home.state.trace)
+    assert s.inverter is not None
+    s = replace(s, inverter=replace(s.inverter, at_ns=s.now_ns + 1, remote_w=9_000))
+    wanted = Wanted(Mode.DISPATCHED, 4_000, home.state.hand.command_id, False, False, False)
+    planned = plan(home.state.hand, s, wanted, home.params)
+    assert (planned.loss, planned.writes[0].value, planned.writes[0].why) == (Loss.OVERRIDDEN, 4_000, "setpoint")
+    assert planned.notices[0].endswith("; it is written again")
+
+
+def test_another_hand_on_one_of_several_makes_it_neither_deaf_nor_reversed() -> None:
+    home = Several()
+    running(home)
+    seen: set[str] = set()
+    for _ in range(20):
+        home.remotes["inv2"] = -2_500
+        home.tick()
+        seen.update(home.faults())
+    assert seen == {"setpoint_overridden"}

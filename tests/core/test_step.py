@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from agent.core import events, report
 from agent.core.arbiter import Proposal, Rank
 from agent.core.book import Cycle
 from agent.core.command import CommandKind
-from agent.core.decision import Mode
-from agent.core.inputs import CommitFailed, FreshTime, Inputs, LocalResume, LocalStop
+from agent.core.decision import Intent, Mode
+from agent.core.inputs import CommitFailed, Committed, Event, FreshTime, Inputs, LocalResume, LocalStop, WriteDone
 from agent.core.limits import LIMITS
+from agent.core.params import S
 from agent.core.snapshot import Snapshot
 from agent.core.state import State
 from agent.core.step import final
+from agent.core.writes import Hand, abandon
 from tests.core.home import Home, arriving, command
 
 
@@ -159,6 +163,93 @@ def test_events_that_break_every_cycle_are_let_go(monkeypatch: pytest.MonkeyPatc
     assert not home.state.unheard
     home.run(62)
     assert home.mode() is Mode.LOCAL
+
+
+def broken(home: Home, monkeypatch: pytest.MonkeyPatch, cycles: int, *last: Event) -> None:
+    """So many cycles go wrong whatever they carry; the last one hears `last`."""
+    with monkeypatch.context() as patch:
+        patch.setattr("agent.core.oblige.cure", lambda *_: 1 // 0)
+        if cycles > 1:
+            home.run(cycles - 1)
+        home.tick(*last)
+
+
+def test_a_stop_in_a_late_broken_cycle_ends_what_ran(monkeypatch: pytest.MonkeyPatch) -> None:
+    for before, after in ((5, 1), (5, 20)):
+        home = Home().ready()
+        home.tick(arriving(command(duration_s=900)))
+        home.run(12)
+        broken(home, monkeypatch, before, LocalStop("ada"))
+        broken(home, monkeypatch, after)
+        home.tick(LocalResume("ada"))
+        home.run(150)
+        assert home.states()[-1] == "opted_out", after
+        assert home.given() is None
+        assert home.mode() is Mode.LOCAL
+
+
+def test_a_stop_that_was_let_go_still_ends_what_ran_without_a_resume(monkeypatch: pytest.MonkeyPatch) -> None:
+    home = Home().ready()
+    home.tick(arriving(command(duration_s=900)))
+    home.run(12)
+    broken(home, monkeypatch, 1, LocalStop("ada"))
+    broken(home, monkeypatch, 20)
+    assert not any(isinstance(e, LocalStop) for e in home.state.unheard)
+    home.run(2)
+    assert home.states()[-1] == "opted_out"
+    assert home.acks[-1]["sentence"] == "stopped on site by ada"
+    assert home.disk.stopped_by == "ada"
+
+
+@pytest.mark.parametrize("commits", [True, False])
+def test_the_store_s_answer_outlives_any_number_of_broken_cycles(
+    monkeypatch: pytest.MonkeyPatch, commits: bool
+) -> None:
+    home = Home().ready()
+    home.commits = commits
+    home.tick(arriving(command(duration_s=900)))
+    home.commits = True
+    broken(home, monkeypatch, 50)
+    home.run(100)
+    assert home.state.desk.outstanding == ()
+    assert (home.given() == 5000) is commits
+    assert home.states()[-1] == ("started" if commits else "rejected_not_applicable")
+
+
+@pytest.mark.parametrize("poison", [LocalStop("ada"), WriteDone("inverter", "clear", 0, "confirmed", 0)])
+def test_even_one_of_our_own_that_breaks_every_cycle_is_let_go(monkeypatch: pytest.MonkeyPatch, poison: Event) -> None:
+    home = Home().ready()
+    happen = events.happen
+
+    def poisoned(state: State, i: Inputs, s: Snapshot, say: Cycle) -> State:
+        if any(e is poison for e in i.events):
+            raise ValueError("this one")
+        return happen(state, i, s, say)
+
+    monkeypatch.setattr("agent.core.events.happen", poisoned)
+    home.tick(poison)
+    home.run(4)
+    assert poison in home.state.unheard
+    home.run(8)
+    assert poison not in home.state.unheard
+    home.run(62)
+    assert home.mode() is (Mode.STANDBY if isinstance(poison, LocalStop) else Mode.LOCAL)
+
+
+def test_of_too_many_events_what_comes_from_outside_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    home = Home().ready()
+    many = [arriving(command(n)) for n in range(100)]
+    broken(home, monkeypatch, 1, Committed(1), *many)
+    assert home.state.unheard == (Committed(1), *many[-63:])
+    broken(home, monkeypatch, 1, *[Committed(n) for n in range(2, 102)])
+    assert home.state.unheard == tuple(Committed(n) for n in range(38, 102))
+
+
+def test_a_held_stop_is_left_alone_by_a_cycle_that_breaks() -> None:
+    stopped = Hand(stopped=True, stop_ns=S)
+    assert abandon(stopped, 2 * S) == (stopped, ())
+    refused = replace(stopped, stop_refused=True)
+    assert [w.intent for w in abandon(refused, 2 * S)[1]] == [Intent.CLEAR]
 
 
 def test_a_command_that_gives_way_hears_to_what() -> None:
