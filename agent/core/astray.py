@@ -41,9 +41,12 @@ class Astray(NamedTuple):
 
 
 def follow(before: Astray | None, s: Snapshot, p: Params, hand: Hand) -> Astray | None:
-    """One cycle; None = all that flows may flow. What was held at zero stays so until what forbade it is gone."""
-    if s.pack is None or s.grid is not GridState.CONNECTED or s.battery_age_ns > s.battery_stale_ns:
+    """One cycle; None = all that flows may flow. What was held at zero stays so until what forbade it is gone: a BMS
+    that falls silent does not say that it is. Only what was against the reserve ends, as it would with the flow."""
+    if s.grid is not GridState.CONNECTED:
         return None
+    if s.pack is None or s.battery_age_ns > s.battery_stale_ns:
+        return before if before is not None and before.device and halts(before, s.now_ns) else None
     flow_w = _flow(s, s.pack, p)
     found: tuple[str, str] | None = None
     if flow_w:

@@ -60,6 +60,7 @@ def merged(crew: Crew, zero_ns: int | None = None) -> Hand:
     hands = [member.hand for member in crew if not member.out]
     holding = [hand for hand in hands if hand.setpoint_w is not None]
     held = [hand.held_ns for hand in holding if hand.held_ns is not None]
+    active = [hand for hand in hands if hand.maybe_active]
     worst = max(hands, key=lambda hand: max(hand.failures, hand.clear_failures), default=Hand())
     return Hand(
         setpoint_w=sum(hand.setpoint_w or 0 for hand in holding) if holding else None,
@@ -73,7 +74,9 @@ def merged(crew: Crew, zero_ns: int | None = None) -> Hand:
         failures=worst.failures,
         outcome=worst.outcome,
         zero_ns=zero_ns,
-        maybe_active=any(hand.maybe_active for hand in hands),
+        maybe_active=bool(active),
+        clear_ns=max((hand.clear_ns for hand in active if hand.clear_ns is not None), default=None),
+        stopped=any(hand.stopped for hand in active),
         clear_failures=worst.clear_failures,
         floor_failures=max((hand.floor_failures for hand in hands), default=0),
         worn_until_ns=max((hand.worn_until_ns for hand in hands), default=0),

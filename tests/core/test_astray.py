@@ -153,6 +153,35 @@ def test_without_fresh_readings_nothing_is_known() -> None:
     assert "forbidden_flow" not in home.faults()
 
 
+def test_zero_that_is_held_stays_while_the_bms_is_silent() -> None:
+    home = flowing(CHARGED, temp_min_dc=-20)
+    home.run(31)
+    home.inverter["battery_w"] = 0  # it obeys
+    home.run(20)
+    home.mute.add("battery")
+    home.run(300)
+    assert home.remote_w == 0
+    assert home.intents()[-1] == "stop"
+    assert "battery_stale" in home.faults()
+    home.mute.clear()
+    home.battery["temp_min_dc"] = 10
+    home.run(3)
+    assert home.remote_w is None
+
+
+def test_what_is_kept_while_the_bms_is_silent() -> None:
+    home = flowing(CHARGED, temp_min_dc=-20)
+    s = replace(snapshot_of(home), pack=None)
+    stale = replace(snapshot_of(home), battery_age_ns=s.battery_stale_ns + 1)
+    long_ago = Astray(s.now_ns - 30 * S, CHARGED, "battery", "a cell is cold")
+    assert follow(long_ago, s, PARAMS, Hand()) is long_ago
+    assert follow(long_ago, stale, PARAMS, Hand()) is long_ago
+    assert follow(long_ago, replace(s, grid=GridState.ISLANDED), PARAMS, Hand()) is None
+    assert follow(long_ago._replace(since_ns=s.now_ns - 29 * S), s, PARAMS, Hand()) is None
+    assert follow(long_ago._replace(device=""), s, PARAMS, Hand()) is None  # of the reserve: it ends with the flow
+    assert follow(None, s, PARAMS, Hand()) is None
+
+
 def test_of_several_packs_the_one_that_has_the_power_is_asked() -> None:
     home = Several()
     home.ready()

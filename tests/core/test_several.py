@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
+from agent.core.crew import Member, merged
 from agent.core.decision import Intent, Mode
 from agent.core.params import Bank, S
 from agent.core.snapshot import Trace, take
+from agent.core.writes import Hand
 from drivers.readings import GridState
 from tests.core.home import PARAMS, Home, arriving, command
 from tests.core.several import Several, params
@@ -400,3 +402,28 @@ def test_a_leg_whose_meter_sees_a_dead_grid_is_no_grid_though_the_other_lives() 
     home.each["leg2"] = {}
     home.run(2)
     assert home.decision.grid == "connected"
+
+
+def test_below_the_reserve_a_release_that_is_not_confirmed_is_forbidden_flow_of_several_too() -> None:
+    home = Several()
+    for name in (*home.packs, *home.inverters):
+        home.each[name]["soc_permille"] = 220
+    dispatched(home, 4000)
+    for name in (*home.packs, *home.inverters):
+        home.each[name]["soc_permille"] = 190
+    home.each["inv1"].update(battery_w=3000, remote_active=None, remote_w=None)
+    home.outcomes = {"inv1": "rejected"}
+    home.run(40)
+    fault = next(f for f in home.decision.faults if f.id == "forbidden_flow")
+    assert fault.sentence.endswith("the reserve is reached and our release is not confirmed")
+
+
+def test_a_release_and_a_stop_of_several_count_as_one() -> None:
+    def whole(*hands: Hand) -> Hand:
+        return merged(tuple([Member(f"inv{n}", hand) for n, hand in enumerate(hands)]))
+
+    both = whole(Hand(clear_ns=5), Hand(clear_ns=7), Hand(maybe_active=False, clear_ns=9, stopped=True))
+    assert (both.clear_ns, both.stopped) == (7, False)  # what was released for sure says nothing
+    assert whole(Hand(maybe_active=False), Hand(stopped=True)).stopped
+    assert whole(Hand()).clear_ns is None
+    assert merged((Member("inv1", Hand(clear_ns=5, stopped=True), out=True),)).clear_ns is None
