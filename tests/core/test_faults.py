@@ -98,6 +98,7 @@ ELSEWHERE = {  # raised in the tests of the part that they watch
     "setpoint_short": "test_actuation",
     "lockout": "test_actuation",
     "battery_frozen": "test_still",
+    "inverter_frozen": "test_still",
     "reading_implausible": "test_sanity",
     "current_wrong": "test_sanity",
     "meter_wrong": "test_sanity",
