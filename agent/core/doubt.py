@@ -4,6 +4,11 @@ Four witnesses. A cell at rest that is nearly empty or nearly full says so whate
 below 5 %, 3.45 V above 95 %). Energy that was measured to leave or enter must show. SoC does not jump. Whoever speaks
 against the BMS stays a bound of its own, moved by the energy that passes, until the BMS comes to agree or shows itself
 calibrated by a full charge. Nothing here makes the interval narrower, and nothing corrects the BMS.
+
+Over a silence nothing was counted. A count that was not contradicted begins anew where what may have flowed meanwhile
+explains the difference; where it does not, it goes on, wider by that. The trade: a BMS that lies and falls silent again
+and again is found later by as much as could flow in its silences; a short one does not wash away what was gathered, and
+none ends a doubt.
 """
 
 from __future__ import annotations
@@ -16,6 +21,7 @@ NJ_PER_MWH = 3_600_000_000  # 1 W x 1 ns = 1 nJ; 1 permille of SoC = capacity_wh
 
 EMPTY_MV, EMPTY_ABOVE = 3050, 200  # such a cell, at rest, and a SoC above this permille: a contradiction
 FULL_MV, FULL_BELOW = 3450, 900
+CELL_NS = 10 * S  # from the first such sample in a row to the last: one alone may be a slip of the sensor or the line
 GENTLE_PERMILLE_OF_C = 200  # "at rest": below 0.2 C a cell's voltage still tells
 AGREED = 50  # permille within which a bound and the BMS agree again
 CALIBRATED = 990  # permille; with a cell at FULL_MV the BMS has just seen the top
@@ -25,6 +31,9 @@ COUNT_SHARE = 8  # ... plus this part of the energy moved since both agreed: cap
 REBASE_AFTER, REBASE_WITHIN = 100, 20  # permille moved, permille of difference: then both agree anew
 IDLE_PERMILLE_OF_C = 20  # below 0.02 C a sensor's offset is most of the count: while near the BMS, it leaks towards it
 LEAK_PERMILLE_PER_H = 5
+
+SILENCE_NS = 15 * S  # longer without a sight: nothing was counted meanwhile
+SILENCE_PERMILLE_OF_C = 1000  # as much may have flowed then
 
 JUMP, JUMP_WINDOW_NS, JUMP_REST_NS = 50, 10 * S, 600 * S
 
@@ -40,6 +49,7 @@ class Sight(NamedTuple):
     least_w: int
     cell_max_mv: int | None
     cell_min_mv: int | None
+    at_ns: int = 0  # when the cells were sampled; 0 = now
 
 
 class Bound(NamedTuple):
@@ -62,6 +72,9 @@ class Doubt(NamedTuple):
     jumped_ns: int = 0
     mark: int = 0  # SoC at the start of the window in which a jump is looked for
     mark_ns: int = 0
+    seen_ns: int = 0  # the last sight
+    low_ns: int | None = None  # the first sample in a row of a cell that speaks against the BMS
+    high_ns: int | None = None
 
     def widen(self, lo_mwh: int, hi_mwh: int) -> tuple[int, int]:
         """The interval that also contains what the witnesses say; never narrower than it was."""
@@ -91,6 +104,8 @@ def follow(before: Doubt, sight: Sight | None) -> Doubt:
         return _fresh(sight)
     if before.capacity_wh != sight.capacity_wh:
         before = _resized(before, sight)
+    if sight.now_ns - before.seen_ns > SILENCE_NS:
+        before = _unseen(before, sight)
     if sight.soc >= CALIBRATED and sight.cell_max_mv is not None and sight.cell_max_mv >= FULL_MV:
         return _fresh(sight)
     moved = before.moved + max(abs(sight.most_w), abs(sight.least_w)) * sight.dt_ns
@@ -105,6 +120,9 @@ def follow(before: Doubt, sight: Sight | None) -> Doubt:
         before.jumped_ns,
         before.mark,
         before.mark_ns,
+        sight.now_ns,
+        before.low_ns,
+        before.high_ns,
     )
     return _jump(_count(_cells(doubt, sight), sight), sight)
 
@@ -115,7 +133,22 @@ def _nj(permille: int, capacity_wh: int) -> int:
 
 def _fresh(s: Sight) -> Doubt:
     here = _nj(s.soc, s.capacity_wh)
-    return Doubt(s.capacity_wh, Bound(here, here), mark=s.soc, mark_ns=s.now_ns)
+    return Doubt(s.capacity_wh, Bound(here, here), mark=s.soc, mark_ns=s.now_ns, seen_ns=s.now_ns)
+
+
+def _unseen(doubt: Doubt, s: Sight) -> Doubt:
+    """Nothing was counted since `seen_ns`: anything that may have flowed meanwhile is as good as counted."""
+    doubt = doubt._replace(low_ns=None, high_ns=None)
+    count = doubt.counted
+    assert count is not None, "follow() began one"
+    if doubt.off:
+        return doubt
+    here = _nj(s.soc, s.capacity_wh)
+    most = s.capacity_wh * SILENCE_PERMILLE_OF_C // 1000 * (s.now_ns - doubt.seen_ns)
+    wide = Bound(max(0, count.lo - most), min(_nj(1000, s.capacity_wh), count.hi + most))
+    if wide.lo <= here <= wide.hi:
+        return doubt._replace(counted=Bound(here, here), moved=0, mark=s.soc, mark_ns=s.now_ns)
+    return doubt._replace(counted=wide)
 
 
 def _resized(doubt: Doubt, s: Sight) -> Doubt:
@@ -154,15 +187,22 @@ def _cells(doubt: Doubt, s: Sight) -> Doubt:
     gentle = max(abs(s.most_w), abs(s.least_w)) * 1000 <= s.capacity_wh * GENTLE_PERMILLE_OF_C
     here, agreed = _nj(s.soc, s.capacity_wh), _nj(AGREED, s.capacity_wh)
     empty, full = doubt.empty, doubt.full
-    if gentle and s.cell_min_mv is not None and s.cell_min_mv <= EMPTY_MV and s.soc > EMPTY_ABOVE:
+    low = gentle and s.cell_min_mv is not None and s.cell_min_mv <= EMPTY_MV and s.soc > EMPTY_ABOVE
+    high = gentle and s.cell_max_mv is not None and s.cell_max_mv >= FULL_MV and s.soc < FULL_BELOW
+    at_ns = s.at_ns or s.now_ns
+    low_ns = (at_ns if doubt.low_ns is None else doubt.low_ns) if low else None
+    high_ns = (at_ns if doubt.high_ns is None else doubt.high_ns) if high else None
+    if low_ns is not None and at_ns - low_ns >= CELL_NS:
         empty = Bound(0, here)
     elif empty is not None and empty.lo >= here - agreed:
         empty = None
-    if gentle and s.cell_max_mv is not None and s.cell_max_mv >= FULL_MV and s.soc < FULL_BELOW:
+    if high_ns is not None and at_ns - high_ns >= CELL_NS:
         full = Bound(here, _nj(1000, s.capacity_wh))
     elif full is not None and full.hi <= here + agreed:
         full = None
-    return doubt if empty is doubt.empty and full is doubt.full else doubt._replace(empty=empty, full=full)
+    if (empty, full, low_ns, high_ns) == (doubt.empty, doubt.full, doubt.low_ns, doubt.high_ns):
+        return doubt
+    return doubt._replace(empty=empty, full=full, low_ns=low_ns, high_ns=high_ns)
 
 
 def _count(doubt: Doubt, s: Sight) -> Doubt:

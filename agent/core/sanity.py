@@ -131,6 +131,7 @@ def sight(now_ns: int, dt_ns: int, p: Params, pack: Pack | None, inverter: Inver
         min(powers),
         pack.cell_max_mv,
         pack.cell_min_mv,
+        pack.at_ns,
     )
 
 
