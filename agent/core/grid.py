@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from agent.core.age import age_ns
 from agent.core.params import Timers
@@ -10,9 +11,26 @@ from drivers.readings import GridState, InverterReading, MeterReading
 
 DEAD_MV = 60_000  # half of 120 V: below it the grid side is dead
 DEAD_BELOW_MHZ, DEAD_ABOVE_MHZ = 45_000, 65_000
+LIVE_BELOW_MV, LIVE_ABOVE_MV = 90_000, 300_000  # of 120 to 240 V: positive evidence on every leg that is told
 
 Verdict = tuple[GridState, bool, str]  # state, was the grid away?, why
 REPEATED: Verdict = GridState.UNKNOWN, False, "the inverter repeats its values: its word on the grid may be an old one"
+
+
+class Watch(NamedTuple):
+    """Since when the meter has seen a live grid without a gap, and its newest sample of it."""
+
+    since_ns: int
+    at_ns: int
+
+
+def watched(now: int, before: Watch | None, meter: MeterReading | None, timers: Timers) -> Watch | None:
+    """`meter` is fresh or None. One that is read too seldom to notice a short outage watches nothing."""
+    if meter is None or age_ns(now, meter.at_ns) > timers.stale_meter_ns or not _live(meter):
+        return None
+    if before is None or meter.at_ns - before.at_ns > timers.stale_meter_ns:
+        return Watch(meter.at_ns, meter.at_ns)
+    return Watch(before.since_ns, meter.at_ns)
 
 
 def of_all(verdicts: Iterable[tuple[str, Verdict]]) -> Verdict:
@@ -36,16 +54,30 @@ def _grave(state: GridState) -> int:
     return (GridState.CONNECTED, GridState.UNKNOWN, GridState.ISLANDED).index(state)
 
 
-def verdict(now: int, inverter: InverterReading | None, dark: bool, timers: Timers, was_connected: bool) -> Verdict:
-    """Of one inverter. `inverter` is None where it is not there to say, `dark`: a meter's last word was a dead grid."""
+def verdict(
+    now: int,
+    inverter: InverterReading | None,
+    dark: bool,
+    timers: Timers,
+    was_connected: bool,
+    watch: Watch | None = None,
+    there: bool = True,
+) -> Verdict:
+    """Of one inverter: its last word, None if there never was one, and whether it is there to say more. `dark`: a
+    meter's last word was a dead grid. An inverter that falls silent may have died with the grid, unless the meter saw
+    the grid all along from before its last word: then it is only not known."""
     if inverter is None:
         return GridState.UNKNOWN, False, "the inverter is not there to say"
     age = age_ns(now, inverter.grid_at_ns)
     late = age > timers.stale_inverter_ns
+    held = watch is not None and watch.since_ns <= inverter.grid_at_ns and inverter.grid_state is GridState.CONNECTED
+    away = late and was_connected and not held
+    if not there:
+        return GridState.UNKNOWN, away, "the inverter is not there to say"
     if inverter.grid_state is GridState.ISLANDED and not late:
         return GridState.ISLANDED, True, "the inverter runs the house as an island"
     if age > timers.stale_grid_ns:
-        return GridState.UNKNOWN, late and was_connected, "the inverter's word on the grid is too old"
+        return GridState.UNKNOWN, away, "the inverter's word on the grid is too old"
     if inverter.grid_state is not GridState.CONNECTED:
         return GridState.UNKNOWN, True, "the inverter does not say that it is connected"
     if dark:
@@ -66,3 +98,9 @@ def _dead(meter: MeterReading) -> bool:
     if first is not None and first < DEAD_MV:
         return True
     return meter.frequency_mhz is not None and not DEAD_BELOW_MHZ <= meter.frequency_mhz <= DEAD_ABOVE_MHZ
+
+
+def _live(meter: MeterReading) -> bool:
+    """Voltage of a grid on every leg it tells of, at least on one, and no frequency that denies it."""
+    told = [v for v in meter.phase_mv if v is not None]
+    return bool(told) and all(LIVE_BELOW_MV <= v <= LIVE_ABOVE_MV for v in told) and not _dead(meter)

@@ -43,6 +43,7 @@ class Trace:
     sanity: Sanity = field(default_factory=Sanity)
     recent: Recent = field(default_factory=Recent)
     echoes: tuple[Echo, ...] = ()
+    watch: grid.Watch | None = None  # the meter's, of the grid
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,15 +141,16 @@ def take(params: Params, inputs: Inputs, trace: Trace, raised: Held = NONE) -> t
     is_stuck, sane = sanity.metered(sane, None if dark else live_meter, battery_w, now)
     if is_stuck:
         meter_age, live_meter = max(meter_age, meter_stale + 1), None
+    watch = grid.watched(now, trace.watch, live_meter, timers)
     if units:
         heard = echoes(trace.echoes, [u.fresh for u in live if u.fresh is not None], params.site.capacity_wh)
         repeat = repeating(heard)
-        said = [(u.device.name, _grid(now, u.device, u.reading, dark, timers, trace, repeat)) for u in live]
+        said = [(u.device.name, _grid(now, u.device, u.reading, dark, timers, trace, repeat, watch)) for u in live]
         state, lost, why = grid.of_all(said)
     else:
         heard = echoes(trace.echoes, [live_inverter] if live_inverter is not None else [], params.site.capacity_wh)
         repeat = repeating(heard)
-        state, lost, why = _grid(now, device, inverter, dark, timers, trace, repeat)
+        state, lost, why = _grid(now, device, inverter, dark, timers, trace, repeat, watch)
     telling = (
         [u.reading for u in live if u.reading is not None] if units else [inverter] if inverter is not None else []
     )
@@ -193,6 +195,7 @@ def take(params: Params, inputs: Inputs, trace: Trace, raised: Held = NONE) -> t
         sane,
         recent,
         heard,
+        watch,
     )
     snapshot = Snapshot(
         now_ns=now,
@@ -366,9 +369,10 @@ def _grid(
     timers: Timers,
     trace: Trace,
     repeat: tuple[str, ...],
+    watch: grid.Watch | None,
 ) -> grid.Verdict:
-    speaking = inverter if device is not None and device.presence == "ok" else None
-    said = grid.verdict(now, speaking, dark, timers, trace.was_connected)
+    there = device is not None and device.presence == "ok"
+    said = grid.verdict(now, inverter, dark, timers, trace.was_connected, watch, there)
     if repeat and said[0] is GridState.CONNECTED and device is not None and device.name in repeat:
         return grid.REPEATED
     return said

@@ -199,3 +199,113 @@ def test_stopped_by_hand_during_an_outage_nothing_more_is_written() -> None:
     home.tick(LocalResume("ann"))
     home.run(10)
     assert home.intents() == []
+
+
+def hiccup(home: Home, seconds: int, silent: bool = False) -> None:
+    home.mute.add("inverter")
+    home.run(seconds // 2)
+    if silent:
+        home.presence["inverter"] = "silent"
+    home.run(seconds - seconds // 2)
+    home.mute.discard("inverter")
+    home.presence.pop("inverter", None)
+
+
+@pytest.mark.parametrize("seconds", [7, 60])
+@pytest.mark.parametrize("silent", [False, True])
+def test_a_silent_line_is_no_outage_while_the_meter_sees_the_grid(seconds: int, silent: bool) -> None:
+    """Nothing is written on an old word, and what is owed goes on as soon as there is a fresh one."""
+    home = dispatched()
+    home.mute.add("inverter")
+    home.run(3)
+    home.writes.clear()
+    hiccup(home, seconds, silent)
+    assert "power" not in home.intents()
+    assert home.given() is None
+    assert "grid_lost" not in home.faults()
+    assert not home.disk.outage
+    home.run(75)
+    assert home.given() == 5000
+
+
+def test_a_silent_line_does_not_open_the_reserve_of_a_home_without_a_floor() -> None:
+    home = Home()
+    home.told = {"floor": False}
+    home.inverter["floor_permille"] = None
+    home.battery["soc_permille"] = 200
+    home.ready().run(60)
+    assert home.remote_w == 0
+    hiccup(home, 7)
+    home.run(70)  # what an inverter that was silent is held for, whatever its grid does
+    assert home.remote_w == 0
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        {"phase_mv": (0,), "frequency_mhz": 0},
+        {"phase_mv": (80_000,)},
+        {"phase_mv": (310_000,)},
+        {"phase_mv": (240_000, 0)},
+        {"phase_mv": (None,)},
+        {"phase_mv": ()},
+        {"frequency_mhz": 70_000},
+        None,
+    ],
+)
+@pytest.mark.parametrize("silent", [False, True])
+def test_a_silent_inverter_serves_the_dwell_if_the_meter_lost_the_grid_meanwhile(
+    seen: dict[str, object] | None, silent: bool
+) -> None:
+    """Be it only for a moment, and long after the inverter fell silent: it may have died with the grid."""
+    home = dispatched()
+    home.mute.add("inverter")
+    home.run(20)
+    assert "grid_lost" not in home.faults()
+    home.presence["inverter"] = "silent" if silent else "ok"
+    before = dict(home.meter)
+    if seen is None:
+        home.mute.add("meter")
+    else:
+        home.meter.update(seen)
+    home.run(5)
+    home.mute.discard("meter")
+    home.meter = before
+    home.run(10)
+    assert "grid_lost" in home.faults()
+    home.presence["inverter"] = "ok"
+    home.mute.clear()
+    home.writes.clear()
+    home.run(290)
+    assert "power" not in home.intents()
+
+
+def test_a_meter_that_came_after_the_last_word_of_the_inverter_proves_nothing() -> None:
+    """Both fell silent together, as in an outage; the meter alone is back at once."""
+    home = dispatched()
+    home.mute |= {"inverter", "meter"}
+    home.run(4)
+    home.mute.discard("meter")
+    home.run(10)
+    assert "grid_lost" in home.faults()
+
+
+def test_a_pause_of_the_agent_itself_is_a_gap_of_the_watch() -> None:
+    home = dispatched()
+    home.mute.add("inverter")
+    home.run(3)
+    home.tick(s=4)
+    assert "grid_lost" in home.faults()
+
+
+def test_an_island_that_falls_silent_stays_an_outage_whatever_the_meter_sees() -> None:
+    home = dispatched()
+    island(home)
+    home.run(5)
+    home.mute.add("inverter")
+    home.run(400)
+    back(home)
+    home.mute.clear()
+    home.writes.clear()
+    home.run(290)
+    assert "power" not in home.intents()
