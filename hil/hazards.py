@@ -28,7 +28,7 @@ def _within(number: int, name: str, seconds: float, asks: str = "", process: boo
 
 _ROWS = (
     _within(1, "BMS does not answer", 7),
-    _within(2, "BMS values frozen in the inverter's cache", 62),
+    _within(2, "BMS values frozen in the inverter's cache, or the inverter's own in a gateway's", 62),
     _within(3, "NaN, sentinels, cleared blocks", 2),
     _within(4, "wrong unit or scale", 4),
     _within(5, "sign flipped", 12),
