@@ -228,6 +228,16 @@ def test_a_silent_line_is_no_outage_while_the_meter_sees_the_grid(seconds: int, 
     assert home.given() == 5000
 
 
+def test_releases_that_a_silent_line_does_not_answer_are_no_refusals() -> None:
+    """They were counted, and three such silences an hour locked a healthy home out."""
+    home = dispatched()
+    for _ in range(4):
+        hiccup(home, 12)
+        home.run(300)
+        assert "writes_refused" not in home.faults()
+    assert home.disk.lockout is None
+
+
 def test_a_silent_line_does_not_open_the_reserve_of_a_home_without_a_floor() -> None:
     home = Home()
     home.told = {"floor": False}

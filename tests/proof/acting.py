@@ -238,7 +238,7 @@ def answer_inside(m: Modules, o: Paths) -> None:
 @theorem(
     "Q3",
     "a mode that may not act leaves zero or a release; zero for no longer than its delay, and begun by no mode, unless "
-    "the reserve would be lost: then for as long as a lost reading lasts",
+    "the reserve would be lost: then zero, for as long as that may be held (D5)",
     (
         SETPOINT,
         "return (0 if keep or now_ns - hand.zero_ns",
@@ -263,6 +263,8 @@ def fitted(m: Modules, o: Paths) -> None:
             assert got is None
         elif got is not None:
             assert now - after.zero_ns < params(m).timers.release_delay_ns
+    elif keep:
+        assert got == 0
     else:
         assert got is None
 
