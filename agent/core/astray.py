@@ -42,8 +42,8 @@ class Astray(NamedTuple):
 
 def follow(before: Astray | None, s: Snapshot, p: Params, hand: Hand) -> Astray | None:
     """One cycle; None = all that flows may flow. What was held at zero stays so until what forbade it is gone: a BMS
-    that falls silent, or does not know its SoC, does not say that it is. What was against the reserve ends with the flow
-    otherwise: held on, no sun could fill what is missing."""
+    that falls silent, or does not know its SoC, does not say that it is. What was against the reserve ends with the
+    flow otherwise: held on, no sun could fill what is missing."""
     if s.grid is not GridState.CONNECTED:
         return None
     held = before if halts(before, s.now_ns) else None

@@ -151,7 +151,7 @@ def _step(p: Params, state: State, i: Inputs) -> tuple[State, Outputs]:
     told = state.trace
     state = events.happen(state, i, s, say)
     if state.trace is not told:  # a technician resumed: signs are judged anew from here
-        trace = replace(trace, sanity=trace.sanity.forgiven())
+        trace = replace(trace, sanity=trace.sanity.forgiven(), end=trace.end._replace(resumed_ns=s.now_ns))
     judged = _judge(p, state, i, s, say, dt)
     left = _bound(p, state, s, judged, dt)
     shown = bounds.raised(left, held.shown, s.reserve_permille)

@@ -435,3 +435,29 @@ def gate_keeps_floor(m: Modules, o: Paths) -> None:
         assert write.value >= decision.reserve_permille
         assert write.value >= p.reserve_min_permille
         assert write.value <= 1000
+
+
+# --- the evidence of the grid -----------------------------------------------------------------------------------------
+@theorem(
+    "G5",
+    "no inverter's word connects the home while a meter that speaks sees a dead grid; nor after such a meter fell "
+    "silent, unless an inverter told of that outage later, or a person resumed when it had been silent for ten minutes",
+    (
+        "agent.core.grid",
+        "meter.at_ns > end.islanded_ns and meter.at_ns > end.resumed_ns - LONG_SILENT_NS",
+        "meter.at_ns > end.islanded_ns and meter.at_ns > end.resumed_ns",
+    ),
+)
+def dead_grid(m: Modules, o: Paths) -> None:
+    now = o.number("now_ns", 0, NEVER)
+    meter = Free(o, MeterReading, "meter", device="meter", phase_mv=(o.number("phase_mv", 0, 59_999),))
+    inverter = Free(o, InverterReading, "inverter")
+    end = m.grid.End(o.number("islanded_ns", 0, NEVER), o.number("resumed_ns", 0, NEVER))
+    o.assume(meter.at_ns <= now)
+    timers = params(m).timers
+    dark = m.grid.dark((meter,), ["meter"], now, timers, end)
+    said = m.grid.verdict(now, inverter, dark, timers, o.flag("it was connected before"), None, True)
+    if said[0].name != "CONNECTED":
+        return
+    assert now - meter.at_ns > timers.stale_meter_ns
+    assert (meter.at_ns <= end.islanded_ns) | (meter.at_ns + 600 * S <= end.resumed_ns)
