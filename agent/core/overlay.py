@@ -4,9 +4,10 @@ They never lower it: the reserve in force is the greatest of all. They survive a
 set, or be lied to, so a raise is counted by the monotonic clock as well. One that was asked for as a length ends by
 that alone while this kernel runs. Any other begins by its date, stays begun, and is over when date and count agree, or
 when a trusted clock has stood by the date for ten minutes. While no clock can be trusted one is in force until all the
-time that was left to it has passed, however often the gateway restarts. What ran since the last checkpoint is lost to the
-count with a reboot. A storm gets it back: it is the homeowner's, who can end it. A remote raise pays for all that may
-have been lost, and ends where no disk counts it, so that it never is in force for more than 72 h of a running gateway.
+time that was left to it has passed, however often the gateway restarts. A reboot loses what ran
+since the last checkpoint. A storm gets it back: it is the homeowner's, who can end it. A remote raise pays for all that
+may have been lost, and ends where no disk counts it, so that it never is in force for more than 72 h of a running
+gateway.
 """
 
 from __future__ import annotations
