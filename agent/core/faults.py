@@ -387,7 +387,7 @@ FAULTS: tuple[Fault, ...] = (
         Severity.WARN,
         Clear.HOLD,
         checks.floor_refused,
-        "Set the inverter's minimum SoC by hand to the reserve; check its access rights.",
+        "Set the inverter's minimum SoC by hand to the reserve or to the next step above; check its access rights.",
         _settle,
         what="that the inverter takes its SoC floor",
     ),

@@ -7,11 +7,11 @@ setpoint is held to its timer again when it is written, and the permit keeps the
 
 from __future__ import annotations
 
+from agent.core import mirror
 from agent.core.inputs import Device
 from agent.core.params import S
 from agent.core.sentences import tenths
 from agent.core.snapshot import Snapshot
-from agent.core.writes import FLOOR_STEP
 from drivers.readings import InverterReading
 
 TEST_NS = 30 * S
@@ -55,7 +55,7 @@ def _of(device: Device | None, fresh: InverterReading | None, reserve_permille: 
         return None
     if fresh.floor_permille is None:
         return f"the floor of {can.device} is not read"
-    if 0 <= fresh.floor_permille - reserve_permille < FLOOR_STEP:
+    if mirror.kept(fresh.floor_permille, reserve_permille):
         return None
     asked = tenths(reserve_permille, "%")
     return f"the floor of {can.device} reads {tenths(fresh.floor_permille, '%')}, {asked} were asked for"

@@ -107,7 +107,7 @@ def test_several_are_asked_for_zero_as_well_each_timer_read() -> None:
         ({"reversion_s": None}, "the reversion time of inverter is not read"),
         ({"floor_permille": None}, "the floor of inverter is not read"),
         ({"floor_permille": 50}, "the floor of inverter reads 5.0 %, 20.0 % were asked for"),
-        ({"floor_permille": 210}, "the floor of inverter reads 21.0 %, 20.0 % were asked for"),
+        ({"floor_permille": 300}, "the floor of inverter reads 30.0 %, 20.0 % were asked for"),
     ],
 )
 def test_what_does_not_come_is_awaited_for_half_a_minute_and_told(found: dict[str, Any], said: str) -> None:

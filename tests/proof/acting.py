@@ -274,11 +274,7 @@ def planned(m: Modules, o: Paths, given: Any) -> tuple[Any, Any, Any]:
     """`plan` over any home with an inverter that answers, and any memory of the hand."""
     loosen(m.writes)
     o.texts = ("any",)  # no write hangs on a word
-    m.writes.__dict__["_floor"] = lambda hand, *_: (
-        hand,
-        None,
-        None,
-    )  # in this copy: a device's floor is another matter
+    m.mirror.__dict__["plan"] = lambda hand, *_: (hand, None, None)  # in this copy: a device's floor is another matter
     m.writes.__dict__["_beat"] = lambda hand, *_: (hand, None)  # as is its heartbeat
     capability = Free(o, Capability, "capability", control="any")  # one that can be commanded, not only read
     device = Free(o, m.inputs.Device, "inverter device", presence="ok", capability=capability)
