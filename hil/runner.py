@@ -17,8 +17,20 @@ from hil.signals import Happening
 NS = 1_000_000_000
 
 
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What begins. `wall_ms`: UTC at scenario time 0 by the world's own clock, whatever the agent's clock says."""
+
+    scenario: Scenario
+    backend: str
+    seed: int
+    wall_ms: int
+
+
 class Watcher(Protocol):
     """Whoever shows a run while it goes on."""
+
+    def begin(self, run: Run) -> None: ...
 
     def chapter(self, chapter: Chapter, at_ns: int) -> None: ...
 
@@ -33,6 +45,8 @@ class Watcher(Protocol):
 
 class Quiet:
     """Shows nothing."""
+
+    def begin(self, run: Run) -> None: ...
 
     def chapter(self, chapter: Chapter, at_ns: int) -> None: ...
 
@@ -96,6 +110,7 @@ class Runner:
         backend, scenario = self._backend, self._scenario
         try:
             backend.start(scenario, self._seed)
+            self._watcher.begin(Run(scenario, backend.name, self._seed, backend.wall_ms()))
             self._live()
             ended = backend.now_ns()
         except KeyboardInterrupt:
