@@ -59,6 +59,37 @@ class Quiet:
     def verdict(self, at_ns: int, verdict: Verdict) -> None: ...
 
 
+class Several:
+    """A watcher that hands on to others, in their order."""
+
+    def __init__(self, watchers: Sequence[Watcher]) -> None:
+        self._watchers = tuple(watchers)
+
+    def begin(self, run: Run) -> None:
+        for watcher in self._watchers:
+            watcher.begin(run)
+
+    def chapter(self, chapter: Chapter, at_ns: int) -> None:
+        for watcher in self._watchers:
+            watcher.chapter(chapter, at_ns)
+
+    def sample(self, at_ns: int, signals: Mapping[str, Value]) -> None:
+        for watcher in self._watchers:
+            watcher.sample(at_ns, signals)
+
+    def event(self, at_ns: int, event: Event, ended: bool) -> None:
+        for watcher in self._watchers:
+            watcher.event(at_ns, event, ended)
+
+    def happening(self, record: Happening) -> None:
+        for watcher in self._watchers:
+            watcher.happening(record)
+
+    def verdict(self, at_ns: int, verdict: Verdict) -> None:
+        for watcher in self._watchers:
+            watcher.verdict(at_ns, verdict)
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """A finished run."""

@@ -17,7 +17,7 @@ from hil.progress import Progress
 from hil.report import directory as reports
 from hil.report.outcome import Recorder
 from hil.report.recording import Recording
-from hil.runner import Outcome, Quiet, Watcher
+from hil.runner import Outcome, Quiet, Several, Watcher
 from hil.stall import unstalled
 from hil.strict import FileError
 from hil.talk import data, say
@@ -82,9 +82,10 @@ def run_scenario(
         seen = Recording()
         with contextlib.ExitStack() as stack:
             bar = stack.enter_context(Progress(scenario.name, scenario.duration_ns / 1e9))
-            watcher: Watcher = _Bar(bar)
+            watchers: list[Watcher] = [_Bar(bar)]
             if directory is not None:
-                watcher = Both(Both(watcher, seen), stack.enter_context(Recorder(directory)))
+                watchers += [seen, stack.enter_context(Recorder(directory))]
+            watcher = Several(watchers)
             return fleet.run(scenario, lambda: make_backend(backend, _logs(directory), rig), seed, watcher)
 
     outcome, void = (once(), 0) if backend == "virtual" else unstalled(once, say=say, fine=lambda o: o.ok)
@@ -106,19 +107,3 @@ def _logs(directory: Path | None) -> Path | None:
         return None
     number = 1 + sum(1 for _ in directory.glob("run-*"))
     return directory / f"run-{number}"
-
-
-class Both(Quiet):
-    """Two watchers."""
-
-    def __init__(self, first: Watcher, second: Watcher) -> None:
-        for name in ("begin", "chapter", "sample", "event", "happening", "verdict"):
-            setattr(self, name, _fan(getattr(first, name), getattr(second, name)))
-
-
-def _fan(first: object, second: object) -> object:
-    def both(*args: object) -> None:
-        first(*args)  # type: ignore[operator]  # methods of a Watcher
-        second(*args)  # type: ignore[operator]  # as above
-
-    return both

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -36,7 +37,8 @@ def write(path: Path, report: Report, suite: str, seconds: float, when: str) -> 
 
 
 def _case(suite: ET.Element, name: str, figure: Figure) -> None:
-    seconds = figure.value if figure.unit == "s" and isinstance(figure.value, int | float) else 0
+    timed = figure.unit == "s" and isinstance(figure.value, int | float) and math.isfinite(figure.value)
+    seconds = figure.value if timed else 0.0
     case = ET.SubElement(
         suite, "testcase", {"classname": _clean(name), "name": _clean(figure.name), "time": f"{seconds:.3f}"}
     )

@@ -36,7 +36,7 @@ def ribbons(rows: Sequence[tuple[str, Sequence[Span], str]], frame: Frame, label
         out.append(text(LEFT - 6, top + 16, name, "tick", "end"))
         for span in spans:
             left, width = x(span.start), x(span.end) - x(span.start)
-            kind = f"{prefix}-{span.name or 'none'}"
+            kind = state_kind(prefix, span.name)
             words = span.name.replace("_", " ")
             title = f"{words or 'not known'}, {relative(span.start)} to {relative(span.end)}"
             out.append(box(left, top, width, RIBBON - 2, f"state {kind}", title))
@@ -101,6 +101,11 @@ def _drawn(bar: Bar, place: _Place, top: float, frame: Frame) -> str:
         out.append(f'<circle class="dot {bar.kind}" cx="{x(bar.tick):.1f}" cy="{middle:.1f}" r="4"/>')
     out.append(text(place.at, top + 10.5, place.words, "name", place.anchor))
     return "".join(out)
+
+
+def state_kind(prefix: str, name: str) -> str:
+    """The CSS class of a state; a name that is no word has that of nothing known."""
+    return f"{prefix}-{name}" if name.isidentifier() else f"{prefix}-none"
 
 
 def legend_of(spans: Sequence[Span]) -> list[tuple[str, float]]:

@@ -12,11 +12,12 @@ from hil.report.scale import Scale, plain
 from hil.signals import Happening
 
 STEPS: Mapping[str, str] = {
-    "verified, committed, acknowledged": "sent → ack `received` or `scheduled` verified by the aggregator",
+    "verified, committed, acknowledged": "sent → its ack “received” or “scheduled” verified by the aggregator",
     "acted": "sent → first register write that changes the power, by the device's own log",
-    "acknowledged as started": "sent → ack `started` verified by the aggregator",
+    "acknowledged as started": "sent → its ack “started” verified by the aggregator",
 }
 BINS = 12
+FEW = 8  # fewer commands are shown as a dot each
 WIDTH, HEIGHT = 340.0, 150.0
 
 
@@ -47,21 +48,29 @@ def histogram(name: str, times: Sequence[float]) -> str:
     ordered = sorted(times)
     median, worst = ordered[(len(ordered) - 1) // 2], ordered[-1]
     high = _round_up(worst)
+    x = Scale(0, high, 26, WIDTH - 22)
     counts = [0] * BINS
     for value in ordered:
         counts[min(BINS - 1, int(value / high * BINS))] += 1
-    x, y = Scale(0, high, 26, WIDTH - 22), Scale(0, max(counts), HEIGHT - 34, 10)
-    body = [_bin(i, n, high, x, y) for i, n in enumerate(counts) if n]
+    few = len(ordered) < FEW
+    height = 78.0 if few else HEIGHT
+    y = Scale(0, max(counts), height - 34, 10)
+    body = [_dot(v, x, y) for v in ordered] if few else [_bin(i, n, high, x, y) for i, n in enumerate(counts) if n]
     body.append(f'<path class="axis" d="M26 {y(0):.1f}H{WIDTH - 22:g}"/>')
-    body += [text(x(v), HEIGHT - 18, plain(v, high / 4), "tick", "middle") for v in (high * i / 4 for i in range(5))]
-    body.append(text((WIDTH + 4) / 2, HEIGHT - 3, "ms", "tick dim", "middle"))
-    body += [text(20, y(v) + 4, str(v), "tick", "end") for v in sorted({0, max(counts)})]
+    body += [text(x(v), height - 18, plain(v, high / 4), "tick", "middle") for v in (high * i / 4 for i in range(5))]
+    body.append(text((WIDTH + 4) / 2, height - 3, "ms", "tick dim", "middle"))
+    body += [] if few else [text(20, y(v) + 4, str(v), "tick", "end") for v in sorted({0, max(counts)})]
     label = f"{name}: {len(times)} commands, median {_ms(median)}, worst {_ms(worst)}"
-    svg = f'<svg viewBox="0 0 {WIDTH:g} {HEIGHT:g}" role="img" aria-label="{escape(label)}">{"".join(body)}</svg>'
+    svg = f'<svg viewBox="0 0 {WIDTH:g} {height:g}" role="img" aria-label="{escape(label)}">{"".join(body)}</svg>'
     return (
         f'<figure class="small"><h3>{escape(name)}</h3><p class="see">{escape(STEPS.get(name, ""))}</p>'
         f"<p><b>{_ms(median)}</b> median, <b>{_ms(worst)}</b> worst of {len(times)}</p>{svg}</figure>"
     )
+
+
+def _dot(value: float, x: Scale, y: Scale) -> str:
+    middle = (y(0) + y.to) / 2
+    return f'<circle class="one" cx="{x(value):.1f}" cy="{middle:.1f}" r="6"><title>{_ms(value)}</title></circle>'
 
 
 def _bin(index: int, count: int, high: float, x: Scale, y: Scale) -> str:

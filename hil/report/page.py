@@ -19,13 +19,18 @@ from hil.report.latency import histogram, latencies
 from hil.report.recording import Recording
 from hil.report.scale import absolute, lasting
 from hil.report.scoreboard import PROMISES
-from hil.report.tables import chapter_table, hazard_table, log_table, mark, table, verdict_row, verdict_tables
+from hil.report.tables import chapter_table, hazard_table, log_table, mark, table, verdict_table, verdict_tables
 from hil.report.timeline import timeline
 from hil.runner import Outcome
 
 _HERE = Path(__file__)
 _INLINE = "style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 _POLICY = f"default-src 'none'; {_INLINE}; base-uri 'none'; form-action 'none'"
+_CLOCKS = {
+    "virtual": "In virtual time: what the models of broker, disk and line take, not what this machine took.",
+    "process": "Real broker with mutual TLS, real disk, and a line at the speed of its wire.",
+    "bench": "Real broker, real disk, real devices.",
+}
 POINTERS = 600  # rows that the pointer's readout knows
 _READOUT = {
     "battery": "truth.battery_w", "commanded": "agent.given_w", "permit from": "agent.lo_w", "to": "agent.hi_w",
@@ -56,7 +61,7 @@ def scenario_page(outcome: Outcome, recording: Recording, void: int = 0) -> str:
         Section("time", "The run over time", '<div id="readout" hidden></div>' + timeline(recording, outcome.verdicts)),
         Section("story", "The story", story),
         Section("promises", "Promises, measured", verdict_tables(outcome.verdicts, chapters)),
-        Section("latency", "How long commands took", _latency(recording)),
+        Section("latency", "How long commands took", _latency(recording, outcome.backend)),
         *_hazards(outcome),
         Section("log", "What was done, and what came of it", log_table(recording, wall_ms), folded=True),
         Section("run", "This run", _facts(outcome, recording, void)),
@@ -122,13 +127,12 @@ def _broken(broken: Sequence[Verdict], notes: Sequence[str]) -> str:
     if not broken:
         return ""
     told = "".join(f"<li>{escape(note)}</li>" for note in notes)
-    rows = table(("", "assertion", "measured", "required", "beside"), [verdict_row(v) for v in broken], "verdicts")
-    return rows + (f"<h3>What else was said</h3><ul class=notes>{told}</ul>" if told else "")
+    return verdict_table(broken) + (f"<h3>What else was said</h3><ul class=notes>{told}</ul>" if told else "")
 
 
-def _latency(recording: Recording) -> str:
+def _latency(recording: Recording, backend: str) -> str:
     figures = "".join(histogram(name, times) for name, times in latencies(recording).items())
-    return f'<div class="row">{figures}</div>' if figures else ""
+    return f'<p class="see">{escape(_CLOCKS.get(backend, ""))}</p><div class="row">{figures}</div>' if figures else ""
 
 
 def _hazards(outcome: Outcome) -> list[Section]:

@@ -22,6 +22,7 @@ class Curve:
     label: str
     kind: str
     scale: float = 1.0
+    moves: bool = False  # left out when it is 0 all along
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,20 +50,23 @@ class Plot:
     below: float = 0.0  # further air at the bottom, in parts of the range
 
     def shown(self, recording: Recording) -> list[Curve | Between]:
-        """Those of which anything is known, for a legend."""
-        curves: list[Curve | Between] = [c for c in self.curves if recording.known(c.name)]
-        return [*curves, *(a for a in self.areas if recording.known(a.high))]
+        """Those of which there is something to see, for a legend."""
+        return [*self._curves(recording), *(a for a in self.areas if recording.known(a.high))]
 
     def draw(self, recording: Recording, frame: Frame) -> str:
         """The SVG."""
         low, high = self._range(recording)
         y = Scale(low, high, self.height, TOP)
         areas = "".join(_area(recording, a, frame.x, y) for a in self.areas)
-        curves = "".join(_curve(recording, c, frame.x, y) for c in self.curves)
+        curves = "".join(_curve(recording, c, frame.x, y) for c in self._curves(recording))
         return frame.panel(self.height, self._axis(y, frame) + areas + curves, self.label)
 
+    def _curves(self, recording: Recording) -> list[Curve]:
+        known = [c for c in self.curves if recording.known(c.name)]
+        return [c for c in known if not c.moves or any(_moving(v) for v in recording.numbers[c.name])]
+
     def _range(self, recording: Recording) -> tuple[float, float]:
-        names = [(c.name, c.scale) for c in self.curves]
+        names = [(c.name, c.scale) for c in self._curves(recording)]
         names += [(name, a.scale) for a in self.areas for name in (a.low, a.high) if name]
         extremes = [bound * scale for name, scale in names for bound in _bounds(recording, name)]
         low, high = around(extremes, self.least)
@@ -80,6 +84,10 @@ class Plot:
             out.append(f'<path class="{kind}" d="M{LEFT:g} {py:.1f}H{frame.width - RIGHT:g}"/>')
             out.append(text(LEFT - 6, py + 4, plain(mark, step), "tick", "end"))
         return "".join(out)
+
+
+def _moving(value: float) -> bool:
+    return value != 0 and not math.isnan(value)
 
 
 def _bounds(recording: Recording, name: str) -> tuple[float, float]:

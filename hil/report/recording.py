@@ -119,7 +119,7 @@ class Recording(Quiet):
     def spans(self, name: str) -> list[Span]:
         """Of a word: what it was, one after the other; "" = not known."""
         changes = self._changes[name]
-        ends = [at for at, _ in changes[1:]] + [self.end]
+        ends = [*(at for at, _ in changes[1:]), self.end][: len(changes)]
         return [Span(text, at, end) for (at, text), end in zip(changes, ends, strict=True)]
 
     def members(self, name: str) -> list[Span]:

@@ -35,13 +35,18 @@ def verdict_tables(verdicts: Sequence[Verdict], chapters: Sequence[str]) -> str:
     others = [v for v in verdicts if v.promise not in PROMISES and v.name not in chapters]
     groups = [(p, [v for v in verdicts if v.promise == p]) for p in PROMISES] + [("", others)]
     named = [(promise, rows) for promise, rows in groups if rows]
-    heads = ("", "assertion", "measured", "required", "beside")
     out = []
     for promise, rows in named:
         title = promise[:1].upper() + promise[1:] if promise else "Further assertions" if len(named) > 1 else ""
         out.append(f"<h3>{escape(title)}</h3>" if title else "")
-        out.append(table(heads, [verdict_row(v) for v in rows], "verdicts"))
+        out.append(verdict_table(rows))
     return "".join(out)
+
+
+def verdict_table(verdicts: Sequence[Verdict]) -> str:
+    """One row a verdict."""
+    heads = ("", "assertion", "measured", "required", "beside")
+    return table(heads, [verdict_row(v) for v in verdicts], "verdicts")
 
 
 def verdict_row(verdict: Verdict) -> tuple[str, Row]:
@@ -89,12 +94,13 @@ def _hazard_rows(hazard: Hazard, cells: Sequence[Cell], kept: Mapping[str, str])
         return [("bad", (mark(False), *first, "not shown", "", ""))]
     rows: list[tuple[str, Row]] = []
     for i, cell in enumerate(cells):
-        unit = f" {cell.unit}" if cell.unit else ""
+        unit = f" {escape(cell.unit)}" if cell.unit else ""
+        measured = shown(cell.measured) + (unit if cell.measured is not None else "")
         when = kept.get(cell.backend)
         by = f"{cell.scenario} on {cell.backend}" + (f" ({when})" if when else "")
         shows = f'{escape(cell.assertion)}<div class="dim">{escape(by)}</div>'
-        cells_ = (mark(cell.holds), *(first if i == 0 else ("", "", "")), f"{shown(cell.measured)}{unit}")
-        rows.append((_kind(cell.holds) + (" more" if i else ""), (*cells_, escape(f"{cell.reach}{unit}"), shows)))
+        cells_ = (mark(cell.holds), *(first if i == 0 else ("", "", "")), measured)
+        rows.append((_kind(cell.holds) + (" more" if i else ""), (*cells_, escape(cell.reach) + unit, shows)))
     return rows
 
 

@@ -9,7 +9,7 @@ from html import escape
 from hil.faults.catalog import VERBS
 from hil.judge import Verdict
 from hil.report.frame import Frame
-from hil.report.lanes import Bar, bars, legend_of, ribbons, told
+from hil.report.lanes import Bar, bars, legend_of, ribbons, state_kind, told
 from hil.report.plot import Between, Curve, Plot
 from hil.report.recording import NS, Done, Recording, Span
 from hil.report.scale import lasting, relative
@@ -31,7 +31,7 @@ BATTERY = Plot(
 HOUSE = Plot(
     (
         Curve("truth.load_w", "house", "load"),
-        Curve("truth.pv_w", "PV", "pv"),
+        Curve("truth.pv_w", "PV", "pv", moves=True),
         Curve("truth.grid_w", "grid, + = import", "gridline"),
     ),
     (),
@@ -93,7 +93,9 @@ def timeline(recording: Recording, verdicts: Sequence[Verdict]) -> str:
 def _states(recording: Recording) -> Panel:
     modes, grid = recording.spans("agent.mode"), recording.spans("agent.grid")
     rows = [("agent", modes, "mode"), ("grid", grid, "grid")]
-    legend = [(f"state mode-{name or 'none'}", f"{_state(name)} {lasting(total)}") for name, total in legend_of(modes)]
+    legend = [
+        (f"state {state_kind('mode', name)}", f"{_state(name)} {lasting(total)}") for name, total in legend_of(modes)
+    ]
     sentence = "What the agent was doing, and whether it was sure of the utility grid; numbers are the chapters below."
     return Panel(
         "State of the agent",
