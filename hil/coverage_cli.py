@@ -14,7 +14,7 @@ from hil import coverage, fleet
 from hil.backends import make_backend
 from hil.coverage import Cell
 from hil.figures import Report
-from hil.progress import Progress
+from hil.progress import TIMES, Progress
 from hil.report import directory as reports
 from hil.report import index
 from hil.report.recording import Recording
@@ -80,7 +80,7 @@ def run(
 ) -> list[Cell]:
     """One run of each, with a bar for all; what broke is told at once. Pages go below `report`, a line each."""
     cells: list[Cell] = []
-    with Progress(f"coverage on {backend}", sum(s.duration_ns for s in chosen)) as bar:
+    with Progress(f"coverage on {backend}", sum(s.duration_ns for s in chosen) / 1e9, unit=TIMES) as bar:
         for scenario in chosen:
             name = f"{scenario.name}-{backend}"
             outcome = run_one(scenario, backend, tell, None if report is None else report / name)
@@ -90,7 +90,7 @@ def run(
                 if not verdict.ok:
                     tell(f"xx {scenario.name} on {backend}: {verdict.name}: {verdict.sentence}")
             cells += coverage.cells_of(outcome)
-            bar.step(scenario.name, scenario.duration_ns)
+            bar.step(scenario.name, scenario.duration_ns / 1e9)
     return cells
 
 

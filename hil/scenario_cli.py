@@ -13,7 +13,7 @@ from hil.backends import make_backend
 from hil.expr import Value
 from hil.figures import Report
 from hil.judge import Verdict
-from hil.progress import Progress
+from hil.progress import TIMES, Progress
 from hil.report import directory as reports
 from hil.report.outcome import Recorder
 from hil.report.recording import Recording
@@ -81,7 +81,7 @@ def run_scenario(
         nonlocal seen
         seen = Recording()
         with contextlib.ExitStack() as stack:
-            bar = stack.enter_context(Progress(scenario.name, scenario.duration_ns / 1e9))
+            bar = stack.enter_context(Progress(scenario.name, scenario.duration_ns / 1e9, unit=TIMES))
             watchers: list[Watcher] = [_Bar(bar)]
             if directory is not None:
                 watchers += [seen, stack.enter_context(Recorder(directory))]

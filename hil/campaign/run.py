@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from hil.backends.virtual import VirtualBackend
 from hil.campaign.case import Act, Case
 from hil.campaign.observer import CRASHED, Observer, Violation
-from hil.runner import Runner, Several, Watcher
+from hil.runner import Runner
 
 PLAIN_POLLS = {  # milliseconds; no block may age beyond what makes a device stale
     "battery": {"pack": 1000, "state": 2000},
@@ -31,15 +31,13 @@ class Result:
     trace: str | None
 
 
-def run(case: Case, watcher: Watcher | None = None) -> Result:
-    """Live through it; `watcher` sees it too. Whatever is raised counts as a violation: in virtual time nothing outside
-    can be the reason."""
+def run(case: Case) -> Result:
+    """Live through it. Whatever is raised counts as a violation: in virtual time nothing outside can be the reason."""
     scenario = case.scenario()
     observer = Observer(scenario.home)
     try:
         backend = VirtualBackend(PLAIN_POLLS if scenario.seed % OWN_POLLS else None)
-        watchers = [observer, *([] if watcher is None else [watcher])]
-        trace = Runner(scenario, backend, scenario.seed, Several(watchers)).run().trace
+        trace = Runner(scenario, backend, scenario.seed, observer).run().trace
     except Exception as error:  # noqa: BLE001 - what it is does not matter: the agent or the bench fell
         where = traceback.extract_tb(error.__traceback__)[-1]
         sentence = f"{error!r} in {where.filename.rpartition('/')[2]}:{where.lineno}"

@@ -84,11 +84,13 @@ def hazard_table(cells: Sequence[Cell], kept: Mapping[str, str], *, every: bool)
     by_row: dict[int, list[Cell]] = {number: [] for number in HAZARDS} if every else {}
     for cell in sorted(cells, key=lambda c: (c.hazard, c.backend != "virtual", c.scenario)):
         by_row.setdefault(cell.hazard, []).append(cell)
-    rows = [row for number, of_it in sorted(by_row.items()) for row in _hazard_rows(HAZARDS[number], of_it, kept)]
-    return table(("", "#", "hazard", "required", "measured", "by its bound", "shown by"), rows, "hazards")
+    rows = [row for number, of_it in sorted(by_row.items()) for row in _hazard_rows(HAZARDS[number], of_it)]
+    when = [f"{backend}: as kept {told}" for backend, told in kept.items()]
+    told = f'<p class="see">{escape("; ".join(when))}</p>' if when else ""
+    return told + table(("", "#", "hazard", "required", "measured", "by its bound", "shown by"), rows, "hazards")
 
 
-def _hazard_rows(hazard: Hazard, cells: Sequence[Cell], kept: Mapping[str, str]) -> list[tuple[str, Row]]:
+def _hazard_rows(hazard: Hazard, cells: Sequence[Cell]) -> list[tuple[str, Row]]:
     first = (str(hazard.number), escape(hazard.name), escape(hazard.asks))
     if not cells:
         return [("bad", (mark(False), *first, "not shown", "", ""))]
@@ -96,9 +98,7 @@ def _hazard_rows(hazard: Hazard, cells: Sequence[Cell], kept: Mapping[str, str])
     for i, cell in enumerate(cells):
         unit = f" {escape(cell.unit)}" if cell.unit else ""
         measured = shown(cell.measured) + (unit if cell.measured is not None else "")
-        when = kept.get(cell.backend)
-        by = f"{cell.scenario} on {cell.backend}" + (f" ({when})" if when else "")
-        shows = f'{escape(cell.assertion)}<div class="dim">{escape(by)}</div>'
+        shows = f'{escape(cell.assertion)}<div class="dim">{escape(cell.scenario)} on {escape(cell.backend)}</div>'
         cells_ = (mark(cell.holds), *(first if i == 0 else ("", "", "")), measured)
         rows.append((_kind(cell.holds) + (" more" if i else ""), (*cells_, escape(cell.reach) + unit, shows)))
     return rows

@@ -14,7 +14,7 @@ from hil.report.plot import Between, Curve, Plot
 from hil.report.recording import NS, Done, Recording, Span
 from hil.report.scale import lasting, relative
 
-WIDE, NARROW = 1080.0, 400.0
+WIDE, NARROW = 920.0, 400.0
 
 BATTERY = Plot(
     (
