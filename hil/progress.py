@@ -20,7 +20,7 @@ _EVERY = 64
 
 
 class Progress:
-    """`with Progress("teeth", 40, unit="checks") as bar: bar.step("case 3")`. `total` 0: not known; `unit` "": no rate."""
+    """`with Progress("teeth", 40, unit="checks") as bar: bar.step("a")`. `total` 0: not known; `unit` "": no rate."""
 
     def __init__(self, title: str, total: float, *, unit: str = "", stream: TextIO | None = None) -> None:
         self._title = title
