@@ -81,7 +81,9 @@ def test_every_pair_of_faults_comes_before_any_comes_by_chance() -> None:
 def test_the_same_case_gives_the_same_trace() -> None:
     case = Deck(5).case(1)
     short = Case(case.name, case.seed, 60, case.home, case.config, [a for a in case.acts if a.at_s < 30])
-    assert run(short) == run(short)
+    one = run(short, traced=True)
+    assert one == run(short, traced=True)
+    assert one.trace
 
 
 # --- the observer -----------------------------------------------------------------------------------------------------
