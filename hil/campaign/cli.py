@@ -48,6 +48,7 @@ class Tally:
     acting: int = 0
     margin_permille: float = 1000.0
     faults: int = 0
+    crossed: int = 0
     wrong: Counter[str] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
 
@@ -59,6 +60,7 @@ class Tally:
         self.acting += result.acting
         self.margin_permille = min(self.margin_permille, result.margin_permille)
         self.faults += sum(act.id.startswith("fault") for act in case.acts)
+        self.crossed += result.crossed
         self.wrong.update(v.promise for v in result.violations)
         self.failures += [f"{case.name}: {v}" for v in result.violations]
 
@@ -186,6 +188,7 @@ def _report(tally: Tally, deck: Deck, resume: Resume, seconds: float, lived_s: i
         Figure("cycles with a command in force", round(tally.acting / max(1, tally.cycles), 3), "", f">= {ACTING}"),
         Figure("kinds of faults", len(dishes()), "", None, {"pairs covered": pairs, "not able here": len(left)}),
         Figure("closest to the reserve's bound", round(tally.margin_permille, 2), "permille"),
+        Figure("houses darkened by a renewal that crossed with the outage", tally.crossed),
         Figure("time", round(seconds, 1), "s", None, cost),
     ]
     extra = {"commit": resume.commit, "source": resume.source, "failures": tally.failures, "left_out": left}

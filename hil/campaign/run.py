@@ -29,6 +29,7 @@ class Result:
     acting: int  # of them, with a setpoint for a command
     margin_permille: float
     trace: str | None
+    crossed: int = 0  # houses that went dark by a renewal that crossed with an outage
 
 
 def run(case: Case, traced: bool = False) -> Result:
@@ -44,7 +45,9 @@ def run(case: Case, traced: bool = False) -> Result:
         sentence = f"{error!r} in {where.filename.rpartition('/')[2]}:{where.lineno}"
         observer.violations.append(Violation(CRASHED, 0.0, sentence))
         trace = None
-    return Result(observer.violations, observer.cycles, observer.acting, observer.margin_permille, trace)
+    return Result(
+        observer.violations, observer.cycles, observer.acting, observer.margin_permille, trace, observer.crossed
+    )
 
 
 def breaks(promise: str) -> Callable[[Case], bool]:
