@@ -6,6 +6,7 @@ import io
 import json
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from drivers.readings import GridState
 from tests.cli.conftest import Serve
 from tests.core.home import Home as CoreHome
 from tests.core.home import arriving, command
-from tests.local.home import HOME, decided, home, idle, line, troubled
+from tests.local.home import CAPABILITY, HOME, decided, home, idle, line, troubled
 
 Run = Any
 
@@ -357,6 +358,25 @@ def test_device_list_is_unhealthy_with_a_swapped_inverter(serve: Serve, run: Run
     assert code == 1
     assert "xx  hybrid" in out
     assert "    mismatch          serial H-78 answers, H-77 was commissioned: reads only" in out.splitlines()
+    assert "nothing: it is not the device that was commissioned" in out
+
+
+@pytest.mark.parametrize(
+    ("can", "said"),
+    [
+        ({"signed_setpoint": False, "why_not": ("control x is not confirmed",)}, "nothing: control x is not confirmed"),
+        ({"reversion": "none"}, "nothing: it has no reversion timer"),
+        ({"reversion": "unreliable"}, "nothing: it has no reversion timer that can be relied on"),
+        ({}, "charge 11400 W to discharge 11400 W, in % of WChaMax, in"),
+    ],
+)
+def test_device_list_says_why_no_setpoint_may_be_used(serve: Serve, run: Run, can: dict[str, Any], said: str) -> None:
+    inverter = replace(HOME.devices[2], capability=replace(CAPABILITY, **can))
+    serve(home(devices=(*HOME.devices[:2], inverter)))
+
+    lines = run("device", "list")[1].splitlines()
+    assert f"    can be told       {said}" in lines
+    assert ("    rated             charge 11400 W to discharge 11400 W" in lines) == bool(can)
 
 
 def test_device_adopt(serve: Serve, run: Run) -> None:
