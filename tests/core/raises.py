@@ -32,3 +32,12 @@ def reserve(home: Home) -> int:
 
 def limit(home: Home, name: str) -> LimitValue:
     return next(value for value in home.decision.limits if value.id == name)
+
+
+def asked(home: Home, how: str, kind: str = "storm") -> RaiseReserve:
+    """For six hours from now, as a length or by its dates."""
+    event = storm() if kind == "storm" else remote(800, 6)
+    if how == "length":
+        return event
+    wall = home.clock().wall_ms
+    return replace(event, for_s=0, start_ms=wall, end_ms=wall + 6 * H * 1000)

@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from agent.core.durable import from_json, to_json
-from agent.core.inputs import ClockTrust, RaiseReserve
+from agent.core.inputs import ClockTrust
 from agent.core.overlay import STANDS_NS
 from agent.core.params import S
 from tests.core.home import Home
-from tests.core.raises import H, between, remote, reserve, storm
+from tests.core.raises import H, asked, between, remote, reserve, storm
 
 STANDS = STANDS_NS // S
-
-
-def asked(home: Home, how: str, kind: str = "storm") -> RaiseReserve:
-    """For six hours from now, as a length or by its dates."""
-    event = storm() if kind == "storm" else remote(800, 6)
-    if how == "length":
-        return event
-    wall = home.clock().wall_ms
-    return replace(event, for_s=0, start_ms=wall, end_ms=wall + 6 * H * 1000)
 
 
 @pytest.mark.parametrize("kind", ["storm", "remote"])
