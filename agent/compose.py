@@ -201,7 +201,10 @@ def installed(config: Config) -> Installed:
         for bus in config.file.bus
     }
     devices = config.file.device
-    return Installed({d.name: _device(config, d, Memory()) for d in devices}, {d.name: d.bus for d in devices}, lines)
+    specs = {d.name: _device(config, d, Memory()) for d in devices}
+    site = config.params.site
+    nameplate_w = (site.nameplate_charge_w, site.nameplate_discharge_w)
+    return Installed(specs, {d.name: d.bus for d in devices}, lines, nameplate_w)
 
 
 def _link(config: Config, durable: Durable, boot: str, random: Callable[[int], bytes]) -> Part:

@@ -27,6 +27,7 @@ READERS = (
     "drivers.profile",
     "drivers.profile_control",
     "drivers.profile_fit",
+    "drivers.profile_reader",
     "drivers.profile_schema",
 )
 

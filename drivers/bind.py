@@ -41,7 +41,7 @@ class _Binder:
         self._checks: dict[int, Check] = {}
 
     def binding(self) -> Binding:
-        found = Found(self._words, self._notes, self._unconfirmed, self._checks)
+        found = Found(self._words, self._notes, self._unconfirmed, self._checks, [])
         writes = ControlBinder(self._spec, self._resolver, found, self._slow, self._factor)
         control_def, rated = writes.choose()
         control = None if control_def is None else writes.control(control_def, rated)

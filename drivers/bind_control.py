@@ -11,12 +11,13 @@ from drivers.codec import SUNSPEC_SENTINEL, div_round, from_words, raw_range
 from drivers.confirm import how_to_confirm
 from drivers.family import Codes, Control, Part, Profile, PutGroup, Reversion
 from drivers.profile_control import SETPOINTS
-from drivers.readings import Capability
+from drivers.readings import Capability, DeviceRole
 from drivers.resolve import Resolver
 
 REQUEST_NS = 60_000_000  # of one short transaction, typical at 9600 baud
 S = 1_000_000_000
 MOST_RATED_W = 1_000_000
+NO_GRID = "no register of it proves that the grid is there"
 UNCONFIRMED = "is not sure for this device; a commissioning check must confirm it before anything is written by it"
 
 
@@ -28,6 +29,7 @@ class Found:
     notes: list[str]
     unconfirmed: list[str]
     checks: dict[int, Check]
+    unusable: list[str]  # why no control is
 
 
 class ControlBinder:
@@ -49,10 +51,12 @@ class ControlBinder:
         """The first control whose models, ratings and confidence are there."""
         for control in self._profile.controls:
             if not self._resolver.has(control.models):
+                self._found.unusable.append(f"it has no model of control {control.id}")
                 continue
             if control.confidence == "low" and control.id not in self._spec.confirmed:
                 self._found.unconfirmed.append(control.id)
                 self._found.notes.append(f"{control.id} {UNCONFIRMED}")
+                self._found.unusable.append(f"control {control.id} is not confirmed")
                 continue
             charge = self._rating(control.rated_charge)
             discharge = self._rating(control.rated_discharge)
@@ -61,6 +65,7 @@ class ControlBinder:
             if charge is None or discharge is None:
                 where = "and the site none" if not control.rated_charge else "so it cannot be commanded by it"
                 self._found.notes.append(f"{control.id} is there but gives no rating, {where}")
+                self._found.unusable.append(f"control {control.id} gives no rating")
                 continue
             if control.unit == "pct_of_wchamax" and self._spec.wdischamax_w:
                 discharge = self._spec.wdischamax_w
@@ -68,6 +73,20 @@ class ControlBinder:
         if self._profile.controls:
             self._found.notes.append("it has no register that takes a setpoint: telemetry only")
         return None, {}
+
+    def _unusable(self, why: str) -> None:
+        self._found.notes.append(why)
+        self._found.unusable.append(f"control {why}")
+
+    def _why_not(self, bound: BoundControl | None, grid: bool) -> tuple[str, ...]:
+        """Why it takes no setpoint of ours, in a few words each; empty if it does, and of what is no inverter."""
+        if self._profile.role is not DeviceRole.INVERTER:
+            return ()
+        if not self._profile.controls:
+            return ("its profile knows no setpoint",)
+        why = self._found.unusable if bound is None else []
+        unsure = "the grid state is not confirmed" if "grid" in self._found.unconfirmed else NO_GRID
+        return (*why, *([] if grid else [unsure]))
 
     def _rating(self, parts: tuple[Part, ...]) -> int | None:
         block = next((b.name for b in self._profile.blocks if b.after_write), self._slow)
@@ -104,12 +123,12 @@ class ControlBinder:
             bound = tuple(self._group(group, rated) for group in puts)
             missing = next((b for b in bound if isinstance(b, str)), None)
             if missing is not None:
-                self._found.notes.append(f"{control.id} cannot be used: {missing}")
+                self._unusable(f"{control.id} cannot be used: {missing}")
                 return None
             groups.append(tuple(b for b in bound if isinstance(b, BoundGroup)))
         coarse = _too_coarse(control, groups[0])
         if coarse is not None:
-            self._found.notes.append(f"{control.id} cannot be used: {coarse}")
+            self._unusable(f"{control.id} cannot be used: {coarse}")
             return None
         power, clear, stop, arm, shown = groups
         beats = [self._group(group, rated) for group in control.heartbeat]  # a device may have it or not
@@ -213,6 +232,7 @@ class ControlBinder:
             confirm=tuple(how_to_confirm(n, self._control_ids()) for n in dict.fromkeys(self._found.unconfirmed)),
             heartbeat_s=control.heartbeat_s if control is not None and bound is not None and bound.heartbeat else 0,
             control="" if bound is None else bound.id,
+            why_not=self._why_not(bound, grid),
         )
 
 

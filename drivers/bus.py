@@ -1,8 +1,7 @@
 """All devices of one line, sans-IO: events and the time in, effects out.
 
-Who goes next when the line is free: STOP, other orders, an interrupted retry, then polls by their due time with fast
-blocks ahead. An order waits for the transaction in flight and no other. Each device has one slot an order class, and
-the latest wins; STOP overtakes all, CLEAR and STOP evict a waiting POWER, STOP a waiting CLEAR too: the newer wish.
+Who goes next when the line is free: STOP, other orders (`drivers.desk`), an interrupted retry, then polls by their due
+time with fast blocks ahead. An order waits for the transaction in flight and no other.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from drivers.binding import DeviceSpec
+from drivers.desk import NEVER_NS, Desk
 from drivers.device import Ask, Device, Poll
 from drivers.events import (
     Adopt,
@@ -22,7 +22,6 @@ from drivers.events import (
     Looked,
     Lost,
     Opened,
-    Presence,
     Received,
     Remembered,
     Reopen,
@@ -31,10 +30,6 @@ from drivers.events import (
     Told,
     Wake,
     WakeAt,
-    WriteClass,
-    WriteOutcome,
-    WriteResult,
-    WriteSequence,
 )
 from drivers.guests import Guest, Guests
 from drivers.line_stats import stats_of
@@ -45,7 +40,6 @@ from drivers.waits import Tally
 __all__ = ["Bus", "BusSpec", "DeviceSpec"]
 
 S = 1_000_000_000
-NEVER_NS = 1 << 62
 RETRIES = 2
 STATS_NS = 10 * S
 REOPEN_MIN_NS = S // 2
@@ -53,7 +47,6 @@ REOPEN_MAX_NS = 8 * S
 TCP_MISSES = 3  # timeouts in a row after which a connection is made anew
 SLOW_BUDGET_NS = 85_000_000  # longest transaction at 9600 baud and below: about 30 registers
 BUDGET_NS = 60_000_000
-HANDING_BACK = (WriteClass.STOP, WriteClass.CLEAR)  # always allowed
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +82,7 @@ class Bus:
         dialects = frozenset(device.profile.dialect for device in devices)
         self._guests = Guests(self._port, dialects, least_unit=0 if spec.tcp else 1)
         self._open = False
-        self._waiting: dict[tuple[str, WriteClass], Order] = {}
-        self._active: dict[str, Order] = {}
+        self._desk = Desk(self._port, self._by_name)
         self._flight: Poll | Ask | Order | Guest | None = None
         self._again: Poll | Ask | None = None
         self._retries = 0
@@ -98,7 +90,6 @@ class Bus:
         self._stats_ns = 0
         self._reopen_ns = REOPEN_MIN_NS
         self._tcp_misses = 0
-        self._trouble = ""  # two masters: nothing but a release is written
 
     @property
     def waiting(self) -> bool:
@@ -119,7 +110,7 @@ class Bus:
             if outcome is not None:
                 self._ended(outcome, now_ns, out)
         elif isinstance(event, Execute):
-            self._execute(event.sequence, now_ns, out)
+            self._desk.execute(event.sequence, now_ns, out)
         elif isinstance(event, Opened):
             self._opened(now_ns, out)
         elif isinstance(event, Lost):
@@ -150,8 +141,7 @@ class Bus:
         self._open = False
         self._flight = self._again = None
         self._port.reset(now_ns)
-        for order in [*self._active.values()]:
-            self._finish(order, WriteOutcome.SILENT, f"the line was lost: {reason}", now_ns, out)
+        self._desk.lost(reason, now_ns, out)
         for device in self._devices:
             device.lost(now_ns, reason, out)
         out += [Emit(told) for told in self._guests.lost()]
@@ -164,95 +154,11 @@ class Bus:
         trouble = self._port.overheard.trouble(now_ns)
         if trouble:
             self._wake_ns = min(self._wake_ns, self._port.overheard.until_ns)
-        if trouble == self._trouble:
+        if trouble == self._desk.trouble:
             return
-        self._trouble = trouble
         for device in self._devices:
             device.on_line(trouble, now_ns, out)
-        if trouble:
-            for order in [*self._active.values(), *self._waiting.values()]:
-                if order.sequence.write_class not in HANDING_BACK:
-                    self._waiting.pop((order.sequence.device, order.sequence.write_class), None)
-                    self._finish(order, WriteOutcome.REJECTED, trouble, now_ns, out)
-
-    # --- orders -------------------------------------------------------------------------------------------------------
-    def _execute(self, sequence: WriteSequence, now_ns: int, out: list[BusEffect]) -> None:
-        device = self._by_name.get(sequence.device)
-        if device is None or not sequence.writes:
-            detail = "there is no such device on this bus" if device is None else "the order writes nothing"
-            out.append(Emit(_result(sequence, WriteOutcome.REJECTED, 0, now_ns, detail)))
-            return
-        order = Order(sequence, device, self._port)
-        if device.presence is Presence.MISMATCH:
-            self._finish(order, WriteOutcome.REJECTED, "the device is not the one that was commissioned", now_ns, out)
-            return
-        if self._trouble and sequence.write_class not in HANDING_BACK:
-            self._finish(order, WriteOutcome.REJECTED, self._trouble, now_ns, out)
-            return
-        evicted = [sequence.write_class]
-        if sequence.write_class is WriteClass.STOP:
-            evicted += [WriteClass.POWER, WriteClass.CLEAR]
-        elif sequence.write_class is WriteClass.CLEAR:
-            evicted += [WriteClass.POWER]
-        for write_class in evicted:
-            older = self._waiting.pop((sequence.device, write_class), None)
-            if older is not None:
-                self._finish(older, WriteOutcome.SUPERSEDED, "a newer order took its place", now_ns, out)
-        self._waiting[sequence.device, sequence.write_class] = order
-
-    def _finish(self, order: Order, outcome: WriteOutcome, detail: str, now_ns: int, out: list[BusEffect]) -> None:
-        name = order.sequence.device
-        if self._active.get(name) is order:
-            del self._active[name]
-        if outcome is WriteOutcome.CONFIRMED:
-            order.device.foreign.confirmed(order.sequence, order.device.binding)
-        out.append(Emit(_result(order.sequence, outcome, order.sent_ns, now_ns, detail, order.free_ns)))
-        if order.sent_ns and order.sequence.write_class is not WriteClass.HEARTBEAT:
-            order.device.touch(now_ns)
-
-    def _drop_waiting(self, now_ns: int, out: list[BusEffect]) -> None:
-        """Orders that are too late, or whose device turned out to be another."""
-        for key, order in [*self._waiting.items()]:
-            if now_ns > order.sequence.not_after_ns:
-                del self._waiting[key]
-                self._finish(order, WriteOutcome.LATE, "it could not be sent in time", now_ns, out)
-            elif order.device.presence is Presence.MISMATCH:
-                del self._waiting[key]
-                self._finish(order, WriteOutcome.REJECTED, "the device is not the commissioned one", now_ns, out)
-            elif order.device.writable and order.binding != order.device.binding:
-                del self._waiting[key]
-                detail = "the device was identified anew with other registers; compile the order again"
-                self._finish(order, WriteOutcome.SUPERSEDED, detail, now_ns, out)
-
-    def _next_order(self, now_ns: int, out: list[BusEffect]) -> Order | None:
-        """The order whose request goes next. A CLEAR or STOP ends a POWER of its device that is half sent."""
-        ready = [
-            (order.sequence.write_class, order.sequence.order_id, key)
-            for key, order in self._waiting.items()
-            if order.device.writable
-        ]
-        for write_class, _, key in sorted(ready):
-            order = self._waiting[key]
-            running = self._active.get(key[0])
-            if running is not None:
-                if write_class >= running.sequence.write_class or write_class > WriteClass.CLEAR:
-                    continue
-                self._finish(running, WriteOutcome.SUPERSEDED, f"{write_class.name} overtook it", now_ns, out)
-            del self._waiting[key]
-            self._active[key[0]] = order
-            order.device.foreign.asked(write_class)
-        best: Order | None = None
-        for order in [*self._active.values()]:
-            verdict = order.disk_ended(now_ns) if order.waits else None
-            if verdict is not None:
-                self._finish(order, verdict[0], verdict[1], now_ns, out)
-            elif not order.device.writable:
-                self._finish(order, WriteOutcome.SILENT, "the device must be identified anew first", now_ns, out)
-            elif (start_ns := max(order.not_before_ns, self._port.held_until(order.request, False))) > now_ns:
-                self._wake_ns = min(self._wake_ns, start_ns)
-            elif best is None or order.sequence.write_class < best.sequence.write_class:
-                best = order
-        return best
+        self._desk.on_line(trouble, now_ns, out)
 
     # --- what goes next -----------------------------------------------------------------------------------------------
     def _advance(self, now_ns: int, out: list[BusEffect]) -> None:
@@ -262,22 +168,24 @@ class Bus:
             self._stats_ns += STATS_NS
             out.append(Emit(stats_of(self._spec.name, self._port)))
         self._wake_ns = self._stats_ns
-        if self._trouble or self._port.overheard.until_ns:
+        if self._desk.trouble or self._port.overheard.until_ns:
             self._listen(now_ns, out)
-        if self._waiting:
-            self._drop_waiting(now_ns, out)
+        desk = self._desk
+        if desk.waiting:
+            desk.drop(now_ns, out)
         if self._port.busy:
             self._wake_ns = min(self._wake_ns, self._port.deadline_ns)
         elif self._open:
             self._start(now_ns, out)
-        for order in self._waiting.values():
+        for order in desk.waiting.values():
             self._wake_ns = min(self._wake_ns, order.sequence.not_after_ns + 1)
         out.append(WakeAt(self._wake_ns))
 
     def _start(self, now_ns: int, out: list[BusEffect]) -> None:
         job: Poll | Ask | Order | Guest | None = None
-        if self._waiting or self._active:
-            job = self._next_order(now_ns, out)
+        if self._desk.waiting or self._desk.active:
+            job = self._desk.next(now_ns, out)
+            self._wake_ns = min(self._wake_ns, self._desk.due_ns)
         if job is None:
             job = self._held_again(now_ns) if self._again is not None else self._due(now_ns)
         if self._guests.waiting and self._again is None and (job is None or type(job) is Poll):
@@ -353,7 +261,7 @@ class Bus:
         if job is None:
             return
         if isinstance(job, Order):
-            self._order_ended(job, outcome, now_ns, out)
+            self._desk.ended(job, outcome, out)
         elif isinstance(job, Guest):
             self._guest_ended(job, outcome, now_ns, out)
             return
@@ -372,22 +280,6 @@ class Bus:
             self._tcp_misses += 1
             if self._tcp_misses >= TCP_MISSES or outcome.fate is Fate.GARBLED:
                 self._lost("the other end does not answer; connecting anew", now_ns, out)
-
-    def _order_ended(self, order: Order, outcome: Outcome, now_ns: int, out: list[BusEffect]) -> None:
-        if self._active.get(order.sequence.device) is not order:
-            return  # it was overtaken while its request was on the wire
-        verdict = order.ended(outcome)
-        if outcome.fate in (Fate.GARBLED, Fate.TIMEOUT) and verdict is None:
-            self._port.counters.retries += 1
-        remember = order.device.keeper.outgoing()
-        if remember is not None:  # ahead of the verdict: whoever ends with that has stored it
-            out.append(Emit(remember))
-        if verdict is not None:
-            self._finish(order, verdict[0], verdict[1], outcome.at_ns, out)
-        if outcome.fate is Fate.TIMEOUT:
-            order.device.missed(outcome.at_ns, out)
-        elif outcome.fate is not Fate.GARBLED:
-            order.device.heard(outcome.at_ns)
 
     # --- what people ask ----------------------------------------------------------------------------------------------
     def _look(self, look: Look, now_ns: int, out: list[BusEffect]) -> None:
@@ -410,19 +302,3 @@ class Bus:
         told = self._guests.ended(guest, outcome, now_ns)
         if told is not None:
             out.append(Emit(told))
-
-
-def _result(
-    sequence: WriteSequence, outcome: WriteOutcome, sent_ns: int, done_ns: int, detail: str, free_ns: int = 0
-) -> WriteResult:
-    return WriteResult(
-        sequence.order_id,
-        sequence.device,
-        sequence.write_class,
-        sequence.value,
-        outcome,
-        sent_ns,
-        done_ns,
-        detail,
-        free_ns,
-    )

@@ -125,3 +125,4 @@ class Capability:
     confirm: tuple[str, ...] = ()  # for each of `unconfirmed`, how a technician confirms it
     heartbeat_s: int = 0  # how often it wants to hear that we live while it is commanded; 0 = it has no such register
     control: str = ""  # id of the control that is used; "" = it is only read, and never needs a release
+    why_not: tuple[str, ...] = ()  # of an inverter: why it takes no setpoint of ours; empty where signed_setpoint

@@ -25,7 +25,7 @@ def table(reply: talk.Reply) -> Iterator[str]:
         if number:
             yield ""
         yield from _head(device)
-        for label, value in _rows(device):
+        for label, value in _rows(device, reply):
             yield from text.hang(" " * _INDENT + label.ljust(_LABEL), value, _INDENT + _LABEL)
     yield ""
     if reply["stated_end_s"]:
@@ -40,7 +40,7 @@ def _head(device: talk.Reply) -> Iterator[str]:
     yield from text.hang(f"{text.symbol(device['level'])}  ", ", ".join(parts), _INDENT)
 
 
-def _rows(device: talk.Reply) -> Iterator[tuple[str, str]]:
+def _rows(device: talk.Reply, reply: talk.Reply) -> Iterator[tuple[str, str]]:
     cap = device["capability"]
     if device["presence"] != "ok":
         yield str(device["presence"]), str(device["detail"])
@@ -52,11 +52,10 @@ def _rows(device: talk.Reply) -> Iterator[tuple[str, str]]:
         return
     if device["role"] != "inverter":
         yield "reads only", f"every {cap['refresh_s']} s, lost after {cap['stale_s']} s of silence"
-    elif not cap["setpoint"]:
-        yield "can be told", _why_not(cap)
     else:
-        yield from _control(cap)
-    if device["role"] == "inverter":
+        yield from _setpoint(cap, reply)
+        if cap["setpoint"]:
+            yield from _control(cap)
         yield "own reserve floor", "yes, written on change and read back" if cap["floor"] else "none that we may write"
         yield "wears out", _wear(cap)
     unsure = cap["unconfirmed"]
@@ -67,16 +66,26 @@ def _rows(device: talk.Reply) -> Iterator[tuple[str, str]]:
         yield "not confirmed", f"{', '.join(unsure)} (batteryctl device show {device['name']})"
 
 
-def _why_not(cap: talk.Reply) -> str:
-    if not cap["grid_evidence"]:
-        return "nothing: no register of it proves that the grid is there"
-    return "nothing: it has no setpoint that we may use"
+def _setpoint(cap: talk.Reply, reply: talk.Reply) -> Iterator[tuple[str, str]]:
+    """What it takes, or why nothing; and what the home was rated for, beside the device's own."""
+    unit = _TOLD.get(str(cap["setpoint_unit"]), str(cap["setpoint_unit"]))
+    ends = _ends(cap["rated_charge_w"], cap["rated_discharge_w"])
+    if cap["why_not"]:
+        yield "can be told", f"nothing: {'; '.join(cap['why_not'])}"
+        if cap["rated_charge_w"] or cap["rated_discharge_w"]:
+            yield "rated", ends
+    else:
+        yield "can be told", f"{ends}, {unit}, in steps of {cap['resolution_w']} W, {_pace(cap)}"
+    if reply["nameplate_charge_w"] is not None:
+        ours = _ends(reply["nameplate_charge_w"], reply["nameplate_discharge_w"])
+        yield "home is rated", f"{ours}, by its configuration"
+
+
+def _ends(charge_w: int, discharge_w: int) -> str:
+    return f"charge {charge_w} W to discharge {discharge_w} W"
 
 
 def _control(cap: talk.Reply) -> Iterator[tuple[str, str]]:
-    unit = _TOLD.get(str(cap["setpoint_unit"]), str(cap["setpoint_unit"]))
-    ends = f"charge {cap['rated_charge_w']} W to discharge {cap['rated_discharge_w']} W"
-    yield "can be told", f"{ends}, {unit}, in steps of {cap['resolution_w']} W, {_pace(cap)}"
     yield "control point", _POINT.get(str(cap["control_point"]), str(cap["control_point"]))
     yield "if we fall silent", _silent(cap)
     yield "read-back", "every command is read back" if cap["read_back"] else "none: it acknowledges and that is all"
@@ -115,7 +124,7 @@ def show(reply: talk.Reply) -> Iterator[str]:
     device = reply["device"]
     yield from _head(device)
     profile = f"{device['profile']} ({device['title']})"
-    rows = [("profile", profile), *_rows(device)]
+    rows = [("profile", profile), *_rows(device, reply)]
     if device["age_ms"] is not None:
         rows.insert(1, ("last reading", f"{_seconds(device['age_ms'])} ago"))
     for label, value in rows:
@@ -130,7 +139,7 @@ def show(reply: talk.Reply) -> Iterator[str]:
         known = point["value"] is not None
         mark = text.symbol("warn" if low else "ok" if known else "none")
         age = "" if point["age_ms"] is None or not known else _seconds(point["age_ms"])
-        sure = "low: read-only until confirmed" if low else str(point["confidence"])
+        sure = "low: to be confirmed" if low else str(point["confidence"])
         yield f"{mark}  {point['name']:19} {quantity.text(str(point['name']), point['value']):>20}  {age:>7}  {sure}"
     yield from _confirming(device)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from agent.core.inverters import NO_RETURN
 from agent.local.installed import Installed, LineFacts
 from agent.local.reason import Json
 from agent.mail import View
@@ -27,7 +28,14 @@ def devices_json(view: View, installed: Installed, now: Now) -> Json:
     rows = [_device(name, spec, view, installed, now) for name, spec in installed.specs.items()]
     bad = any(row["level"] == "fault" for row in rows)
     stated_end_s = view.decision.stated_end_s
-    return {"v": 1, "ok": not bad, "code": int(bad), "stated_end_s": stated_end_s, "devices": rows}
+    return {
+        "v": 1,
+        "ok": not bad,
+        "code": int(bad),
+        "stated_end_s": stated_end_s,
+        **_nameplate(installed),
+        "devices": rows,
+    }
 
 
 def device_json(name: str, view: View, installed: Installed, now: Now) -> Json:
@@ -36,7 +44,19 @@ def device_json(name: str, view: View, installed: Installed, now: Now) -> Json:
     row = _device(name, spec, view, installed, now)
     bad = row["level"] == "fault"
     row["points"] = [*_points(spec, view, now)]
-    return {"v": 1, "ok": not bad, "code": int(bad), "stated_end_s": view.decision.stated_end_s, "device": row}
+    return {
+        "v": 1,
+        "ok": not bad,
+        "code": int(bad),
+        "stated_end_s": view.decision.stated_end_s,
+        **_nameplate(installed),
+        "device": row,
+    }
+
+
+def _nameplate(installed: Installed) -> Json:
+    charge_w, discharge_w = installed.nameplate_w or (None, None)
+    return {"nameplate_charge_w": charge_w, "nameplate_discharge_w": discharge_w}
 
 
 def _device(name: str, spec: DeviceSpec, view: View, installed: Installed, now: Now) -> Json:
@@ -69,6 +89,7 @@ def _capability(spec: DeviceSpec, status: DeviceStatus) -> Json:
     sure = next((c.confidence for c in spec.profile.controls if control is not None and c.id == control.id), None)
     return {
         "setpoint": cap.signed_setpoint,
+        "why_not": _why_not(cap, status.presence),
         "control": None if control is None else control.id,
         "setpoint_unit": cap.unit,
         "control_point": cap.control_point,
@@ -92,6 +113,16 @@ def _capability(spec: DeviceSpec, status: DeviceStatus) -> Json:
         "confidence": sure,
         "unconfirmed": list(cap.unconfirmed),
     }
+
+
+def _why_not(cap: Capability, presence: Presence) -> list[str]:
+    """Why no setpoint of ours may be used: of the device, then of what the agent asks of every device."""
+    why = [*cap.why_not]
+    if cap.control and cap.reversion in NO_RETURN:
+        why.append("it has no reversion timer" + (" that can be relied on" if cap.reversion == "unreliable" else ""))
+    if presence is Presence.MISMATCH:
+        why.append("it is not the device that was commissioned")
+    return why
 
 
 def _reading(name: str, view: View) -> Reading | None:

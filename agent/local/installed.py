@@ -22,8 +22,9 @@ class LineFacts:
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """Devices by name, the line of each, and the lines by name."""
+    """Devices by name, the line of each, and the lines by name; what the home as a whole may charge and discharge."""
 
     specs: Mapping[str, DeviceSpec] = field(default_factory=dict)
     bus_of: Mapping[str, str] = field(default_factory=dict)
     lines: Mapping[str, LineFacts] = field(default_factory=dict)
+    nameplate_w: tuple[int, int] | None = None

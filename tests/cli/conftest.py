@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from agent.cli.main import main
 from agent.local.pin import PinHash
 from agent.local.server import LocalConfig
 from agent.mail import View
@@ -17,6 +18,7 @@ from tests.local.home import HOME, INSTALLED
 
 PIN = PinHash.of("4711", bytes(16))
 Serve = Callable[..., Harness]
+Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
@@ -42,3 +44,18 @@ def serve(path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
             return stack.enter_context(Harness(path, config, *first, *events, uid=uid, answer=answer, **line))
 
         yield begin
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    """`run("status")`: batteryctl in this process; exit code, stdout, stderr."""
+
+    def runner(*argv: str) -> tuple[int, str, str]:
+        try:
+            code = main(list(argv))
+        except SystemExit as left:
+            code = int(str(left.code or 0))
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return runner

@@ -88,6 +88,22 @@ def test_device_list_is_a_table_that_an_aggregator_can_rely_on(line: PtyLine, co
     assert rows["bms"]["capability"]["setpoint"] is False
 
 
+def test_device_list_says_why_an_inverter_takes_no_setpoint(line: PtyLine, config: Path) -> None:
+    """Beside it, what the home was rated for: of a home with two inverters, both together."""
+    deye = '[[device]]\nname = "deye"\nrole = "inverter"\nbus = "rs485"\nunit = 5\nprofile = "deye_1p"\n'
+    text = config.read_text("utf-8").replace("nameplate_charge_w = 11400", "nameplate_charge_w = 5000")
+    config.write_text(f"{text}\n{deye}", "utf-8")
+    code, out, _ = run(config, "device", "list")
+    assert code == 0
+    assert "    can be told       charge 11400 W to discharge 11400 W, in % of WChaMax, in" in out
+    assert "    can be told       nothing: its profile knows no setpoint\n" in out
+    assert out.count("    home is rated     charge 5000 W to discharge 11400 W, by its configuration\n") == 2
+    assert "!!  floor_permille " in run(config, "device", "show", "deye")[1]  # no row of it is longer than a screen
+    shown = asked(config, "device", "show", "deye")
+    assert shown["device"]["capability"]["why_not"] == ["its profile knows no setpoint"]
+    assert (shown["nameplate_charge_w"], shown["nameplate_discharge_w"]) == (5000, 11400)
+
+
 def test_device_show_has_every_point_with_its_age(line: PtyLine, config: Path) -> None:
     code, out, _ = run(config, "device", "show", "bms")
     assert code == 0

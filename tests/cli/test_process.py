@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import pytest
 
 from agent.mail import Verb, VerbDone
 from tests.cli.conftest import Serve
-from tests.local.home import HOME, home, line, troubled
+from tests.local.home import CAPABILITY, HOME, home, line, troubled
 
 pytestmark = pytest.mark.slow
 NEEDED = {"device": ("agent.cli.offline", "agent.cli.device_table", "agent.cli.quantity")}
@@ -231,6 +232,18 @@ def test_it_leaves_the_terminal_as_it_was(
     assert window.child.getecho()
     assert b"Traceback" not in window.child.before
     assert window.end() == code
+
+
+def test_a_device_that_takes_no_setpoint_says_why_on_a_terminal(serve: Serve, terminal: Any) -> None:
+    why = ("control model_124 is not confirmed", "no register of it proves that the grid is there")
+    can = replace(CAPABILITY, signed_setpoint=False, why_not=why)
+    serve(home(devices=(replace(HOME.devices[2], capability=can),)))
+    window = terminal("device", "list")
+
+    shown = window.until("If anything dies")
+    told = shown.index("    can be told       nothing: control model_124 is not confirmed; no register")
+    assert shown[told + 1] == " " * 22 + "of it proves that the grid is there"
+    assert window.end() == 0
 
 
 def test_the_screen_says_when_the_daemon_ends(serve: Serve, terminal: Any) -> None:

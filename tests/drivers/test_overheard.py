@@ -16,7 +16,7 @@ from drivers.overheard import QUIET_NS, frame_at, frames_of
 from drivers.port import Fate, Port, Timing
 from drivers.profile import parse
 from tests.drivers.home import home, inverter, specs
-from tests.drivers.test_bus import TWO_ALIKE, compiled, outcomes, running
+from tests.drivers.ordering import TWO_ALIKE, compiled, outcomes, running
 from tests.drivers.wire import MS, S, Slave, Wire, crc
 
 T0 = 1_000_000_000

@@ -34,10 +34,11 @@ PERMIT = (
     "tests/core/test_hold.py",
 )
 CYCLES = ("tests/core/test_step.py", "tests/core/test_setpoint.py")
+RAISES = ("tests/core/test_overlay.py", "tests/core/test_overlay_clocks.py")
 TESTS: dict[str, tuple[str, ...]] = {
     "agent.core.limits": (*PERMIT, "tests/core/test_sentences.py", *CYCLES),
     "agent.core.caps": PERMIT,
-    "agent.core.bounds": (*PERMIT, *CYCLES, "tests/core/test_overlay.py"),
+    "agent.core.bounds": (*PERMIT, *CYCLES, *RAISES),
     "agent.core.permit": (*PERMIT, *CYCLES),
     "agent.core.hold": (PERMIT[3], PERMIT[1]),
     "agent.core.oblige": ("tests/core/test_oblige.py",),
@@ -49,13 +50,13 @@ TESTS: dict[str, tuple[str, ...]] = {
     "agent.core.actuation": ("tests/core/test_actuation.py", "tests/core/test_several.py"),
     "agent.core.crew": ("tests/core/test_several.py",),
     "agent.core.lifting": ("tests/core/test_lifting.py",),
-    "agent.core.overlay": ("tests/core/test_overlay.py",),
+    "agent.core.overlay": RAISES,
     "agent.core.recent": ("tests/core/test_recent.py",),
     "agent.core.setpoint": ("tests/core/test_setpoint.py", "tests/core/test_step_laws.py"),
     "agent.core.share": ("tests/core/test_share.py",),
     "agent.core.standing": ("tests/core/test_standing.py", "tests/core/test_faults.py", "tests/core/test_search.py"),
     "agent.core.strategies.dispatch": ("tests/core/test_setpoint.py", "tests/core/test_step_laws.py"),
-    "agent.core.strategies.storm": ("tests/core/test_overlay.py",),
+    "agent.core.strategies.storm": RAISES,
     "agent.core.throughput": ("tests/core/test_throughput.py",),
 }
 THEOREMS = {  # families of theorems that can see a mistake in the module
