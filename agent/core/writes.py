@@ -130,7 +130,8 @@ def _power_heard(hand: Hand, done: WriteDone, good: bool, now_ns: int) -> Hand:
         return replace(hand, worn_until_ns=done.free_ns)
     if not good:
         return replace(hand, failures=hand.failures + 1)
-    return replace(hand, confirmed_ns=now_ns, held_ns=now_ns if hand.held_ns is None else hand.held_ns, failures=0)
+    held_ns = now_ns if hand.held_ns is None else hand.held_ns
+    return replace(hand, confirmed_ns=now_ns, held_ns=held_ns, failures=0, clear_failures=0)
 
 
 def _clear_heard(hand: Hand, done: WriteDone, good: bool, now_ns: int) -> Hand:
@@ -147,6 +148,8 @@ def plan(hand: Hand, s: Snapshot, wanted: Wanted, params: Params) -> Planned:
     device = s.inverter_device
     if device is None or device.capability is None or device.presence != "ok":
         return Planned(hand, (), None, None, ())
+    if s.inverter_age_ns > s.inverter_stale_ns and (hand.failures or hand.clear_failures):
+        hand = replace(hand, failures=0, clear_failures=0)  # what a silent inverter does not confirm is not refused
     writes: list[Write] = []
     notices: list[str] = []
     loss: Loss | None = None
