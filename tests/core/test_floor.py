@@ -12,8 +12,12 @@ from hypothesis import strategies as st
 
 from agent.core.decision import Intent, Mode, Write
 from agent.core.inputs import Reserve, WriteDone
+from agent.core.mirror import heard, plan
+from agent.core.snapshot import Trace, take
+from agent.core.writes import Hand
 from drivers.readings import GridState
-from tests.core.home import Home
+from tests.core.home import PARAMS, Home, inverter
+from tests.core.test_snapshot import NOW, world
 
 
 def floors(home: Home) -> list[int]:
@@ -92,7 +96,7 @@ def test_a_floor_that_is_refused_is_tried_more_and_more_seldom() -> None:
 
 
 @pytest.mark.parametrize(
-    "inverter",
+    "found",
     [
         {"grid_state": GridState.ISLANDED},
         {"grid_state": GridState.UNKNOWN},
@@ -100,10 +104,10 @@ def test_a_floor_that_is_refused_is_tried_more_and_more_seldom() -> None:
         {"grid_at_ns": 0},
     ],
 )
-def test_no_floor_without_grid_or_without_one_to_write(inverter: dict[str, Any]) -> None:
+def test_no_floor_without_grid_or_without_one_to_write(found: dict[str, Any]) -> None:
     home = Home()
     home.floor_permille = 50
-    home.inverter.update(inverter)
+    home.inverter.update(found)
     home.run(30)
     assert floors(home) == []
 
@@ -226,3 +230,18 @@ def test_another_hand_that_comes_back_again_and_again_is_answered_ever_more_seld
         home.floor_permille = 100
         home.run(30)
     assert len(floors(home)) == known + 2
+
+
+def test_the_result_of_a_floor_that_is_no_longer_asked_for_confirms_nothing() -> None:
+    asked = Hand(floor_permille=300, floor_pending=True)
+    after = heard(asked, WriteDone("inverter", "floor", 200, "confirmed", 0), 7)
+    assert (after.floor_pending, after.floor_confirmed_ns, after.floor_taken) == (False, None, False)
+    after = heard(asked, WriteDone("inverter", "floor", 300, "mismatch", 0), 7)
+    assert (after.floor_confirmed_ns, after.floor_taken, after.floor_failures) == (None, True, 1)
+
+
+def test_an_old_reading_of_the_floor_moves_nothing() -> None:
+    seen, _ = take(PARAMS, world(inverters=(inverter(NOW, floor_permille=50),)), Trace(NOW))
+    assert plan(Hand(), seen, Mode.LOCAL, True)[1] is not None
+    old = replace(seen, inverter_age_ns=seen.inverter_stale_ns + 1)
+    assert plan(Hand(), old, Mode.LOCAL, True) == (Hand(), None, None)
