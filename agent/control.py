@@ -18,7 +18,6 @@ from agent.core.inputs import (
     CommandIn,
     CommitFailed,
     Committed,
-    Device,
     Event,
     FreshTime,
     Inputs,
@@ -31,13 +30,13 @@ from agent.core.params import Params
 from agent.core.state import State
 from agent.core.step import final, initial, step
 from agent.gate import Evidence, Gate
+from agent.latest import Latest
 from agent.refusals import Refusals
 from agent.release import Releases
 from agent.runtime import part
 from agent.runtime.part import Effect, Log, Now, Post, SdNotify, WakeAt
-from agent.telemetry import profile_body, sample_values
+from agent.telemetry import profile_body, running, sample_values
 from agent.verbs import done, raised, refuse, resumed, stopped, storm
-from drivers.device import Binding
 from drivers.events import (
     Adopt,
     BusStats,
@@ -90,11 +89,7 @@ class Control:
         self._reserve = reserve
         self._durable = durable
         self._state: State | None = None
-        self._batteries: dict[str, BatteryReading] = {}
-        self._inverters: dict[str, InverterReading] = {}
-        self._meters: dict[str, MeterReading] = {}
-        self._devices: dict[str, DeviceStatus] = {}
-        self._buses: dict[str, BusStats] = {}
+        self._latest = Latest(home.role_of)
         self._events: list[Event] = []
         self._link: mail.LinkState | None = None
         self._disk: mail.DiskState | None = None
@@ -109,7 +104,6 @@ class Control:
         self._ready = False
         self._release: Releases | None = None
         self._pins = dict(home.pins)
-        self._device_cache: tuple[Device, ...] | None = None
         self._refusals = Refusals()
         self._self_test = selftest.SelfTest(params)
         bare = params.wiring.bare
@@ -124,7 +118,7 @@ class Control:
         if isinstance(event, MeterReading):
             return self._meter(event, now)
         if isinstance(event, BatteryReading):
-            self._batteries[event.device] = event
+            self._latest.batteries[event.device] = event
             return ()
         if isinstance(event, part.Wake):
             return self._tick(now)
@@ -151,7 +145,7 @@ class Control:
             case DeviceStatus():
                 return self._device(event, now)
             case BusStats():
-                self._buses[event.bus] = event
+                self._latest.buses[event.bus] = event
                 return ()
             case Looked() | Told():
                 return (Post("local", event),)
@@ -174,8 +168,8 @@ class Control:
 
     # --- readings ----------------------------------------------------------------------------------------------------
     def _inverter(self, reading: InverterReading, now: Now) -> Iterable[Effect]:
-        before = self._inverters.get(reading.device)
-        self._inverters[reading.device] = reading
+        before = self._latest.inverters.get(reading.device)
+        self._latest.inverters[reading.device] = reading
         if self._release is not None:
             return self._release_step(now)
         if before is None or before.grid_state is not reading.grid_state:
@@ -183,7 +177,7 @@ class Control:
         return ()
 
     def _meter(self, reading: MeterReading, now: Now) -> Iterable[Effect]:
-        self._meters[reading.device] = reading
+        self._latest.meters[reading.device] = reading
         if self._release is not None or reading.grid_w is None or now.mono_ns - self._last_ns < MIN_GAP_NS:
             return ()
         site, dead_band_w = self._params.site, self._params.dead_band_w
@@ -192,8 +186,7 @@ class Control:
         return self._cycle(now) if ours and near else ()
 
     def _device(self, status: DeviceStatus, now: Now) -> Iterable[Effect]:
-        self._devices[status.device] = status
-        self._device_cache = None
+        self._latest.told(status)
         pins = self._pin(status)
         level = "info" if status.presence in (Presence.OK, Presence.IDENTIFYING) else "warning"
         return [*self._say(level, f"{status.device}: {status.line or status.detail}", now), *pins, *self._cycle(now)]
@@ -260,16 +253,14 @@ class Control:
             effects.append(Post("store", mail.KeepAside(durable)))
 
     def _freeze(self, now: Now) -> Inputs:
-        if self._device_cache is None:
-            self._device_cache = tuple(self._standing(name, role) for name, role in self._home.role_of.items())
         events, self._events = tuple(self._events), []
         return Inputs(
             now_ns=now.mono_ns,
             clock=self._clock.read(now),
-            batteries=tuple(self._batteries.values()),
-            inverters=tuple(self._inverters.values()),
-            meters=tuple(self._meters.values()),
-            devices=self._device_cache,
+            batteries=tuple(self._latest.batteries.values()),
+            inverters=tuple(self._latest.inverters.values()),
+            meters=tuple(self._latest.meters.values()),
+            devices=self._latest.standing(),
             reserve=self._reserve,
             events=events,
             disk_ok=self._disk is None or self._disk.ok,
@@ -278,18 +269,11 @@ class Control:
             looked=self._self_test.cycle(self._params),
         )
 
-    def _standing(self, name: str, role: DeviceRole) -> Device:
-        """A device that has not been heard of is one that is not there yet, not one fewer."""
-        status = self._devices.get(name)
-        if status is None:
-            return Device(name, role, Presence.IDENTIFYING.value, None)
-        return Device(name, role, status.presence.value, status.capability, status.line)
-
     def _writes(self, out: Outputs, inputs: Inputs) -> list[Effect]:
         effects: list[Effect] = []
         for write in out.writes:
             name = write.device or self._actuators[0]
-            inverter, binding = self._inverters.get(name), self._binding(name)
+            inverter, binding = self._latest.inverters.get(name), self._latest.binding(name)
             seen = Evidence(
                 inputs.now_ns,
                 inputs.batteries,
@@ -297,7 +281,7 @@ class Control:
                 inputs.meters,
                 inputs.reserve.permille,
                 len(self._actuators),
-                self._slowest_ns(),
+                self._latest.slowest_ns(),
             )
             order = self._gate.admit(write, out.decision, binding, seen)
             if isinstance(order, str):
@@ -307,18 +291,6 @@ class Control:
                 effects.append(Post(f"bus:{self._home.bus_of[name]}", Execute(order)))
         return effects
 
-    def _slowest_ns(self) -> int:
-        """The longest age that a BMS' profile declares as still fresh; 0 = none was identified."""
-        batteries = [self._devices.get(name) for name, role in self._home.role_of.items() if role is DeviceRole.BATTERY]
-        told = [d.capability.stale_s for d in batteries if d is not None and d.capability is not None]
-        return max(told, default=0) * 1_000_000_000
-
-    def _binding(self, name: str) -> Binding | None:
-        status = self._devices.get(name)
-        ok = status is not None and status.presence is Presence.OK
-        binding = status.binding if status is not None and ok else None
-        return binding if isinstance(binding, Binding) else None
-
     def _tell(self, decision: Decision, inputs: Inputs, now: Now, effects: list[Effect]) -> None:
         view = self._view(decision, inputs)
         if now.mono_ns - self._sample_ns >= SAMPLE_NS - MIN_GAP_NS:
@@ -326,10 +298,10 @@ class Control:
             values = sample_values(decision, inputs, self._params.wiring)
             sample = mail.Sample(inputs.clock, now.mono_ns // 1_000_000, values, decision.command_id is not None)
             effects.append(Post("link", sample))
-            known = (decision.reserve_permille, decision.stated_end_s, self._device_cache)
+            known = (decision.reserve_permille, decision.stated_end_s, self._latest.standing())
             if known != self._profiled:
                 self._profiled = known
-                body = profile_body(self._params, self._home.version, decision, self._devices.values())
+                body = profile_body(self._params, self._home.version, decision, self._latest.devices.values())
                 effects.append(Post("link", mail.Profile(body)))
         effects.append(Post("local", view))
         if not self._ready:
@@ -345,13 +317,13 @@ class Control:
             batteries=inputs.batteries,
             inverters=inputs.inverters,
             meters=inputs.meters,
-            devices=tuple(self._devices.values()),
-            buses=tuple(self._buses.values()),
+            devices=tuple(self._latest.devices.values()),
+            buses=tuple(self._latest.buses.values()),
             reserve_permille=self._reserve.permille,
             reserve_source=self._reserve.source,
             link=self._link,
             disk=self._disk,
-            command=self._running(decision),
+            command=None if self._state is None else running(self._state.book, decision),
             stopped_by=self._state.book.durable.stopped_by if self._state is not None else None,
             started_ns=self._started_ns,
             wiring=self._params.wiring,
@@ -359,23 +331,6 @@ class Control:
             critical_load_w=self._params.critical_load_w,
             looked=inputs.looked,
         )
-
-    def _running(self, decision: Decision) -> dict[str, object] | None:
-        if self._state is None:
-            return None
-        book = self._state.book
-        for record in book.durable.commands:
-            if record.command.id == decision.command_id:
-                return {
-                    "command_id": record.command.id,
-                    "state": str(record.state),
-                    "reason": record.reason,
-                    "asked_w": record.command.power_w,
-                    "given_w": decision.given_w,
-                    "ends_in_s": max(0, (record.end_ns - decision.at_ns) // 1_000_000_000),
-                    "energy_wh": book.meters.total(record) / 1000,
-                }
-        return None
 
     def _say(self, level: str, text: str, now: Now) -> list[Effect]:
         return [Log(level, text), Post("local", mail.Line(now.wall_ms, level, text))]
@@ -389,7 +344,7 @@ class Control:
         if refusal is not None:
             return [refusal]
         if verb.verb == "adopt":
-            status = self._devices.get(verb.text)
+            status = self._latest.devices.get(verb.text)
             if status is None or status.capability is None:  # nobody is there, or it is of another family
                 why = status.detail if status is not None else "it was not asked yet"
                 return [done(verb, 5, f"{verb.text} cannot be adopted now: {why}")]
@@ -444,7 +399,8 @@ class Control:
         release = self._release
         if release is None:
             return []
-        orders = release.next(now.mono_ns, self._inverters, {name: self._binding(name) for name in self._actuators})
+        bindings = {name: self._latest.binding(name) for name in self._actuators}
+        orders = release.next(now.mono_ns, self._latest.inverters, bindings)
         effects: list[Effect] = [Post(f"bus:{self._home.bus_of[name]}", Execute(order)) for name, order in orders]
         if release.ended and not release.told:
             release.told = True

@@ -23,6 +23,7 @@ from drivers.line import Line
 READERS = (
     "agent.compose",
     "agent.config",
+    "agent.config_core",
     "agent.wiring",
     "drivers.profile",
     "drivers.profile_control",

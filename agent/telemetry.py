@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from agent import whole
+from agent.core.book import Book
 from agent.core.decision import Decision
 from agent.core.inputs import Inputs
 from agent.core.params import Params, Wiring
@@ -109,3 +110,19 @@ def _capability(status: DeviceStatus) -> dict[str, object] | None:
         "rated_charge_w": can.rated_charge_w,
         "rated_discharge_w": can.rated_discharge_w,
     }
+
+
+def running(book: Book, decision: Decision) -> dict[str, object] | None:
+    """The command that acts now, as acks show it; None = there is none."""
+    for record in book.durable.commands:
+        if record.command.id == decision.command_id:
+            return {
+                "command_id": record.command.id,
+                "state": str(record.state),
+                "reason": record.reason,
+                "asked_w": record.command.power_w,
+                "given_w": decision.given_w,
+                "ends_in_s": max(0, (record.end_ns - decision.at_ns) // 1_000_000_000),
+                "energy_wh": book.meters.total(record) / 1000,
+            }
+    return None

@@ -38,5 +38,9 @@ def verdict(looked: Looked) -> str:
         return f"failed: {wrong}"
     if not looked.at_ns:
         return "not done yet"
-    known = [*filter(None, [looked.clock]), *looked.changed, *(f"not tested: {sentence}" for sentence in looked.skipped)]
+    known = [
+        *filter(None, [looked.clock]),
+        *looked.changed,
+        *(f"not tested: {sentence}" for sentence in looked.skipped),
+    ]
     return "ok" + ("; " if known else "") + "; ".join(known)

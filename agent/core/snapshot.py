@@ -35,6 +35,7 @@ class Trace:
     charged_nj: int = 0
     nets: tuple[int, ...] = ()  # last house loads without the battery, W
     net_at_ns: int | None = None
+    vague: house.Vague = house.SHARP  # what they leave open
     was_connected: bool = False
     still: tuple[Still, ...] = ()
     still_at_ns: int = 0
@@ -155,7 +156,8 @@ def take(params: Params, inputs: Inputs, trace: Trace, raised: Held = NONE) -> t
     telling = (
         [u.reading for u in live if u.reading is not None] if units else [inverter] if inverter is not None else []
     )
-    nets, net_at_ns = _nets(trace, live_meter, battery_w, telling)
+    nets, net_at_ns, vague = _nets(trace, live_meter, battery_w, telling)
+    net_lo_w, net_hi_w = vague.bounds(nets, net_at_ns)
     net = nets[-1] if nets else None
     recent = recent.carried(live_meter, battery_w, params.site.legs) if params.site.fuse_a else recent
     in_force, known = _in_force(params, trace, stack)
@@ -188,6 +190,7 @@ def take(params: Params, inputs: Inputs, trace: Trace, raised: Held = NONE) -> t
         soc.charged_nj,
         nets,
         net_at_ns,
+        vague,
         seen,
         still,
         now,
@@ -226,8 +229,8 @@ def take(params: Params, inputs: Inputs, trace: Trace, raised: Held = NONE) -> t
         soc_hi_mwh=soc.hi_mwh,
         battery_w=battery_w,
         load_w=net + pv_w if net is not None and pv_w is not None else None,
-        net_hi_w=max(nets) if nets else None,
-        net_lo_w=min(nets) if nets else None,
+        net_hi_w=net_hi_w,
+        net_lo_w=net_lo_w,
         legs=recent.worst(),
         reserve_permille=reserve_permille,
         owed_permille=max(own_permille, raised.remote),
@@ -396,15 +399,15 @@ def _battery_w(now: int, inverter: InverterReading | None, stale_ns: int, pack: 
 
 def _nets(
     trace: Trace, meter: MeterReading | None, battery_w: int | None, told: list[InverterReading]
-) -> tuple[tuple[int, ...], int | None]:
-    """What the house takes from the grid without the battery, PV subtracted: its last samples, and when the newest was
-    taken. A cycle without a new sample adds none. `meter` is fresh or None."""
+) -> tuple[tuple[int, ...], int | None, house.Vague]:
+    """What the house takes from the grid without the battery, PV subtracted: its last samples, when the newest was
+    taken, and what they leave open. A cycle without a new sample adds none. `meter` is fresh or None."""
     if meter is None or meter.grid_w is None or battery_w is None:
-        return (), None
+        return (), None, house.SHARP
     nets, at_ns = trace.nets, trace.net_at_ns
     sample = house.net(meter, told, nets[-1] if nets else None) if not meter.newest_ns else None
     if sample is None:  # several meters, or the battery is read too seldom, or is the pack's: its last power must do
-        sample = meter.newest_ns or meter.at_ns, meter.grid_w + battery_w
-    return (
-        (nets, at_ns) if at_ns is not None and sample[0] <= at_ns else ((*nets[1 - WORST_OF :], sample[1]), sample[0])
-    )
+        sample = house.late(meter, battery_w, told)
+    if at_ns is not None and sample.at_ns <= at_ns:
+        return nets, at_ns, trace.vague
+    return (*nets[1 - WORST_OF :], sample.w), sample.at_ns, trace.vague.after(sample, WORST_OF)

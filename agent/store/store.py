@@ -25,6 +25,7 @@ from drivers.events import Remembered
 
 S = 1_000_000_000
 FLOOR_NS = S // 5  # the floor file follows after this pause, off the way of commands
+MOST_AHEAD = 1_000_000_000  # a receipt for more rows than a home has in centuries is none of ours
 RETRY_NS, RETRY_MAX_NS = 2 * S, 60 * S
 _KEEPS = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY})  # errors that leave the connection sound
 _ERRORS = (sqlite3.Error, OSError, CorruptError)
@@ -98,8 +99,7 @@ class Store:
             case mail.AppendBatch():
                 self._append(event, now, out)
             case mail.Receipted():
-                self._receipted = max(self._receipted, event.upto)
-                self._also = {seq for seq in (*self._also, *event.also) if seq > self._receipted}
+                self._receipt(event, out)
             case mail.LoadBacklog():
                 self._asked = event
             case mail.WriteReserve():
@@ -129,6 +129,18 @@ class Store:
             out.append(Log("warning", error))
         else:
             out.append(Post(f"bus:{request.bus}", Remembered(what.device, what.number)))
+
+    def _receipt(self, receipt: mail.Receipted, out: list[Effect]) -> None:
+        """One for numbers that this store never gave was earned by a later state of it: the card was put back to an
+        older one. Numbers go on above; what was sent under them since then is lost to the aggregator."""
+        if self._vault.open and receipt.upto > self._vault.last:
+            if receipt.upto <= self._vault.last + MOST_AHEAD:
+                text = "is older than what the aggregator has: was an old image restored? Its rows go on above"
+                out.append(Log("error", f"{self._config.path} {text} {receipt.upto}"))
+                self._vault.skip(receipt.upto)
+            return
+        self._receipted = max(self._receipted, receipt.upto)
+        self._also = {seq for seq in (*self._also, *receipt.also) if seq > self._receipted}
 
     def _keep_aside(self, request: mail.KeepAside, out: list[Effect]) -> None:
         try:

@@ -136,6 +136,11 @@ class Vault:
             self._caught_up()
         return rows
 
+    def skip(self, used: int) -> None:
+        """Numbers up to `used` belong to rows of another: the next one is above them, and the aggregator is told."""
+        self._next = used + 1
+        self._gap = _lost(self._next)
+
     def keep_aside(self, durable: Durable) -> None:
         """What must not be forgotten while the database takes nothing; it counts for more than the database until that
         takes a `Durable` again."""

@@ -12,8 +12,12 @@ from hypothesis import strategies as st
 
 from agent.core.decision import Intent, Mode, Write
 from agent.core.inputs import Reserve, WriteDone
+from agent.core.mirror import heard, plan
+from agent.core.snapshot import Trace, take
+from agent.core.writes import Hand
 from drivers.readings import GridState
-from tests.core.home import Home
+from tests.core.home import PARAMS, Home, inverter
+from tests.core.test_snapshot import NOW, world
 
 
 def floors(home: Home) -> list[int]:
@@ -92,7 +96,7 @@ def test_a_floor_that_is_refused_is_tried_more_and_more_seldom() -> None:
 
 
 @pytest.mark.parametrize(
-    "inverter",
+    "found",
     [
         {"grid_state": GridState.ISLANDED},
         {"grid_state": GridState.UNKNOWN},
@@ -100,10 +104,10 @@ def test_a_floor_that_is_refused_is_tried_more_and_more_seldom() -> None:
         {"grid_at_ns": 0},
     ],
 )
-def test_no_floor_without_grid_or_without_one_to_write(inverter: dict[str, Any]) -> None:
+def test_no_floor_without_grid_or_without_one_to_write(found: dict[str, Any]) -> None:
     home = Home()
     home.floor_permille = 50
-    home.inverter.update(inverter)
+    home.inverter.update(found)
     home.run(30)
     assert floors(home) == []
 
@@ -115,6 +119,12 @@ def test_the_floor_is_kept_while_the_bms_is_silent() -> None:
     home.floor_permille = 50
     home.run(5)
     assert floors(home) == [200]
+
+
+def slowly(home: Home, seconds: int) -> None:
+    """Cycles of twenty seconds."""
+    for _ in range(seconds // 20):
+        home.tick(s=20)
 
 
 class Rounding(Home):
@@ -150,7 +160,8 @@ def test_a_floor_that_is_kept_in_coarse_steps_comes_to_stand_at_or_above_the_res
 ) -> None:
     home = Rounding(stores, outcome)
     home.reserve = Reserve(230, "file")
-    home.run(3600)
+    home.run(60)
+    slowly(home, 3600)
     assert (floors(home), home.floor_permille) == (asked, stands)
     assert home.faults() == []
     assert not home.disk.floor_alarm
@@ -160,7 +171,7 @@ def test_a_floor_that_is_kept_in_coarse_steps_comes_to_stand_at_or_above_the_res
     assert home.floor_permille == stands
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     reserve=st.integers(50, 1000),
     step=st.sampled_from((1, 5, 10, 20, 50)),
@@ -172,9 +183,8 @@ def test_no_floor_is_asked_below_the_reserve_and_few_are_asked_at_all(
 ) -> None:
     home = Rounding(lambda v: (v + (step // 2 if nearest else 0)) // step * step, outcome)
     home.reserve = Reserve(reserve, "file")
-    home.run(200)
-    for _ in range(200):
-        home.tick(s=60)
+    home.run(60)
+    slowly(home, 10_000)
     assert all(value >= reserve for value in floors(home))
     assert home.floor_permille >= reserve
     assert len(floors(home)) <= 3
@@ -185,13 +195,14 @@ def test_what_cannot_be_held_is_told_driven_and_asked_for_ever_more_seldom() -> 
     home = Rounding(lambda _: 100)
     home.reserve = Reserve(590, "file")
     home.battery["soc_permille"] = 592
-    home.run(3600)
+    home.run(200)
+    slowly(home, 3600)
     assert "floor_refused" in home.faults()
     assert home.decision.source == "self_consumption"  # we keep the reserve meanwhile
     assert home.given() is not None
     assert len(floors(home)) <= 12
     early = len(floors(home))
-    home.run(5 * 3600)
+    slowly(home, 5 * 3600)
     assert len(floors(home)) - early <= 6
     assert not home.disk.floor_alarm
 
@@ -210,12 +221,27 @@ def test_another_hand_that_comes_back_again_and_again_is_answered_ever_more_seld
     home.run(5)
     for _ in range(6 * 60):
         home.floor_permille = 100
-        home.run(60)
+        slowly(home, 60)
     assert 5 <= len(floors(home)) <= 20
     home.floor_permille = 300
-    home.run(7 * 3600)
+    slowly(home, 7 * 3600)
     known = len(floors(home))
     for _ in range(2):  # long after that: at once, and soon again
         home.floor_permille = 100
         home.run(30)
     assert len(floors(home)) == known + 2
+
+
+def test_the_result_of_a_floor_that_is_no_longer_asked_for_confirms_nothing() -> None:
+    asked = Hand(floor_permille=300, floor_pending=True)
+    after = heard(asked, WriteDone("inverter", "floor", 200, "confirmed", 0), 7)
+    assert (after.floor_pending, after.floor_confirmed_ns, after.floor_taken) == (False, None, False)
+    after = heard(asked, WriteDone("inverter", "floor", 300, "mismatch", 0), 7)
+    assert (after.floor_confirmed_ns, after.floor_taken, after.floor_failures) == (None, True, 1)
+
+
+def test_an_old_reading_of_the_floor_moves_nothing() -> None:
+    seen, _ = take(PARAMS, world(inverters=(inverter(NOW, floor_permille=50),)), Trace(NOW))
+    assert plan(Hand(), seen, Mode.LOCAL, True)[1] is not None
+    old = replace(seen, inverter_age_ns=seen.inverter_stale_ns + 1)
+    assert plan(Hand(), old, Mode.LOCAL, True) == (Hand(), None, None)

@@ -100,6 +100,55 @@ def test_it_is_never_farther_from_a_pair_than_the_battery_moved(meters: Any, bat
         assert net_w == last or net_w in [grid_w + w for w in around]
 
 
+@settings(max_examples=300)
+@given(st.lists(some, min_size=1, max_size=3), st.integers(-9_000, 9_000), st.integers(0, 20), st.integers(0, 3))
+def test_what_it_leaves_open_contains_the_house_however_many_inverters(
+    batteries: Any, house_w: int, at: int, steps: int
+) -> None:
+    """Each battery moves from one of its own samples to the next without going back: early, late, or steadily."""
+    at_ms = at * 50
+    truth_w = 0.0
+    for was in batteries:
+        before = max([s for s in was if s[0] <= at_ms], default=was[0])
+        after = min([s for s in was if s[0] >= at_ms], default=was[-1])
+        there = 0.0 if before[0] >= after[0] else (at_ms - before[0]) / (after[0] - before[0])
+        truth_w += before[1] + (after[1] - before[1]) * (there, there**3, 1.0 if there else 0.0, there**0.3)[steps]
+    read = h.meter(at_ms * MS, grid_w=round(house_w - truth_w))
+    found = house.net(read, [battery(*was) for was in batteries], None)
+    if found is None:
+        assert min(was[-1][0] for was in batteries) < at_ms
+        return
+    assert found.lo_w - 1 <= house_w <= found.hi_w + 1
+    assert found.lo_w <= found.w <= found.hi_w
+
+
+def test_without_a_sample_after_it_the_last_movement_of_each_battery_is_left_open() -> None:
+    one, two = battery((0, 1_000), (250, 5_000)), battery((50, 300))
+    found = house.late(h.meter(3_000 * MS, grid_w=-4_000), 5_300, [one, two, replace(one, battery_w=None)])
+    assert found == house.Net(3_000 * MS, 1_300, -2_700, 5_300)
+
+
+def test_a_battery_that_does_not_rest_hides_a_change_of_the_house_for_five_seconds_at_most() -> None:
+    """The house takes 500 W; from the fifth second on 5.5 kW, just as much as the battery swings by each second."""
+    trace, seen = Trace(NOW), []
+    for n in range(20):
+        now = NOW + n * S
+        swing, was = (0, -5_000) if n % 2 else (-5_000, 0)
+        house_w = 500 if n < 5 else 5_500
+        read = h.meter(now - 400 * MS, grid_w=house_w - was)  # the battery moved just after the meter was read
+        told = h.inverter(now, battery_w=swing, battery_was=((now - S, was),))
+        one, trace = take(PARAMS, world(now, meters=(read,), inverters=(told,)), trace)
+        seen.append((one.net_lo_w, one.net_hi_w))
+    assert (500, 500) in seen[:5]
+    assert all(lo is not None and hi is not None and lo <= 5_500 <= hi for lo, hi in seen[10:])
+    for n in range(20, 26):  # and once it rests, all is known again
+        now = NOW + n * S
+        told = h.inverter(now, battery_w=0, battery_was=((now - S, 0),))
+        one, trace = take(PARAMS, world(now, meters=(h.meter(now - 400 * MS, grid_w=5_500),), inverters=(told,)), trace)
+        seen.append((one.net_lo_w, one.net_hi_w))
+    assert seen[-1] == (5_500, 5_500)
+
+
 # --- in the snapshot --------------------------------------------------------------------------------------------------
 def test_a_step_of_the_battery_leaves_the_house_as_it_was() -> None:
     trace = Trace(NOW)

@@ -137,6 +137,7 @@ def lost(m: Modules, o: Paths) -> None:
 )
 def covered(m: Modules, o: Paths) -> None:
     loosen(m.share)
+    loosen(m.mirror)
     loosen(m.writes)
     hand = Free(o, m.writes.Hand, "hand")
     least, most = o.number("least", -WATTS, WATTS), o.number("most", -WATTS, WATTS)
