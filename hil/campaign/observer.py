@@ -113,6 +113,8 @@ class Observer(Quiet):
             self._stepped_ns = at_ns
         if event.verb == "local.reserve":
             self._reserve = min(self._reserve, _number(event.args["permille"]))
+        if event.verb == "bms.zeros" and event.args["device"] == "inverter":
+            self._healthy_ns = at_ns  # it is not the device it was: nothing is written to it until it is known again
         if event.verb == "home.soc":
             self._mark = _number(event.args["permille"])
         if event.verb == "inverter.remote":
