@@ -7,6 +7,7 @@ import json
 import math
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -33,6 +34,7 @@ class Long:
         self._seed = seed
         self._directory = directory
         self._ask = ask
+        self._lock = threading.Lock()  # slices that need one core run side by side
         self._resume = Resume(directory / "long.json", "long", seed)
         known = self._resume.load() or {}
         self.commits: list[str] = list(known.get("commits", []))
@@ -60,9 +62,13 @@ class Long:
         upto = min(part.asked, done.amount + share)
         began = time.monotonic()
         report = self._ask(part.slice(self._seed, done.amount, upto, self._directory, done.slices))
-        done.add(part, report, time.monotonic() - began)
-        self._resume.save({"commits": self.commits, "parts": {n: dataclasses.asdict(d) for n, d in self.done.items()}})
+        with self._lock:
+            done.add(part, report, time.monotonic() - began)
+            self._save()
         say(self.line(part))
+
+    def _save(self) -> None:
+        self._resume.save({"commits": self.commits, "parts": {n: dataclasses.asdict(d) for n, d in self.done.items()}})
 
     def line(self, part: Part) -> str:
         """Where a part stands: done, rate, what is left."""
