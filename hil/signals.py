@@ -90,6 +90,7 @@ SIGNALS: Mapping[str, Signal] = _table(
     ("agent.hi_w", "W", "permit, discharge side, >= 0"),
     ("agent.binding", "", "id of the limit that made given differ from asked"),
     ("agent.reserve_permille", "permille", "reserve in force"),
+    ("agent.soc_permille", "permille", "what the BMS reports; of several packs that of the emptiest"),
     ("agent.soc_lo_permille", "permille", "lowest SoC that it believes possible"),
     ("agent.grid", "", "connected, islanded or unknown"),
     ("agent.stated_end_s", "s", "promise 3 of this home"),

@@ -17,7 +17,7 @@ from agent.link import jws, upward
 from agent.link.clock import LinkClock
 from agent.link.config import LinkConfig
 from agent.link.inbound import Inbound, Refusal
-from agent.link.messages import Receipt, Time
+from agent.link.messages import PROTOCOLS, Receipt, Time
 from agent.link.outbox import Outbox
 from agent.runtime import part
 from agent.runtime.part import Effect, Log, MqttConnect, MqttDisconnect, MqttPublish, MqttSubscribe, Now, Post, WakeAt
@@ -250,7 +250,7 @@ class Session:
             if self._first_birth_ns is None:
                 self._first_birth_ns = now.mono_ns
             first, last = self._outbox.span
-            body = {"nonce": self._boot, "trust_version": self._config.trust.version}
+            body = {"nonce": self._boot, "protocols": list(PROTOCOLS), "trust_version": self._config.trust.version}
             body |= {"outbox": {"first": first, "last": last}} | dict(self._profile.body if self._profile else {})
             out.append(self._unkept("birth", self._stamp(now), body, BIRTH_TOKEN))
         if self._live_wanted and self._sample is not None:

@@ -164,6 +164,9 @@ class VirtualBackend:
     def now_ns(self) -> int:
         return self.runtime.mono_ns - self._t0
 
+    def wall_ms(self) -> int:
+        return WALL_MS + 500  # the world is half a second old when the agent starts
+
     def run_until(self, at_ns: int) -> None:
         self.runtime.run_until(self._t0 + at_ns)
 

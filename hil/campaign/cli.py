@@ -22,6 +22,7 @@ from unittest import mock
 from hil.campaign.case import Case, Deck, of_scenario
 from hil.campaign.menu import LEFT_OUT, dishes
 from hil.campaign.observer import PROMISES
+from hil.campaign.picture import picture
 from hil.campaign.resume import Resume, commit
 from hil.campaign.run import Result, breaks, run, shrink
 from hil.faults.catalog import VERBS
@@ -72,7 +73,9 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: one a core)")
     parser.add_argument("--case", metavar="FILE|NUMBER", help="only that case: a file, or a number of the seed")
-    parser.add_argument("--keep", type=Path, metavar="DIR", help="shrunk cases go there (default: they are printed)")
+    parser.add_argument(
+        "--keep", type=Path, metavar="DIR", help="shrunk cases and their reports go there (default: printed)"
+    )
     parser.add_argument("--state", type=Path, metavar="FILE", help="go on where the run of that file stopped")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     args = parser.parse_args(argv)
@@ -171,6 +174,8 @@ def _told(case: Case, result: Result, seed: int, at: str, keep: Path | None) -> 
     path = keep / f"{first.promise.replace(' ', '_')}_{seed}_{case.name}.toml"
     path.write_text(text, encoding="utf-8")
     say(f"-- {path}")
+    with _in_memory():
+        say(f"-- {picture(small, path.with_suffix(''))}")
 
 
 def _report(tally: Tally, deck: Deck, resume: Resume, seconds: float, lived_s: int, jobs: int) -> Report:

@@ -14,6 +14,7 @@ from random import Random
 
 from drivers.codec import BlockDecoder, Field, RawType, Scale, WordOrder, words_of
 from hil.figures import Figure, Report
+from hil.progress import each
 
 LAYOUTS = 2000
 MOST_FLOAT = 10**15  # a float beyond it is taken for broken
@@ -117,7 +118,7 @@ def run(inputs: int, seed: int) -> Report:
     counts: Counter[str] = Counter()
     first = ""
     began = time.monotonic()
-    for n in range(inputs):
+    for n in each("fuzz codec", inputs, "inputs"):
         layout = layouts[n % len(layouts)]
         data = _data(rng, layout.registers)
         values: list[int | None] = [None] * len(layout.fields)
