@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from hil.campaign.resume import ROOT, Resume, source
 from hil.long import cli, run
 from hil.long.page import BEGIN, END, kept, page
 from hil.long.part import PURE, Part, parts
-from hil.long.run import ROUNDS, Long
+from hil.long.run import Long
 from hil.strict import FileError
 
 PAGE = ROOT / "docs" / "reliability.md"
@@ -55,11 +56,11 @@ def test_every_part_comes_to_what_is_asked_a_slice_at_a_time(tmp_path: Path) -> 
     assert result["complete"] and result["ok"]
     assert {row["name"]: row["done"] for row in result["parts"]} == {p.name: p.asked for p in long.parts}
     verbs = [words[0] for words in commands.asked]
-    assert [verbs.count(verb) for verb in ("campaign", "crash", "powercut")] == [ROUNDS] * 3
-    assert verbs.count("fuzz") == ROUNDS * len(PURE)
+    counted = {verb: verbs.count(verb) for verb in ("campaign", "crash", "powercut", "fuzz")}
+    assert counted == {"campaign": 200, "crash": 20, "powercut": 20, "fuzz": 20 * len(PURE)}
     assert verbs.index("crash") == 1, "a slice of each in turn"
     seeds = {words[words.index("--seed") + 1] for words in commands.asked if words[:2] == ["fuzz", "jws"]}
-    assert len(seeds) == ROUNDS, "no slice of inputs is tried twice"
+    assert len(seeds) == 20, "no slice of inputs is tried twice"
 
 
 def test_it_goes_on_where_it_stopped(tmp_path: Path) -> None:
@@ -73,10 +74,10 @@ def test_it_goes_on_where_it_stopped(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         Long(rows(tmp_path), 7, tmp_path, first).run(float("inf"), 1)
     long = Long(rows(tmp_path), 7, tmp_path, second)
-    assert long.done["campaign"].amount == pytest.approx(2.0 / ROUNDS)
+    assert long.done["campaign"].amount == pytest.approx(2.0 / 200)
     long.run(float("inf"), 1)
     assert long.result()["complete"]
-    assert len(first.asked) + len(second.asked) == ROUNDS * len(long.parts)
+    assert len(first.asked) + len(second.asked) == sum(part.slices for part in long.parts)
 
 
 def test_time_that_is_up_ends_it_between_two_slices(tmp_path: Path) -> None:
@@ -92,7 +93,7 @@ def test_what_a_slice_found_stays_found(tmp_path: Path, verb: str) -> None:
     result = long.result()
     assert not result["ok"]
     found = {row["name"]: row["missed"] for row in result["parts"] if row["missed"]}
-    assert found == ({"crash": {"lost": 1}} if verb == "crash" else {f"fuzz {p}": {"lost": ROUNDS} for p in PURE})
+    assert found == ({"crash": {"lost": 1}} if verb == "crash" else {f"fuzz {p}": {"lost": 20} for p in PURE})
     text = page(result, "long-7.json")
     assert "| lost: " in text and "row 7 is gone" in text
 
@@ -105,9 +106,28 @@ def test_a_part_tells_its_rate_and_what_is_left(tmp_path: Path) -> None:
 
 
 def test_a_command_that_prints_no_figures_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "_python", lambda: "/bin/false")
+    monkeypatch.setattr(run, "python", lambda: "/bin/false")
     with pytest.raises(FileError, match="crash --kills 1` ended with 1"):
         run.ask(["crash", "--kills", "1"])
+
+
+def test_the_installed_daemon_is_used_and_must_be_of_this_source(tmp_path: Path) -> None:
+    python = run.python.__wrapped__
+    assert python(tmp_path) == sys.executable
+    for name in ("agent", "drivers"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "one.py").write_text("1\n")
+        (tmp_path / "site" / name).mkdir(parents=True)
+        (tmp_path / "site" / name / "one.py").write_text("1\n")
+    fake = tmp_path / ".venv" / "bin" / "python"
+    fake.parent.mkdir(parents=True)
+    fake.write_text(f"#!/bin/sh\necho {tmp_path}/site/agent\necho {tmp_path}/site/drivers\n")
+    fake.chmod(0o755)
+    fake.with_name("batteryd").touch()
+    assert python(tmp_path) == str(fake)
+    (tmp_path / "drivers" / "one.py").write_text("2\n")
+    with pytest.raises(FileError, match=r"drivers/one.py differs\): make env"):
+        python(tmp_path)
 
 
 def test_a_real_slice_prints_what_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
