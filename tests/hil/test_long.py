@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 from collections.abc import Sequence
@@ -131,7 +132,7 @@ def test_the_installed_daemon_is_used_and_must_be_of_this_source(tmp_path: Path)
 
 
 def test_a_real_slice_prints_what_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli.os, "setpriority", lambda *which: None)
+    monkeypatch.setattr(os, "setpriority", lambda *which: None)
     result = tmp_path / "long-1.json"
     monkeypatch.setattr(cli, "parts", lambda *asked: [p for p in parts(*asked) if p.name in ("powercut", "fuzz codec")])
     words = ["--state-dir", str(tmp_path), "--cuts", "30", "--inputs", "60", "--hours", "1", "--result", str(result)]
