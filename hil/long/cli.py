@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from hil.long.page import kept, page
+from hil.long.page import section
 from hil.long.part import parts
 from hil.long.run import Long, ask
 from hil.strict import FileError
@@ -37,7 +37,8 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     args = parser.parse_args(argv)
     if args.page:
-        return _page()
+        print(section(), end="")
+        return 0
     if args.state_dir is None:
         parser.error("--state-dir is needed: a long run must be able to go on")
     try:
@@ -64,12 +65,3 @@ def _run(args: argparse.Namespace) -> int:
     if args.json:
         print(text, end="")
     return 0 if result["ok"] and result["complete"] else 1
-
-
-def _page() -> int:
-    path = kept()
-    if path is None:
-        say("there is no hil/results/long-*.json yet: `python -m hil long --state-dir DIR --result FILE` writes one")
-        return 2
-    print(page(json.loads(path.read_text(encoding="utf-8")), path.name), end="")
-    return 0

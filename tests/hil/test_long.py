@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +14,7 @@ import pytest
 from hil.campaign import resume
 from hil.campaign.resume import ROOT, Resume, source
 from hil.long import cli, run
-from hil.long.page import BEGIN, END, kept, page
+from hil.long.page import BEGIN, END, page, section
 from hil.long.part import PURE, Part, parts
 from hil.long.run import Long
 from hil.strict import FileError
@@ -171,19 +170,27 @@ def test_what_is_left_out_of_the_source_is_there() -> None:
 
 # --- the page ---------------------------------------------------------------------------------------------------------
 def test_the_page_is_of_the_kept_result() -> None:
-    path = kept()
-    assert path is not None, "the page needs a result: `python -m hil long --state-dir DIR --result FILE`"
     text = PAGE.read_text(encoding="utf-8")
-    shown = text[text.index(BEGIN) : text.index(END) + len(END)] + "\n"
-    assert shown == page(json.loads(path.read_text(encoding="utf-8")), path.name)
+    assert text[text.index(BEGIN) : text.index(END) + len(END)] + "\n" == section(), "python -m hil long --page"
 
 
-def test_the_page_is_printed(
+def test_the_section_is_made_of_the_last_result(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("hil.long.page.RESULTS", tmp_path)
-    assert cli.main(["--page"]) == 2
-    newest = next(iter(sorted((ROOT / "hil/results").glob("long-*.json"))))
-    shutil.copy(newest, tmp_path / "long-9.json")
     assert cli.main(["--page"]) == 0
-    assert "hil/results/long-9.json" in capsys.readouterr().out
+    assert "None is on record yet." in capsys.readouterr().out
+    long = Long(rows(tmp_path), 7, tmp_path, Commands())
+    long.run(float("inf"), 1)
+    for name in ("long-1.json", "long-2.json"):
+        (tmp_path / name).write_text(json.dumps(long.result()))
+    assert cli.main(["--page"]) == 0
+    shown = capsys.readouterr().out
+    assert "hil/results/long-2.json" in shown
+    assert "| `python -m hil crash --kills 40 --seed 7` | 40 kills | 40 | nothing |" in shown
+    assert "All that was asked is done." in shown
+    assert "- crash: homes 2" in shown
+
+
+def test_a_run_that_is_not_complete_says_so(tmp_path: Path) -> None:
+    assert "It is not complete" in page(Long(rows(tmp_path), 7, tmp_path, Commands()).result(), "x.json")
