@@ -8,6 +8,8 @@ import argparse
 import json
 import math
 import os
+import signal
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -50,6 +52,7 @@ def main(argv: Sequence[str]) -> int:
 
 def _run(args: argparse.Namespace) -> int:
     os.setpriority(os.PRIO_PROCESS, 0, 19)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what runs is ended, and the result written
     args.state_dir.mkdir(parents=True, exist_ok=True)
     rows = parts(args.device_days, args.kills, args.cuts, args.inputs, args.state_dir.resolve(), args.jobs)
     long = Long(rows, args.seed, args.state_dir, ask)

@@ -122,11 +122,16 @@ def _each(seconds: float, unit: str) -> str:
 
 def ask(words: Sequence[str]) -> Report:
     """One slice, in a process of its own. Its talk goes where ours goes. FileError when it printed no object."""
-    done = subprocess.run([python(), "-m", "hil", *words], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
+    process = subprocess.Popen([python(), "-m", "hil", *words], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     try:
-        report: Report = json.loads(done.stdout)
+        out, _ = process.communicate()
+    finally:
+        process.terminate()  # when we are broken off; else it has ended
+    try:
+        report: Report = json.loads(out)
     except ValueError as error:
-        raise FileError(f"`{' '.join(words)}` ended with {done.returncode} and printed no figures: {error}") from error
+        text = f"`{' '.join(words)}` ended with {process.returncode} and printed no figures: {error}"
+        raise FileError(text) from error
     return report
 
 
