@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from agent.core.params import Timers
 from hil import scenario as scenarios
 from hil.figures import Figure, Scalar, machine
 from hil.hazards import HAZARDS, Hazard
@@ -23,6 +24,9 @@ from hil.scenario import Assertion, Scenario, Spread
 
 KEPT = Path(__file__).with_name("results")
 CLONE = Path(__file__).parents[1]
+NS = 1_000_000_000
+AFTER_END_S = 5  # what is held off lasts so much longer than the inverter's own timer
+SETTLE_S = 30  # for what is asked after that: nothing is hurried any more
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,3 +149,21 @@ def commit() -> str:
     except OSError:
         return "unknown"
     return done.stdout.strip() or "unknown"
+
+
+def unhurried(scenario: Scenario) -> Scenario:
+    """The same with the timers that a home has when nobody shortens them. What is held off (`for`) lasts long enough
+    for the inverter's own timer, and all that follows comes that much later; the bounds stay as they are."""
+    config = {name: section for name, section in scenario.config.items() if name != "timers"}
+    least = (Timers().reversion_s + AFTER_END_S) * NS
+    more = {e.id: max(0, least - e.for_ns) for e in scenario.events if e.for_ns is not None}
+
+    def later(at_ns: int) -> int:
+        return at_ns + sum(more[e.id] for e in scenario.events if e.id in more and e.at_ns < at_ns)
+
+    events = tuple(
+        dataclasses.replace(e, at_ns=later(e.at_ns), for_ns=None if e.for_ns is None else max(e.for_ns, least))
+        for e in scenario.events
+    )
+    length_ns = later(scenario.duration_ns) + SETTLE_S * NS
+    return dataclasses.replace(scenario, config=config, events=events, duration_ns=length_ns)

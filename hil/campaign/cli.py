@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import ctypes
 import os
+import signal
 import tempfile
 import time
 from collections import Counter
@@ -131,7 +133,7 @@ def _known(resume: Resume) -> Tally:
 def _lived(deck: Deck, seed: int, first: int, seconds: int, jobs: int) -> Iterator[tuple[Case, Result]]:
     """Cases in order until so many seconds are full."""
     number = first
-    with ProcessPoolExecutor(jobs) as pool, _in_memory():
+    with ProcessPoolExecutor(jobs, initializer=_with_its_parent) as pool, _in_memory():
         waiting: dict[int, tuple[Case, Future[Result]]] = {}
         planned, told = 0, first
         while planned < seconds or waiting:
@@ -146,6 +148,11 @@ def _lived(deck: Deck, seed: int, first: int, seconds: int, jobs: int) -> Iterat
             del waiting[told]
             told += 1
             yield case, future.result()
+
+
+def _with_its_parent() -> None:
+    """A worker ends with the run, however that is ended."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG
 
 
 def _quick(case: Case) -> Result:

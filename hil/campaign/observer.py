@@ -32,6 +32,7 @@ SETTLED_NS = 10 * NS  # the BMS of the bench begins with what it remembers
 CLOCK_S = 120  # until the next signed time has told the link
 OWN_S = 3  # two samples, and the inverter's own dead time and lag, after it was in its own mode
 REPORTS = ("bms.word", "bms.add", "bms.scale", "bms.stuck")  # the last one on a register is the one that counts
+BACK_S = 15  # a silent device is asked every 10 s who it is, and only then told; a start asks as well
 LAG_S = 2  # of the samples themselves and of what is decided between two of them
 
 RESERVE, AHEAD, ISLAND, STATED, PERMIT, FORGED, COLD, BLIND, TWICE, LEDGER, CRASHED = (
@@ -88,6 +89,7 @@ class Observer(Quiet):
         self._blind: int | None = None  # since when the BMS says no SoC
         self._said_dc: float | None = None  # what the BMS says of its coldest cell, and is not so
         self._timeless = False  # a setpoint stands that was written while the inverter's timer did not work
+        self._alone_ns = -BACK_S * NS  # when nobody was there to tell it, or could
         self._bad = self._expired = 0.0
         self._stepped_ns = -CLOCK_S * NS - 1
         self._misled_ns = -FOLLOWS_S * NS  # when the BMS was last wrong about its SoC
@@ -113,6 +115,8 @@ class Observer(Quiet):
             self._stepped_ns = at_ns
         if event.verb == "local.reserve":
             self._reserve = min(self._reserve, _number(event.args["permille"]))
+        if event.verb == "bms.zeros" and event.args["device"] == "inverter":
+            self._healthy_ns = at_ns  # it is not the device it was: nothing is written to it until it is known again
         if event.verb == "home.soc":
             self._mark = _number(event.args["permille"])
         if event.verb == "inverter.remote":
@@ -144,6 +148,8 @@ class Observer(Quiet):
         stated = signals["agent.stated_end_s"]
         if stated is not None:
             self._stated_s = max(self._stated_s, _number(stated))
+        if self._taken("untold", "dead") or not signals["proc.alive"]:
+            self._alone_ns = at_ns
         self._see_grid(at_ns, signals)
         self._see_reserve(at_ns, signals)
         self._see_ahead(at_ns, signals)
@@ -206,8 +212,7 @@ class Observer(Quiet):
         self._timeless = self._taken("timer") or (self._timeless and bool(s["truth.remote"]))
         alive = bool(s["proc.alive"]) and s["agent.given_w"] is not None
         moving = bool(s["truth.remote"]) and s["truth.setpoint_w"] != 0
-        endless = self._timeless and (not alive or self._taken("untold"))  # it can neither end nor be ended
-        if not moving or (alive and not lost) or at_ns <= self._foreign_until_ns or endless:
+        if not moving or (alive and not lost) or at_ns <= self._foreign_until_ns or self._endless(at_ns):
             self._watched_ns = at_ns
         elif (at_ns - self._watched_ns) / NS > self._stated_s + LAG_S:
             seconds = (at_ns - self._watched_ns) / NS
@@ -231,7 +236,7 @@ class Observer(Quiet):
             return
         if at_ns - self._own_ns < OWN_S * NS:
             return  # what the inverter did by itself has not died away yet
-        if self._taken("untold") or (self._timeless and self._taken("unread", "dead")):
+        if self._taken("untold") or self._endless(at_ns):
             return
         watts = _number(s["truth.battery_w"])
         lowest = min(low for _, low, _ in self._permits) - TOLERANCE_W
@@ -250,7 +255,7 @@ class Observer(Quiet):
             and bool(s["truth.remote"])
             and min(_number(s["truth.battery_w"]), _number(s["truth.setpoint_w"] or 0)) < CHARGES_W
             and not self._taken("temps")
-            and not (self._timeless and self._taken("untold", "dead"))
+            and not self._endless(at_ns)
             and at_ns > self._foreign_until_ns
         )
         if not wrong:
@@ -266,7 +271,7 @@ class Observer(Quiet):
         if self._blind is None or at_ns - self._blind < (self._ends_s(s) + STALE_S) * NS:
             return
         ours = s["truth.remote"] and s["truth.setpoint_w"] and at_ns > self._foreign_until_ns
-        if ours and not (self._timeless and self._taken("untold", "dead")):
+        if ours and not self._endless(at_ns):
             self._broken(BLIND, at_ns, f"{s['truth.setpoint_w']} W are asked for, and the SoC is not known")
 
     def _see_ledger(self, at_ns: int, s: Mapping[str, Value]) -> None:
@@ -285,6 +290,10 @@ class Observer(Quiet):
         """How long a setpoint may outlive its reason: the agent's own time, or the inverter's where nobody can tell."""
         left_alone = self._taken("untold", "unread", "dead") or not s["proc.alive"]
         return self._stated_s + FOLLOWS_S if left_alone else FOLLOWS_S
+
+    def _endless(self, at_ns: int) -> bool:
+        """A setpoint that can neither end, as the timer did not work when it was written, nor be ended, or not yet."""
+        return self._timeless and at_ns - self._alone_ns < BACK_S * NS
 
     def _taken(self, *words: str) -> bool:
         return any(not takes.isdisjoint(words) for takes in self._active.values())

@@ -19,7 +19,11 @@ from hil.strict import FileError
 ROOT = Path(__file__).parents[2]
 TRIED = ("agent", "drivers", "hil")
 SHOWN = tuple(  # no long run's outcome passes through them
-    f"hil/{name}" for name in ("bench/", "long/", "progress.py", "report/", "results/", "scenarios/", "teeth/")
+    f"hil/{name}"
+    for name in (
+        *("bench/", "long/", "protocol/", "report/", "results/", "scenarios/", "soak/", "street/", "teeth/"),
+        *("coverage.py", "coverage_cli.py", "demo.py", "hazards.py", "progress.py", "serve.py"),
+    )
 )
 
 

@@ -8,11 +8,13 @@ import argparse
 import json
 import math
 import os
+import signal
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from hil.long.page import kept, page
+from hil.long.page import section
 from hil.long.part import parts
 from hil.long.run import Long, ask
 from hil.strict import FileError
@@ -37,7 +39,8 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     args = parser.parse_args(argv)
     if args.page:
-        return _page()
+        print(section(), end="")
+        return 0
     if args.state_dir is None:
         parser.error("--state-dir is needed: a long run must be able to go on")
     try:
@@ -49,6 +52,7 @@ def main(argv: Sequence[str]) -> int:
 
 def _run(args: argparse.Namespace) -> int:
     os.setpriority(os.PRIO_PROCESS, 0, 19)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what runs is ended, and the result written
     args.state_dir.mkdir(parents=True, exist_ok=True)
     rows = parts(args.device_days, args.kills, args.cuts, args.inputs, args.state_dir.resolve(), args.jobs)
     long = Long(rows, args.seed, args.state_dir, ask)
@@ -64,12 +68,3 @@ def _run(args: argparse.Namespace) -> int:
     if args.json:
         print(text, end="")
     return 0 if result["ok"] and result["complete"] else 1
-
-
-def _page() -> int:
-    path = kept()
-    if path is None:
-        say("there is no hil/results/long-*.json yet: `python -m hil long --state-dir DIR --result FILE` writes one")
-        return 2
-    print(page(json.loads(path.read_text(encoding="utf-8")), path.name), end="")
-    return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,14 @@ def page(result: Mapping[str, Any], name: str) -> str:
     beside = [f"- {part['name']}: {_beside(part)}" for part in result["parts"] if part["done"] and _beside(part)]
     notes = [f"- found, {part['name']}: {note}" for part in result["parts"] for note in part["notes"]]
     return "\n".join([*lines, "", *beside, *notes, END]) + "\n"
+
+
+def section() -> str:
+    """What stands in the page now: of the kept result, or that there is none."""
+    path = kept()
+    if path is None:
+        return f"{BEGIN}\nNone is on record yet.\n{END}\n"
+    return page(json.loads(path.read_text(encoding="utf-8")), path.name)
 
 
 def _commits(commits: list[str]) -> str:

@@ -25,6 +25,7 @@ class Part:
     keeps: bool = False
     wide: bool = False
     more: tuple[str, ...] = ()
+    slices: int = 20  # in so many; a home of `crash` needs half a minute to come to an end, so they are no smaller
 
     def command(self, seed: int) -> str:
         """The whole of it, as a person would type it."""
@@ -52,7 +53,7 @@ def parts(days: float, kills: int, cuts: int, inputs: int, directory: Path, core
     return (
         Part(
             "campaign", ("campaign",), "--device-days", "device-days", days, "device-days", True, True,
-            ("--keep", str(cases), "--jobs", str(cores)),
+            ("--keep", str(cases), "--jobs", str(cores)), 200,
         ),
         Part("crash", ("crash",), "--kills", "kills", kills, "kills", True, True, ("--homes", str(2 * cores))),
         Part("powercut", ("powercut",), "--cuts", "power cuts", cuts, "power cuts", True),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import math
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,11 +18,8 @@ from typing import Any
 from hil.campaign.resume import ROOT, Resume
 from hil.figures import machine
 from hil.long.part import Done, Part, Report
-from hil.program import CLONE
 from hil.strict import FileError
 from hil.talk import say
-
-ROUNDS = 20  # so many slices of each
 
 
 class Long:
@@ -33,6 +32,7 @@ class Long:
         self._seed = seed
         self._directory = directory
         self._ask = ask
+        self._lock = threading.Lock()  # slices that need one core run side by side
         self._resume = Resume(directory / "long.json", "long", seed)
         known = self._resume.load() or {}
         self.commits: list[str] = list(known.get("commits", []))
@@ -56,13 +56,17 @@ class Long:
 
     def _slice(self, part: Part) -> None:
         done = self.done[part.name]
-        share = part.asked / ROUNDS if part.unit == "device-days" else math.ceil(part.asked / ROUNDS)
+        share = part.asked / part.slices if part.unit == "device-days" else math.ceil(part.asked / part.slices)
         upto = min(part.asked, done.amount + share)
         began = time.monotonic()
         report = self._ask(part.slice(self._seed, done.amount, upto, self._directory, done.slices))
-        done.add(part, report, time.monotonic() - began)
-        self._resume.save({"commits": self.commits, "parts": {n: dataclasses.asdict(d) for n, d in self.done.items()}})
+        with self._lock:
+            done.add(part, report, time.monotonic() - began)
+            self._save()
         say(self.line(part))
+
+    def _save(self) -> None:
+        self._resume.save({"commits": self.commits, "parts": {n: dataclasses.asdict(d) for n, d in self.done.items()}})
 
     def line(self, part: Part) -> str:
         """Where a part stands: done, rate, what is left."""
@@ -118,15 +122,31 @@ def _each(seconds: float, unit: str) -> str:
 
 def ask(words: Sequence[str]) -> Report:
     """One slice, in a process of its own. Its talk goes where ours goes. FileError when it printed no object."""
-    done = subprocess.run([_python(), "-m", "hil", *words], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
+    process = subprocess.Popen([python(), "-m", "hil", *words], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     try:
-        report: Report = json.loads(done.stdout)
+        out, _ = process.communicate()
+    finally:
+        process.terminate()  # when we are broken off; else it has ended
+    try:
+        report: Report = json.loads(out)
     except ValueError as error:
-        raise FileError(f"`{' '.join(words)}` ended with {done.returncode} and printed no figures: {error}") from error
+        text = f"`{' '.join(words)}` ended with {process.returncode} and printed no figures: {error}"
+        raise FileError(text) from error
     return report
 
 
-def _python() -> str:
-    """The clone's own environment has the installed daemon, as the demo starts it; without it the source runs."""
-    own = CLONE / ".venv" / "bin" / "python"
-    return str(own) if (own.with_name("batteryd")).is_file() else sys.executable
+@functools.cache
+def python(root: Path = ROOT) -> str:
+    """The clone's own environment, which has the daemon installed as the demo starts it; ours, and so the source, where
+    there is none. FileError when what is installed is not what the clone says."""
+    own = root / ".venv" / "bin" / "python"
+    if not own.with_name("batteryd").is_file():
+        return sys.executable
+    asked = [str(own), "-I", "-c", "import agent, drivers; print(agent.__path__[0], drivers.__path__[0], sep='\\n')"]
+    found = subprocess.run(asked, cwd="/", capture_output=True, text=True, check=False).stdout.split("\n")
+    for name, there in zip(("agent", "drivers"), found, strict=False):
+        for path in (root / name).rglob("*.py"):
+            other = Path(there) / path.relative_to(root / name)
+            if not other.is_file() or other.read_bytes() != path.read_bytes():
+                raise FileError(f"the installed daemon is not of this source ({name}/{path.name} differs): make env")
+    return str(own)

@@ -10,7 +10,7 @@ import pytest
 
 from hil.campaign import cli
 from hil.campaign.case import Act, Case, Deck, of_scenario
-from hil.campaign.menu import LEFT_OUT, MENU, dishes
+from hil.campaign.menu import LEFT_OUT, MENU, dishes, takes_of
 from hil.campaign.observer import (
     AHEAD,
     BLIND,
@@ -46,6 +46,10 @@ def test_a_device_day_of_faults_breaks_no_promise() -> None:
 @pytest.mark.parametrize("path", KEPT, ids=lambda path: path.stem)
 def test_what_broke_once_holds(path: Path) -> None:
     assert [str(v) for v in run(of_scenario(load(path))).violations] == []
+
+
+def test_a_house_that_a_crossing_renewal_darkens_is_counted() -> None:
+    assert run(of_scenario(load(cli.REGRESSIONS / "crossing.toml"))).crossed == 1
 
 
 # --- drawing ----------------------------------------------------------------------------------------------------------
@@ -232,6 +236,102 @@ def test_a_command_that_nobody_sent_and_one_that_starts_twice_are_seen() -> None
     observer.happening(ack("f" * 32, "received"))
     assert [v.promise for v in observer.violations] == [TWICE, FORGED]
     assert {TWICE, FORGED} <= set(PROMISES)
+
+
+def test_an_ack_that_says_that_it_repeats_is_no_second_start() -> None:
+    observer = Observer({})
+    observer.event(0, an_event("aggregator.dispatch", name="mine"), False)
+    observer.event(0, an_event("aggregator.attack", way="replayed"), False)
+    observer.happening(ack("mine", "started"))
+    observer.happening(ack("mine", "started", repeated=True))
+    assert observer.violations == []
+    observer.happening(ack("mine", "started"))
+    assert [v.promise for v in observer.violations] == [TWICE]
+
+
+# --- what a fault excuses, and no longer -----------------------------------------------------------------------------
+def lived(events: Mapping[int, Event], change: Callable[[int], Mapping[str, Value]], seconds: int) -> list[str]:
+    observer = Observer({"reserve_permille": 200})
+    for second in range(seconds):
+        observer.sample(second * NS, {**GOOD, **change(second)})
+        if second in events:
+            observer.event(second * NS, events[second], False)
+    return [v.promise for v in observer.violations]
+
+
+def test_the_last_fault_on_a_register_is_the_one_that_counts() -> None:
+    none = an_event("bms.word", for_s=100, field="soc", value=0xFFFF)
+    number = an_event("bms.add", for_s=50, name="other", field="soc", value=300)
+    assert lived({10: none, 14: number}, lambda n: {}, 60) == []
+    assert lived({10: none}, lambda n: {}, 60) == [BLIND]
+
+
+def test_a_clock_that_jumps_excuses_only_messages_whose_time_is_over() -> None:
+    ahead, back = (an_event("clock.step", s=s) for s in (60, -60))
+    assert lived({10: ahead}, lambda n: {"agg.bad": int(n > 20)}, 40) == [LEDGER]
+    late = {"agg.bad": 1, "agg.expired": 1}
+    assert lived({10: back}, lambda n: late if n > 20 else {}, 40) == [LEDGER]
+    assert lived({10: ahead}, lambda n: late if n > 20 else {}, 40) == []
+
+
+def test_another_hand_counts_until_ours_is_back() -> None:
+    observer = Observer({})
+    observer.event(10 * NS, an_event("inverter.remote", w=6_000, revert_s=60), False)
+    outside = {"agent.hi_w": 1000, "agent.lo_w": -1000}
+    for second in range(10, 25):
+        observer.sample(second * NS, {**GOOD, **outside})
+    assert observer.violations == []
+    observer.happening(write("power", 25))
+    for second in range(25, 40):
+        observer.sample(second * NS, {**GOOD, **outside})
+    assert [v.promise for v in observer.violations] == [PERMIT]
+
+
+def test_without_a_timer_a_setpoint_that_can_be_ended_must_be() -> None:
+    timer, blind = an_event("inverter.no_reversion", for_s=900), an_event("bms.mute", for_s=900, name="blind")
+    deaf = an_event("inverter.deaf", for_s=900, name="deaf")
+    assert lived({10: timer, 20: blind}, lambda n: {}, 200) == [STATED]
+    assert lived({10: timer, 20: blind, 21: deaf}, lambda n: {}, 200) == []
+
+
+def test_an_inverter_that_is_not_itself_is_left_to_its_own_timer() -> None:
+    narrow = {"agent.hi_w": 0, "agent.lo_w": 0}
+    zeros = an_event("bms.zeros", device="inverter", count=5)
+    assert lived({20: zeros}, lambda n: narrow if n > 20 else {}, 80) == []
+    assert lived({20: zeros}, lambda n: narrow if n > 20 else {}, 160) == [PERMIT]
+    meter = an_event("bms.zeros", device="meter", count=5)
+    assert lived({20: meter}, lambda n: narrow if n > 20 else {}, 80) == [PERMIT]
+
+
+def test_a_house_darkened_by_a_write_that_crossed_is_counted_and_by_a_later_one_is_broken() -> None:
+    for at_s, promises, crossed in ((11.2, [], 1), (11.7, [ISLAND], 0)):
+        observer = Observer({})
+        for second in range(12):
+            observer.sample(second * NS, {**GOOD, "truth.grid_on": second < 11})
+            if second == 10:
+                observer.event(10 * NS, an_event("grid.outage", for_s=60), False)
+        observer.happening(write("power", at_s))
+        observer.sample(12 * NS, {**GOOD, "truth.grid_on": False, "truth.blackouts": 1})
+        assert ([v.promise for v in observer.violations], observer.crossed) == (promises, crossed)
+
+
+@pytest.mark.parametrize(
+    ("verb", "args", "takes"),
+    [
+        ("bus.cut", {"device": "meter"}, ""),
+        ("bus.cut", {"device": "battery"}, "unread"),
+        ("bus.cut", {"device": "inverter"}, "unread untold"),
+        ("bus.noise", {"permille": 10}, ""),
+        ("bus.noise", {"permille": 50}, "untold"),
+        ("bus.noise", {"permille": 300}, "unread untold"),
+        ("bus.late", {"device": "inverter", "ms": 150}, ""),
+        ("bus.late", {"device": "battery", "ms": 400}, "untold"),
+        ("bms.word", {"field": "current", "value": 0}, ""),
+        ("bms.word", {"field": "soc", "value": 0}, "soc"),
+    ],
+)
+def test_a_fault_takes_only_what_its_degree_makes_impossible(verb: str, args: dict[str, Value], takes: str) -> None:
+    assert takes_of(verb, args) == set(takes.split())
 
 
 # --- shrinking --------------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.core.params import Timers
 from hil import coverage
 from hil.backends.virtual import VirtualBackend
 from hil.expr import Value
@@ -227,3 +228,16 @@ def test_a_fault_that_does_nothing_makes_the_run_fail() -> None:
     verdict = next(v for v in outcome.verdicts if v.name == "frozen took effect")
     assert not verdict.ok and "bms.freeze" not in verdict.sentence
     assert not any(cell.holds for cell in coverage.cells_of(outcome))
+
+
+def test_without_short_timers_what_is_held_off_lasts_longer_and_what_follows_comes_later() -> None:
+    short = next(s for s in coverage.shipped() if s.name == "proc_death")
+    long = coverage.unhurried(short)
+    assert "timers" in short.config and "timers" not in long.config
+    before, after = ({e.id: e for e in s.events} for s in (short, long))
+    assert after["killed"].for_ns == (Timers().reversion_s + coverage.AFTER_END_S) * coverage.NS
+    grown = (after["killed"].for_ns or 0) - (before["killed"].for_ns or 0)
+    assert after["command"].at_ns == before["command"].at_ns
+    assert after["second"].at_ns == before["second"].at_ns + grown
+    assert long.duration_ns == short.duration_ns + grown + coverage.SETTLE_S * coverage.NS
+    assert long.assertions == short.assertions, "the bounds stay"
