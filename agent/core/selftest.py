@@ -22,7 +22,7 @@ def failed(looked: Looked) -> str | None:
 
 
 def apart(looked: Looked) -> str | None:
-    """Two clocks that run apart. Told and no more: who answers network time may make it so, and must not end anything."""
+    """Two clocks that run apart. Told and no more: whoever answers network time may make it so."""
     return looked.clock or None
 
 
@@ -38,5 +38,9 @@ def verdict(looked: Looked) -> str:
         return f"failed: {wrong}"
     if not looked.at_ns:
         return "not done yet"
-    known = [*filter(None, [looked.clock]), *looked.changed, *(f"not tested: {sentence}" for sentence in looked.skipped)]
+    known = [
+        *filter(None, [looked.clock]),
+        *looked.changed,
+        *(f"not tested: {sentence}" for sentence in looked.skipped),
+    ]
     return "ok" + ("; " if known else "") + "; ".join(known)
