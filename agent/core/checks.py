@@ -24,6 +24,7 @@ from drivers.readings import GridState
 
 CRITICAL_DC = 600  # 60 °C: five above where the tables leave nothing
 CRITICAL_MV = 3650  # the cells' own maximum
+COOLER_DC, LOWER_MV = 20, 30  # by how much it must have come back: 2 K and 30 mV
 WRITE_FAILURES = 3
 FLOOR_FAILURES = 3
 CRASH_REST_NS = 1800 * S
@@ -177,6 +178,22 @@ def over_voltage(w: World) -> str | None:
     if pack is None or pack.fullest_mv is None or pack.fullest_mv < CRITICAL_MV:
         return None
     return f"a cell is at {pack.fullest_mv} mV, critical is {CRITICAL_MV} mV"
+
+
+def still_hot(w: World) -> str | None:
+    """Asked while it stands: a cell that trembles by a digit at its limit is not well in between."""
+    pack = w.snapshot.pack
+    if pack is None or pack.hottest_dc is None or pack.hottest_dc < CRITICAL_DC - COOLER_DC:
+        return None
+    return over_temperature(w) or f"a cell is at {tenths(pack.hottest_dc, '°C')}, it was at its critical limit"
+
+
+def still_full(w: World) -> str | None:
+    """Asked while it stands."""
+    pack = w.snapshot.pack
+    if pack is None or pack.fullest_mv is None or pack.fullest_mv < CRITICAL_MV - LOWER_MV:
+        return None
+    return over_voltage(w) or f"a cell is at {pack.fullest_mv} mV, it was at its critical limit"
 
 
 def inverter_fault(w: World) -> str | None:

@@ -60,6 +60,7 @@ FAULTS: tuple[Fault, ...] = (
         Clear.TECHNICIAN,
         checks.over_temperature,
         "Keep away from the battery and switch it off at its breaker; then call the installer.",
+        stays=checks.still_hot,
         what="the hottest cell against the temperature at which it may take damage",
     ),
     Fault(
@@ -68,6 +69,7 @@ FAULTS: tuple[Fault, ...] = (
         Clear.TECHNICIAN,
         checks.over_voltage,
         "Switch the battery off at its breaker; then call the installer.",
+        stays=checks.still_full,
         what="the highest cell against the voltage at which it may take damage",
     ),
     Fault(

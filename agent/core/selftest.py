@@ -22,7 +22,7 @@ def failed(looked: Looked) -> str | None:
 
 
 def apart(looked: Looked) -> str | None:
-    """Two clocks that run apart. Told and no more: who answers network time may make it so, and must not end anything."""
+    """Two clocks that run apart. Told and no more: whoever answers network time may make it so."""
     return looked.clock or None
 
 

@@ -21,6 +21,7 @@ REENTRY_NS = 3600 * S  # a fault that stayed away this long starts with its firs
 STRIKES = 3  # entries of striking faults within REENTRY_NS
 FORGIVEN = 3  # entries within REENTRY_NS after which the hold of every fault that stops power doubles
 SILENCE = frozenset({"inverter_stale", "grid_unknown"})  # an inverter that says nothing, or nothing of the grid
+CRITICAL_NS = 60 * S  # STOP is held so long after a cell has come back from beyond its limits
 KEPT = 8  # entries remembered: enough doublings for the longest hold
 
 
@@ -195,9 +196,12 @@ def cause(memory: tuple[Memory, ...]) -> str:
     return bad.sentence if bad.gone_ns is None else f"it recovers from this: {bad.sentence}"
 
 
-def critical(memory: tuple[Memory, ...]) -> bool:
-    """A cell is beyond its own limits now, hold and latch aside."""
-    return any(m.active and m.gone_ns is None and m.id in CRITICAL and not m.broken for m in memory)
+def critical(memory: tuple[Memory, ...], now_ns: int) -> bool:
+    """A cell is beyond its own limits, or was a moment ago, latch aside: what trembles is not let go each time."""
+    return any(
+        m.id in CRITICAL and m.active and not m.broken and (m.gone_ns is None or now_ns - m.gone_ns < CRITICAL_NS)
+        for m in memory
+    )
 
 
 def strikes(memory: tuple[Memory, ...], now_ns: int) -> int:

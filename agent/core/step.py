@@ -167,7 +167,7 @@ def _step(p: Params, state: State, i: Inputs) -> tuple[State, Outputs]:
         judged.mode,
         given,
         None if keep and judged.mode not in modes.ZEROING else wish.command_id,
-        standing.critical(judged.checked.memory) or astray.halts(judged.astray, s.now_ns),
+        standing.critical(judged.checked.memory, s.now_ns) or astray.halts(judged.astray, s.now_ns),
         waiting,
         unheeded(state.actuation, judged.actuation, p),
         contested(judged.actuation, s.now_ns),

@@ -341,7 +341,7 @@ def _name(s: Snapshot) -> str:
 
 def _stop(hand: Hand, s: Snapshot, params: Params) -> tuple[Hand, Write | None]:
     now = s.now_ns
-    if hand.stop_ns and now - hand.stop_ns < params.timers.refresh_ns:
+    if hand.stopped and now - hand.stop_ns < params.timers.refresh_ns:
         return hand, None
     hand = replace(
         _let_go(hand),

@@ -47,7 +47,61 @@ def test_stop_is_held_while_the_cell_is_critical_and_then_cleared() -> None:
     assert set(home.intents()) == {"stop"}
     home.mute.clear()
     home.run(10)
-    home.battery["temp_max_dc"] = 590
-    home.run(2)
+    home.battery["temp_max_dc"] = 580
+    home.run(60)
+    assert "clear" not in home.intents()
+    home.battery["temp_max_dc"] = 579  # 2 K below its limit
+    home.run(59)
+    assert "clear" not in home.intents()
+    home.run(3)
     assert home.intents()[-1] == "clear"
     assert home.remote_w is None
+
+
+@pytest.mark.parametrize(
+    ("beyond", "back", "gone"),
+    [
+        ({"temp_max_dc": 600}, {"temp_max_dc": 599}, {"temp_max_dc": 579}),
+        ({"cell_max_mv": 3650}, {"cell_max_mv": 3649}, {"cell_max_mv": 3619}),
+    ],
+)
+@pytest.mark.parametrize("period", [2, 20, 100])
+def test_a_cell_that_trembles_at_its_limit_is_not_let_go_each_time(
+    beyond: dict[str, Any], back: dict[str, Any], gone: dict[str, Any], period: int
+) -> None:
+    home = Home().ready()
+    home.battery.update(beyond)
+    home.inverter["battery_w"] = -4000
+    home.run(3)
+    assert home.intents() == ["stop"]
+    flowed = 0
+    for second in range(400):
+        home.battery.update(beyond if second % period < period // 2 else back)
+        home.inverter["battery_w"] = -4000 if home.remote_w is None else 0
+        flowed += home.remote_w is None
+        home.tick()
+    assert (flowed, home.intents().count("clear")) == (0, 0)
+    for _ in range(3):  # it comes back for less than a minute
+        home.battery.update(gone)
+        home.run(50)
+        home.battery.update(beyond)
+        home.run(5)
+    assert set(home.intents()) == {"stop"}
+
+
+def test_a_stop_that_is_needed_again_at_once_does_not_wait_for_its_renewal() -> None:
+    home = Home().ready()
+    home.battery["temp_max_dc"] = 600
+    home.inverter["battery_w"] = -4000
+    home.run(3)
+    home.battery["temp_max_dc"] = 500
+    for _ in range(70):
+        home.inverter["battery_w"] = -4000 if home.remote_w is None else 0
+        home.tick()
+        if home.intents()[-1] == "clear":
+            break
+    written = home.intents().count("stop")
+    home.battery["temp_max_dc"] = 600
+    home.inverter["battery_w"] = -4000
+    home.run(2)
+    assert home.intents().count("stop") == written + 1
