@@ -30,7 +30,7 @@ from agent.core import (
     throughput,
     writes,
 )
-from agent.core.actuation import Actuation, Loss, contested, excuse, paused, rearm, short, unheeded, watch
+from agent.core.actuation import Actuation, Loss, contested, excuse, paused, rearm, restarting, short, unheeded, watch
 from agent.core.arbiter import Proposal, Rank
 from agent.core.astray import Astray
 from agent.core.book import Book, Cycle, Live, metered, resumable, settled, wake
@@ -233,8 +233,9 @@ def _judge(p: Params, state: State, i: Inputs, s: Snapshot, say: Cycle, dt: int)
     hand = state.hand
     measured_at = s.inverter.battery_at_ns if s.inverter is not None else 0
     commanded = hand.setpoint_w
+    back = standing.back(state.faults, s.now_ns)
     if s.units:
-        manned, actuation = crew.watch(state.crew, s, p, dt, state.actuation)
+        manned, actuation = crew.watch(state.crew, s, p, dt, state.actuation, back)
     elif commanded is not None and not hand.confirmed:  # on its way: wait for it
         manned, actuation = (), state.actuation
     elif commanded is not None and writes.disputed(hand, s):
@@ -243,6 +244,7 @@ def _judge(p: Params, state: State, i: Inputs, s: Snapshot, say: Cycle, dt: int)
         manned = ()
         ac_w = s.inverter.ac_w if s.inverter is not None else None
         excused = excuse(commanded, ac_w, p.site.nameplate_discharge_w, s, p)
+        excused = excused or back or restarting(state.actuation, s.inverter, s.now_ns)
         actuation = watch(
             state.actuation, p, s.now_ns, dt, commanded, hand.confirmed_ns, s.battery_w, measured_at, None, excused
         )
