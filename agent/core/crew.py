@@ -96,7 +96,9 @@ def _heard(member: Member, done: WriteDone, now_ns: int) -> Member:
     return member._replace(hand=hand, span=span)
 
 
-def watch(crew: Crew, s: Snapshot, params: Params, dt_ns: int, home: Actuation, back: bool) -> tuple[Crew, Actuation]:
+def watch(
+    crew: Crew, s: Snapshot, params: Params, dt_ns: int, home: Actuation, back: bool = False
+) -> tuple[Crew, Actuation]:
     """Does each do what it was told? `home`: the worst of them, for the fault table. `back`: one was silent lately."""
     out: list[Member] = []
     for member, unit in zip(crew, s.units, strict=True):
