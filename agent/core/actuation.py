@@ -6,7 +6,8 @@ fourth is the fault; other ratings in proportion. A large miss is found within s
 within the band never.
 
 Less than was asked, the right way round, is no disobedience where the inverter gives a good part of it or has a reason
-(`excused`): its rating is used by PV, or the battery is nearly full or empty. That is counted apart and only told.
+(`excused`): its rating is used by PV, the battery is nearly full or empty, or it restarted and waits as its grid code
+has it. That is counted apart and only told.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from enum import StrEnum
 
 from agent.core.params import Params, S
 from agent.core.snapshot import Snapshot
+from drivers.readings import InverterReading
 
 SETTLE_NS = 3 * S  # dead time, lag and the reading's own age after a setpoint was read back
 BAND_PERMILLE = 50  # of the rating, plus a tenth of the setpoint
@@ -27,6 +29,8 @@ OVERRIDES = 3  # an hour: times that a setpoint is written again over another ha
 OVERRIDE_REST_NS = 60 * S
 GOOD_PART = 5  # a fifth of the setpoint: an inverter that gives as much has heard it
 RATING_PERMILLE = 900  # of its rating at the AC terminals: it has no more to give
+BOOTING = frozenset({"off", "sleeping", "starting", "restarting", "updating"})  # states of an inverter that began anew
+RESTART_NS = 300 * S  # a grid code's delay before an inverter that restarted may give power again
 FULL_PERMILLE, EMPTY_PERMILLE = 900, 150  # beyond these a battery takes and gives what its voltage allows
 
 
@@ -120,6 +124,16 @@ def excuse(commanded_w: int | None, ac_w: int | None, rated_w: int, s: Snapshot,
         return s.soc_hi_mwh is not None and s.soc_hi_mwh >= FULL_PERMILLE * permille
     worked = ac_w is not None and rated_w > 0 and ac_w * 1000 >= rated_w * RATING_PERMILLE
     return worked or (s.soc_lo_mwh is not None and s.soc_lo_mwh <= EMPTY_PERMILLE * permille)
+
+
+def booting(inverter: InverterReading | None) -> bool:
+    """By its own word it is not at work yet."""
+    return inverter is not None and inverter.status in BOOTING
+
+
+def restarting(actuation: Actuation, inverter: InverterReading | None, now_ns: int) -> bool:
+    """It lost a setpoint lately, or is not at work yet: that it gives nothing is what its grid code asks of it."""
+    return booting(inverter) or (bool(actuation.rearms) and now_ns - actuation.rearms[-1] < RESTART_NS)
 
 
 def _told(told: Told, commanded_w: int, confirmed_ns: int, now_ns: int) -> Told:

@@ -19,13 +19,12 @@ from agent.core.sentences import tenths
 from agent.core.snapshot import Snapshot
 from agent.core.strategies import self_consumption
 from agent.core.stuck import STUCK_NS
-from agent.core.writes import Hand, taken
+from agent.core.writes import STARTING_FAILURES, WRITE_FAILURES, Hand, taken
 from drivers.readings import GridState
 
 CRITICAL_DC = 600  # 60 °C: five above where the tables leave nothing
 CRITICAL_MV = 3650  # the cells' own maximum
 COOLER_DC, LOWER_MV = 20, 30  # by how much it must have come back: 2 K and 30 mV
-WRITE_FAILURES = 3
 FLOOR_FAILURES = 3
 CRASH_REST_NS = 1800 * S
 REVERSED_NS = 5 * S
@@ -258,9 +257,21 @@ def setpoint_overridden(w: World) -> str | None:
 
 def writes(w: World) -> str | None:
     failures = max(w.hand.failures, w.hand.clear_failures)
-    if failures < WRITE_FAILURES:
+    if failures < WRITE_FAILURES or actuation.booting(w.snapshot.inverter):
         return None
     return f"{failures} writes in a row were not confirmed (last: {w.hand.outcome})"
+
+
+def starting(w: World) -> str | None:
+    refused = max(w.hand.failures, w.hand.clear_failures) >= STARTING_FAILURES
+    return still_starting(w) if refused else None
+
+
+def still_starting(w: World) -> str | None:
+    inverter = w.snapshot.inverter
+    if inverter is None or not actuation.booting(inverter) or w.snapshot.inverter_age_ns > w.snapshot.inverter_stale_ns:
+        return None
+    return f"the inverter says {inverter.status} and confirms nothing: it starts, or is switched off"
 
 
 def worn(w: World) -> str | None:
@@ -276,7 +287,7 @@ def no_reversion(w: World) -> str | None:
     inverter = w.snapshot.inverter
     if inverter is None or w.hand.held_ns is None or inverter.at_ns <= w.hand.held_ns:
         return None
-    if not inverter.remote_active or inverter.reversion_s != 0:
+    if not inverter.remote_active or inverter.reversion_s != 0 or actuation.booting(inverter):
         return None
     if w.hand.setpoint_w is not None and taken(w.hand, w.snapshot, w.hand.setpoint_w) is Loss.OVERRIDDEN:
         return None  # another hand's: it is written over, with our timer

@@ -96,8 +96,10 @@ def _heard(member: Member, done: WriteDone, now_ns: int) -> Member:
     return member._replace(hand=hand, span=span)
 
 
-def watch(crew: Crew, s: Snapshot, params: Params, dt_ns: int, home: Actuation) -> tuple[Crew, Actuation]:
-    """Does each do what it was told? `home`: the worst of them, for the fault table."""
+def watch(
+    crew: Crew, s: Snapshot, params: Params, dt_ns: int, home: Actuation, back: bool = False
+) -> tuple[Crew, Actuation]:
+    """Does each do what it was told? `home`: the worst of them, for the fault table. `back`: one was silent lately."""
     out: list[Member] = []
     for member, unit in zip(crew, s.units, strict=True):
         hand, reading = member.hand, unit.fresh
@@ -114,6 +116,7 @@ def watch(crew: Crew, s: Snapshot, params: Params, dt_ns: int, home: Actuation) 
         at_ns = unit.reading.battery_at_ns if unit.reading is not None else 0
         ac_w = reading.ac_w if reading is not None else None
         excused = actuation.excuse(commanded, ac_w, rated or 0, s, params)
+        excused = excused or back or actuation.restarting(member.actuation, reading, s.now_ns)
         seen = actuation.watch(
             member.actuation, params, s.now_ns, dt_ns, commanded, hand.confirmed_ns, measured, at_ns, rated, excused
         )

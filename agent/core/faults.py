@@ -324,6 +324,17 @@ FAULTS: tuple[Fault, ...] = (
         "again",
     ),
     Fault(
+        "inverter_starting",
+        Severity.DEGRADED,
+        Clear.HOLD,
+        checks.starting,
+        "If it does not end, look at the inverter's display and supply, and why it restarts.",
+        _recover,
+        doubles=True,
+        stays=checks.still_starting,
+        what="whether an inverter that confirms no write says itself that it is not at work yet",
+    ),
+    Fault(
         "setpoint_short",
         Severity.WARN,
         Clear.AUTO,

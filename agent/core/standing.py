@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from agent.core.actuation import RESTART_NS
 from agent.core.checks import World
 from agent.core.decision import FaultValue, Mode
 from agent.core.durable import Durable
@@ -177,6 +178,11 @@ def mending(memory: tuple[Memory, ...]) -> bool:
     again. In the dwell after an outage, and while anything else stands, this is not so."""
     grave = [m for m in memory if m.active and severity(m) >= Severity.BACKUP]
     return all(m.id in SILENCE and m.gone_ns is not None and not m.broken for m in grave)
+
+
+def back(memory: tuple[Memory, ...], now_ns: int) -> bool:
+    """The inverter was silent lately, and may have restarted meanwhile."""
+    return any(m.id in SILENCE and m.gone_ns is not None and now_ns - m.gone_ns < RESTART_NS for m in memory)
 
 
 def resting(mode: Mode, memory: tuple[Memory, ...], timed: bool) -> bool:

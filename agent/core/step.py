@@ -17,8 +17,6 @@ from agent.core import (
     crew,
     dispatch,
     events,
-    faults,
-    mishap,
     modes,
     oblige,
     overlay,
@@ -30,27 +28,22 @@ from agent.core import (
     throughput,
     writes,
 )
-from agent.core.actuation import Actuation, Loss, contested, excuse, paused, rearm, short, unheeded, watch
+from agent.core.actuation import Actuation, Loss, contested, excuse, paused, rearm, restarting, short, unheeded, watch
 from agent.core.arbiter import Proposal, Rank
 from agent.core.astray import Astray
 from agent.core.book import Book, Cycle, Live, metered, resumable, settled, wake
+from agent.core.broken import broken
 from agent.core.checks import World
 from agent.core.command import TERMINAL, CommandState
 from agent.core.commits import Desk
-from agent.core.decision import Decision, FaultValue, Mode, Outputs, Record
+from agent.core.decision import Decision, Mode, Outputs, Record
 from agent.core.durable import CommandRecord, Durable
 from agent.core.inputs import (
     Clock,
-    CommitFailed,
-    Committed,
-    Event,
     Inputs,
-    LocalResume,
-    LocalStop,
-    WriteDone,
 )
 from agent.core.params import Params, S
-from agent.core.snapshot import Snapshot, Trace, reserve_of, take
+from agent.core.snapshot import Snapshot, Trace, take
 from agent.core.state import State
 from agent.core.strategies import dispatch as dispatching
 from agent.core.strategies import self_consumption, storm
@@ -59,13 +52,6 @@ from drivers.readings import GridState
 
 INIT_NS = 10 * S  # first readings have this long to come
 STARTS_KEPT = 16
-BROKEN_TRIES = 3  # cycles that may go wrong in a row before events they carry are let go, one kind after the other
-OURS = (  # what is carried still, after each so many tries
-    (LocalStop, WriteDone, Committed, CommitFailed),
-    (LocalStop, Committed, CommitFailed),
-    (Committed, CommitFailed),
-)
-UNHEARD = 64
 FOLLOWING = frozenset({Rank.SITE, Rank.SELF_CONSUMPTION})  # wishes that are made from what the meter says
 CELL_CURES = {"cure:cell_low": 1, "cure:cell_high": 2}  # as agent.core.caps.Facts has them
 UNFIT = {
@@ -108,7 +94,7 @@ def step(params: Params, state: State, inputs: Inputs) -> tuple[State, Outputs]:
     try:
         return _step(params, state, inputs)
     except Exception as error:  # noqa: BLE001  # step is total: a bug here must still release the inverter
-        return _broken(params, state, inputs, f"{type(error).__name__}: {error}")
+        return broken(params, state, inputs, f"{type(error).__name__}: {error}")
 
 
 class Judged(NamedTuple):
@@ -138,6 +124,18 @@ def _planned(
     return manned.planned, manned.crew
 
 
+class Chosen(NamedTuple):
+    """What this cycle gives, and why."""
+
+    left: bounds.Evaluated
+    shown: bounds.Evaluated
+    wish: Proposal
+    answer: setpoint.Answer
+    given_w: int | None
+    planned: Planned
+    crew: crew.Crew
+
+
 def _step(p: Params, state: State, i: Inputs) -> tuple[State, Outputs]:
     dt = max(0, i.now_ns - state.now_ns)
     say = Cycle(i.now_ns, i.clock, p, i.disk_ok, state.fresh, events.locked(state))
@@ -154,13 +152,31 @@ def _step(p: Params, state: State, i: Inputs) -> tuple[State, Outputs]:
     if state.trace is not told:  # a technician resumed: signs are judged anew from here
         trace = replace(trace, sanity=trace.sanity.forgiven(), end=trace.end._replace(resumed_ns=s.now_ns))
     judged = _judge(p, state, i, s, say, dt)
+    chosen = _choose(p, state, s, judged, held, dt)
+    if chosen.wish.power_w is not None and chosen.wish.rank in FOLLOWING:
+        trace = replace(trace, sanity=trace.sanity.following())
+    book = _told(state, s, judged, chosen, say)
+    report.self_test(state.looked_ns, i.looked, say)
+    book, desk, commit = commits.store(book, state.desk, say)
+    after = _after(state, s, judged, chosen, book, desk, trace, dates, i.looked.at_ns)
+    moving = judged.mode in modes.PASSING and judged.mode is not state.mode
+    wake_ns = s.now_ns if moving else wake(book, s.now_ns)
+    decision = _decision(s, p, judged, chosen)
+    if held.shown:
+        decision = replace(decision, raises=held.shown)
+    if chosen.crew:
+        out = tuple([m.name for m in chosen.crew if m.out])
+        decision = replace(decision, shares=crew.shares(chosen.crew), out=out)
+    return after, Outputs(decision, chosen.planned.writes, commit, tuple(say.notices), wake_ns)
+
+
+def _choose(p: Params, state: State, s: Snapshot, judged: Judged, held: overlay.Held, dt: int) -> Chosen:
+    """Permit, wishes, clamp and ramp, writes."""
     left = _bound(p, state, s, judged, dt)
     shown = bounds.raised(left, held.shown, s.reserve_permille)
     risk, keep, waiting = _guarded(p, state, s, judged)
     own = self_consumption.propose(s, p, state.hand, left.lo_w, left.hi_w, risk)
     wish = arbiter.choose((judged.cure, storm.propose(s, p, state.cure), dispatching.propose(judged.due), own))
-    if wish.power_w is not None and wish.rank in FOLLOWING:
-        trace = replace(trace, sanity=trace.sanity.following())
     answer = setpoint.answer(wish, shown, state.ramped_w, state.hand, s, p)
     given, hand = setpoint.fit(answer.given_w, judged.mode, state.hand, s.now_ns, p, keep)
     wanted = Wanted(
@@ -176,41 +192,45 @@ def _step(p: Params, state: State, i: Inputs) -> tuple[State, Outputs]:
     if manned and given is not None:
         given = planned.hand.setpoint_w
     given = given if planned.hand.setpoint_w == given else None
-    book = _told(state, s, judged, wish, answer, given, planned, say)
-    report.self_test(state.looked_ns, i.looked, say)
-    book, desk, commit = commits.store(book, state.desk, say)
-    after = State(
+    return Chosen(left, shown, wish, answer, given, planned, manned)
+
+
+def _after(
+    state: State,
+    s: Snapshot,
+    judged: Judged,
+    chosen: Chosen,
+    book: Book,
+    desk: Desk,
+    trace: Trace,
+    dates: tuple[overlay.Said, ...],
+    looked_ns: int,
+) -> State:
+    loss, wish = chosen.planned.loss, chosen.wish
+    return State(
         boot_ns=state.boot_ns,
         now_ns=s.now_ns,
         mode=judged.mode,
         book=book,
         desk=desk,
         trace=trace,
-        hand=planned.hand,
-        crew=manned,
-        actuation=_rearmed(judged.actuation, s, planned.loss) if planned.loss is not None else judged.actuation,
+        hand=chosen.planned.hand,
+        crew=chosen.crew,
+        actuation=_rearmed(judged.actuation, s, loss) if loss is not None else judged.actuation,
         astray=judged.astray,
         testing_ns=judged.testing_ns,
         unread=judged.unread,
         faults=judged.checked.memory,
-        bounds=left,
+        bounds=chosen.left,
         fresh=state.fresh,
         resumed=state.resumed,
-        ramped_w=answer.ramped_w if given is not None else None,
+        ramped_w=chosen.answer.ramped_w if chosen.given_w is not None else None,
         cure=wish.source if wish.rank <= Rank.STORM else None,
         obliged=judged.obliged,
         spent=judged.spent,
         dates=dates,
-        looked_ns=i.looked.at_ns,
+        looked_ns=looked_ns,
     )
-    moving = judged.mode in modes.PASSING and judged.mode is not state.mode
-    wake_ns = s.now_ns if moving else wake(book, s.now_ns)
-    decision = _decision(s, p, judged, wish, answer, given, shown)
-    if held.shown:
-        decision = replace(decision, raises=held.shown)
-    if manned:
-        decision = replace(decision, shares=crew.shares(manned), out=tuple([m.name for m in manned if m.out]))
-    return after, Outputs(decision, planned.writes, commit, tuple(say.notices), wake_ns)
 
 
 def _guarded(p: Params, state: State, s: Snapshot, judged: Judged) -> tuple[bool, bool, bool]:
@@ -233,8 +253,9 @@ def _judge(p: Params, state: State, i: Inputs, s: Snapshot, say: Cycle, dt: int)
     hand = state.hand
     measured_at = s.inverter.battery_at_ns if s.inverter is not None else 0
     commanded = hand.setpoint_w
+    back = standing.back(state.faults, s.now_ns)
     if s.units:
-        manned, actuation = crew.watch(state.crew, s, p, dt, state.actuation)
+        manned, actuation = crew.watch(state.crew, s, p, dt, state.actuation, back)
     elif commanded is not None and not hand.confirmed:  # on its way: wait for it
         manned, actuation = (), state.actuation
     elif commanded is not None and writes.disputed(hand, s):
@@ -243,6 +264,7 @@ def _judge(p: Params, state: State, i: Inputs, s: Snapshot, say: Cycle, dt: int)
         manned = ()
         ac_w = s.inverter.ac_w if s.inverter is not None else None
         excused = excuse(commanded, ac_w, p.site.nameplate_discharge_w, s, p)
+        excused = excused or back or restarting(state.actuation, s.inverter, s.now_ns)
         actuation = watch(
             state.actuation, p, s.now_ns, dt, commanded, hand.confirmed_ns, s.battery_w, measured_at, None, excused
         )
@@ -317,18 +339,10 @@ def _bound(p: Params, state: State, s: Snapshot, judged: Judged, dt: int) -> bou
     return bounds.explained(left, f"the agent is in {judged.mode.value}: {cause}")
 
 
-def _told(
-    state: State,
-    s: Snapshot,
-    judged: Judged,
-    wish: Proposal,
-    answer: setpoint.Answer,
-    given: int | None,
-    planned: writes.Planned,
-    say: Cycle,
-) -> Book:
+def _told(state: State, s: Snapshot, judged: Judged, chosen: Chosen, say: Cycle) -> Book:
     """Acks, events and notices of this cycle; and the book that knows what was told."""
-    book, due = judged.book, judged.due
+    book, due, given, planned = judged.book, judged.due, chosen.given_w, chosen.planned
+    wish, answer = chosen.wish, chosen.answer
     if due is not None and judged.mode not in modes.PASSING:
         bound = answer.binding if answer.limited else None
         if wish.command_id != due.command.id:
@@ -347,15 +361,8 @@ def _told(
     return book
 
 
-def _decision(
-    s: Snapshot,
-    p: Params,
-    judged: Judged,
-    wish: Proposal,
-    answer: setpoint.Answer,
-    given: int | None,
-    left: bounds.Evaluated,
-) -> Decision:
+def _decision(s: Snapshot, p: Params, judged: Judged, chosen: Chosen) -> Decision:
+    wish, answer, given, left = chosen.wish, chosen.answer, chosen.given_w, chosen.shown
     return Decision(
         at_ns=s.now_ns,
         mode=judged.mode,
@@ -381,64 +388,3 @@ def _decision(
 
 def _permille(mwh: int | None, p: Params) -> int | None:
     return mwh // p.site.capacity_wh if mwh is not None and p.site.capacity_wh > 0 else None
-
-
-# --- when the core itself fails ---------------------------------------------------------------------------------------
-def _broken(p: Params, state: State, i: Inputs, what: str) -> tuple[State, Outputs]:
-    """Move no power, release, say what happened. A stop, local or signed, stands at once; the other events are heard by
-    the next cycle, as far as `_carried` has it. Who resumes must ask again."""
-    hand, clear = writes.abandon(state.hand, i.now_ns)
-    manned = state.crew
-    if manned:
-        manned, clear = crew.abandon(manned, i.now_ns)
-    row = faults.BY_ID["internal_error"]
-    decision = Decision(
-        at_ns=i.now_ns,
-        mode=Mode.FAULT,
-        source="none",
-        asked_w=None,
-        given_w=None,
-        lo_w=0,
-        hi_w=0,
-        binding=None,
-        limits=(),
-        faults=(FaultValue(row.id, row.severity.name.lower(), what, row.remedy, i.now_ns),),
-        reserve_permille=max([reserve_of(p, i), *[raised.permille for raised in state.book.durable.overlays]]),
-        soc_lo_permille=None,
-        soc_hi_permille=None,
-        grid=GridState.UNKNOWN.value,
-        load_w=None,
-        command_id=None,
-        stated_end_s=-(-(p.timers.stale_battery_ns + p.timers.cycle_ns + p.timers.write_ns) // S)
-        + p.timers.reversion_s,
-    )
-    say = Cycle(i.now_ns, i.clock, p, i.disk_ok, state.fresh, events.locked(state))
-    book, left = mishap.stops(state.book, i.events, say)
-    book, desk, commit = (state.book, state.desk, None) if book is state.book else mishap.store(book, state.desk, say)
-    after = replace(
-        state,
-        now_ns=i.now_ns,
-        mode=Mode.FAULT,
-        book=book,
-        desk=desk,
-        hand=hand,
-        crew=manned,
-        internal=what,
-        ramped_w=None,
-        unheard=_carried(left, state.failed),
-        failed=state.failed + 1,
-    )
-    return after, Outputs(decision, clear, commit, (*say.notices, f"internal error: {what}"))
-
-
-def _carried(heard: tuple[Event, ...], failed: int) -> tuple[Event, ...]:
-    """What the next cycle hears again. One of them may be what breaks it time and again: what comes from outside is let
-    go first, then a write's result, which its own time limit stands in for, then a stop, which stands without it. The
-    store's answers never: a command would wait for them for ever."""
-    kept = [e for e in heard if not isinstance(e, LocalResume)]
-    if failed >= BROKEN_TRIES:
-        kinds = OURS[min(len(OURS), failed // BROKEN_TRIES) - 1]
-        kept = [e for e in kept if isinstance(e, kinds)]
-    outside = [n for n, e in enumerate(kept) if not isinstance(e, OURS[0])]
-    gone = frozenset(outside[: max(0, len(kept) - UNHEARD)])
-    return tuple([e for n, e in enumerate(kept) if n not in gone][-UNHEARD:])

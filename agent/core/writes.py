@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from agent.core import mirror
-from agent.core.actuation import Loss
+from agent.core.actuation import Loss, booting
 from agent.core.decision import Intent, Mode, Write
 from agent.core.inputs import WriteDone
 from agent.core.params import Params, S
@@ -24,7 +24,8 @@ FOREIGN_RETRY_NS = 60 * S  # a setpoint of another hand is cleared again this of
 STOP_FLOW_W = 200
 DRIFT_W = 50  # a setpoint at the AC terminals is renewed when PV moved the battery by more
 PACE_SLACK_NS = S // 10  # a cycle may come this much early
-BOOTING = frozenset({"off", "sleeping", "starting", "restarting", "updating"})  # states of an inverter that began anew
+WRITE_FAILURES = 3  # in a row: a fault
+STARTING_FAILURES = 2  # of an inverter that starts: one fewer, so that none is left over when it runs
 BEATS = 60_000  # a heartbeat counts up to this and begins again: it fits every register
 
 
@@ -148,8 +149,7 @@ def plan(hand: Hand, s: Snapshot, wanted: Wanted, params: Params) -> Planned:
     device = s.inverter_device
     if device is None or device.capability is None or device.presence != "ok":
         return Planned(hand, (), None, None, ())
-    if s.inverter_age_ns > s.inverter_stale_ns and (hand.failures or hand.clear_failures):
-        hand = replace(hand, failures=0, clear_failures=0)  # what a silent inverter does not confirm is not refused
+    hand = _excused(hand, s)
     writes: list[Write] = []
     notices: list[str] = []
     loss: Loss | None = None
@@ -184,6 +184,16 @@ def plan(hand: Hand, s: Snapshot, wanted: Wanted, params: Params) -> Planned:
     if write is not None:
         writes.append(write)
     return Planned(hand, tuple(writes), loss, found, tuple(notices))
+
+
+def _excused(hand: Hand, s: Snapshot) -> Hand:
+    """What a silent inverter does not confirm is not refused; nor is what one does not that starts: that has a fault of
+    its own."""
+    failures = max(hand.failures, hand.clear_failures)
+    silent = failures > 0 and s.inverter_age_ns > s.inverter_stale_ns
+    if silent or (failures >= STARTING_FAILURES and booting(s.inverter)):
+        return replace(hand, failures=0, clear_failures=0)
+    return hand
 
 
 def may_relax(hand: Hand, now_ns: int, params: Params) -> bool:
@@ -248,7 +258,7 @@ def taken(hand: Hand, s: Snapshot, given_w: int) -> Loss | None:
     if inverter.remote_active:
         other = inverter.remote_w is not None and abs(inverter.remote_w - given_w) > max(1, can.resolution_w)
         return Loss.OVERRIDDEN if other else None
-    if inverter.status in BOOTING or (can.reversion_s > 0 and inverter.reversion_s == 0):
+    if booting(inverter) or (can.reversion_s > 0 and inverter.reversion_s == 0):
         return Loss.REBOOTED
     timed = inverter.reversion_s is not None and inverter.at_ns - hand.confirmed_ns < inverter.reversion_s * S
     return Loss.OVERRIDDEN if timed else Loss.REVERTED

@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 
 from agent.core import standing
+from agent.core.actuation import Actuation, deaf, restarting, watch
 from agent.core.checks import World
 from agent.core.decision import Mode
 from agent.core.fault import Clear, Fault, Severity
 from agent.core.faults import FAULTS
 from agent.core.params import S
 from agent.core.standing import STRIKES
-from tests.core.home import PARAMS, Home
+from tests.core.home import PARAMS, Home, arriving, command, inverter
 
 PAGE = (Path(__file__).parents[2] / "docs" / "hazards.md").read_text("utf-8")
 GRAVE = [row for row in FAULTS if row.severity is Severity.FAULT]
@@ -88,3 +89,108 @@ def test_three_different_ones_count_together_and_an_hour_forgets(monkeypatch: py
             there.clear()
             home.run(between_s)
         assert (home.disk.lockout is not None) is locked
+
+
+# --- an inverter that restarts ----------------------------------------------------------------------------------------
+def restarts(times: int, silent_s: int, starts_s: int, status: str, outcome: str) -> tuple[Home, set[str]]:
+    """A dispatched home whose inverter restarts so often within an hour: it answers nothing, then for a while says that
+    status, gives no power and answers writes like that."""
+    home, seen = Home().ready(), set[str]()
+
+    def run(seconds: int) -> None:
+        for _ in range(seconds):
+            home.meter["import_wh"] = home.now_ns // S  # a live meter is never quite still
+            home.tick()
+            seen.update(home.faults())
+
+    for number in range(1, times + 1):
+        wall_ms = home.clock().wall_ms
+        ask = command(number, duration_s=900, created_ms=wall_ms, exp_ms=wall_ms + 60_000)
+        home.tick(arriving(ask))
+        run(20)
+        assert home.given() == 5000
+        home.remote_w = None
+        home.mute.add("inverter")
+        run(silent_s)
+        home.mute.clear()
+        home.inverter = {"status": status, "battery_w": 0}
+        home.outcome = outcome
+        if status == "running":
+            home.inverter["reversion_s"] = 0  # as it is after a start
+        run(1)
+        home.inverter.pop("reversion_s", None)
+        run(starts_s - 1)
+        home.inverter = {}
+        home.outcome = "confirmed"
+        run(900 - silent_s - starts_s)
+    return home, seen
+
+
+@pytest.mark.parametrize(("silent_s", "starts_s"), [(0, 3), (0, 200), (3, 40), (12, 200)])
+@pytest.mark.parametrize(
+    ("status", "outcome", "told"),
+    [
+        ("starting", "confirmed", "setpoint_short"),  # it takes the setpoint, and gives nothing yet
+        ("starting", "rejected", "inverter_starting"),
+        ("running", "confirmed", "setpoint_short"),  # its words do not tell, its timer or its silence did
+    ],
+)
+def test_an_inverter_that_restarts_four_times_an_hour_is_not_taken_for_a_deaf_one(
+    silent_s: int, starts_s: int, status: str, outcome: str, told: str
+) -> None:
+    home, seen = restarts(4, silent_s, starts_s, status, outcome)
+    assert home.disk.lockout is None
+    assert not seen & PAIR
+    if starts_s > 60:  # beyond what its silence is held for
+        assert told in seen
+
+
+def test_what_is_refused_after_the_start_is_a_refusal() -> None:
+    _, seen = restarts(1, 0, 3, "running", "rejected")
+    assert "writes_refused" in seen
+
+
+def test_one_that_starts_for_ever_is_asked_ever_more_seldom() -> None:
+    home = Home().ready()
+    home.tick(arriving(command(duration_s=900)))
+    home.run(12)
+    home.inverter, home.outcome = (
+        {"status": "off", "battery_w": 0, "remote_active": False, "remote_w": None},
+        "rejected",
+    )
+    home.run(800)
+    assert "inverter_starting" in home.faults()
+    shown = next(f for f in home.decision.faults if f.id == "inverter_starting")
+    assert shown.sentence == "the inverter says off and confirms nothing: it starts, or is switched off"
+    assert home.mode() is Mode.DEGRADED
+    home.mute.add("inverter")
+    home.run(10)
+    home.mute.clear()
+    home.inverter, home.outcome = {}, "confirmed"
+    home.run(120)
+    assert home.mode() is Mode.LOCAL
+
+
+def test_a_restart_that_takes_each_setpoint_is_told_as_lost_setpoints() -> None:
+    home = Home().ready()
+    home.tick(arriving(command(duration_s=900)))
+    home.run(12)
+    home.inverter = {"status": "starting", "battery_w": 0, "remote_active": False, "remote_w": None}
+    home.run(30)
+    assert (home.mode(), "setpoint_lost" in home.faults()) == (Mode.DEGRADED, True)
+
+
+@pytest.mark.parametrize(
+    ("asked_w", "measured_w", "is_deaf"), [(0, 3_000, True), (-2_000, 3_000, True), (5_000, 0, False)]
+)
+def test_a_restart_excuses_less_and_nothing_else(asked_w: int, measured_w: int, is_deaf: bool) -> None:
+    seen = Actuation(rearms=(0,))
+    for second in range(1, 60):
+        now = second * S
+        excused = restarting(seen, None, now)
+        assert excused
+        seen = watch(seen, PARAMS, now, S, asked_w, 1, measured_w, now, None, excused)
+    assert deaf(seen) is is_deaf
+    assert not restarting(seen, None, 300 * S)
+    assert restarting(Actuation(), inverter(0, status="sleeping"), 0)
+    assert not restarting(Actuation(), inverter(0), 0)
