@@ -9,7 +9,7 @@ from drivers.events import ReadBack, RegisterWrite, WriteClass, WriteOutcome, Wr
 from drivers.keeper import Keeper
 from drivers.memory import Kept
 from drivers.port import EXCEPTIONS, Fate, Outcome, Port, Request
-from drivers.wear import FLOOR_BUDGET
+from drivers.wear import FLOOR_BUDGET, Share
 
 RETRIES = 2
 LOOK_AGAIN_NS = 50_000_000  # a read-back that differs is read once more after this
@@ -144,12 +144,15 @@ class Order:
         """The budget must have room for all that this order may still write, and the disk must know of it."""
         need = sum(write.wears for write in self.sequence.writes[self._step :])
         keeper = self.device.keeper
-        self.free_ns = keeper.wear.free_ns(now_ns, self._budget, self._release, need, self._releasing)
+        share = Share.RELEASE if self._releasing else self.sequence.share
+        self.free_ns = keeper.wear.free_ns(now_ns, self._budget, self._release, need, share)
         if self.free_ns > now_ns:
             minutes = -(-(self.free_ns - now_ns) // 60_000_000_000)
-            return WriteOutcome.WORN, (
+            dispatch = share is Share.DISPATCH
+            left = "dispatch has used its part, the rest is the home's own" if dispatch else "too few are left"
+            return WriteOutcome.SPENT if dispatch else WriteOutcome.WORN, (
                 f"register {self.sequence.writes[self._step].address} wears out when written, and of {self._budget} "
-                f"such writes in 24 h too few are left; again in {minutes // 60} h {minutes % 60:02} min"
+                f"such writes in 24 h {left}; again in {minutes // 60} h {minutes % 60:02} min"
             )
         self.free_ns = 0
         if not keeper.wear.covered(need):

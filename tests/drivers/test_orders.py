@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from drivers.convert import Live, to_battery, to_device
 from drivers.events import WriteClass, WriteOutcome, WriteResult, WriteSequence
-from drivers.wear import DAY_NS
+from drivers.wear import DAY_NS, Share
 from drivers.writer import compile_write
 from tests.drivers.vector import Vector, binding_of, vectors
 from tests.drivers.wire import MS, S, Wire
@@ -25,9 +25,11 @@ def unit(vector: Vector) -> int:
     return number
 
 
-def send(wire: Wire, write_class: WriteClass, value: int = 0, live: Live | None = None) -> WriteResult:
+def send(
+    wire: Wire, write_class: WriteClass, value: int = 0, live: Live | None = None, share: Share = Share.HOME
+) -> WriteResult:
     released = Live(remote_active=False)
-    order = compile_write(binding_of(wire), write_class, value, 1, wire.now + S, live or released)
+    order = compile_write(binding_of(wire), write_class, value, 1, wire.now + S, live or released, share)
     assert isinstance(order, WriteSequence), order
     wire.order_now(order)
     wire.run(6 * S)
@@ -69,6 +71,29 @@ def test_the_daily_budget_ends_setpoints_and_never_a_release() -> None:
     wire.slaves[unit(vector)].put(3, 47511, 11, 900)
     assert send(wire, WriteClass.STOP).outcome is WriteOutcome.CONFIRMED
     assert written(wire, vector) == [(47511, (8,)), (47512, (0,))]
+
+
+def test_dispatch_stops_at_its_part_and_the_home_goes_on() -> None:
+    vector = BY_NAME["goodwe_et"]
+    wire = vector.wire()
+    device = wire.bus._devices[0]
+    for _ in range(96):  # half of 200 is dispatch's, less what it needs now and what its release will
+        device.keeper.wear.wrote(wire.now)
+    result = send(wire, WriteClass.POWER, -2500, share=Share.DISPATCH)
+    assert result.outcome is WriteOutcome.SPENT
+    assert "the rest is the home's own; again in 2" in result.detail
+    assert DAY_NS - HOUR < result.free_ns - wire.now <= DAY_NS
+    assert written(wire, vector) == []
+    assert send(wire, WriteClass.POWER, -2500).outcome is WriteOutcome.CONFIRMED
+    assert len(written(wire, vector)) == 3
+
+
+def test_the_order_of_a_release_is_of_that_share_whoever_asks() -> None:
+    binding = binding_of(BY_NAME["goodwe_et"].wire())
+    for write_class in (WriteClass.CLEAR, WriteClass.STOP):
+        order = compile_write(binding, write_class, 0, 1, 1, Live(remote_active=True), Share.DISPATCH)
+        assert isinstance(order, WriteSequence)
+        assert order.share is Share.RELEASE
 
 
 def test_acknowledged_without_being_applied_is_a_mismatch() -> None:
