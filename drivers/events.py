@@ -231,7 +231,7 @@ class WriteResult:
     sent_ns: int
     done_ns: int
     detail: str = ""
-    free_ns: int = 0  # WORN, SPENT: when the budget has room again
+    free_ns: int = 0  # WORN, SPENT: when the budget has room again; CONFIRMED: until when it is short, 0 = it is not
 
 
 @dataclass(frozen=True, slots=True)

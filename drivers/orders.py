@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from drivers.binding import BoundControl
 from drivers.device import Device
 from drivers.events import ReadBack, RegisterWrite, WriteClass, WriteOutcome, WriteSequence
 from drivers.keeper import Keeper
 from drivers.memory import Kept
 from drivers.port import EXCEPTIONS, Fate, Outcome, Port, Request
-from drivers.wear import FLOOR_BUDGET, Share
+from drivers.wear import FLOOR_BUDGET, Share, most
 
 RETRIES = 2
 LOOK_AGAIN_NS = 50_000_000  # a read-back that differs is read once more after this
@@ -31,7 +32,7 @@ class Order:
         self.sent_ns = 0
         self.not_before_ns = 0
         self.waits = False  # for the disk
-        self.free_ns = 0  # when the wear budget has room again, if that is what ended it
+        self.free_ns = 0  # when the wear budget has room again: if that ended it, or a confirmed one left it short
         self._port = port
         self._writes = len(self.sequence.writes)
         self._requests: list[Request] = [self._write(write) for write in self.sequence.writes]
@@ -40,6 +41,7 @@ class Order:
         self._settle_ns = 0 if control is None else control.settle_ns
         self._budget = (0 if control is None else control.daily_writes) or FLOOR_BUDGET
         self._release = 0 if control is None else sum(group.wears for group in control.clear)
+        self._cycle = 0 if control is None else _cycle(control)
         self._step = 0
         self._tries = 0
         self._looked_again = False
@@ -172,11 +174,21 @@ class Order:
         if self._step == len(self._requests):
             if self.sequence.write_class is WriteClass.CLEAR:
                 self.device.keeper.keep(())
+            self.free_ns = self._short_ns(outcome.at_ns)
             return WriteOutcome.CONFIRMED, ""
         if self._step == self._writes:
             self.not_before_ns = max(self.not_before_ns, outcome.at_ns + self._settle_ns)
         self._look_next()
         return None
+
+    def _short_ns(self, now_ns: int) -> int:
+        """Of a setpoint: until when it should not be released only to be begun again; 0 = the home has writes enough
+        for doing so twice."""
+        if self.sequence.write_class is not WriteClass.POWER or not self._cycle:
+            return 0
+        need = min(2 * self._cycle, most(self._budget, self._release, Share.HOME))
+        free_ns = self.device.keeper.wear.free_ns(now_ns, self._budget, self._release, need, Share.HOME)
+        return free_ns if free_ns > now_ns else 0
 
     def _refused(self, outcome: Outcome) -> Verdict | None:
         name = EXCEPTIONS.get(outcome.code, f"exception {outcome.code}")
@@ -193,6 +205,15 @@ class Order:
             if expected is not None and seen != expected:
                 return f"register {back.address + n} reads {seen}, {expected} was written"
         return None
+
+
+def _cycle(control: BoundControl) -> int:
+    """The wearing writes of one taking of control with its release; 0 = it takes none, or each setpoint wears, so that
+    holding on to control spares nothing."""
+    if any(group.wears and not isinstance(put.value, int) for group in control.power for put in group.puts):
+        return 0
+    arm = sum(group.wears for group in (*control.arm, *control.power))
+    return arm + sum(group.wears for group in control.clear) if arm else 0
 
 
 def _words(data: bytes, count: int) -> tuple[int, ...]:

@@ -76,6 +76,7 @@ class Hand:
     beat_ns: int = 0  # last HEARTBEAT asked
     worn_until_ns: int = 0  # until then the day's writes that wear the inverter out are used up
     spent_until_ns: int = 0  # until then dispatch's part of them is
+    short_until_ns: int = 0  # until then the home has none for releasing a setpoint that it must soon give again
 
 
 class Wanted(NamedTuple):
@@ -134,7 +135,9 @@ def _power_heard(hand: Hand, done: WriteDone, good: bool, now_ns: int) -> Hand:
     if not good:
         return replace(hand, failures=hand.failures + 1)
     held_ns = now_ns if hand.held_ns is None else hand.held_ns
-    return replace(hand, confirmed_ns=now_ns, held_ns=held_ns, failures=0, clear_failures=0)
+    return replace(
+        hand, confirmed_ns=now_ns, held_ns=held_ns, failures=0, clear_failures=0, short_until_ns=done.free_ns
+    )
 
 
 def _clear_heard(hand: Hand, done: WriteDone, good: bool, now_ns: int) -> Hand:

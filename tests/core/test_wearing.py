@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from agent.core.decision import Intent, Mode, Write
@@ -46,7 +48,12 @@ class Wearing(Home):
         for _ in range(need):
             self.wear.wrote(self.now_ns, share is Share.RELEASE)
             self.made.append(share)
+        short_ns = self.wear.free_ns(self.now_ns, BUDGET, 1, 2 * (self.arm + 1), Share.HOME)
         super().answer(write)
+        if write.intent is Intent.POWER and short_ns > self.now_ns:
+            done = self.queue.pop()
+            assert isinstance(done, WriteDone)
+            self.queue.append(replace(done, free_ns=short_ns))
 
     def live(self, seconds: int) -> set[str]:
         """The house runs on the battery down to what holds it. Returns every fault that was seen."""
@@ -156,3 +163,39 @@ def test_the_write_says_for_whom_it_is() -> None:
     home.live(20)
     powers = [w for _, w in home.writes if w.intent is Intent.POWER]
     assert powers[-1].command_id == command().id
+
+
+def test_what_the_home_takes_it_holds_when_the_writes_run_short_however_a_key_moves_the_battery() -> None:
+    """Charged out of the reserve's reach and let go again, each time for two writes of the home's, none of its own."""
+    home = Wearing(floor=False)
+    home.soc, home.battery["soc_permille"], home.load_w = 203.0, 203, 8_000
+    home.ready()
+    low = home.soc
+    seen: set[str] = set()
+    for count in range(1, 13):
+        while home.decision.source != "self_consumption" or home.given() is None or home.soc > 206:
+            seen |= home.live(10)
+            low = min(low, home.soc)
+        home.tick(arriving(command(count, power_w=-11_400, duration_s=220)))
+        seen |= home.live(230)
+    assert low >= 200
+    assert seen == set()
+    assert Share.DISPATCH not in home.made
+    assert len(home.made) < BUDGET - 4  # not one that is kept for releases
+    assert home.given() is not None
+
+
+def test_a_setpoint_far_from_the_reserve_is_released_when_there_are_writes_again() -> None:
+    home = Wearing(floor=False)
+    home.soc, home.battery["soc_permille"] = 203.0, 203
+    home.ready()
+    home.live(60)
+    assert home.given() is not None
+    short_ns = home.now_ns + 100 * S
+    home.tick(WriteDone("inverter", "power", home.given() or 0, "confirmed", home.now_ns, short_ns))
+    home.reserve = Reserve(100, "file")
+    home.wear = Wear(None)
+    home.live(2)
+    assert home.given() is not None
+    home.live(120)
+    assert home.given() is None

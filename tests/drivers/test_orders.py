@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from drivers.convert import Live, to_battery, to_device
 from drivers.events import WriteClass, WriteOutcome, WriteResult, WriteSequence
-from drivers.wear import DAY_NS, Share
+from drivers.orders import Order
+from drivers.wear import DAY_NS, Share, most
 from drivers.writer import compile_write
 from tests.drivers.vector import Vector, binding_of, vectors
 from tests.drivers.wire import MS, S, Wire
@@ -86,6 +87,45 @@ def test_dispatch_stops_at_its_part_and_the_home_goes_on() -> None:
     assert written(wire, vector) == []
     assert send(wire, WriteClass.POWER, -2500).outcome is WriteOutcome.CONFIRMED
     assert len(written(wire, vector)) == 3
+
+
+@pytest.mark.parametrize("name", ["sofar_hyd_g3", "huawei_luna", "solaredge_storedge", "victron_gx"])
+def test_a_confirmed_setpoint_tells_when_the_writes_for_taking_control_twice_are_gone(name: str) -> None:
+    vector = BY_NAME[name]
+    wire = vector.wire()
+    device = wire.bus._devices[0]
+    control = binding_of(wire).control
+    assert control is not None
+    arm = sum(group.wears for group in (*control.arm, *control.power))
+    release = sum(group.wears for group in control.clear)
+    room = most(control.daily_writes, release, Share.HOME) - 2 * (arm + release)
+    live = Live(remote_active=True, remote_w=0, pv_w=0, load_w=0, ac_w=0, battery_w=0)
+    wire.now += DAY_NS
+    used = device.keeper.wear.count(wire.now)
+    for _ in range(room - used):
+        device.keeper.wear.wrote(wire.now)
+    order = Order(compiled(wire, live), device, wire.bus._port)
+    assert order._short_ns(wire.now) == 0
+    device.keeper.wear.wrote(wire.now)
+    assert 0 < order._short_ns(wire.now) - wire.now <= DAY_NS
+    release_order = compile_write(binding_of(wire), WriteClass.CLEAR, 0, 1, 1, live)
+    assert isinstance(release_order, WriteSequence)
+    assert Order(release_order, device, wire.bus._port)._short_ns(wire.now) == 0
+
+
+def test_where_each_setpoint_wears_nothing_is_spared_by_holding_on() -> None:
+    wire = BY_NAME["goodwe_et"].wire()
+    device = wire.bus._devices[0]
+    for _ in range(165):
+        device.keeper.wear.wrote(wire.now)
+    order = Order(compiled(wire, Live(remote_active=True, remote_w=-2500)), device, wire.bus._port)
+    assert order._short_ns(wire.now) == 0
+
+
+def compiled(wire: Wire, live: Live) -> WriteSequence:
+    order = compile_write(binding_of(wire), WriteClass.POWER, 0, 1, wire.now + S, live)
+    assert isinstance(order, WriteSequence), order
+    return order
 
 
 def test_the_order_of_a_release_is_of_that_share_whoever_asks() -> None:
