@@ -44,6 +44,7 @@ class Order:
         self._cycle = 0 if control is None else _cycle(control)
         self._step = 0
         self._tries = 0
+        self._lost = 0  # writes of this step that nobody answered
         self._looked_again = False
         self._keep = [] if device.keeper.owner else list(self.sequence.keep)
         self._kept: list[Kept] = []
@@ -96,6 +97,8 @@ class Order:
             return self._refused(outcome)
         if outcome.fate is not Fate.DATA:
             self._tries += 1
+            if self._look is None and self._step < self._writes and self.sequence.writes[self._step].wears:
+                self._unanswered(outcome)
             if self._tries <= RETRIES:
                 return None
             done = "after the write it did not read back" if self._step >= self._writes else "no answer to the write"
@@ -137,7 +140,7 @@ class Order:
         """A register that is written on change was read: skip it, or write it if the day's budget allows."""
         write = self.sequence.writes[self._step]
         self._look = None
-        self._tries = 0
+        self._tries = self._lost
         if _words(outcome.data, len(write.words)) == write.words:
             return self._next(outcome)
         return self._worn(outcome.at_ns) if write.wears else None
@@ -168,9 +171,15 @@ class Order:
         if write.wears:
             self.device.keeper.wear.wrote(outcome.at_ns, self._releasing)
 
+    def _unanswered(self, outcome: Outcome) -> None:
+        """A wearing write may have been made though nobody said so: it counts, and it is looked at before another."""
+        self._written(outcome)
+        self._lost = self._tries
+        self._look_next()
+
     def _next(self, outcome: Outcome) -> Verdict | None:
         self._step += 1
-        self._tries = 0
+        self._tries = self._lost = 0
         if self._step == len(self._requests):
             if self.sequence.write_class is WriteClass.CLEAR:
                 self.device.keeper.keep(())

@@ -128,6 +128,59 @@ def compiled(wire: Wire, live: Live) -> WriteSequence:
     return order
 
 
+@pytest.mark.parametrize("lost", [1, 2, 3, 9])
+def test_a_wearing_write_whose_answer_is_lost_counts_and_is_not_made_again_unseen(lost: int) -> None:
+    """The device has written it: a read shows so, and no second write follows."""
+    vector = BY_NAME["goodwe_et"]
+    wire, left = vector.wire(), [lost]
+    device = wire.bus._devices[0]
+
+    def maul(request: bytes, reply: bytes) -> list[tuple[int, bytes]]:
+        if request[1] in (6, 16) and left[0] > 0:
+            left[0] -= 1
+            return []
+        return [(0, reply)]
+
+    wire.maul = maul
+    assert send(wire, WriteClass.POWER, -2500).outcome is WriteOutcome.CONFIRMED
+    assert written(wire, vector) == [(47511, (8,)), (47511, (11,)), (47512, (2500,))]
+    assert device.keeper.wear.count(wire.now) == 3
+
+
+@pytest.mark.parametrize("releasing", [False, True])
+def test_a_device_that_swallows_wearing_writes_is_asked_three_times_and_each_counts(releasing: bool) -> None:
+    vector = BY_NAME["goodwe_et"]
+    wire = vector.wire()
+    device = wire.bus._devices[0]
+    slave = wire.slaves[unit(vector)]
+    slave.put(3, 47511, 11, 900)
+    slave.before = lambda slave, address, words: False
+    wire.maul = lambda request, reply: [] if request[1] in (6, 16) else [(0, reply)]
+    result = send(wire, WriteClass.CLEAR if releasing else WriteClass.POWER, -2500)
+    assert result.outcome is WriteOutcome.SILENT
+    assert "asked 3 times" in result.detail
+    assert len(written(wire, vector)) == 3
+    assert device.keeper.wear.count(wire.now) == 3
+
+
+def test_a_retry_that_the_budget_has_no_room_for_is_not_made() -> None:
+    vector = BY_NAME["goodwe_et"]
+    wire = vector.wire()
+    device = wire.bus._devices[0]
+    order = compile_write(binding_of(wire), WriteClass.POWER, -2500, 1, 1, Live(remote_active=False))
+    assert isinstance(order, WriteSequence)
+    need = sum(write.wears for write in order.writes)
+    home = most(200, 2, Share.HOME)
+    for _ in range(home - need):
+        device.keeper.wear.wrote(wire.now)
+    slave = wire.slaves[unit(vector)]
+    slave.before = lambda slave, address, words: False
+    wire.maul = lambda request, reply: [] if request[1] in (6, 16) else [(0, reply)]
+    assert send(wire, WriteClass.POWER, -2500).outcome is WriteOutcome.WORN
+    assert len(written(wire, vector)) == 1
+    assert device.keeper.wear.count(wire.now) <= home
+
+
 def test_the_order_of_a_release_is_of_that_share_whoever_asks() -> None:
     binding = binding_of(BY_NAME["goodwe_et"].wire())
     for write_class in (WriteClass.CLEAR, WriteClass.STOP):
