@@ -29,6 +29,7 @@ from agent.version import VERSION
 from drivers import profile as profiles
 from drivers.binding import DeviceSpec
 from drivers.bus import Bus, BusSpec
+from drivers.family import Profile
 from drivers.line import Line, SerialLine, TcpLine
 from drivers.memory import Memory
 from drivers.readings import DeviceRole
@@ -121,6 +122,7 @@ def _device(config: Config, device: DeviceSection, memory: Memory) -> DeviceSpec
         raise ConfigError(f"{config.path}: device {device.name}: poll_ms: no block {unknown[0]!r}; there are: {blocks}")
     if found.dialect and next(bus for bus in config.file.bus if bus.name == device.bus).tcp is not None:
         raise ConfigError(f"{config.path}: device {device.name}: {found.title} needs a serial line, not a tcp bus")
+    _check_units(config, device, found)
     return DeviceSpec(
         name=device.name,
         role=DeviceRole(device.role),
@@ -137,6 +139,19 @@ def _device(config: Config, device: DeviceSection, memory: Memory) -> DeviceSpec
         units=device.units,
         memory=memory if device.role == "inverter" else None,
     )
+
+
+def _check_units(config: Config, device: DeviceSection, found: Profile) -> None:
+    """The unit numbers that the profile gives, or the file in their place, on the bus of this device."""
+    known = dict(found.units)
+    unknown = sorted(set(device.units) - set(known))
+    if unknown:
+        there = ", ".join(known) or "none"
+        raise ConfigError(f"{config.path}: device {device.name}: units: no unit {unknown[0]!r}; there are: {there}")
+    try:
+        config.file.units_apart(device, {**known, **device.units})
+    except ValueError as error:
+        raise ConfigError(f"{config.path}: profile {device.profile}: {error}") from error
 
 
 def profile_paths(config: Config) -> dict[Path, str]:

@@ -6,6 +6,7 @@ Only a file marked `demo = true` may shorten a timer. Percent and seconds are fo
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -14,6 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from agent.config_core import LinkTimers, link_timers_of, params_of
 from agent.core.params import NO_LIMIT_W, Params
+from agent.units import clash
 from agent.wiring import EXAMPLE as EXAMPLE_SEVERAL
 from agent.wiring import WiringError
 from drivers.readings import DeviceRole
@@ -228,8 +230,19 @@ class File(_Strict):
         addresses = [(device.bus, device.unit) for device in self.device]
         if len(set(addresses)) != len(addresses):
             raise ValueError("two devices share one unit address on the same bus")
+        for device in self.device:
+            self.units_apart(device, device.units)
         self._not_looser()
         return self
+
+    def units_apart(self, device: DeviceSection, units: Mapping[str, int]) -> None:
+        """ValueError if one of these other units of the device is one that is known by another name already."""
+        serial = any(bus.name == device.bus and bus.port is not None for bus in self.bus)
+        others = {d.unit: d.name for d in self.device if d.bus == device.bus and d is not device}
+        for name, number in units.items():
+            reason = clash(name, number, device.unit, others, serial)
+            if reason is not None:
+                raise ValueError(f"device {device.name}: {reason}")
 
     def _one_bus_a_line(self) -> None:
         lines = [bus.port or bus.tcp for bus in self.bus]

@@ -27,10 +27,12 @@ def outside(order: WriteSequence, binding: Binding) -> str | None:
             return f"function {write.function} with {len(write.words)} registers is no write of ours"
         if write.function == 6 and len(write.words) != 1:
             return "function 6 writes one register only"
+        if write.unit == binding.unit:
+            return f"unit {write.unit} is the device's own, called by another name"
         for address in range(write.address, write.address + len(write.words)):
             if (write.unit, address) not in binding.writable:
                 return f"register {address} is not one that its profile writes"
-            model = _model(binding, address) if write.unit is None else None
+            model = _model(binding, address)  # of any unit: a device may answer for more than one number
             if model is not None and address - model[1] not in STORAGE.get(model[0], ()):
                 return f"register {address} is in SunSpec model {model[0]} and none of its storage control points"
     return None

@@ -14,6 +14,7 @@ from drivers.convert import Live
 from drivers.device import Binding
 from drivers.events import WriteClass, WriteSequence
 from drivers.readings import BatteryReading, GridState, InverterReading, MeterReading
+from drivers.wear import Share
 from drivers.writer import compile_write
 
 CLASS_OF = {
@@ -56,14 +57,16 @@ class Gate:
         refusal = self._refuses(write, decision, seen)
         if refusal is not None:
             return f"{write.intent} {write.value}: refused by the gate, {refusal}"
-        return self.compile(write, binding, seen.now_ns, self._live(seen))
+        return self.compile(write, binding, seen.now_ns, self._live(seen), _share(write, seen.inverter))
 
-    def compile(self, write: Write, binding: Binding, now_ns: int, live: Live | None = None) -> WriteSequence | str:
+    def compile(
+        self, write: Write, binding: Binding, now_ns: int, live: Live | None = None, share: Share = Share.HOME
+    ) -> WriteSequence | str:
         """CLEAR needs no permission: handing control back is always allowed. `live`: what a setpoint that is not at
-        the battery depends on."""
+        the battery depends on. `share`: of the day's writes that wear the device out."""
         window_ns = self._params.timers.write_ns if write.intent is Intent.POWER else 5 * S
         order_id, self._next_id = self._next_id, self._next_id + 1
-        order = compile_write(binding, CLASS_OF[write.intent], write.value, order_id, now_ns + window_ns, live)
+        order = compile_write(binding, CLASS_OF[write.intent], write.value, order_id, now_ns + window_ns, live, share)
         stray = None if isinstance(order, str) else outside(order, binding)
         return order if stray is None else f"{write.intent} {write.value}: refused by the gate, {stray}"
 
@@ -174,6 +177,14 @@ class Gate:
             if value < 0 and (soc >= 1000 or battery.temp_min_dc is None or battery.temp_min_dc <= 0):
                 return f"{battery.device} is full, frozen or gives no temperature"
         return None if carrying else "no battery is connected"
+
+
+def _share(write: Write, inverter: InverterReading | None) -> Share:
+    """Whose write it is. A floor of which it is not known where it stands counts as raised."""
+    if write.intent is Intent.FLOOR:
+        stands = None if inverter is None else inverter.floor_permille
+        return Share.RAISE if stands is None or write.value > stands else Share.HOME
+    return Share.HOME if write.command_id is None else Share.DISPATCH
 
 
 def _carries_nothing(battery: BatteryReading) -> bool:

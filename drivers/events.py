@@ -11,6 +11,7 @@ from enum import IntEnum, StrEnum
 
 from drivers.memory import Memory
 from drivers.readings import Capability, DeviceRole, Reading
+from drivers.wear import Share
 
 
 # --- into the bus -----------------------------------------------------------------------------------------------------
@@ -95,6 +96,7 @@ class WriteSequence:
     read_backs: tuple[ReadBack, ...]
     not_after_ns: int  # dropped unsent after this
     keep: tuple[ReadBack, ...] = ()  # read and stored first, unless they are kept already: what the owner has there
+    share: Share = Share.HOME  # of the day's wearing writes; of CLEAR and STOP always Share.RELEASE
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +216,7 @@ class WriteOutcome(StrEnum):
     LATE = "late"  # not_after_ns passed before it could be sent
     SUPERSEDED = "superseded"  # a newer order took its slot unsent
     WORN = "worn"  # the day's budget of writes that wear the device out is spent
+    SPENT = "spent"  # dispatch's part of it is; the home's own writes go on
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +231,7 @@ class WriteResult:
     sent_ns: int
     done_ns: int
     detail: str = ""
-    free_ns: int = 0  # WORN: when the budget has room again
+    free_ns: int = 0  # WORN, SPENT: when the budget has room again; CONFIRMED: until when it is short, 0 = it is not
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from drivers.binding import BoundControl
 from drivers.device import Device
 from drivers.events import ReadBack, RegisterWrite, WriteClass, WriteOutcome, WriteSequence
 from drivers.keeper import Keeper
 from drivers.memory import Kept
 from drivers.port import EXCEPTIONS, Fate, Outcome, Port, Request
-from drivers.wear import FLOOR_BUDGET
+from drivers.wear import FLOOR_BUDGET, Share, most
 
 RETRIES = 2
 LOOK_AGAIN_NS = 50_000_000  # a read-back that differs is read once more after this
@@ -31,7 +32,7 @@ class Order:
         self.sent_ns = 0
         self.not_before_ns = 0
         self.waits = False  # for the disk
-        self.free_ns = 0  # when the wear budget has room again, if that is what ended it
+        self.free_ns = 0  # when the wear budget has room again: if that ended it, or a confirmed one left it short
         self._port = port
         self._writes = len(self.sequence.writes)
         self._requests: list[Request] = [self._write(write) for write in self.sequence.writes]
@@ -40,8 +41,10 @@ class Order:
         self._settle_ns = 0 if control is None else control.settle_ns
         self._budget = (0 if control is None else control.daily_writes) or FLOOR_BUDGET
         self._release = 0 if control is None else sum(group.wears for group in control.clear)
+        self._cycle = 0 if control is None else _cycle(control)
         self._step = 0
         self._tries = 0
+        self._lost = 0  # writes of this step that nobody answered
         self._looked_again = False
         self._keep = [] if device.keeper.owner else list(self.sequence.keep)
         self._kept: list[Kept] = []
@@ -94,6 +97,8 @@ class Order:
             return self._refused(outcome)
         if outcome.fate is not Fate.DATA:
             self._tries += 1
+            if self._look is None and self._step < self._writes and self.sequence.writes[self._step].wears:
+                self._unanswered(outcome)
             if self._tries <= RETRIES:
                 return None
             done = "after the write it did not read back" if self._step >= self._writes else "no answer to the write"
@@ -135,7 +140,7 @@ class Order:
         """A register that is written on change was read: skip it, or write it if the day's budget allows."""
         write = self.sequence.writes[self._step]
         self._look = None
-        self._tries = 0
+        self._tries = self._lost
         if _words(outcome.data, len(write.words)) == write.words:
             return self._next(outcome)
         return self._worn(outcome.at_ns) if write.wears else None
@@ -144,12 +149,15 @@ class Order:
         """The budget must have room for all that this order may still write, and the disk must know of it."""
         need = sum(write.wears for write in self.sequence.writes[self._step :])
         keeper = self.device.keeper
-        self.free_ns = keeper.wear.free_ns(now_ns, self._budget, self._release, need, self._releasing)
+        share = Share.RELEASE if self._releasing else self.sequence.share
+        self.free_ns = keeper.wear.free_ns(now_ns, self._budget, self._release, need, share)
         if self.free_ns > now_ns:
             minutes = -(-(self.free_ns - now_ns) // 60_000_000_000)
-            return WriteOutcome.WORN, (
+            dispatch = share is Share.DISPATCH
+            left = "dispatch has used its part, the rest is the home's own" if dispatch else "too few are left"
+            return WriteOutcome.SPENT if dispatch else WriteOutcome.WORN, (
                 f"register {self.sequence.writes[self._step].address} wears out when written, and of {self._budget} "
-                f"such writes in 24 h too few are left; again in {minutes // 60} h {minutes % 60:02} min"
+                f"such writes in 24 h {left}; again in {minutes // 60} h {minutes % 60:02} min"
             )
         self.free_ns = 0
         if not keeper.wear.covered(need):
@@ -163,17 +171,33 @@ class Order:
         if write.wears:
             self.device.keeper.wear.wrote(outcome.at_ns, self._releasing)
 
+    def _unanswered(self, outcome: Outcome) -> None:
+        """A wearing write may have been made though nobody said so: it counts, and it is looked at before another."""
+        self._written(outcome)
+        self._lost = self._tries
+        self._look_next()
+
     def _next(self, outcome: Outcome) -> Verdict | None:
         self._step += 1
-        self._tries = 0
+        self._tries = self._lost = 0
         if self._step == len(self._requests):
             if self.sequence.write_class is WriteClass.CLEAR:
                 self.device.keeper.keep(())
+            self.free_ns = self._short_ns(outcome.at_ns)
             return WriteOutcome.CONFIRMED, ""
         if self._step == self._writes:
             self.not_before_ns = max(self.not_before_ns, outcome.at_ns + self._settle_ns)
         self._look_next()
         return None
+
+    def _short_ns(self, now_ns: int) -> int:
+        """Of a setpoint: until when it should not be released only to be begun again; 0 = the home has writes enough
+        for doing so twice."""
+        if self.sequence.write_class is not WriteClass.POWER or not self._cycle:
+            return 0
+        need = min(2 * self._cycle, most(self._budget, self._release, Share.HOME))
+        free_ns = self.device.keeper.wear.free_ns(now_ns, self._budget, self._release, need, Share.HOME)
+        return free_ns if free_ns > now_ns else 0
 
     def _refused(self, outcome: Outcome) -> Verdict | None:
         name = EXCEPTIONS.get(outcome.code, f"exception {outcome.code}")
@@ -190,6 +214,15 @@ class Order:
             if expected is not None and seen != expected:
                 return f"register {back.address + n} reads {seen}, {expected} was written"
         return None
+
+
+def _cycle(control: BoundControl) -> int:
+    """The wearing writes of one taking of control with its release; 0 = it takes none, or each setpoint wears, so that
+    holding on to control spares nothing."""
+    if any(group.wears and not isinstance(put.value, int) for group in control.power for put in group.puts):
+        return 0
+    arm = sum(group.wears for group in (*control.arm, *control.power))
+    return arm + sum(group.wears for group in control.clear) if arm else 0
 
 
 def _words(data: bytes, count: int) -> tuple[int, ...]:

@@ -25,6 +25,7 @@ from drivers.profile_schema import (
     WriteEdge,
     WriteGroupEdge,
 )
+from drivers.wear import Share, most
 
 MS = 1_000_000
 SETPOINTS = frozenset({"setpoint", "-setpoint", "charge", "discharge", "magnitude"})
@@ -189,6 +190,14 @@ class ControlReader:
                     self._fail(f"{key}.wear", f"{name}[{n}] wears out memory: give wear = {{ daily = N }} and wearing")
                 if group.wears and not group.on_change:
                     self._fail(f"{key}.{name}[{n}].on_change", "a wearing register is written on change only")
+        release = sum(group.wears for group in edge.clear)
+        taking = release + sum(group.wears for group in (*edge.arm, *edge.power))
+        if edge.wear is not None and most(edge.wear.daily, release, Share.DISPATCH) < taking:
+            self._fail(
+                f"{key}.wear.daily",
+                f"of {edge.wear.daily} writes a day dispatch has {most(edge.wear.daily, release, Share.DISPATCH)}, and "
+                f"taking control and releasing it are up to {taking}: it would never be followed",
+            )
 
     def _check_owner(self, key: str, edge: ControlEdge) -> None:
         """What the owner had is of use in a release, of a whole write, and of a register that we can read."""

@@ -292,7 +292,7 @@ class RatedEdge(Edge):
 
 
 class WearEdge(Edge):
-    """`daily`: most writes of wearing registers in 24 h; releases count and are never refused."""
+    """`daily`: most writes of wearing registers in 24 h, releases included; who has which part: `drivers.wear`."""
 
     daily: StrictInt = Field(ge=1, le=1000)
 

@@ -1,4 +1,4 @@
-"""The budget of writes to registers that wear out: a hard cap over any 24 h, a part of it kept for releases.
+"""The budget of writes to registers that wear out: a hard cap over any 24 h, and of it to each whose writes they are.
 
 Pure. What is stored is what was spent and a block ahead, so that a crash never loses a count: until the next store no
 more than the block is written for setpoints, and after a restart the whole block counts as spent.
@@ -7,6 +7,7 @@ more than the block is written for setpoints, and after a restart the whole bloc
 from __future__ import annotations
 
 from collections import deque
+from enum import IntEnum
 
 from drivers.memory import Memory
 
@@ -14,6 +15,15 @@ DAY_NS = 86_400_000_000_000
 HOUR_NS = 3_600_000_000_000
 FLOOR_BUDGET = 24  # a day, where the control states no budget
 BLOCKS = 10  # so many stores a budget, at most
+
+
+class Share(IntEnum):
+    """Whose write it is. Each stops where the part of those after it begins, and may use what those before it left."""
+
+    DISPATCH = 0  # a setpoint that somebody outside asked for: half of the budget, the release that follows included
+    HOME = 1  # a setpoint or a floor of the home's own: what keeps the reserve
+    RAISE = 2  # a floor that is raised
+    RELEASE = 3
 
 
 class Wear:
@@ -47,13 +57,15 @@ class Wear:
         self._forget(now_ns)
         return sum(n for _, n in self._spent)
 
-    def free_ns(self, now_ns: int, budget: int, release: int, need: int, releasing: bool) -> int:
-        """When `need` more writes are within the budget: `now_ns` if they are so now."""
+    def free_ns(self, now_ns: int, budget: int, release: int, need: int, share: Share) -> int:
+        """When `need` more writes are within that share of the budget: `now_ns` if they are so now."""
         used = self.count(now_ns)
         kept = reserve(budget, release)
-        limit = budget if releasing else budget - kept
+        limit = most(budget, release, share)
+        if share is Share.DISPATCH:
+            need += release  # what it begins it must also be able to end
         last = self._released_ns
-        if releasing and last is not None and used + need > budget - kept // 2:
+        if share is Share.RELEASE and last is not None and used + need > budget - kept // 2:
             paced_ns = last + DAY_NS * need // max(1, kept // 2)  # the last half lasts for the day
             if paced_ns > now_ns:
                 return paced_ns
@@ -89,5 +101,16 @@ class Wear:
 
 
 def reserve(budget: int, release: int) -> int:
-    """The part of the budget that only releases may use."""
+    """The part of the budget that is kept for releases: the most that one takes, twice."""
     return min(budget, max(2 * release, budget // 5))
+
+
+def most(budget: int, release: int, share: Share) -> int:
+    """How many writes of any 24 h may have been made, by whomever, after one of that share."""
+    kept = reserve(budget, release)
+    if share is Share.RELEASE:
+        return budget
+    if share is Share.RAISE:
+        return max(0, budget - kept // 2 - release)  # one more release goes at once, the others as they are paced
+    home = max(0, budget - kept - max(1, budget // 20))
+    return home if share is Share.HOME else min(home, budget // 2)

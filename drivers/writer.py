@@ -14,6 +14,7 @@ from drivers.codec import raw_range, to_words, toward_zero, up, words_of
 from drivers.convert import Live, to_device
 from drivers.events import ReadBack, RegisterWrite, WriteClass, WriteSequence
 from drivers.family import Codes, Owner
+from drivers.wear import Share
 
 READ_GAP = 16  # registers between two written ones that are read along rather than asked for apart
 NOTHING = Live()
@@ -31,11 +32,17 @@ class _Step:
 
 
 def compile_write(
-    binding: Binding, write_class: WriteClass, value: int, order_id: int, not_after_ns: int, live: Live | None = None
+    binding: Binding,
+    write_class: WriteClass,
+    value: int,
+    order_id: int,
+    not_after_ns: int,
+    live: Live | None = None,
+    share: Share = Share.HOME,
 ) -> WriteSequence | str:
     """The writes of one order. `value`: W for POWER (+ = discharge), permille for FLOOR, the beat for HEARTBEAT, else
     ignored. `live`: the latest readings, without which a device that is not controlled at its battery takes no
-    setpoint.
+    setpoint. `share`: whose writes they are, of those that wear the device out.
 
     Returns a sentence instead when the device cannot take the order or the value is out of its bounds. Every POWER and
     STOP carries the reversion time, so that a silent agent ends its own setpoint.
@@ -76,6 +83,7 @@ def compile_write(
         read_backs=tuple(read_backs),
         not_after_ns=not_after_ns,
         keep=_keep(binding, write_class, live or NOTHING),
+        share=Share.RELEASE if write_class in (WriteClass.CLEAR, WriteClass.STOP) else share,
     )
 
 

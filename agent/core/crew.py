@@ -80,6 +80,8 @@ def merged(crew: Crew, zero_ns: int | None = None) -> Hand:
         clear_failures=worst.clear_failures,
         floor_failures=max((hand.floor_failures for hand in hands), default=0),
         worn_until_ns=max((hand.worn_until_ns for hand in hands), default=0),
+        spent_until_ns=max((hand.spent_until_ns for hand in hands), default=0),
+        short_until_ns=max((hand.short_until_ns for hand in hands), default=0),
     )
 
 

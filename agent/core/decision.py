@@ -92,6 +92,7 @@ class Write:
     value: int
     why: str
     device: str = ""  # "" = the home's only one
+    command_id: str | None = None  # of the dispatch that POWER is for; None = the home's own
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,7 +89,7 @@ class WriteDone:
     value: int
     outcome: str
     sent_ns: int
-    free_ns: int = 0  # "worn": when the device's budget of wearing writes has room again
+    free_ns: int = 0  # "worn", "spent": when the budget of wearing writes has room again; "confirmed": short until then
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,14 @@ FIRST = {
     Rank.TECHNICIAN: ("technician", "a technician's test comes first"),
 }
 
+SPENT = LimitValue(
+    "wear_share",
+    Side.BOTH,
+    0,
+    "dispatch has used its part of the day's writes that wear the inverter out; the rest is the home's own",
+    "agent",
+)
+
 
 def first(wish: Proposal) -> LimitValue:
     """What won over a command, as the reason that its sender is told."""

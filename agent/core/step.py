@@ -105,6 +105,7 @@ class Judged(NamedTuple):
     checked: standing.Evaluated
     cure: Proposal | None
     due: CommandRecord | None
+    worn: bool  # dispatch's part of the day's wearing writes is used: what is due is not followed
     waiting: bool  # a setpoint from before a crash is about to be taken up
     mode: Mode
     crew: crew.Crew = ()
@@ -176,7 +177,8 @@ def _choose(p: Params, state: State, s: Snapshot, judged: Judged, held: overlay.
     shown = bounds.raised(left, held.shown, s.reserve_permille)
     risk, keep, waiting = _guarded(p, state, s, judged)
     own = self_consumption.propose(s, p, state.hand, left.lo_w, left.hi_w, risk)
-    wish = arbiter.choose((judged.cure, storm.propose(s, p, state.cure), dispatching.propose(judged.due), own))
+    asked = dispatching.propose(None if judged.worn else judged.due)
+    wish = arbiter.choose((judged.cure, storm.propose(s, p, state.cure), asked, own))
     answer = setpoint.answer(wish, shown, state.ramped_w, state.hand, s, p)
     given, hand = setpoint.fit(answer.given_w, judged.mode, state.hand, s.now_ns, p, keep)
     wanted = Wanted(
@@ -279,8 +281,9 @@ def _judge(p: Params, state: State, i: Inputs, s: Snapshot, say: Cycle, dt: int)
     if durable is not book.durable:
         book = replace(book, durable=durable)
     book, due = dispatch.due(book, say)
+    followed = None if hand.spent_until_ns > s.now_ns else due
     cure, obliged = oblige.cure(s, p, state.obliged, i.draw)
-    if cure is not None and _waived(cure, due, durable):
+    if cure is not None and _waived(cure, followed, durable):
         cure = None
     spent = throughput.count(state.spent, i.clock, s, dt)
     book = _counted(book, spent, p)
@@ -293,7 +296,7 @@ def _judge(p: Params, state: State, i: Inputs, s: Snapshot, say: Cycle, dt: int)
         grace_over=s.now_ns - state.boot_ns >= INIT_NS,
         tested=(resuming or not hand.maybe_active or (hand.setpoint_w == 0 and hand.confirmed)) and not awaited,
         stopped=durable.stopped_by is not None,
-        dispatched=due is not None,
+        dispatched=followed is not None,
         curing=cure is not None,
     )
     mode = modes.following(state.mode, signs)
@@ -301,7 +304,8 @@ def _judge(p: Params, state: State, i: Inputs, s: Snapshot, say: Cycle, dt: int)
         sentence = f"the agent is locked out: {durable.lockout}"
         book, due = dispatch.end_all(book, CommandState.FAILED, "lockout", sentence, say), None
     waiting = resuming and mode in modes.PASSING
-    return Judged(book, actuation, checked, cure, due, waiting, mode, manned, obliged, spent, lost, testing_ns, unread)
+    rest = (waiting, mode, manned, obliged, spent, lost, testing_ns, unread)
+    return Judged(book, actuation, checked, cure, due, followed is not due, *rest)
 
 
 def _tested(state: State, s: Snapshot) -> tuple[int, bool, str | None]:
@@ -346,7 +350,7 @@ def _told(state: State, s: Snapshot, judged: Judged, chosen: Chosen, say: Cycle)
     if due is not None and judged.mode not in modes.PASSING:
         bound = answer.binding if answer.limited else None
         if wish.command_id != due.command.id:
-            bound = report.first(wish)
+            bound = report.first(wish) if wish.rank < Rank.DISPATCH or not judged.worn else report.SPENT
         elif bound is None and short(judged.actuation):
             bound = report.less(s, given)
         book = dispatch.limit(book, due, given, bound, say)

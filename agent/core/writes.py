@@ -76,6 +76,8 @@ class Hand:
     beats: int = 0
     beat_ns: int = 0  # last HEARTBEAT asked
     worn_until_ns: int = 0  # until then the day's writes that wear the inverter out are used up
+    spent_until_ns: int = 0  # until then dispatch's part of them is
+    short_until_ns: int = 0  # until then the home has none for releasing a setpoint that it must soon give again
 
 
 class Wanted(NamedTuple):
@@ -129,10 +131,14 @@ def _power_heard(hand: Hand, done: WriteDone, good: bool, now_ns: int) -> Hand:
     hand = replace(hand, pending=False, confirmed=good, touched_ns=now_ns, outcome=done.outcome)
     if done.outcome == "worn":
         return replace(hand, worn_until_ns=done.free_ns)
+    if done.outcome == "spent":
+        return replace(hand, spent_until_ns=done.free_ns)
     if not good:
         return replace(hand, failures=hand.failures + 1)
     held_ns = now_ns if hand.held_ns is None else hand.held_ns
-    return replace(hand, confirmed_ns=now_ns, held_ns=held_ns, failures=0, clear_failures=0)
+    return replace(
+        hand, confirmed_ns=now_ns, held_ns=held_ns, failures=0, clear_failures=0, short_until_ns=done.free_ns
+    )
 
 
 def _clear_heard(hand: Hand, done: WriteDone, good: bool, now_ns: int) -> Hand:
@@ -242,7 +248,7 @@ def _power(
         clear_ns=None,
         clear_pending=False,
     )
-    return hand, Write(Intent.POWER, given_w, why, _name(s)), loss
+    return hand, Write(Intent.POWER, given_w, why, _name(s), wanted.command_id), loss
 
 
 def taken(hand: Hand, s: Snapshot, given_w: int) -> Loss | None:

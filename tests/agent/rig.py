@@ -14,6 +14,7 @@ from drivers import profile as profiles
 from drivers.binding import Binding, DeviceSpec
 from drivers.bus import Bus, BusSpec
 from drivers.events import DeviceStatus, Emit, Opened, Presence, Received, Transmit, Wake, WakeAt
+from drivers.family import Profile
 from drivers.readings import BatteryReading, DeviceRole, GridState, InverterReading, MeterReading
 from hil.devices.demo import demo_devices
 from hil.plant.home import Home
@@ -26,10 +27,15 @@ PARAMS = Params(Site(11_400, 11_400, 25_000, 24_000, 11_400), Timers())
 @lru_cache
 def binding() -> Binding:
     """Of the inverter, from a walk of its model chain."""
+    return identified(profiles.load("sunspec_hybrid"))
+
+
+def identified(profile: Profile) -> Binding:
+    """The demo inverter, as that profile takes it."""
     heap: list[tuple[int, int, Callable[[], None]]] = []
     now = [0]
     found: list[Binding] = []
-    bus = Bus(BusSpec("rs485"), [DeviceSpec("inverter", DeviceRole.INVERTER, 3, profiles.load("sunspec_hybrid"))])
+    bus = Bus(BusSpec("rs485"), [DeviceSpec("inverter", DeviceRole.INVERTER, 3, profile)])
 
     def at(ns: int, fn: Callable[[], None]) -> None:
         heapq.heappush(heap, (ns, len(heap) + now[0], fn))

@@ -87,3 +87,42 @@ def test_a_serial_dialect_is_refused_on_a_tcp_bus(tmp_path: Path) -> None:
 
     with pytest.raises(ConfigError, match=r"device bms: JBD BMS needs a serial line"):
         configured(tmp_path, text)
+
+
+GX = EXAMPLE.replace('profile = "sunspec_hybrid"', 'profile = "victron_gx"').replace(
+    'port = "/dev/serial/by-id/usb-FTDI_FT232R-if00-port0"\nbaud = 19200', 'tcp = "gx.local:502"'
+)
+
+
+@pytest.mark.parametrize(
+    ("units", "reason"),
+    [
+        ("vebus = 3", "device inverter: units.vebus = 3 is the device's own unit"),
+        ("vebus = 1", "device inverter: units.vebus = 1 is bms on the same bus"),
+        ("vbus = 228", "device inverter: units: no unit 'vbus'; there are: vebus"),
+    ],
+)
+def test_a_second_name_for_a_unit_that_is_known_is_refused(tmp_path: Path, units: str, reason: str) -> None:
+    configured(tmp_path, GX)
+    configured(tmp_path, GX + "units = { vebus = 228 }\n")
+    with pytest.raises(ConfigError, match=re.escape(reason)):
+        configured(tmp_path, GX + f"units = {{ {units} }}\n")
+
+
+def test_a_unit_that_the_profile_names_is_held_against_the_bus_too(tmp_path: Path) -> None:
+    for unit, reason in (("unit = 3", "is the device's own unit"), ("unit = 2", "is meter on the same bus")):
+        with pytest.raises(ConfigError, match=f"profile victron_gx: device inverter: units.vebus = 227 {reason}"):
+            configured(tmp_path, GX.replace(unit, "unit = 227", 1))
+
+
+def test_a_named_unit_is_not_broadcast_on_a_serial_line(tmp_path: Path) -> None:
+    text = EXAMPLE + "units = { twin = 0 }\n"
+    with pytest.raises(ConfigError, match="broadcast"):
+        configured(tmp_path, text)
+    assert load_units(tmp_path, text.replace('port = "/dev/serial/by-id/usb-FTDI_FT232R-if00-port0"', 'tcp = "h:502"'))
+
+
+def load_units(tmp_path: Path, text: str) -> dict[str, int]:
+    path = tmp_path / "tcp.toml"
+    path.write_text(text, "utf-8")
+    return load(path).file.device[2].units

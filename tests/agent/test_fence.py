@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -13,7 +14,7 @@ from agent.gate import Gate
 from drivers import fence, profile, sunspec
 from drivers.binding import Binding, BoundGroup
 from drivers.events import RegisterWrite, WriteClass, WriteSequence
-from tests.agent.rig import NOW, PARAMS, binding, decision, evidence
+from tests.agent.rig import NOW, PARAMS, binding, decision, evidence, identified
 
 NAMES = sorted(path.stem for path in profile.PROFILES.glob("*.toml"))
 HARMLESS = {
@@ -122,12 +123,41 @@ def test_two_functions_write(function: int) -> None:
     assert f"function {function} " in str(outside(order(RegisterWrite(0, (1,), function=function)), wide))
 
 
-def test_another_unit_of_the_device_has_registers_of_its_own() -> None:
+@pytest.mark.parametrize("unit", [None, 9, 3])
+def test_another_unit_number_is_no_way_around_the_table(unit: int | None) -> None:
+    """3 is the device's own; 9 is not, and a device may answer for both."""
     base = at(124)
-    both = replace(binding(), writable=binding().writable | {(9, base + 2)})
-    assert outside(order(RegisterWrite(base + 2, (1,), unit=9)), both) is None  # the chain is not of that unit
-    assert outside(order(RegisterWrite(base + 5, (1,), unit=9)), both) is not None
-    assert outside(order(RegisterWrite(base + 2, (1,))), both) is not None
+    wide = replace(binding(), writable=frozenset((unit, base + n) for n in range(-40, 26)))
+    assert binding().unit == 3
+    for offset in (-1, 0, 2, 6, 8):
+        assert outside(order(RegisterWrite(base + offset, (1,), unit=unit)), wide) is not None
+    assert (outside(order(RegisterWrite(base + 5, (1,), unit=unit)), wide) is None) == (unit != 3)
+    assert outside(order(RegisterWrite(base + 5, (1,), unit=8)), wide) is not None  # not of the profile's list
+
+
+def test_the_own_unit_by_another_name_is_refused_without_a_model_too() -> None:
+    wide = replace(binding(), chain=(), writable=frozenset({(3, 100), (None, 100)}))
+    assert "own" in str(outside(order(RegisterWrite(100, (1,), unit=3)), wide))
+    assert outside(order(RegisterWrite(100, (1,))), wide) is None
+
+
+TWIN = '[[control.power]]\nunit = "twin"\nwrite = [{ vendor = true, at = 40160, type = "u16", value = 0 }]\n\n'
+
+
+def test_a_profile_of_the_sites_own_reaches_no_protection_by_a_second_name_of_the_unit(tmp_path: Path) -> None:
+    """40160 lies in model 122 of the demo inverter. Bound and compiled as if nobody had looked at its configuration."""
+    shipped = (profile.PROFILES / "sunspec_hybrid.toml").read_text("utf-8")
+    own = shipped.replace('id = "sunspec_hybrid"', 'id = "own_hybrid"', 1)
+    own = own.replace("[line]\n", "[line]\nunits = { twin = 3 }\n", 1)
+    place = own.index("[[control.power]]", own.index('id = "model_124"'))
+    (tmp_path / "own_hybrid.toml").write_text(own[:place] + TWIN + own[place:], "utf-8")
+
+    bound = identified(profile.load("own_hybrid", tmp_path))
+
+    assert next(model for model, base, length in bound.chain if base <= 40_160 < base + length + 2) in PROTECTION
+    told = Gate(PARAMS).admit(Write(Intent.POWER, 1000, "test"), decision(), bound, evidence())
+    assert "refused by the gate" in str(told)
+    assert "own" in str(told)
 
 
 def test_a_binding_that_nobody_fenced_takes_nothing() -> None:

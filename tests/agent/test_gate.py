@@ -14,6 +14,7 @@ from agent.core.params import Wiring
 from agent.gate import STOP_FAULTS, Evidence, Gate
 from drivers.events import WriteClass, WriteSequence
 from drivers.readings import BatteryReading, GridState
+from drivers.wear import Share
 from tests.agent.rig import NOW, PARAMS, battery, binding, decision, evidence, inverter, meter
 
 S = 1_000_000_000
@@ -254,3 +255,23 @@ def test_a_meter_at_pv_says_nothing_of_the_grid() -> None:
     dead = meter(phase_mv=(0, 0, 0))
     order = Gate(params).admit(Write(Intent.POWER, 500, ""), decision(), binding(), replace(evidence(), meters=(dead,)))
     assert isinstance(order, str)
+
+
+@pytest.mark.parametrize(
+    ("write", "stands", "share"),
+    [
+        (Write(Intent.POWER, 500, "test", command_id="x"), 200, Share.DISPATCH),
+        (Write(Intent.POWER, 0, "test", command_id="x"), 200, Share.DISPATCH),
+        (Write(Intent.POWER, 500, "test"), 200, Share.HOME),
+        (Write(Intent.FLOOR, 300, "test"), 290, Share.RAISE),
+        (Write(Intent.FLOOR, 300, "test"), None, Share.RAISE),
+        (Write(Intent.FLOOR, 300, "test"), 300, Share.HOME),
+        (Write(Intent.FLOOR, 300, "test"), 310, Share.HOME),
+        (Write(Intent.STOP, 0, "test", command_id="x"), 200, Share.RELEASE),
+        (Write(Intent.CLEAR, 0, "test", command_id="x"), 200, Share.RELEASE),
+    ],
+)
+def test_of_whose_wearing_writes_an_order_is(write: Write, stands: int | None, share: Share) -> None:
+    order = Gate(PARAMS).admit(write, decision(), binding(), evidence(inverter_=inverter(floor_permille=stands)))
+    assert isinstance(order, WriteSequence)
+    assert order.share is share

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from drivers.convert import Live, to_battery, to_device
 from drivers.events import WriteClass, WriteOutcome, WriteResult, WriteSequence
-from drivers.wear import DAY_NS
+from drivers.orders import Order
+from drivers.wear import DAY_NS, Share, most
 from drivers.writer import compile_write
 from tests.drivers.vector import Vector, binding_of, vectors
 from tests.drivers.wire import MS, S, Wire
@@ -25,9 +26,11 @@ def unit(vector: Vector) -> int:
     return number
 
 
-def send(wire: Wire, write_class: WriteClass, value: int = 0, live: Live | None = None) -> WriteResult:
+def send(
+    wire: Wire, write_class: WriteClass, value: int = 0, live: Live | None = None, share: Share = Share.HOME
+) -> WriteResult:
     released = Live(remote_active=False)
-    order = compile_write(binding_of(wire), write_class, value, 1, wire.now + S, live or released)
+    order = compile_write(binding_of(wire), write_class, value, 1, wire.now + S, live or released, share)
     assert isinstance(order, WriteSequence), order
     wire.order_now(order)
     wire.run(6 * S)
@@ -69,6 +72,121 @@ def test_the_daily_budget_ends_setpoints_and_never_a_release() -> None:
     wire.slaves[unit(vector)].put(3, 47511, 11, 900)
     assert send(wire, WriteClass.STOP).outcome is WriteOutcome.CONFIRMED
     assert written(wire, vector) == [(47511, (8,)), (47512, (0,))]
+
+
+def test_dispatch_stops_at_its_part_and_the_home_goes_on() -> None:
+    vector = BY_NAME["goodwe_et"]
+    wire = vector.wire()
+    device = wire.bus._devices[0]
+    for _ in range(96):  # half of 200 is dispatch's, less what it needs now and what its release will
+        device.keeper.wear.wrote(wire.now)
+    result = send(wire, WriteClass.POWER, -2500, share=Share.DISPATCH)
+    assert result.outcome is WriteOutcome.SPENT
+    assert "the rest is the home's own; again in 2" in result.detail
+    assert DAY_NS - HOUR < result.free_ns - wire.now <= DAY_NS
+    assert written(wire, vector) == []
+    assert send(wire, WriteClass.POWER, -2500).outcome is WriteOutcome.CONFIRMED
+    assert len(written(wire, vector)) == 3
+
+
+@pytest.mark.parametrize("name", ["sofar_hyd_g3", "huawei_luna", "solaredge_storedge", "victron_gx"])
+def test_a_confirmed_setpoint_tells_when_the_writes_for_taking_control_twice_are_gone(name: str) -> None:
+    vector = BY_NAME[name]
+    wire = vector.wire()
+    device = wire.bus._devices[0]
+    control = binding_of(wire).control
+    assert control is not None
+    arm = sum(group.wears for group in (*control.arm, *control.power))
+    release = sum(group.wears for group in control.clear)
+    room = most(control.daily_writes, release, Share.HOME) - 2 * (arm + release)
+    live = Live(remote_active=True, remote_w=0, pv_w=0, load_w=0, ac_w=0, battery_w=0)
+    wire.now += DAY_NS
+    used = device.keeper.wear.count(wire.now)
+    for _ in range(room - used):
+        device.keeper.wear.wrote(wire.now)
+    order = Order(compiled(wire, live), device, wire.bus._port)
+    assert order._short_ns(wire.now) == 0
+    device.keeper.wear.wrote(wire.now)
+    assert 0 < order._short_ns(wire.now) - wire.now <= DAY_NS
+    release_order = compile_write(binding_of(wire), WriteClass.CLEAR, 0, 1, 1, live)
+    assert isinstance(release_order, WriteSequence)
+    assert Order(release_order, device, wire.bus._port)._short_ns(wire.now) == 0
+
+
+def test_where_each_setpoint_wears_nothing_is_spared_by_holding_on() -> None:
+    wire = BY_NAME["goodwe_et"].wire()
+    device = wire.bus._devices[0]
+    for _ in range(165):
+        device.keeper.wear.wrote(wire.now)
+    order = Order(compiled(wire, Live(remote_active=True, remote_w=-2500)), device, wire.bus._port)
+    assert order._short_ns(wire.now) == 0
+
+
+def compiled(wire: Wire, live: Live) -> WriteSequence:
+    order = compile_write(binding_of(wire), WriteClass.POWER, 0, 1, wire.now + S, live)
+    assert isinstance(order, WriteSequence), order
+    return order
+
+
+@pytest.mark.parametrize("lost", [1, 2, 3, 9])
+def test_a_wearing_write_whose_answer_is_lost_counts_and_is_not_made_again_unseen(lost: int) -> None:
+    """The device has written it: a read shows so, and no second write follows."""
+    vector = BY_NAME["goodwe_et"]
+    wire, left = vector.wire(), [lost]
+    device = wire.bus._devices[0]
+
+    def maul(request: bytes, reply: bytes) -> list[tuple[int, bytes]]:
+        if request[1] in (6, 16) and left[0] > 0:
+            left[0] -= 1
+            return []
+        return [(0, reply)]
+
+    wire.maul = maul
+    assert send(wire, WriteClass.POWER, -2500).outcome is WriteOutcome.CONFIRMED
+    assert written(wire, vector) == [(47511, (8,)), (47511, (11,)), (47512, (2500,))]
+    assert device.keeper.wear.count(wire.now) == 3
+
+
+@pytest.mark.parametrize("releasing", [False, True])
+def test_a_device_that_swallows_wearing_writes_is_asked_three_times_and_each_counts(releasing: bool) -> None:
+    vector = BY_NAME["goodwe_et"]
+    wire = vector.wire()
+    device = wire.bus._devices[0]
+    slave = wire.slaves[unit(vector)]
+    slave.put(3, 47511, 11, 900)
+    slave.before = lambda slave, address, words: False
+    wire.maul = lambda request, reply: [] if request[1] in (6, 16) else [(0, reply)]
+    result = send(wire, WriteClass.CLEAR if releasing else WriteClass.POWER, -2500)
+    assert result.outcome is WriteOutcome.SILENT
+    assert "asked 3 times" in result.detail
+    assert len(written(wire, vector)) == 3
+    assert device.keeper.wear.count(wire.now) == 3
+
+
+def test_a_retry_that_the_budget_has_no_room_for_is_not_made() -> None:
+    vector = BY_NAME["goodwe_et"]
+    wire = vector.wire()
+    device = wire.bus._devices[0]
+    order = compile_write(binding_of(wire), WriteClass.POWER, -2500, 1, 1, Live(remote_active=False))
+    assert isinstance(order, WriteSequence)
+    need = sum(write.wears for write in order.writes)
+    home = most(200, 2, Share.HOME)
+    for _ in range(home - need):
+        device.keeper.wear.wrote(wire.now)
+    slave = wire.slaves[unit(vector)]
+    slave.before = lambda slave, address, words: False
+    wire.maul = lambda request, reply: [] if request[1] in (6, 16) else [(0, reply)]
+    assert send(wire, WriteClass.POWER, -2500).outcome is WriteOutcome.WORN
+    assert len(written(wire, vector)) == 1
+    assert device.keeper.wear.count(wire.now) <= home
+
+
+def test_the_order_of_a_release_is_of_that_share_whoever_asks() -> None:
+    binding = binding_of(BY_NAME["goodwe_et"].wire())
+    for write_class in (WriteClass.CLEAR, WriteClass.STOP):
+        order = compile_write(binding, write_class, 0, 1, 1, Live(remote_active=True), Share.DISPATCH)
+        assert isinstance(order, WriteSequence)
+        assert order.share is Share.RELEASE
 
 
 def test_acknowledged_without_being_applied_is_a_mismatch() -> None:

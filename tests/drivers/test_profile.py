@@ -186,6 +186,7 @@ def test_a_direction_word_with_its_power_is_accepted() -> None:
     [
         ("through_zero_ms = 100\n", "", "control[0] (w).through_zero_ms", "run the old power the other way"),
         ("wear = { daily = 9 }\n", "", "control[0] (w).wear", "wears out memory"),
+        ("daily = 9", "daily = 1", "control[0] (w).wear.daily", "it would never be followed"),
         ("on_change = true\n", "", "control[0] (w).power[0].on_change", "written on change only"),
         ("value = { charge = 1, discharge = 2, zero = 0 } }", "value = 1 }", "control[0] (w).power", "no direction"),
         ('multiple = 10, value = "magnitude"', 'multiple = 11, value = "magnitude"',

@@ -58,10 +58,11 @@ def drivable(s: Snapshot) -> bool:
 
 def at_risk(s: Snapshot, params: Params, hand: Hand, crew: Crew, blind: bool) -> bool:
     """By itself the inverter could cross the reserve before our word reaches it, and our word does. Once a setpoint
-    rules, for a margin more. `blind`: what the BMS says is not to be relied on."""
+    rules, for a margin more, and while the day's wearing writes are too few for giving it again. `blind`: what the BMS
+    says is not to be relied on."""
     if not unguarded(s, hand, crew) or not drivable(s):
         return False
-    if blind or s.soc_lo_mwh is None:
+    if blind or s.soc_lo_mwh is None or (hand.setpoint_w is not None and s.now_ns < hand.short_until_ns):
         return True
     rated = s.capability.rated_discharge_w if s.capability is not None else 0
     most_w = max(params.site.nameplate_discharge_w, rated)
