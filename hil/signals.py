@@ -119,7 +119,7 @@ FUNCTIONS: Mapping[str, str] = {
 
 STREAMS: Mapping[str, tuple[str, ...]] = {
     "write": ("device", "kind", "value", "address", "words"),
-    "ack": ("command", "state", "reason", "asked_w", "given_w", "limit_w"),
+    "ack": ("command", "state", "reason", "asked_w", "given_w", "limit_w", "made_s"),
     "uplink": ("kind", "seq", "duplicate"),
     "decision": ("mode", "source", "asked_w", "given_w", "binding", "grid"),
     "process": ("what", "status"),

@@ -253,7 +253,7 @@ def test_latencies_are_those_of_the_command_that_was_sent() -> None:
     recording.event(10 * S, scenario.events[0], False)
     heard: list[tuple[float, str, dict[str, Value]]] = [
         (10.02, "ack", {"command": "other", "state": "received", "reason": ""}),
-        (10.05, "ack", {"command": "cmd", "state": "received", "reason": ""}),
+        (10.05, "ack", {"command": "cmd", "state": "received", "reason": "", "made_s": 10.03}),
         (10.08, "write", {"kind": "power", "value": 500}),
         (10.09, "write", {"kind": "power", "value": 500}),  # held, not changed
         (11.0, "ack", {"command": "cmd", "state": "started", "reason": ""}),
@@ -262,4 +262,4 @@ def test_latencies_are_those_of_the_command_that_was_sent() -> None:
         recording.happening(Happening(stream, round(at * S), fields))
     text = scenario_page(Outcome(scenario, "process", 1, [_verdict(True)], 60 * S, None, ()), recording)
     medians = re.findall(r"(\d+ ms) median", re.sub(r"<[^>]*>", "", text))
-    assert medians == ["50 ms", "80 ms", "1000 ms"]
+    assert medians == ["30 ms", "20 ms", "80 ms", "1000 ms"]
