@@ -40,6 +40,9 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--report", type=Path, metavar="DIR", help="write report.html there, and a page a run")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     args = parser.parse_args(argv)
+    if why := reports.unusable(args.report):
+        say(why)
+        return 2
     asked: list[str] = args.backend or ["virtual"]
     known = coverage.shipped()
     unknown = sorted(set(args.only or ()) - {s.name for s in known})

@@ -42,6 +42,9 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--report", type=Path, metavar="DIR", help="write report.html, junit.xml and figures there")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="leave every log and trace there")
     args = parser.parse_args(argv)
+    if why := reports.unusable(args.report):
+        say(why)
+        return 2
     if args.seconds < SHORTEST_S:
         say(f"--seconds {args.seconds}: the story does not fit; it needs at least {SHORTEST_S}")
         return 2

@@ -127,6 +127,7 @@ def aggregator_signals(aggregator: Aggregator, device: str) -> dict[str, Value]:
     return {
         "agg.verified": sum(verified.values()),
         "agg.bad": aggregator.refused_count,
+        "agg.expired": aggregator.expired_count,
         "agg.births": verified.get("birth", 0),
         "agg.lives": verified.get("live", 0),
         "agg.batches": len(book.batches),
@@ -152,4 +153,5 @@ def ack_fields(body: Mapping[str, Any], desk: Desk, t0_ns: int) -> dict[str, Val
     agent asked for its commit, by its own stamp. `t0_ns`: the agent's monotonic clock at scenario time 0."""
     fields = {key: body.get(key) for key in ("state", "reason", "asked_w", "given_w", "limit_w")}
     made_s = round(body["mono_ms"] / 1e3 - t0_ns / 1e9, 3)
-    return {"command": desk.label_of(body["command_id"]), **fields, "made_s": made_s}
+    repeated = str(body.get("sentence", "")).startswith("repeated")
+    return {"command": desk.label_of(body["command_id"]), **fields, "made_s": made_s, "repeated": repeated}

@@ -72,6 +72,7 @@ SIGNALS: Mapping[str, Signal] = _table(
     ("wire.violations", "", "requests that began inside t3.5"),
     ("agg.verified", "", "messages whose signature, typ and body held"),
     ("agg.bad", "", "messages from the device that did not verify"),
+    ("agg.expired", "", "of those, messages that came after their time was over"),
     ("agg.births", "", "verified births"),
     ("agg.lives", "", "verified live records"),
     ("agg.batches", "", "batches counted in the ledger"),
@@ -119,7 +120,7 @@ FUNCTIONS: Mapping[str, str] = {
 
 STREAMS: Mapping[str, tuple[str, ...]] = {
     "write": ("device", "kind", "value", "address", "words"),
-    "ack": ("command", "state", "reason", "asked_w", "given_w", "limit_w", "made_s"),
+    "ack": ("command", "state", "reason", "asked_w", "given_w", "limit_w", "made_s", "repeated"),
     "uplink": ("kind", "seq", "duplicate"),
     "decision": ("mode", "source", "asked_w", "given_w", "binding", "grid"),
     "process": ("what", "status"),

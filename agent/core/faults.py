@@ -331,6 +331,15 @@ FAULTS: tuple[Fault, ...] = (
         what="that the inverter gives as much as it was told; the right way round, less moves nothing that must not",
     ),
     Fault(
+        "meter_dead",
+        Severity.WARN,
+        Clear.AUTO,
+        checks.meter_dead,
+        "Look at the meter and its supply. If it was taken out or is broken and the grid is there, run `batteryctl "
+        "resume`: after the dwell the inverter's word counts alone; dispatch waits for the meter.",
+        what="that a meter whose last word was a dead grid speaks again while the inverter says connected",
+    ),
+    Fault(
         "inverter_out",
         Severity.DERATE,
         Clear.HOLD,
@@ -378,7 +387,7 @@ FAULTS: tuple[Fault, ...] = (
         Severity.WARN,
         Clear.HOLD,
         checks.floor_refused,
-        "Set the inverter's minimum SoC by hand to the reserve; check its access rights.",
+        "Set the inverter's minimum SoC by hand to the reserve or to the next step above; check its access rights.",
         _settle,
         what="that the inverter takes its SoC floor",
     ),

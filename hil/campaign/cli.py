@@ -49,6 +49,7 @@ class Tally:
     acting: int = 0
     margin_permille: float = 1000.0
     faults: int = 0
+    crossed: int = 0
     wrong: Counter[str] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
 
@@ -60,6 +61,7 @@ class Tally:
         self.acting += result.acting
         self.margin_permille = min(self.margin_permille, result.margin_permille)
         self.faults += sum(act.id.startswith("fault") for act in case.acts)
+        self.crossed += result.crossed
         self.wrong.update(v.promise for v in result.violations)
         self.failures += [f"{case.name}: {v}" for v in result.violations]
 
@@ -102,20 +104,20 @@ def campaign(
 ) -> Report:
     """Cases from 0 on, until so many device-days were lived through."""
     began = time.monotonic()
-    resume = Resume(state, "campaign", seed, commit())
+    resume = Resume(state, "campaign", seed)
     tally, deck = _known(resume), Deck(seed)
-    before = tally.seconds
-    broken: list[tuple[Case, Result]] = []
-    with Progress("campaign", days * DAY_S) as bar:
+    before, shrunk = tally.seconds, 0
+    with Progress("campaign", max(0.0, days * DAY_S - before)) as bar:
         for case, result in _lived(deck, seed, tally.done, round(days * DAY_S) - before, jobs):
             tally.add(case, result)
-            broken += [(case, result)] if result.violations else []
-            bar.to(tally.seconds, f"{len(tally.failures)} broken")
             resume.save({**{name: getattr(tally, name) for name in Tally.__slots__}, "wrong": dict(tally.wrong)})
-    if shrinks:
-        for case, result in broken[:MOST_SHRUNK]:
-            _told(case, result, seed, resume.commit, keep)
-    return _report(tally, deck, seed, resume.commit, time.monotonic() - began, tally.seconds - before)
+            if result.violations and shrinks and shrunk < MOST_SHRUNK:
+                _told(case, result, seed, resume.commit, keep)  # at once: a run that is broken off has told it as well
+                shrunk += 1
+            lived_s = tally.seconds - before
+            speed = lived_s / (time.monotonic() - began)
+            bar.to(lived_s, f"{tally.seconds / DAY_S:.2f} device-days, {speed:.0f} x, {len(tally.failures)} broken")
+    return _report(tally, deck, resume, time.monotonic() - began, tally.seconds - before, jobs)
 
 
 def _known(resume: Resume) -> Tally:
@@ -176,7 +178,12 @@ def _told(case: Case, result: Result, seed: int, at: str, keep: Path | None) -> 
         say(f"-- {picture(small, path.with_suffix(''))}")
 
 
-def _report(tally: Tally, deck: Deck, seed: int, at: str, seconds: float, lived_s: int) -> Report:
+def _report(tally: Tally, deck: Deck, resume: Resume, seconds: float, lived_s: int, jobs: int) -> Report:
+    days = max(lived_s, 1) / DAY_S
+    cost = {
+        "x real time": round(lived_s / max(seconds, 1e-9)),
+        "min of a core a device-day": round(jobs * seconds / 60 / days, 2),
+    }
     pairs = f"{min(1.0, tally.done / deck.covering):.0%}"
     left = sorted(set(VERBS) - {dish.verb for dish in dishes()} - set(LEFT_OUT))
     beside: dict[str, Any] = {"cases": tally.done, "faults": tally.faults, "cycles judged": tally.cycles}
@@ -186,9 +193,11 @@ def _report(tally: Tally, deck: Deck, seed: int, at: str, seconds: float, lived_
         Figure("cycles with a command in force", round(tally.acting / max(1, tally.cycles), 3), "", f">= {ACTING}"),
         Figure("kinds of faults", len(dishes()), "", None, {"pairs covered": pairs, "not able here": len(left)}),
         Figure("closest to the reserve's bound", round(tally.margin_permille, 2), "permille"),
-        Figure("time", round(seconds, 1), "s", None, {"x real time": round(lived_s / max(seconds, 1e-9))}),
+        Figure("houses darkened by a renewal that crossed with the outage", tally.crossed),
+        Figure("time", round(seconds, 1), "s", None, cost),
     ]
-    extra = {"commit": at, "failures": tally.failures, "left_out": left}
+    extra = {"commit": resume.commit, "source": resume.source, "failures": tally.failures, "left_out": left}
     for failure in tally.failures[:20]:
         say(f"xx {failure}")
-    return Report(f"campaign, seed {seed}, commit {at}", figures, seed, extra=extra)
+    title = f"campaign, seed {resume.seed}, commit {resume.commit}, source {resume.source}"
+    return Report(title, figures, resume.seed, extra=extra)

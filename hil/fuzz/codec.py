@@ -135,6 +135,7 @@ def run(inputs: int, seed: int) -> Report:
             first = first or f"input {n}: {error!r}"
     seconds = time.monotonic() - began
     figures = [
+        Figure("inputs", inputs),
         Figure("values that the bits do not say", counts["wrong"], "", "== 0", note=first),
         Figure("exceptions raised", counts["raised"], "", "== 0"),
         Figure("values decoded", counts["known"], "", ">= 1", {"not known": counts["not known"]}),

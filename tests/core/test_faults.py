@@ -103,6 +103,7 @@ ELSEWHERE = {  # raised in the tests of the part that they watch
     "current_wrong": "test_sanity",
     "meter_wrong": "test_sanity",
     "meter_stuck": "test_sanity",
+    "meter_dead": "test_grid_loss",
     "soc_doubted": "test_sanity",
     "inverter_out": "test_several",
     "reserve_unguarded": "test_self_consumption",
