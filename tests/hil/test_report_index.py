@@ -52,6 +52,7 @@ def test_a_run_that_broke_is_not_called_good(held: int, judged: int, good: bool)
     assert 'href="x/report.html"' in page
 
 
+@pytest.mark.slow
 def test_coverage_leaves_a_page_a_run_and_one_over_all(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code = coverage_cli.main(["--only", "cell_high", "--report", str(tmp_path), "--json"])
     told = capsys.readouterr()
@@ -66,6 +67,7 @@ def test_coverage_leaves_a_page_a_run_and_one_over_all(tmp_path: Path, capsys: p
     assert [case.get("name") for case in cases] == ["16 cell too full or too empty: a full cell takes nothing"]
 
 
+@pytest.mark.slow
 def test_a_scenario_s_report_names_its_promises_on_page_and_in_junit(tmp_path: Path) -> None:
     assert scenario_cli.main(["cell_high", "--report", str(tmp_path)]) == 0
     names = [case.get("name") for case in ET.parse(tmp_path / "junit.xml").findall(".//testcase")]
