@@ -20,7 +20,7 @@ STEPS: Mapping[str, str] = {
 }
 BINS = 12
 FEW = 8  # fewer commands are shown as a dot each
-WIDTH, HEIGHT = 340.0, 150.0
+WIDTH, HEIGHT = 240.0, 130.0
 
 
 def latencies(recording: Recording) -> dict[str, list[float]]:
@@ -67,10 +67,12 @@ def histogram(name: str, times: Sequence[float]) -> str:
     body.append(text((WIDTH + 4) / 2, height - 3, "ms", "tick dim", "middle"))
     body += [] if few else [text(20, y(v) + 4, str(v), "tick", "end") for v in sorted({0, max(counts)})]
     label = f"{name}: {len(times)} commands, median {_ms(median)}, worst {_ms(worst)}"
+    told = f"<b>{_ms(median)}</b> median, <b>{_ms(worst)}</b> worst of {len(times)}"
+    told = told if len(times) > 1 else f"<b>{_ms(worst)}</b>, one command"
     svg = f'<svg viewBox="0 0 {WIDTH:g} {height:g}" role="img" aria-label="{escape(label)}">{"".join(body)}</svg>'
     return (
         f'<figure class="small"><h3>{escape(name)}</h3><p class="see">{escape(STEPS.get(name, ""))}</p>'
-        f"<p><b>{_ms(median)}</b> median, <b>{_ms(worst)}</b> worst of {len(times)}</p>{svg}</figure>"
+        f"<p>{told}</p>{svg}</figure>"
     )
 
 
