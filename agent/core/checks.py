@@ -306,6 +306,10 @@ def self_test(w: World) -> str | None:
     return None if wrong is None else f"the self-test failed: {wrong}"
 
 
+def clocks_apart(w: World) -> str | None:
+    return selftest.apart(w.inputs.looked)
+
+
 def not_read_back(w: World) -> str | None:
     return f"the self-test waited in vain: {w.unread}" if w.unread is not None else None
 

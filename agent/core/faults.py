@@ -184,7 +184,7 @@ FAULTS: tuple[Fault, ...] = (
         checks.self_test,
         "Restart the agent; if it comes back, replace the gateway.",
         _settle,
-        what="the safety parameters against their second copy, and the clock against network time",
+        what="the safety parameters against their second copy",
     ),
     Fault(
         "crash_loop",
@@ -440,6 +440,14 @@ FAULTS: tuple[Fault, ...] = (
         checks.clock,
         "Give the gateway a network time source.",
         what="the wall clock: network time, or a signed time from the aggregator",
+    ),
+    Fault(
+        "clocks_apart",
+        Severity.WARN,
+        Clear.AUTO,
+        checks.clocks_apart,
+        "See who answers network time on this network; with a trusted one, replace the gateway.",
+        what="the gateway's own clock against network time, which anybody on the network may answer: told, no more",
     ),
     Fault(
         "lockout",
