@@ -28,21 +28,11 @@ BACKENDS = ("virtual", "process")
 
 def main(argv: Sequence[str]) -> int:
     """Run and print; the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m hil coverage", description="Every hazard, measured.")
-    parser.add_argument(
-        "--backend", action="append", choices=BACKENDS, help="run these; default: virtual, and process as kept"
-    )
-    parser.add_argument(
-        "--only", action="append", metavar="NAME", help="only these scenarios; then gaps are no failure"
-    )
-    parser.add_argument("--all", action="store_true", help="on process also those that virtual shows (half an hour)")
-    parser.add_argument(
-        "--default-timers", action="store_true", help="process rows with the timers of a real home; minutes each"
-    )
-    parser.add_argument("--keep", action="store_true", help=f"keep what is measured in {coverage.KEPT}")
-    parser.add_argument("--report", type=Path, metavar="DIR", help="write report.html there, and a page a run")
-    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    parser = _parser()
     args = parser.parse_args(argv)
+    if why := reports.unusable(args.report):
+        say(why)
+        return 2
     asked: list[str] = args.backend or ["virtual"]
     if args.default_timers and (asked != ["process"] or args.keep):
         parser.error(
@@ -77,6 +67,24 @@ def main(argv: Sequence[str]) -> int:
     if args.report is not None:
         say(f"report: {index.write(args.report, report, lines, cells, kept, args.only is None)}")
     return report.print(as_json=args.json)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m hil coverage", description="Every hazard, measured.")
+    parser.add_argument(
+        "--backend", action="append", choices=BACKENDS, help="run these; default: virtual, and process as kept"
+    )
+    parser.add_argument(
+        "--only", action="append", metavar="NAME", help="only these scenarios; then gaps are no failure"
+    )
+    parser.add_argument("--all", action="store_true", help="on process also those that virtual shows (half an hour)")
+    parser.add_argument(
+        "--default-timers", action="store_true", help="process rows with the timers of a real home; minutes each"
+    )
+    parser.add_argument("--keep", action="store_true", help=f"keep what is measured in {coverage.KEPT}")
+    parser.add_argument("--report", type=Path, metavar="DIR", help="write report.html there, and a page a run")
+    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    return parser
 
 
 def run(

@@ -34,14 +34,10 @@ S = 1_000_000_000
 
 def main(argv: Sequence[str]) -> int:
     """Tell the story; the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m hil demo", description=__doc__.splitlines()[0])
-    parser.add_argument("--seconds", type=int, default=180, help=f"how long it may take, at least {SHORTEST_S}")
-    parser.add_argument("--json", metavar="FILE", help='write the figures there; "-" for stdout')
-    parser.add_argument("--seed", type=int, help="of the simulated home")
-    parser.add_argument("--plain", action="store_true", help="lines instead of a screen")
-    parser.add_argument("--report", type=Path, metavar="DIR", help="write report.html, junit.xml and figures there")
-    parser.add_argument("--keep", type=Path, metavar="DIR", help="leave every log and trace there")
-    args = parser.parse_args(argv)
+    args = _parser().parse_args(argv)
+    if why := reports.unusable(args.report):
+        say(why)
+        return 2
     if args.seconds < SHORTEST_S:
         say(f"--seconds {args.seconds}: the story does not fit; it needs at least {SHORTEST_S}")
         return 2
@@ -70,6 +66,17 @@ def main(argv: Sequence[str]) -> int:
     elif args.json:
         report.write(Path(args.json))
     return 0 if outcome.ok else 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m hil demo", description=__doc__.splitlines()[0])
+    parser.add_argument("--seconds", type=int, default=180, help=f"how long it may take, at least {SHORTEST_S}")
+    parser.add_argument("--json", metavar="FILE", help='write the figures there; "-" for stdout')
+    parser.add_argument("--seed", type=int, help="of the simulated home")
+    parser.add_argument("--plain", action="store_true", help="lines instead of a screen")
+    parser.add_argument("--report", type=Path, metavar="DIR", help="write report.html, junit.xml and figures there")
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="leave every log and trace there")
+    return parser
 
 
 def tell(

@@ -148,8 +148,10 @@ def uplink_fields(verdict: Verdict) -> dict[str, Value]:
     return {"kind": heard.kind, "seq": heard.seq, "duplicate": duplicate}
 
 
-def ack_fields(body: Mapping[str, Any], desk: Desk) -> dict[str, Value]:
-    """A record of the stream `ack`, with the scenario's own name for the command."""
+def ack_fields(body: Mapping[str, Any], desk: Desk, t0_ns: int) -> dict[str, Value]:
+    """A record of the stream `ack`, with the scenario's own name for the command; `made_s`: scenario time at which the
+    agent asked for its commit, by its own stamp. `t0_ns`: the agent's monotonic clock at scenario time 0."""
     fields = {key: body.get(key) for key in ("state", "reason", "asked_w", "given_w", "limit_w")}
+    made_s = round(body["mono_ms"] / 1e3 - t0_ns / 1e9, 3)
     repeated = str(body.get("sentence", "")).startswith("repeated")
-    return {"command": desk.label_of(body["command_id"]), **fields, "repeated": repeated}
+    return {"command": desk.label_of(body["command_id"]), **fields, "made_s": made_s, "repeated": repeated}

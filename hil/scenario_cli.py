@@ -48,6 +48,9 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     parser.add_argument("--list", action="store_true", help="names of the scenarios that are there")
     args = parser.parse_args(argv)
+    if why := reports.unusable(args.report):
+        say(why)
+        return 2
     if args.list or args.name is None:
         for path in sorted(scenarios.DIRECTORY.glob("*.toml")):
             data(path.stem)

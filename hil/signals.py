@@ -120,7 +120,7 @@ FUNCTIONS: Mapping[str, str] = {
 
 STREAMS: Mapping[str, tuple[str, ...]] = {
     "write": ("device", "kind", "value", "address", "words"),
-    "ack": ("command", "state", "reason", "asked_w", "given_w", "limit_w", "repeated"),
+    "ack": ("command", "state", "reason", "asked_w", "given_w", "limit_w", "made_s", "repeated"),
     "uplink": ("kind", "seq", "duplicate"),
     "decision": ("mode", "source", "asked_w", "given_w", "binding", "grid"),
     "process": ("what", "status"),

@@ -222,7 +222,7 @@ class ProcessBackend:
         self._gateway.heard()
         self._record("uplink", at.mono_ns, **uplink_fields(verdict))
         if heard.kind == "ack" and verdict.fate is not None and verdict.fate.value == "new":
-            self._record("ack", at.mono_ns, **ack_fields(heard.claims, self._desk))
+            self._record("ack", at.mono_ns, **ack_fields(heard.claims, self._desk, self._t0))
 
     def _line(self, status: Mapping[str, Any]) -> None:
         key = decision_key(from_status(status))

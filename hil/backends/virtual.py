@@ -246,7 +246,7 @@ class VirtualBackend:
             return
         self._record("uplink", **uplink_fields(verdict))
         if heard.kind == "ack" and verdict.fate is not None and verdict.fate.value == "new":
-            self._record("ack", **ack_fields(heard.claims, self._desk))
+            self._record("ack", **ack_fields(heard.claims, self._desk, self._t0))
 
     def _record(self, stream: str, **fields: Value) -> None:
         self._records.append(Happening(stream, self.now_ns(), fields))

@@ -13,6 +13,18 @@ from hil.runner import Outcome
 PAGE = "report.html"
 
 
+def unusable(directory: Path | None) -> str:
+    """Why nothing can be written there, asked before a run of minutes; "" = it can, or nothing is to be written."""
+    if directory is None:
+        return ""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / PAGE).touch()
+    except OSError as error:
+        return f"--report {directory}: cannot be written: {error.strerror}; give another directory"
+    return ""
+
+
 def write(directory: Path, outcome: Outcome, recording: Recording, void: int = 0) -> Path:
     """The path of the page."""
     directory.mkdir(parents=True, exist_ok=True)

@@ -81,7 +81,7 @@ def _placed(bar: Bar, frame: Frame) -> _Place:
     width = len(bar.label) * LETTER
     begin = left + 4
     if bar.tick is not None and dot - 5 < begin + width:  # the dot would stand in the words
-        begin = max(dot, right if bar.bound is not None else dot) + 8
+        begin = (right if right > x(bar.end) else dot) + 8  # behind the line to its bound, where that is drawn
     if begin + width <= edge:
         return _Place(left - 4, max(right, begin + width), begin, bar.label, "start")
     if width <= left - 8 - LEFT or left - LEFT > edge - begin:

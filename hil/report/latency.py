@@ -1,4 +1,4 @@
-"""How long commands took, measured from outside the agent: from sending to what could be seen of each step."""
+"""How long commands took, step by step: from sending to what could be seen of each from outside the agent."""
 
 from __future__ import annotations
 
@@ -7,18 +7,20 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 from hil.report.frame import text
-from hil.report.recording import Recording
+from hil.report.recording import NS, Recording, number
 from hil.report.scale import Scale, plain
 from hil.signals import Happening
 
+ACCEPTED = ("received", "scheduled")
 STEPS: Mapping[str, str] = {
-    "verified, committed, acknowledged": "sent → its ack “received” or “scheduled” verified by the aggregator",
+    "verified": "sent → the agent's own stamp, as it asks for the commit",
+    "committed and told": "that stamp → its ack, verified by the aggregator",
     "acted": "sent → first register write that changes the power, by the device's own log",
-    "acknowledged as started": "sent → its ack “started” verified by the aggregator",
+    "acknowledged as started": "sent → its ack “started”, verified by the aggregator",
 }
 BINS = 12
 FEW = 8  # fewer commands are shown as a dot each
-WIDTH, HEIGHT = 340.0, 150.0
+WIDTH, HEIGHT = 240.0, 130.0
 
 
 def latencies(recording: Recording) -> dict[str, list[float]]:
@@ -27,20 +29,24 @@ def latencies(recording: Recording) -> dict[str, list[float]]:
     sent = [(d.start, d.event.id) for d in recording.done if d.event.verb == "aggregator.dispatch"]
     others = sorted(d.start for d in recording.done if d.event.verb.startswith("aggregator."))
     for start, label in sent:
-        after = next((at for at in others if at > start), math.inf)
         acks = [r for r in recording.records if r.stream == "ack" and r.fields.get("command") == label]
-        _first(out["verified, committed, acknowledged"], start, acks, ("received", "scheduled"))
-        _first(out["acknowledged as started"], start, acks, ("started",))
-        writes = [r.at_ns / 1e9 for r in recording.records if r.stream == "write" and start <= r.at_ns / 1e9 < after]
-        if writes and any(r.fields.get("state") == "started" for r in acks):
-            out["acted"].append((writes[0] - start) * 1000)
+        accepted = _first(acks, start, ACCEPTED)
+        started = _first(acks, start, ("started",))
+        if accepted is not None:
+            made = number(accepted.fields.get("made_s"))
+            if start <= made <= accepted.at_ns / NS:
+                out["verified"].append((made - start) * 1000)
+                out["committed and told"].append(accepted.at_ns / 1e6 - made * 1000)
+        if started is not None:
+            out["acknowledged as started"].append(started.at_ns / 1e6 - start * 1000)
+            until = next((at for at in others if at > start), math.inf)
+            writes = [r.at_ns / NS for r in recording.records if r.stream == "write"]
+            out["acted"] += [(at - start) * 1000 for at in writes if start <= at < until][:1]
     return {name: times for name, times in out.items() if times}
 
 
-def _first(into: list[float], start: float, acks: Sequence[Happening], states: tuple[str, ...]) -> None:
-    at = next((r.at_ns / 1e9 for r in acks if r.fields.get("state") in states and r.at_ns / 1e9 >= start), None)
-    if at is not None:
-        into.append((at - start) * 1000)
+def _first(acks: Sequence[Happening], start: float, states: tuple[str, ...]) -> Happening | None:
+    return next((r for r in acks if r.fields.get("state") in states and r.at_ns / NS >= start), None)
 
 
 def histogram(name: str, times: Sequence[float]) -> str:
@@ -61,10 +67,12 @@ def histogram(name: str, times: Sequence[float]) -> str:
     body.append(text((WIDTH + 4) / 2, height - 3, "ms", "tick dim", "middle"))
     body += [] if few else [text(20, y(v) + 4, str(v), "tick", "end") for v in sorted({0, max(counts)})]
     label = f"{name}: {len(times)} commands, median {_ms(median)}, worst {_ms(worst)}"
+    told = f"<b>{_ms(median)}</b> median, <b>{_ms(worst)}</b> worst of {len(times)}"
+    told = told if len(times) > 1 else f"<b>{_ms(worst)}</b>, one command"
     svg = f'<svg viewBox="0 0 {WIDTH:g} {height:g}" role="img" aria-label="{escape(label)}">{"".join(body)}</svg>'
     return (
         f'<figure class="small"><h3>{escape(name)}</h3><p class="see">{escape(STEPS.get(name, ""))}</p>'
-        f"<p><b>{_ms(median)}</b> median, <b>{_ms(worst)}</b> worst of {len(times)}</p>{svg}</figure>"
+        f"<p>{told}</p>{svg}</figure>"
     )
 
 

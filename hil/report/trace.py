@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 
 from hil.report.scale import Scale
@@ -26,13 +27,16 @@ def runs(t: Sequence[float], values: Sequence[float], gap_s: float) -> Iterator[
 def line(t: Sequence[float], values: Sequence[float], run: range, x: Scale, y: Scale) -> list[Point]:
     """The points of one stretch in pixels, to a tenth; points on a level line between equals are left out."""
     out: list[Point] = []
-    column: list[int] = []
-    for i in run:
-        if column and int(x(t[i])) != int(x(t[column[0]])):
-            out += _column(t, values, column, x, y)
-            column = []
-        column.append(i)
-    out += _column(t, values, column, x, y)
+    per_pixel = (x.high - x.low) / (x.to - x.at)
+    begin = run.start
+    while begin < run.stop:
+        edge = x.low + (int(x(t[begin])) + 1 - x.at) * per_pixel
+        end = bisect_left(t, edge, begin + 1, run.stop)
+        column = values[begin:end]
+        lowest, highest = begin + column.index(min(column)), begin + column.index(max(column))
+        keep = sorted({begin, end - 1, lowest, highest})
+        out += [(round(x(t[i]), 1), round(y(values[i]), 1)) for i in keep]
+        begin = end
     return _level(out)
 
 
@@ -51,11 +55,6 @@ def area(upper: Sequence[Point], lower: Sequence[Point]) -> str:
         return f"M{_n(px - 1)} {_n(py)}h2V{_n(bottom)}h-2Z"
     back = list(reversed(lower))
     return path([*upper, *back]) + "Z"
-
-
-def _column(t: Sequence[float], values: Sequence[float], column: list[int], x: Scale, y: Scale) -> list[Point]:
-    keep = {column[0], column[-1], min(column, key=values.__getitem__), max(column, key=values.__getitem__)}
-    return [(round(x(t[i]), 1), round(y(values[i]), 1)) for i in sorted(keep)]
 
 
 def _level(points: list[Point]) -> list[Point]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
 
-from hil import coverage_cli, scenario_cli
+from hil import coverage_cli, demo, scenario_cli
 from hil.backends.virtual import VirtualBackend
 from hil.campaign import picture as pictures
 from hil.campaign.case import Case, Deck
@@ -51,6 +52,7 @@ def test_a_run_that_broke_is_not_called_good(held: int, judged: int, good: bool)
     assert 'href="x/report.html"' in page
 
 
+@pytest.mark.slow
 def test_coverage_leaves_a_page_a_run_and_one_over_all(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code = coverage_cli.main(["--only", "cell_high", "--report", str(tmp_path), "--json"])
     told = capsys.readouterr()
@@ -65,6 +67,7 @@ def test_coverage_leaves_a_page_a_run_and_one_over_all(tmp_path: Path, capsys: p
     assert [case.get("name") for case in cases] == ["16 cell too full or too empty: a full cell takes nothing"]
 
 
+@pytest.mark.slow
 def test_a_scenario_s_report_names_its_promises_on_page_and_in_junit(tmp_path: Path) -> None:
     assert scenario_cli.main(["cell_high", "--report", str(tmp_path)]) == 0
     names = [case.get("name") for case in ET.parse(tmp_path / "junit.xml").findall(".//testcase")]
@@ -75,6 +78,19 @@ def test_a_scenario_s_report_names_its_promises_on_page_and_in_junit(tmp_path: P
     assert all(str(name) in page for name in names)
     assert "as the BMS reports it" in page
     assert {"samples.csv", "events.csv"} <= {path.name for path in tmp_path.iterdir()}
+
+
+@pytest.mark.parametrize("command", [coverage_cli.main, scenario_cli.main, demo.main])
+def test_where_nothing_can_be_written_is_told_before_the_run(
+    command: Callable[[Sequence[str]], int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("in the way", encoding="utf-8")
+    where = tmp_path / "file" / "r"
+
+    assert command(["--report", str(where)]) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err == f"--report {where}: cannot be written: Not a directory; give another directory\n"
 
 
 def _short() -> Case:
