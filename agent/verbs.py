@@ -13,7 +13,7 @@ from agent.reserve_rules import may_set
 from agent.runtime.part import Post
 
 OK, USAGE, REFUSED = 0, 2, 4
-KNOWN = ("stop", "resume", "adopt", "reserve", "storm")
+KNOWN = ("stop", "resume", "adopt", "reserve", "storm", "opt_in")
 
 
 def done(verb: mail.Verb, code: int, text: str, **body: object) -> Post:
@@ -58,6 +58,16 @@ def resumed(verb: mail.Verb, durable: Durable) -> Post:
         rest = ", ".join(durable.latches)
         return done(verb, REFUSED, f"resumed, but these faults stay while their cause is there: {rest}")
     return done(verb, OK, "resumed")
+
+
+def opted_in(verb: mail.Verb, durable: Durable) -> Post | None:
+    """Why the homeowner's opt-in from afar is not taken: it ends the homeowner's own stop, and acknowledges nothing."""
+    if durable.lockout is not None or durable.latches:
+        return done(verb, REFUSED, "refused: faults wait for somebody at home; `batteryctl resume` there")
+    by = durable.stopped_by
+    if by is not None and not by.endswith("(homeowner)"):
+        return done(verb, REFUSED, f"refused: stopped on site by {by}; `batteryctl resume` there")
+    return None
 
 
 STORM = "storm"  # there is one at a time

@@ -39,7 +39,7 @@ class Meeting:
         self.clock = LinkClock()
         self.clock.kernel(Clock(at().wall_ms, ClockTrust.SYNCED, "k", BOOT), at().mono_ns)
 
-    def hear(self, topic: str, payload: bytes, retain: bool = False) -> CommandIn | Time | Receipt | Refusal:
+    def hear(self, topic: str, payload: bytes, retain: bool = False) -> object:
         return self.inbound.receive(topic, payload, retain, self.clock, True, at().mono_ns)
 
     def valid(self, target: str = "home-1") -> Signed:
