@@ -76,6 +76,7 @@ class Command:
 
     `exp_ms` is the last moment to accept; `start_ms + duration_s` the last moment to act. `start_ms` None = a direct
     setpoint from acceptance on. `power_w`: + discharge, AC watts at the battery. `target`: id that a cancel means.
+    `beyond`: modes that it asks for and this agent does not have; it is refused as a whole.
     """
 
     id: str  # 32 lower-case hex digits
@@ -90,3 +91,4 @@ class Command:
     primacy: int = 1
     ramp: RampClass = RampClass.DIRECT
     target: str | None = None
+    beyond: str | None = None

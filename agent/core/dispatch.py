@@ -72,6 +72,8 @@ def _judge(book: Book, c: Command, cycle: Cycle) -> tuple[CommandState, str | No
     longest = p.dispatch_direct_max_s if c.start_ms is None else p.dispatch_event_max_s
     if c.kind is not CommandKind.DISPATCH:
         return na, "kind", f"this home has no {c.kind.value}"
+    if c.beyond is not None:
+        return na, "mode", f"this home has no {c.beyond}"
     if any(i == c.id for i, _ in book.durable.cancelled):
         return CommandState.CANCELLED, "cancel", "it was cancelled before it came"
     if c.duration_s <= 0 or c.duration_s > longest:

@@ -110,6 +110,8 @@ class Inbound:
         found = jws.prove(payload, header, self.trust.keys[header.kid])
         if isinstance(found, jws.Refused):
             return Refusal(found.reason, found.detail)
+        if messages.foreign(found.claims):
+            return Refusal("bad_version", f"v {found.claims['v']}, this agent knows {messages.PROTOCOLS}")
         body = _parse(route.typ, found.claims)
         if isinstance(body, str):
             return Refusal("bad_body", body)

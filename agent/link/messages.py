@@ -1,7 +1,7 @@
 """What comes down, as strict models: unknown keys, wrong types and numbers out of range are refused, none is coerced.
 
 The body is flat: the claims that every message has, and those of its kind, in one JSON object. Times are UTC ms, power
-is W at the battery's own AC point with + = discharge.
+is W at the battery's own AC point with + = discharge. docs/protocol.md says each member in words; it is made from here.
 """
 
 from __future__ import annotations
@@ -9,19 +9,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from agent.core.command import Command, CommandKind, RampClass
 
+PROTOCOLS = (1,)  # versions of the protocol that this agent takes and speaks; birth lists them
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
 WEEK_MS = 7 * DAY_MS
+SETPOINT_S = 10  # a setpoint of a session, at most
 
 Id = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 Seq = Annotated[int, Field(ge=0, le=(1 << 63) - 1)]
 WallMs = Annotated[int, Field(ge=0, le=1 << 53)]
 Watts = Annotated[int, Field(ge=-1_000_000, le=1_000_000)]
-Seconds = Annotated[int, Field(ge=1, le=7 * 86_400)]
+Limit = Annotated[int, Field(ge=0, le=1_000_000)]  # W in one direction
+DaySeconds = Annotated[int, Field(ge=1, le=86_400)]
+Primacy = Annotated[int, Field(ge=0, le=255)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9:._-]{0,63}$")]
 Ramp = Literal["direct", "scheduled", "urgent", "regulation"]
 
@@ -41,14 +45,19 @@ class Down(BaseModel):
 
 
 class Dispatch(Down):
-    """Hold `power_w` for `duration_s`, from `start` on, or from acceptance on."""
+    """Hold what it asks for `duration_s`, from `start` on, or from acceptance on. At least one mode must be given."""
 
     kind: Literal["dispatch"]
-    power_w: Watts
-    duration_s: Annotated[int, Field(ge=1, le=86_400)]
+    power_w: Watts | None = None
+    import_limit_w: Limit | None = None
+    export_limit_w: Limit | None = None
+    duration_s: DaySeconds
     start: WallMs | None = None
-    primacy: Annotated[int, Field(ge=0, le=255)] = 1
+    randomize_start_s: Annotated[int, Field(ge=-3600, le=3600)] = 0
+    randomize_both: bool = False
+    primacy: Primacy = 1
     ramp: Ramp | None = None
+    session: Id | None = None
 
 
 class Cancel(Down):
@@ -56,6 +65,7 @@ class Cancel(Down):
 
     kind: Literal["cancel"]
     target: Id
+    randomize_s: Annotated[int, Field(ge=0, le=3600)] = 0
 
 
 class Halt(Down):
@@ -64,22 +74,14 @@ class Halt(Down):
     kind: Literal["stop"]
 
 
-class Step(BaseModel):
-    """One entry of a schedule."""
-
-    model_config = Down.model_config
-
-    start: WallMs
-    duration_s: Seconds
-    power_w: Watts
-
-
 class Schedule(Down):
-    """Setpoints over the next days."""
+    """Setpoints of consecutive intervals; null = no wish in that one."""
 
     kind: Literal["schedule"]
-    steps: Annotated[list[Step], Field(min_length=1, max_length=96)]
-    primacy: Annotated[int, Field(ge=0, le=255)] = 1
+    start: WallMs
+    interval_s: Annotated[int, Field(ge=60, le=86_400)]
+    powers_w: Annotated[list[Watts | None], Field(min_length=1, max_length=192)]
+    primacy: Primacy = 1
 
 
 class Session(Down):
@@ -87,11 +89,16 @@ class Session(Down):
 
     kind: Literal["session"]
     start: WallMs
-    duration_s: Annotated[int, Field(ge=1, le=86_400)]
+    duration_s: DaySeconds
     lo_w: Watts
     hi_w: Watts
     seq_from: Seq
     seq_to: Seq
+    primacy: Primacy = 1
+
+
+Micro = Annotated[int, Field(ge=-(10**12), le=10**12)]
+Micros = Annotated[list[Micro], Field(min_length=1, max_length=192)]
 
 
 class Price(Down):
@@ -100,9 +107,8 @@ class Price(Down):
     kind: Literal["price"]
     start: WallMs
     interval_s: Annotated[int, Field(ge=60, le=86_400)]
-    prices_micro_per_kwh: Annotated[
-        list[Annotated[int, Field(ge=-(10**12), le=10**12)]], Field(min_length=1, max_length=192)
-    ]
+    prices_micro_per_kwh: Micros
+    export_micro_per_kwh: Micros | None = None
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
 
 
@@ -111,7 +117,7 @@ class Quote(Down):
 
     kind: Literal["quote"]
     power_w: Watts
-    duration_s: Annotated[int, Field(ge=1, le=86_400)]
+    duration_s: DaySeconds
     start: WallMs | None = None
 
 
@@ -131,28 +137,83 @@ class Time(Down):
     live_s: Annotated[int, Field(ge=0, le=3600)] = 0
 
 
+class Checkpoint(BaseModel):
+    """A settlement chain as the aggregator has it: record `n` has the hash `head`."""
+
+    model_config = Down.model_config
+
+    n: Seq
+    head: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
 class Receipt(Down):
-    """The aggregator has every row up to `upto`, and those in `also`."""
+    """The aggregator has every row up to `upto`, and those in `also`; `checkpoint`: and that chain."""
 
     upto: Seq
     also: Annotated[list[Seq], Field(max_length=256)] = []
+    checkpoint: Checkpoint | None = None
 
 
 AnyCommand = Dispatch | Cancel | Halt | Schedule | Session | Price | Quote | Resend
 KINDS = ("dispatch", "cancel", "stop", "schedule", "session", "price", "quote", "resend")
 
-_COMMAND: TypeAdapter[AnyCommand] = TypeAdapter(Annotated[AnyCommand, Field(discriminator="kind")])
+_KINDS: Mapping[str, type[AnyCommand]] = dict(
+    zip(KINDS, (Dispatch, Cancel, Halt, Schedule, Session, Price, Quote, Resend), strict=True)
+)
 _LIFE_MS: Mapping[str, int] = {"schedule": WEEK_MS, "price": WEEK_MS}
+
+
+def foreign(claims: Mapping[str, object]) -> bool:
+    """It is written in a version of the protocol that this agent does not know: whatever its members may mean there."""
+    v = claims.get("v")
+    return type(v) is int and v not in PROTOCOLS
 
 
 def parse_command(claims: Mapping[str, object]) -> AnyCommand | str:
     """The command, or a sentence that says which field is wrong."""
+    kind = claims.get("kind")
+    model = _KINDS.get(kind) if isinstance(kind, str) else None
+    if model is None:
+        return f"kind: {kind!r:.40}, one of {', '.join(KINDS)} expected"
     try:
-        command = _COMMAND.validate_python(dict(claims))
+        command = model.model_validate(dict(claims))
     except ValidationError as error:
         return _first(error)
     life = _LIFE_MS.get(command.kind, DAY_MS)
-    return _lifetime(command, life) or command
+    return _lifetime(command, life) or _contradiction(command) or command
+
+
+def _contradiction(command: AnyCommand) -> str | None:
+    """What each member allows, and all together do not."""
+    match command:
+        case Dispatch():
+            return _of_dispatch(command)
+        case Schedule() | Price() if command.interval_s * intervals(command) * 1000 > WEEK_MS:
+            return f"interval_s: {intervals(command)} intervals of {command.interval_s} s are more than 7 days"
+        case Price(export_micro_per_kwh=list(export)) if len(export) != intervals(command):
+            return f"export_micro_per_kwh: {len(export)}, as many as prices_micro_per_kwh expected"
+        case Session() if command.lo_w > command.hi_w or command.seq_from > command.seq_to:
+            return "lo_w to hi_w, or seq_from to seq_to: the first is above the second"
+        case Resend() if command.first > command.last:
+            return "first: above last"
+    return None
+
+
+def _of_dispatch(command: Dispatch) -> str | None:
+    if command.power_w is None and command.import_limit_w is None and command.export_limit_w is None:
+        return "power_w, import_limit_w, export_limit_w: none is given, at least one expected"
+    if command.power_w is None and (command.ramp or command.session):
+        return "power_w: a ramp and a session are of a setpoint, which is missing"
+    if command.session and (command.duration_s > SETPOINT_S or command.exp - command.iat > SETPOINT_S * 1000):
+        return f"duration_s, exp - iat: at most {SETPOINT_S} s for a setpoint of a session"
+    if command.start is None and (command.randomize_start_s or command.randomize_both):
+        return "start: missing, and there is nothing else to randomise"
+    return None
+
+
+def intervals(command: Schedule | Price) -> int:
+    """How many intervals it covers."""
+    return len(command.powers_w if isinstance(command, Schedule) else command.prices_micro_per_kwh)
 
 
 def parse_time(claims: Mapping[str, object]) -> Time | str:
@@ -187,12 +248,24 @@ def to_core(command: AnyCommand, digest: str) -> Command:
             exp_ms=command.exp,
             start_ms=command.start,
             duration_s=command.duration_s,
-            power_w=command.power_w,
+            power_w=command.power_w or 0,
             primacy=command.primacy,
             ramp=RampClass(command.ramp) if command.ramp else default,
+            beyond=_beyond(command),
         )
     target = command.target if isinstance(command, Cancel) else None
     return Command(command.id, kind, command.iss, digest, command.iat, command.exp, target=target)
+
+
+def _beyond(command: Dispatch) -> str | None:
+    """What the core is not told of, so that it must not run the rest as if that were all."""
+    asked = {
+        "session": command.session is not None,
+        "import_limit_w": command.import_limit_w is not None,
+        "export_limit_w": command.export_limit_w is not None,
+        "randomize_start_s": command.randomize_start_s != 0,
+    }
+    return ", ".join(name for name, is_asked in asked.items() if is_asked) or None
 
 
 def _lifetime(message: Down, life_ms: int) -> str | None:

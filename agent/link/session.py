@@ -17,7 +17,7 @@ from agent.link import jws, upward
 from agent.link.clock import LinkClock
 from agent.link.config import LinkConfig
 from agent.link.inbound import Inbound, Refusal
-from agent.link.messages import Receipt, Time
+from agent.link.messages import PROTOCOLS, Receipt, Time
 from agent.link.outbox import Outbox
 from agent.link.relayed import Relayed, stop_for
 from agent.link.trusting import Changed, Spoken
@@ -255,7 +255,7 @@ class Session:
             if self._first_birth_ns is None:
                 self._first_birth_ns = now.mono_ns
             first, last = self._outbox.span
-            body = {"nonce": self._boot, "trust_version": self._inbound.trust.version}
+            body = {"nonce": self._boot, "protocols": list(PROTOCOLS), "trust_version": self._inbound.trust.version}
             body |= {"outbox": {"first": first, "last": last}} | dict(self._profile.body if self._profile else {})
             out.append(self._unkept("birth", self._stamp(now), body, BIRTH_TOKEN))
         if self._live_wanted and self._sample is not None:

@@ -53,7 +53,6 @@ assert pydantic.create_model("Late", a=(int, 0))(a=4).a == 4
 print(json.dumps(told))
 """
 BODY = {"v": 1, "id": "0" * 32, "iss": "agg", "aud": "dev:a", "seq": 1, "iat": 5, "exp": 10}
-ONE = {"start": 1, "duration_s": 1, "power_w": 4}
 KINDS: list[dict[str, object]] = [
     {"kind": "dispatch", "power_w": 1, "duration_s": 4},
     {"kind": "dispatch", "power_w": "1", "duration_s": 4},
@@ -61,8 +60,8 @@ KINDS: list[dict[str, object]] = [
     {"kind": "cancel", "target": "1" * 32},
     {"kind": "cancel", "target": "X"},
     {"kind": "stop", "more": 1},
-    {"kind": "schedule", "steps": [ONE]},
-    {"kind": "schedule", "steps": []},
+    {"kind": "schedule", "start": 1, "interval_s": 60, "powers_w": [4, None]},
+    {"kind": "schedule", "start": 1, "interval_s": 60, "powers_w": []},
     {"kind": "session", "start": 1, "duration_s": 1, "lo_w": 1, "hi_w": 2, "seq_from": 1, "seq_to": 2},
     {"kind": "price", "start": 1, "interval_s": 60, "prices_micro_per_kwh": [1], "currency": "EUR"},
     {"kind": "price", "start": 1, "interval_s": 60, "prices_micro_per_kwh": [1.5], "currency": "EUR"},

@@ -30,6 +30,16 @@ def wall(home: Home) -> int:
     return home.clock().wall_ms
 
 
+def test_a_command_with_a_mode_that_is_not_here_is_refused_as_a_whole() -> None:
+    """Its setpoint too: it was meant together with the rest."""
+    home = Home().ready()
+    home.tick(arriving(command(beyond="export_limit_w")))
+    home.run(12)
+    assert home.writes == []
+    assert home.states() == ["rejected_not_applicable"]
+    assert (home.acks[0]["reason"], home.acks[0]["sentence"]) == ("mode", "this home has no export_limit_w")
+
+
 # --- accept -> commit -> act -> ack -----------------------------------------------------------------------------------
 def test_nothing_acts_before_the_disk_has_it() -> None:
     home = Home().ready()

@@ -1,0 +1,123 @@
+"""What each member of a command allows, and all of them together do not; versions of the protocol."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from agent.core.command import CommandKind
+from agent.core.inputs import CommandIn
+from agent.link import messages
+from tests.link.home import WALL, Home, down, jose_open, posted, published
+
+BODY = {"v": 1, "id": "0" * 32, "iss": "agg", "aud": "dev:a", "seq": 1, "iat": WALL, "exp": WALL + 1000}
+DAY_S = 86_400
+
+
+def parsed(**body: Any) -> messages.AnyCommand | str:
+    return messages.parse_command({**BODY, **body})
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"kind": "dispatch", "duration_s": 60},
+        {"kind": "dispatch", "duration_s": 60, "import_limit_w": 5, "ramp": "urgent"},
+        {"kind": "dispatch", "duration_s": 60, "export_limit_w": 5, "session": "1" * 32},
+        {"kind": "dispatch", "duration_s": 11, "power_w": 5, "session": "1" * 32},
+        {"kind": "dispatch", "duration_s": 10, "power_w": 5, "session": "1" * 32, "exp": WALL + 10_001},
+        {"kind": "dispatch", "duration_s": 60, "power_w": 5, "randomize_start_s": 5},
+        {"kind": "dispatch", "duration_s": 60, "power_w": 5, "randomize_both": True},
+        {"kind": "schedule", "start": WALL, "interval_s": DAY_S, "powers_w": [1] * 8},
+        {"kind": "price", "start": WALL, "interval_s": DAY_S, "prices_micro_per_kwh": [1] * 8, "currency": "EUR"},
+        {"kind": "price", "start": WALL, "interval_s": 900, "prices_micro_per_kwh": [1, 2], "currency": "EUR",
+         "export_micro_per_kwh": [1]},
+        {"kind": "session", "start": WALL, "duration_s": 60, "lo_w": 2, "hi_w": 1, "seq_from": 1, "seq_to": 2},
+        {"kind": "session", "start": WALL, "duration_s": 60, "lo_w": 1, "hi_w": 2, "seq_from": 2, "seq_to": 1},
+        {"kind": "resend", "first": 2, "last": 1},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_contradiction_is_refused(body: dict[str, Any]) -> None:
+    assert isinstance(parsed(**body), str)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"kind": "dispatch", "duration_s": 60, "power_w": 0},
+        {"kind": "dispatch", "duration_s": 60, "export_limit_w": 0},
+        {"kind": "dispatch", "duration_s": 10, "power_w": 5, "session": "1" * 32, "exp": WALL + 10_000},
+        {"kind": "dispatch", "duration_s": 60, "power_w": 5, "start": WALL, "randomize_start_s": -5},
+        {"kind": "schedule", "start": WALL, "interval_s": DAY_S, "powers_w": [1, None] * 3 + [1]},
+        {"kind": "price", "start": WALL, "interval_s": 900, "prices_micro_per_kwh": [1, 2], "currency": "EUR",
+         "export_micro_per_kwh": [-1, 0]},
+        {"kind": "session", "start": WALL, "duration_s": 60, "lo_w": 2, "hi_w": 2, "seq_from": 2, "seq_to": 2},
+        {"kind": "resend", "first": 2, "last": 2},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_just_fits_is_taken(body: dict[str, Any]) -> None:
+    assert not isinstance(parsed(**body), str)
+
+
+@pytest.mark.parametrize(
+    ("body", "beyond"),
+    [
+        ({"power_w": 5}, None),
+        ({"import_limit_w": 5}, "import_limit_w"),
+        ({"power_w": 5, "export_limit_w": 5, "session": "1" * 32}, "session, export_limit_w"),
+        ({"power_w": 5, "start": WALL, "randomize_start_s": 9}, "randomize_start_s"),
+    ],
+)
+def test_the_core_hears_of_modes_that_it_does_not_have(body: dict[str, Any], beyond: str | None) -> None:
+    """Never the known half of a command: what it does not know it refuses as a whole."""
+    found = parsed(kind="dispatch", duration_s=10, **body)
+    assert not isinstance(found, str)
+    assert messages.to_core(found, "0" * 64).beyond == beyond
+
+
+# --- versions ---------------------------------------------------------------------------------------------------------
+def test_birth_lists_the_versions_that_the_agent_takes() -> None:
+    home = Home()
+    (birth,) = published(home.up(), "/up/birth")
+    claims = jose_open(birth.payload)
+    assert claims["protocols"] == list(messages.PROTOCOLS)
+    assert claims["v"] in messages.PROTOCOLS
+
+
+@pytest.mark.parametrize("v", [0, 2, -1, 2**62])
+@pytest.mark.parametrize("kind", ["dispatch", "cancel", "stop"])
+def test_a_command_of_another_version_is_counted_and_never_read_as_ours(v: int, kind: str) -> None:
+    home = Home()
+    home.ready()
+    kinds: dict[str, dict[str, Any]] = {"dispatch": {"power_w": 5, "duration_s": 60}, "cancel": {"target": "1" * 32}}
+    extra = kinds.get(kind, {})
+    effects = home.send(home.agg.command(home.now, kind=kind, v=v, **extra))
+    assert posted(effects, CommandIn) == []
+    assert published(effects) == []
+    assert home.session._counters == {"bad_version": 1}
+    (got,) = posted(home.send(home.agg.command(home.now, kind=kind, **extra)), CommandIn)
+    assert got.command.kind is CommandKind(kind)
+
+
+def test_a_time_of_another_version_makes_nothing_fresh() -> None:
+    home = Home()
+    home.up()
+    home.send(home.agg.time(home.now, v=2))
+    assert home.session._counters == {"bad_version": 1}
+    home.send(home.agg.command(home.now))
+    assert home.session._counters == {"bad_version": 1, "not_fresh": 1}
+
+
+def test_a_receipt_of_another_version_forgets_nothing() -> None:
+    home = Home()
+    home.ready()
+    home.ack(*home.store("ack", command_id="1" * 32))
+    unsent = home.session._outbox.unsent
+    assert unsent == 1
+    token = home.agg.token(home.now, "service", "receipt", upto=1, v=2)
+    home.send(down("receipt", token))
+    assert home.session._outbox.unsent == unsent
+    assert home.session._counters == {"bad_version": 1}
