@@ -86,7 +86,7 @@ LOCAL: Mapping[str, tuple[frozenset[str], str]] = MappingProxyType(
         "replace_import": (_TECHNICIAN, "takes it over on the new gateway; the reserve stays 100 % without the owner"),
     }
 )
-CONSENT = ("keys_root", "keys_homeowner", "reserve_lower")  # a technician alone never does these
+CONSENT = ("keys_root", "keys_homeowner")  # a technician alone never does these
 
 
 def may_sign(role: str | None, typ: str, kind: str = "") -> bool:

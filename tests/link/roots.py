@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -12,8 +13,10 @@ from agent.link import anchor, bundle, jws
 from agent.link.anchor import Anchor
 from agent.link.bundle import Bundle
 from agent.link.config import LinkConfig
+from agent.link.trust import Trust as LinkTrust
 from agent.link.trust import of_bundle
 from hil.bundles import DAY_MS, Draft, Envelope, chain, entry, root_hash, sign
+from hil.pki import DeviceFiles
 from tests.link.home import WALL, config, seed_of
 
 ISSUED = WALL - DAY_MS
@@ -88,3 +91,11 @@ def enrolled(what: Draft | None = None, **changes: Any) -> LinkConfig:
 
 def digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def of_pki(files: DeviceFiles) -> LinkTrust:
+    """What a home of the bench's PKI starts with."""
+    claim = json.loads(files.claim.read_text("utf-8"))
+    found = anchor.enter(files.trust.read_bytes(), None, claim["root_hash"], claim["fleet"])
+    assert isinstance(found, Anchor), found
+    return of_bundle(found.bundle, found.homeowner)
