@@ -8,8 +8,8 @@
 TLS keys are P-256, signing keys Ed25519 (PKCS8 PEM, mode 0600). `trust.json` is what a device believes, `devices.json`
 what the aggregator believes; both hold public keys as {"kid", "x"} with kid = the first 16 characters of the base64url
 RFC 7638 thumbprint. `trust.json` is a chain of signed bundles (hil.bundles), `claim.json` what an installer is handed:
-a one-time secret and the hash of the first bundle. Nothing here is meant to outlive the run: the CA's key is thrown away
-once the certificates exist.
+a one-time secret and the hash of the first bundle. Nothing here is meant to outlive the run: the CA's key is thrown
+away once the certificates exist.
 """
 
 from __future__ import annotations
@@ -138,6 +138,7 @@ def make_pki(
     groups: Sequence[str] = (),
     authority: Authority | None = None,
     server_names: Sequence[str] = ("localhost", "127.0.0.1"),
+    issued_ms: int | None = None,
 ) -> Pki:
     """Make everything that broker, aggregator and devices need, below `directory`. Existing files are replaced.
 
@@ -152,8 +153,9 @@ def make_pki(
     roles = {role: [make_sign_key(path)] for role, path in role_keys.items()}
     offline = {name: directory / "root" / f"{name}.pem" for name in OFFLINE}
     roles |= {name: [make_sign_key(path)] for name, path in offline.items()}
-    issued = datetime.now(UTC) - _BACKDATED
-    draft = draft_of(fleet, groups, roles, int(issued.timestamp()) * 1000)
+    if issued_ms is None:
+        issued_ms = int((datetime.now(UTC) - _BACKDATED).timestamp()) * 1000
+    draft = draft_of(fleet, groups, roles, issued_ms)
     envelope = signed(draft, offline)
     files, public = {}, {}
     for device in devices:
