@@ -113,6 +113,20 @@ class Authority:
         _write_private(tls.key, key)
         return tls
 
+    @property
+    def certificate(self) -> bytes:
+        """Of the authority itself, PEM."""
+        return self._cert.public_bytes(serialization.Encoding.PEM)
+
+    def certify(self, csr: x509.CertificateSigningRequest, common_name: str) -> bytes:
+        """A client's certificate (PEM) for the key of a request, in the name that the authority decided."""
+        public = csr.public_key()
+        assert isinstance(public, ec.EllipticCurvePublicKey)
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+        client = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH])
+        builder = self._builder(subject, public, self._life).add_extension(client, critical=False)
+        return builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
     def _builder(
         self, subject: x509.Name, public: ec.EllipticCurvePublicKey, life: timedelta
     ) -> x509.CertificateBuilder:
