@@ -176,6 +176,11 @@ def _keys(sub: ArgumentParser) -> None:
     _config(sub)
 
 
+def _net(sub: ArgumentParser) -> None:
+    sub.add_argument("action", nargs="?", choices=("check",), default="check")
+    _config(sub)
+
+
 VERBS: dict[str, VerbSpec] = {
     "status": VerbSpec("status", "how the home stands, and what is wrong with it"),
     "watch": VerbSpec("watch", "the same, live; q ends it"),
@@ -188,6 +193,7 @@ VERBS: dict[str, VerbSpec] = {
     "device": VerbSpec("device", "what each device can be told and says; adopt one that was replaced", _device),
     "bus": VerbSpec("bus", "find devices on a line, read their registers, judge the line", _bus),
     "keys": VerbSpec("keys", "this gateway's keys and whom it believes; enrol, rotate", _keys),
+    "net": VerbSpec("net", "every step to the brokers: what was seen, expected, what to do", _net),
     "wait": VerbSpec("wait", "for scripts: until the agent is up, linked or healthy", _wait),
     "version": VerbSpec("version", "of batteryctl and of the running batteryd"),
 }

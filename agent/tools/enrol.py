@@ -171,7 +171,7 @@ def consent(home: Gateway, held: Anchor | None, to: str, sha256: str, agreed: Co
 
 # --- what goes out ----------------------------------------------------------------------------------------------------
 def request(home: Gateway, signer: jws.Signer, csr: str, claim: Claim | None) -> bytes:
-    """What the aggregator must know of this gateway: proven by its own key, and by the claim's secret if there is one."""
+    """What the aggregator must know of this gateway: proven by its own key, and by the claim's secret."""
     x = jws.b64(signer.key.public_key().public_bytes_raw())
     body: dict[str, object] = {"v": 1, "fleet": home.fleet, "device": home.device, "x": x, "csr": csr}
     if claim is not None:

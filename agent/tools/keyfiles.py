@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import secrets
+import secrets  # noqa: TID251  # an offline tool, not part of what is replayed: keys must be unpredictable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,7 +71,7 @@ def sign_key(path: Path, owner: Owner) -> tuple[jws.Signer, bool]:
 
 def new_seed() -> bytes:
     """32 random bytes: an Ed25519 key."""
-    return secrets.token_bytes(32)  # an offline tool, not part of what is replayed
+    return secrets.token_bytes(32)
 
 
 def put_seed(path: Path, seed: bytes, owner: Owner) -> None:
