@@ -181,6 +181,14 @@ def _net(sub: ArgumentParser) -> None:
     _config(sub)
 
 
+def _replace(sub: ArgumentParser) -> None:
+    sub.add_argument("action", choices=("export", "import"))
+    sub.add_argument("file", metavar="FILE", help="the export: to write, or to read")
+    sub.add_argument("--root", metavar="DIR", default="/", help="export: where the disk of a dead gateway is mounted")
+    _pin(sub)
+    _config(sub)
+
+
 VERBS: dict[str, VerbSpec] = {
     "status": VerbSpec("status", "how the home stands, and what is wrong with it"),
     "watch": VerbSpec("watch", "the same, live; q ends it"),
@@ -194,6 +202,7 @@ VERBS: dict[str, VerbSpec] = {
     "bus": VerbSpec("bus", "find devices on a line, read their registers, judge the line", _bus),
     "keys": VerbSpec("keys", "this gateway's keys and whom it believes; enrol, rotate", _keys),
     "net": VerbSpec("net", "every step to the brokers: what was seen, expected, what to do", _net),
+    "replace": VerbSpec("replace", "another gateway in the place of this one, or of a dead one", _replace),
     "wait": VerbSpec("wait", "for scripts: until the agent is up, linked or healthy", _wait),
     "version": VerbSpec("version", "of batteryctl and of the running batteryd"),
 }
