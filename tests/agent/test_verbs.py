@@ -107,4 +107,4 @@ def test_resume_answers_what_came_of_it() -> None:
 def test_a_stop_that_no_disk_keeps_says_so() -> None:
     verb = Verb(1, "stop", "ann", "technician")
     assert told(stopped(verb, True)) == (0, "dispatch is ended and held off until `batteryctl resume`")
-    assert "after a restart stop it again" in told(stopped(verb, False))[1]
+    assert "look with `batteryctl status` after a restart" in told(stopped(verb, False))[1]
