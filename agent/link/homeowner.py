@@ -54,14 +54,11 @@ class Consent(Down):
 
 
 AnyHomeowner = SetReserve | Storm | OptOut | OptIn | Consent
-_ANY: TypeAdapter[AnyHomeowner] | None = None
+_ANY: TypeAdapter[AnyHomeowner] = TypeAdapter(Annotated[AnyHomeowner, Field(discriminator="kind")])
 
 
 def parse_homeowner(claims: Mapping[str, object]) -> AnyHomeowner | str:
     """The message, or a sentence that says which field is wrong."""
-    global _ANY  # noqa: PLW0603  # built when the first one comes: most homes never hear one
-    if _ANY is None:
-        _ANY = TypeAdapter(Annotated[AnyHomeowner, Field(discriminator="kind")])
     try:
         found = _ANY.validate_python(dict(claims))
     except ValidationError as error:
