@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from agent.cli.verbs import VERBS
 from agent.link import anchor as anchors
 from agent.link.keys import dump_seed, load_seed
 from agent.local.pin import PinHash
@@ -412,6 +413,18 @@ def test_without_pin_and_key_nobody_can_consent_for_the_homeowner(gateway: Gatew
     claim, bundle, _ = _other_root(gateway)
     done = gateway.ctl("enrol", "--claim", claim, "--bundle", bundle, "--pin-stdin", stdin="\n")
     refused(done, 4, "agent.tools.pin")
+
+
+def test_no_verb_takes_a_secret_as_an_argument() -> None:
+    """What stands on a command line stands in ps, in the journal of sudo and in the shell's history."""
+    from argparse import ArgumentParser
+
+    for verb in ("keys", "replace", "net", "reserve", "stop", "resume"):
+        parser = ArgumentParser()
+        VERBS[verb].options(parser)
+        for action in parser._actions:
+            named = " ".join(action.option_strings) + action.dest
+            assert not ("pin" in named or "secret" in named or "seed" in named) or action.nargs == 0, named
 
 
 # --- secrets ----------------------------------------------------------------------------------------------------------
