@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -326,3 +327,16 @@ def test_what_is_kept_is_read_again() -> None:
 def test_a_config_shows_no_seed() -> None:
     assert "seed" not in repr(enrolled())
     assert parsed(signed(draft()))
+
+
+def test_every_reason_of_a_bundle_stands_on_the_integrators_page() -> None:
+    from pathlib import Path
+
+    root = Path(__file__).parents[2]
+    sources = "".join(
+        (root / "agent/link" / f"{name}.py").read_text("utf-8") for name in ("bundle", "trusting", "inbound")
+    )
+    page = (root / "docs/integrator.md").read_text("utf-8")
+    reasons = set(re.findall(r'"((?:trust|key)_[a-z]+)"', sources))
+    assert len(reasons) >= 8
+    assert not [reason for reason in reasons if f"`{reason}`" not in page]
