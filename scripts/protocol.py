@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes what docs/ says of the link from its models: schemas, the AsyncAPI document, the protocol page, golden vectors.
+"""Writes what docs/ says of the link, from its models: schemas, AsyncAPI, the protocol page, golden vectors.
 
 usage: python scripts/protocol.py [--check]    --check: write nothing, name what would change, exit 1 if anything would
 """
