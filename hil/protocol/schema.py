@@ -16,6 +16,13 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 PREFIX = "urn:batteryd:v1:"
 
 
+MODES = ("power_w", "import_limit_w", "export_limit_w")
+# what the models cannot say by themselves: model -> more rules
+MORE: dict[str, dict[str, Any]] = {
+    "Dispatch": {"anyOf": [{"required": [name], "properties": {name: {"type": "integer"}}} for name in MODES]}
+}
+
+
 def documents() -> dict[str, dict[str, Any]]:
     """Every schema by name."""
     found = {row.schema: of_message(row) for row in TABLE}
@@ -34,9 +41,10 @@ def of_models(models: tuple[type[BaseModel], ...]) -> dict[str, Any]:
     """One of these models. Members carry their words; titles that repeat names are dropped."""
     schema = TypeAdapter(reduce(or_, models)).json_schema()
     ancestors = _ancestors(models)
-    for name, part in [*schema.get("$defs", {}).items(), (models[0].__name__, schema)]:
+    own = [(models[0].__name__, schema)] if len(models) == 1 else []
+    for name, part in [*schema.get("$defs", {}).items(), *own]:
         _say(name, ancestors.get(name, ()), part)
-    if "anyOf" in schema:
+    if len(models) > 1:
         schema["oneOf"] = schema.pop("anyOf")
     _plain(schema)
     return schema
@@ -68,6 +76,7 @@ def _say(model: str, ancestors: tuple[str, ...], schema: dict[str, Any]) -> None
         if said is None:
             raise KeyError(f"hil.protocol.words has no words for {model}.{member}")
         rule["description"] = said
+    schema |= MORE.get(model, {})
 
 
 def _plain(value: Any) -> None:

@@ -85,11 +85,6 @@ WORDS: dict[str, str] = {
     "url": "where to fetch it",
     "size": "bytes",
     "sha256": "SHA-256 of the file, hex",
-    "Consent.sha256": "SHA-256 of the text that is agreed to, hex",
-    # --- homeowner
-    "permille": "the reserve, 1/1000 of capacity",
-    "for_s": "for so many seconds",
-    "to": "what is agreed to",
     # --- state, birth
     "state": "of the command",
     "State.state": "ready, lost (the will) or stopped",
@@ -207,7 +202,7 @@ WORDS: dict[str, str] = {
     "unavailable": "seconds in which no command could have been followed, by cause",
     "expected_return_ms": "when it is expected back, UTC ms; null: not known, or it is there",
     "limited": "seconds in which less was given than asked, by limit",
-    "seconds": "s",
+    "lasted_s": "s",
     "frequency_active_s": "seconds of frequency response",
     "available_charge_w": "least that could have been charged all the time, W",
     "available_discharge_w": "least that could have been discharged all the time, W",
