@@ -246,7 +246,8 @@ class Profile:
     controls: tuple[Control, ...]
     dialect: str = ""  # of drivers.dialects; "" = Modbus
     models: tuple[int, ...] = ()  # one of these must be in the chain; empty = any
-    expect_model: tuple[str, ...] = ()
+    expect_model: tuple[str, ...] = ()  # it begins with one of these
+    expect_model_end: tuple[str, ...] = ()  # and ends with one of these
     expects: tuple[Expect, ...] = ()
     units: tuple[tuple[str, int], ...] = ()
     notes: tuple[str, ...] = ()
@@ -257,7 +258,12 @@ class Profile:
     protection: tuple[tuple[int, int], ...] = ()  # (first, last): trip and grid settings, never written
 
     @property
+    def named(self) -> bool:
+        """It says by name that it is of this family."""
+        return bool(self.expect_maker or self.expect_model or self.expect_model_end)
+
+    @property
     def tells_apart(self) -> bool:
         """Its maker, its model or a register must be as this family has it."""
         shown = any(e.values or e.low is not None or e.high is not None for e in self.expects)  # not: anything but this
-        return bool(shown or self.expect_maker or self.expect_model)
+        return bool(shown or self.named)

@@ -94,16 +94,18 @@ class _Identify:
 
     def _other(self, identity: Identity) -> str | None:
         """It says by name that it is another family."""
-        expected, models = self._profile.expect_maker, self._profile.expect_model
+        profile = self._profile
+        expected, begins, ends = profile.expect_maker, profile.expect_model, profile.expect_model_end
         if expected and not identity.maker.startswith(expected):
             return (
-                f'unit {self._spec.unit} says its maker is "{identity.maker}", a {self._profile.title} says '
+                f'unit {self._spec.unit} says its maker is "{identity.maker}", a {profile.title} says '
                 f'"{expected}"; check the unit number, or choose the profile of this device'
             )
-        if models and not identity.model.startswith(models):
+        if not identity.model.startswith(begins or "") or not identity.model.endswith(ends or ""):
             return (
-                f'unit {self._spec.unit} says its model is "{identity.model}", a {self._profile.title} says '
-                f"{' or '.join(models)}...; check the unit number, or choose the profile of this device"
+                f'unit {self._spec.unit} says its model is "{identity.model}", a {profile.title} says '
+                f"{' or '.join(begins)}...{' or '.join(ends)}; "
+                f"check the unit number, or choose the profile of this device"
             )
         return None
 

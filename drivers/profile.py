@@ -174,6 +174,7 @@ class _Reader:
             dialect=line.dialect,
             models=tuple(edge.identify.models),
             expect_model=tuple(edge.identify.expect_model),
+            expect_model_end=tuple(edge.identify.expect_model_end),
             expects=tuple(self._expect(f"identify.expect[{n}]", e) for n, e in enumerate(edge.identify.expect)),
             units=tuple(line.units.items()),
             notes=tuple(edge.notes),

@@ -31,6 +31,7 @@ Word = Annotated[StrictInt, Field(ge=0, le=0xFFFF)]
 Function = Annotated[StrictInt, Field(ge=1, le=255)]
 Confidence = Literal["high", "medium", "low"]
 Millis = Annotated[StrictInt, Field(ge=50, le=3_600_000)]
+Name = Annotated[str, Field(min_length=1)]  # every text begins and ends with ""
 Pause = Annotated[StrictInt, Field(ge=0, le=5_000)]
 Symbol = Literal[
     "setpoint",
@@ -150,12 +151,13 @@ class ExpectEdge(Edge):
 
 
 class IdentifyEdge(Edge):
-    """`expect_maker`, `expect_model`: how the texts begin; `expect`: registers that must have known values; `models`:
-    one of these must be in a SunSpec chain."""
+    """`expect_maker`, `expect_model`: how the texts begin; `expect_model_end`: how the model ends besides; `expect`:
+    registers that must have known values; `models`: one of these must be in a SunSpec chain."""
 
     kind: Literal["registers", "sunspec"]
     expect_maker: str = ""
-    expect_model: list[str] = []
+    expect_model: list[Name] = []
+    expect_model_end: list[Name] = []
     expect: list[ExpectEdge] = []
     bases: list[Word] = []
     text: IdentifyTextEdge | None = None

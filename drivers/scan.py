@@ -185,7 +185,7 @@ def _class(profile: Profile) -> type[object]:
 
 def _evidence(profile: Profile) -> tuple[int, str]:
     """How much a match of its identity says: 4 a name, 3 SunSpec, 2 registers that are its own, 1 only values."""
-    if profile.expect_maker or profile.expect_model:
+    if profile.named:
         return 4, "it says so by name"
     if profile.sunspec:
         return 3, "it has the SunSpec marker and these models"

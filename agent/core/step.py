@@ -18,6 +18,7 @@ from agent.core import (
     dispatch,
     events,
     faults,
+    mishap,
     modes,
     oblige,
     overlay,
@@ -373,8 +374,8 @@ def _permille(mwh: int | None, p: Params) -> int | None:
 
 # --- when the core itself fails ---------------------------------------------------------------------------------------
 def _broken(p: Params, state: State, i: Inputs, what: str) -> tuple[State, Outputs]:
-    """Move no power, release, say what happened. A local stop stands at once; the other events are heard by the next
-    cycle, as far as `_carried` has it. Who resumes must ask again."""
+    """Move no power, release, say what happened. A stop, local or signed, stands at once; the other events are heard by
+    the next cycle, as far as `_carried` has it. Who resumes must ask again."""
     hand, clear = writes.abandon(state.hand, i.now_ns)
     manned = state.crew
     if manned:
@@ -400,23 +401,23 @@ def _broken(p: Params, state: State, i: Inputs, what: str) -> tuple[State, Outpu
         stated_end_s=-(-(p.timers.stale_battery_ns + p.timers.cycle_ns + p.timers.write_ns) // S)
         + p.timers.reversion_s,
     )
-    book = state.book
-    for event in i.events:
-        if isinstance(event, LocalStop):
-            book = replace(book, durable=replace(book.durable, stopped_by=event.by))
+    say = Cycle(i.now_ns, i.clock, p, i.disk_ok, state.fresh, events.locked(state))
+    book, left = mishap.stops(state.book, i.events, say)
+    book, desk, commit = (state.book, state.desk, None) if book is state.book else mishap.store(book, state.desk, say)
     after = replace(
         state,
         now_ns=i.now_ns,
         mode=Mode.FAULT,
         book=book,
+        desk=desk,
         hand=hand,
         crew=manned,
         internal=what,
         ramped_w=None,
-        unheard=_carried(i.events, state.failed),
+        unheard=_carried(left, state.failed),
         failed=state.failed + 1,
     )
-    return after, Outputs(decision, clear, None, (f"internal error: {what}",))
+    return after, Outputs(decision, clear, commit, (*say.notices, f"internal error: {what}"))
 
 
 def _carried(heard: tuple[Event, ...], failed: int) -> tuple[Event, ...]:

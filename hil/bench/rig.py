@@ -39,13 +39,11 @@ def scenario(*, fast: bool = False) -> Scenario:
 
 
 @contextlib.contextmanager
-def live(*, fast: bool = False) -> Iterator[ProcessBackend]:
-    """Everything up, the daemon identified its devices and has been told the time. `fast` as in `scenario`."""
-    backend = ProcessBackend()
+def ending(backend: ProcessBackend) -> Iterator[None]:
+    """Whatever happens inside, the backend is finished after it. Its directory stays, and is named, where it was
+    NotReady."""
     try:
-        backend.start(scenario(fast=fast), 1)
-        wait(backend, lambda s: s["agent.devices_ok"] == 3 and s["agent.fresh"] is True and s["agent.mode"] == "local")
-        yield backend
+        yield
     except NotReady as error:
         backend.finish()
         raise NotReady(f"{error}; logs and traces: {backend.directory}") from None
@@ -55,6 +53,16 @@ def live(*, fast: bool = False) -> Iterator[ProcessBackend]:
         raise
     backend.finish()
     backend.discard()
+
+
+@contextlib.contextmanager
+def live(*, fast: bool = False) -> Iterator[ProcessBackend]:
+    """Everything up, the daemon identified its devices and has been told the time. `fast` as in `scenario`."""
+    backend = ProcessBackend()
+    with ending(backend):
+        backend.start(scenario(fast=fast), 1)
+        wait(backend, lambda s: s["agent.devices_ok"] == 3 and s["agent.fresh"] is True and s["agent.mode"] == "local")
+        yield backend
 
 
 def wait(backend: ProcessBackend, until: Callable[[Mapping[str, Value]], bool], seconds: float = READY_S) -> None:

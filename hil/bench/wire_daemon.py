@@ -13,7 +13,7 @@ from pathlib import Path
 
 from hil import site
 from hil.backends.process import ProcessBackend
-from hil.bench.rig import NotReady, scenario, wait
+from hil.bench.rig import NotReady, ending, scenario, wait
 from hil.scenario import Scenario
 
 BUS = "measured"
@@ -60,21 +60,12 @@ class WireBackend(ProcessBackend):
 
 @contextlib.contextmanager
 def wire_backend() -> Iterator[WireBackend]:
-    """Everything up but the daemon; after an error, its directory stays and is named."""
+    """Everything up but the daemon."""
     backend = WireBackend()
-    try:
+    with ending(backend):
         backend.start(scenario(), 1)
         backend.supervisor.stop()
         yield backend
-    except NotReady as error:
-        backend.finish()
-        raise NotReady(f"{error}; logs and traces: {backend.directory}") from None
-    except BaseException:
-        backend.finish()
-        backend.discard()
-        raise
-    backend.finish()
-    backend.discard()
 
 
 def thread_cpu_ns(pid: int, name: str) -> int:

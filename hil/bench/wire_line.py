@@ -19,7 +19,6 @@ from pathlib import Path
 
 from hil.devices.ports import Line
 from hil.devices.slave import ILLEGAL_ADDRESS, Image, Slave, Slaves, Written
-from hil.wire import paced
 
 UNIT, REGISTERS = 1, 400
 WRITABLE = 350  # a register that takes any word and does nothing
@@ -52,7 +51,7 @@ class BenchLine:
         self.baud, self.fifo = baud, fifo
         self.link, self.log = directory / "line", directory / "wire.jsonl"
         slaves, control = directory / "slaves", directory / "control"
-        command = [sys.executable, str(Path(paced.__file__)), "--link", str(self.link), "--slave-link", str(slaves)]
+        command = [sys.executable, "-m", "hil.wire.paced", "--link", str(self.link), "--slave-link", str(slaves)]
         command += ["--baud", str(baud), "--fifo", str(fifo), "--slave-fifo", "256", "--strict", "--die-with-parent"]
         command += ["--log", str(self.log), "--control", str(control)]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True)

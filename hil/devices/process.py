@@ -49,7 +49,7 @@ class WireProcess:
         self.slave_link = Path(f"{link}.slaves")
         self.log, self.stats = out / "wire.jsonl", out / "wire-stats.json"
         control = out / "wire.sock"
-        command = [sys.executable, str(Path(__file__).parents[1] / "wire" / "paced.py")]
+        command = [sys.executable, "-m", "hil.wire.paced"]
         command += ["--link", str(link), "--slave-link", str(self.slave_link), "--slave-fifo", "256"]
         command += [
             "--log",

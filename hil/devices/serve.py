@@ -23,7 +23,7 @@ from hil.devices.still_dialect import StillDialect
 from hil.devices.sunspec_hybrid import sunspec_hybrid
 from hil.devices.world import Value, params_of
 from hil.plant.home import Home
-from hil.wire.paced import Owner
+from hil.wire.owner import Owner
 
 TICK_S = 0.1
 LIVE: Mapping[str, tuple[Callable[[Home, int], Slave], int]] = {

@@ -27,6 +27,7 @@ VALUES: Mapping[str, int] = {
     "l1_w": 250, "import_wh": 1_000_000, "export_wh": 500_000,
 }  # fmt: skip
 MODELS = PROFILES / "sunspec"
+MODEL_KEYS = ("expect_model", "expect_model_end")
 COPIES = 4  # instances of a model's group
 FACTORS = {"CellV_SF": -3, "V_SF": -1}  # all others are 0
 MISSING = {"i16": 0x8000, "sunssf": 0x8000, "i32": 0x80000000, "acc32": 0, "acc64": 0, "string": 0}
@@ -135,7 +136,7 @@ def _registers(
         if "at" in text and not unit:
             title = data["identify"].get("expect_maker") if name == "maker" else ""
             if name == "model":
-                title = next(iter(data["identify"].get("expect_model", [])), "")
+                title = "".join(next(iter(data["identify"].get(key, [])), "") for key in MODEL_KEYS)
             body = str(title or data["title"]).encode("ascii", "replace")
             raw = _string(body, text.get("count", 1)) if text.get("type", "string") == "string" else [0x1234] * 2
             size = text.get("count") or WORDS.get(text.get("type"), 1)

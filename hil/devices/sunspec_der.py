@@ -11,6 +11,7 @@ from __future__ import annotations
 import struct
 
 from hil.devices.slave import DEVICE_FAILURE, ILLEGAL_ADDRESS, ILLEGAL_VALUE, Image, Slave, Written
+from hil.devices.sunspec_common import Common, text
 from hil.plant.home import Home
 from hil.plant.inverter import NEVER
 
@@ -31,10 +32,6 @@ NOT_U16, NOT_I16, NOT_U32, NOT_U64 = 0xFFFF, -0x8000, 0xFFFF_FFFF, 0xFFFF_FFFF_F
 PV_PORT, STORAGE_PORT = 0, 1
 
 
-def _text(value: str, registers: int) -> bytes:
-    return value.encode("ascii").ljust(2 * registers, b"\0")[: 2 * registers]
-
-
 class Der:
     """Encoders of the models and the meaning of writes."""
 
@@ -42,18 +39,14 @@ class Der:
         self.home = home
         self.inverter = home.inverter
         self.inverter.point = "ac"
-        self.identity = (maker, model, serial, unit)
+        self.identity = Common(maker, model, "2.1", serial, unit)
         self.controller_hb = 0
         self._mode_percent = False
         self._permille = 0  # WSetPct as written; it counts in its own mode only
 
     def common(self, data: bytearray) -> None:
         """SunS, model 1, and the end of the chain."""
-        maker, model, serial, unit = self.identity
-        body = _text(maker, 16) + _text(model, 16) + _text("", 8) + _text("2.1", 8) + _text(serial, 16)
-        data[0:4] = b"SunS"
-        data[4:140] = struct.pack(">HH", 1, 66) + body + struct.pack(">HH", unit, 0x8000)
-        struct.pack_into(">HH", data, 2 * (END - BASE), 0xFFFF, 0)
+        self.identity.write(data, END - BASE)
 
     def measure(self, data: bytearray) -> None:
         """Model 701; only totals and phase 1 of the AC side are implemented."""
@@ -111,7 +104,7 @@ class Der:
             (STORAGE_PORT, "Battery", watts, volts, home.discharged_wh, home.charged_wh),
         )
         for i, (kind, name, dc_w, dc_v, out_wh, in_wh) in enumerate(rows):
-            head += struct.pack(">HH", kind, i + 1) + _text(name, 8)
+            head += struct.pack(">HH", kind, i + 1) + text(name, 8)
             head += struct.pack(
                 ">hHhQQhHI", round(dc_w / dc_v * 10), round(dc_v * 10), round(dc_w), int(out_wh), int(in_wh), 35, 2, 0
             )

@@ -11,6 +11,7 @@ import struct
 from collections.abc import Collection
 
 from hil.devices.slave import DEVICE_FAILURE, ILLEGAL_ADDRESS, ILLEGAL_VALUE, Image, Slave, Written
+from hil.devices.sunspec_common import Common
 from hil.plant.home import Home
 
 BASE = 40_000
@@ -38,10 +39,6 @@ def _u16(value: float) -> int:
     return max(0, min(65_534, round(value)))
 
 
-def _text(value: str, registers: int) -> bytes:
-    return value.encode("ascii").ljust(2 * registers, b"\0")[: 2 * registers]
-
-
 class Hybrid:
     """Encoders of the models and the meaning of writes."""
 
@@ -49,7 +46,7 @@ class Hybrid:
         self.home = home
         self.inverter = home.inverters[number]
         self._roof = number == 0
-        self.identity = (maker, model, serial, unit)
+        self.identity = Common(maker, model, "1.0.0", serial, unit)
 
     @property
     def _pv_w(self) -> float:
@@ -58,11 +55,7 @@ class Hybrid:
 
     def common(self, data: bytearray) -> None:
         """SunS, model 1, and the end of the chain."""
-        maker, model, serial, unit = self.identity
-        body = _text(maker, 16) + _text(model, 16) + _text("", 8) + _text("1.0.0", 8) + _text(serial, 16)
-        data[0:4] = b"SunS"
-        data[4:140] = struct.pack(">HH", 1, 66) + body + struct.pack(">HH", unit, 0x8000)
-        struct.pack_into(">HH", data, 2 * (END - BASE), 0xFFFF, 0)
+        self.identity.write(data, END - BASE)
 
     def inverter_model(self, data: bytearray) -> None:
         """Model 103: AC side. W + = toward the house bus."""

@@ -77,6 +77,12 @@ def test_a_device_that_is_told_from_none() -> None:
     refused(INVERTER.replace('expect_model = ["KH"]\n', ""), "identify", "nothing tells this device from another")
 
 
+@pytest.mark.parametrize("key", ["expect_model", "expect_model_end"])
+def test_a_name_that_every_device_has(key: str) -> None:
+    """Every text begins and ends with nothing."""
+    refused(INVERTER.replace('expect_model = ["KH"]', f'{key} = [""]'), f"identify.{key}[0]", "at least 1 character")
+
+
 SERIAL = (PROFILES / "solis_hybrid.toml").read_text("utf-8")
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from pathlib import Path
 
 import pytest
 
+from hil.backends.backend import Ending
+from hil.backends.process import ProcessBackend
 from hil.bench import cli, virtual
 from hil.bench.dispatch import Sent, Write, latency_ms, writes_of
 from hil.bench.footprint import _start
+from hil.bench.rig import NotReady, ending
 from hil.bench.step import measure
 from hil.devices import sunspec_hybrid as model
 from hil.devices.slave import seal
@@ -102,3 +106,34 @@ def test_a_home_that_does_not_work_is_not_timed() -> None:
         virtual._measure(polls, 40)
     speed, rate = virtual._measure(virtual.SLOW_POLLS, 40)
     assert speed > 0 and rate >= 5
+
+
+class Backend(ProcessBackend):
+    """Nothing of it runs."""
+
+    def __init__(self) -> None:
+        self.directory = Path("/traces")
+        self.told: list[str] = []
+
+    def finish(self) -> Ending:
+        self.told.append("finish")
+        return Ending(None, (), self.directory)
+
+    def discard(self) -> None:
+        self.told.append("discard")
+
+
+@pytest.mark.parametrize("error", [None, KeyboardInterrupt(), ValueError("broken")])
+def test_a_bench_leaves_nothing_behind(error: BaseException | None) -> None:
+    backend = Backend()
+    with contextlib.nullcontext() if error is None else pytest.raises(type(error)), ending(backend):
+        if error is not None:
+            raise error
+    assert backend.told == ["finish", "discard"]
+
+
+def test_a_system_that_never_became_ready_leaves_its_traces() -> None:
+    backend = Backend()
+    with pytest.raises(NotReady, match="no daemon; logs and traces: /traces"), ending(backend):
+        raise NotReady("no daemon")
+    assert backend.told == ["finish"]
