@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Container
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from agent.clock import ClockKeeper
 from agent.config import LINK_EXAMPLE, Config, ConfigError, DeviceSection
@@ -32,6 +32,11 @@ from drivers.bus import Bus, BusSpec
 from drivers.line import Line, SerialLine, TcpLine
 from drivers.memory import Memory
 from drivers.readings import DeviceRole
+
+if TYPE_CHECKING:
+    from agent.config import LinkSection
+    from agent.link.anchor import Anchor
+    from agent.link.trust import Trust
 
 T = TypeVar("T")
 
@@ -205,13 +210,13 @@ def installed(config: Config) -> Installed:
 
 
 def _link(config: Config, durable: Durable, boot: str, random: Callable[[int], bytes]) -> Part:
-    from agent.link import keys, trust
+    from agent.link import keys
     from agent.link.config import LinkConfig
     from agent.link.session import Session
 
     section, timers = config.file.link, config.link_timers
     assert section is not None
-    bundle = _or_refuse(config, "link.trust", trust.load(config.resolve(section.trust)))
+    bundle, anchor = _trust(config, section)
     seed = _or_refuse(config, "link.sign_key", keys.load_seed(config.resolve(section.sign_key)))
     for key in ("ca", "cert", "key"):
         path = config.resolve(getattr(section, key))
@@ -229,9 +234,29 @@ def _link(config: Config, durable: Durable, boot: str, random: Callable[[int], b
         block_s=timers.block_s,
         backoff_floor_ns=timers.backoff_min_ns,
         backoff_cap_ns=timers.backoff_max_ns,
+        anchor=anchor,
     )
     known = [(record.command.id, record.command.digest) for record in durable.commands]
     return Session(link, boot, random, durable.windows, known)
+
+
+def _trust(config: Config, section: LinkSection) -> tuple[Trust, Anchor | None]:
+    """What this home believes as it starts: the bundle that it keeps, or first trust, or a plain file."""
+    from agent.link import anchor as anchors
+    from agent.link import trust
+    from agent.store.trust import TrustFile
+
+    kept = TrustFile(_store(config).trust_path).read()
+    if isinstance(kept, str):
+        raise ConfigError(f"{config.path}: link.trust: {kept}; {anchors.ENROL}", LINK_EXAMPLE)
+    path = config.resolve(section.trust)
+    data = _or_refuse(config, "link.trust", trust.read(path))
+    if trust.is_plain(data):
+        if kept is not None:
+            raise ConfigError(f"{config.path}: link.trust: {path} is not signed, and this home holds a signed bundle")
+        return _or_refuse(config, "link.trust", trust.load(path)), None
+    anchor = _or_refuse(config, "link.trust", anchors.enter(data, kept, section.root_hash, config.file.agent.fleet))
+    return trust.of_bundle(anchor.bundle, anchor.homeowner), anchor
 
 
 def _or_refuse(config: Config, key: str, found: T | str) -> T:

@@ -163,6 +163,7 @@ class LinkSection(_Strict):
     key: str
     sign_key: str
     trust: str
+    root_hash: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None  # of the bundle to begin with
     groups: list[Name] = []
 
 

@@ -35,7 +35,7 @@ from agent.release import Releases
 from agent.runtime import part
 from agent.runtime.part import Effect, Log, Now, Post, SdNotify, WakeAt
 from agent.telemetry import profile_body, sample_values
-from agent.verbs import done, raised, refuse, resumed, stopped, storm
+from agent.verbs import done, opted_in, raised, refuse, resumed, stopped, storm
 from drivers.device import Binding
 from drivers.events import (
     Adopt,
@@ -387,6 +387,10 @@ class Control:
             return self._set_reserve(verb, now)
         if verb.verb == "storm":
             return self._storm(verb, now)
+        if verb.verb == "opt_in":
+            refusal = opted_in(verb, self._state.book.durable if self._state is not None else self._durable)
+            if refusal is not None:
+                return [refusal, *self._say("warning", f"{verb.by}: opt_in is not taken; see batteryctl faults", now)]
         self._events.append(LocalStop(verb.by) if verb.verb == "stop" else LocalResume(verb.by))
         cycle = self._cycle(now)
         if verb.verb == "stop":

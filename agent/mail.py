@@ -4,8 +4,9 @@ control -> store   CommitRequest, WriteReserve, WritePins, WriteMemory
 store   -> bus     Remembered (drivers.events)
 store   -> control Committed, CommitFailed (core.inputs), ReserveStored, DiskState
 store   -> link    Stored, Backlog
-link    -> store   AppendBatch, Receipted, LoadBacklog
-link    -> control CommandIn, FreshTime (core.inputs), LinkState
+store   -> link    TrustStored
+link    -> store   AppendBatch, Receipted, LoadBacklog, WriteTrust
+link    -> control CommandIn, FreshTime (core.inputs), LinkState, Verb
 control -> link    Sample, Profile
 control -> local   View, VerbDone, Line
 local   -> control Verb
@@ -117,6 +118,23 @@ class WritePins:
 
 
 @dataclass(frozen=True, slots=True)
+class WriteTrust:
+    """Keep this as the link's trust, and put `event` into the outbox if there is one; answered by TrustStored."""
+
+    state: bytes = field(repr=False)
+    event: Mapping[str, object] | None
+    clock: Clock
+    mono_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class TrustStored:
+    """Answers to WriteTrust come in its order; `error` is a sentence if it is not on the disk."""
+
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class WriteMemory:
     """What a device must not forget; answered to its bus by Remembered once it is on the disk, else not at all."""
 
@@ -198,10 +216,14 @@ class Line:
     text: str
 
 
+LINK = -1  # a `conn` that no local client has: nobody waits for the answer
+
+
 @dataclass(frozen=True, slots=True)
 class Verb:
     """A change asked for by a local person: "stop", "resume", "reserve" (value = permille), "adopt" (text = device),
-    "storm" (value = permille, 0 ends it; text = reason; two instants, wall ms, or `for_s` from now)."""
+    "storm" (value = permille, 0 ends it; text = reason; two instants, wall ms, or `for_s` from now). Or by the
+    homeowner from afar (`conn` LINK), with "opt_in" besides: it ends a stop of the homeowner's own, nothing else."""
 
     conn: int
     verb: str

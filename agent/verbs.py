@@ -9,11 +9,13 @@ from agent.core import overlay
 from agent.core.durable import Durable, Overlay
 from agent.core.inputs import Clock, EndRaise, RaiseReserve
 from agent.core.params import Params
+from agent.link.roles import may_ask
 from agent.reserve_rules import may_set
 from agent.runtime.part import Post
 
 OK, USAGE, REFUSED = 0, 2, 4
-KNOWN = ("stop", "resume", "adopt", "reserve", "storm")
+KNOWN = ("stop", "resume", "adopt", "reserve", "storm", "opt_in")
+TABLE = {"opt_in": "resume"}  # the row of the matrix where it is not of the verb's name
 
 
 def done(verb: mail.Verb, code: int, text: str, **body: object) -> Post:
@@ -28,7 +30,7 @@ def refuse(verb: mail.Verb, bus_of: Mapping[str, str], reserve_permille: int, le
     if verb.verb == "reserve":
         text = may_set(verb.value, reserve_permille, verb.role, least_permille)
         return None if text is None else done(verb, REFUSED, text)
-    if verb.role == "viewer":
+    if not may_ask(verb.role, TABLE.get(verb.verb, verb.verb)):
         return done(verb, REFUSED, f"refused: {verb.verb} needs a technician or the homeowner; try with sudo")
     if verb.verb == "adopt" and verb.text not in bus_of:
         return done(verb, USAGE, f"no device {verb.text!r}; there are: {', '.join(bus_of)}")
@@ -60,6 +62,16 @@ def resumed(verb: mail.Verb, durable: Durable) -> Post:
     return done(verb, OK, "resumed")
 
 
+def opted_in(verb: mail.Verb, durable: Durable) -> Post | None:
+    """Why the homeowner's opt-in from afar is not taken: it ends the homeowner's own stop, and acknowledges nothing."""
+    if durable.lockout is not None or durable.latches:
+        return done(verb, REFUSED, "refused: faults wait for somebody at home; `batteryctl resume` there")
+    by = durable.stopped_by
+    if by is not None and not by.endswith("(homeowner)"):
+        return done(verb, REFUSED, f"refused: stopped on site by {by}; `batteryctl resume` there")
+    return None
+
+
 STORM = "storm"  # there is one at a time
 
 
@@ -68,7 +80,7 @@ def storm(
 ) -> RaiseReserve | EndRaise | Post:
     """What "storm" asks of the core, or why not."""
     if verb.value == 0:
-        if verb.role == "homeowner":
+        if may_ask(verb.role, "storm_end"):
             return EndRaise(STORM, verb.by)
         return done(verb, REFUSED, "refused: only the homeowner ends a storm before its time", pin_helps=True)
     reason = verb.text or "a storm is expected"

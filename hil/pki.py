@@ -2,11 +2,14 @@
 
     DIR/broker/              ca.crt tls.crt tls.key
     DIR/aggregator/          ca.crt tls.crt tls.key  dispatch.pem service.pem operations.pem homeowner.pem  devices.json
-    DIR/device/<id>/         ca.crt tls.crt tls.key  sign.pem trust.json
+    DIR/root/                root1.pem root2.pem root3.pem firmware1.pem firmware2.pem   never needed by the aggregator
+    DIR/device/<id>/         ca.crt tls.crt tls.key  sign.pem trust.json claim.json
 
 TLS keys are P-256, signing keys Ed25519 (PKCS8 PEM, mode 0600). `trust.json` is what a device believes, `devices.json`
 what the aggregator believes; both hold public keys as {"kid", "x"} with kid = the first 16 characters of the base64url
-RFC 7638 thumbprint. Nothing here is meant to outlive the run: the CA's key is thrown away once the certificates exist.
+RFC 7638 thumbprint. `trust.json` is a chain of signed bundles (hil.bundles), `claim.json` what an installer is handed:
+a one-time secret and the hash of the first bundle. Nothing here is meant to outlive the run: the CA's key is thrown away
+once the certificates exist.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ import hashlib
 import ipaddress
 import json
 import os
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -27,7 +31,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from hil.bundles import Draft, Entry, Envelope, chain, root_hash, sign
+
 ROLES = ("dispatch", "service", "operations", "homeowner")
+OFFLINE = ("root1", "root2", "root3", "firmware1", "firmware2")
 AGGREGATOR = "aggregator"  # CN of the aggregator's client certificate, its user name at the broker
 _BACKDATED = timedelta(days=1)  # a gateway whose clock is a little behind must still be able to connect
 _LIFE = timedelta(days=90)
@@ -50,6 +57,7 @@ class DeviceFiles:
     tls: Tls
     sign_key: Path
     trust: Path
+    claim: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +71,8 @@ class Pki:
     role_keys: Mapping[str, Path]
     devices_file: Path
     devices: Mapping[str, DeviceFiles]
+    offline_keys: Mapping[str, Path]
+    draft: Draft  # of the bundle in force: `draft.next(...)`, signed with two offline keys, is the one after it
 
 
 class Authority:
@@ -140,17 +150,47 @@ def make_pki(
     aggregator = authority.issue(directory / AGGREGATOR, AGGREGATOR)
     role_keys = {role: directory / AGGREGATOR / f"{role}.pem" for role in ROLES}
     roles = {role: [make_sign_key(path)] for role, path in role_keys.items()}
-    trust = {"version": 1, "fleet": fleet, "roles": roles, "groups": list(groups)}
+    offline = {name: directory / "root" / f"{name}.pem" for name in OFFLINE}
+    roles |= {name: [make_sign_key(path)] for name, path in offline.items()}
+    issued = datetime.now(UTC) - _BACKDATED
+    draft = draft_of(fleet, groups, roles, int(issued.timestamp()) * 1000)
+    envelope = signed(draft, offline)
     files, public = {}, {}
     for device in devices:
         own = directory / "device" / device
         tls = authority.issue(own, device)
         public[device] = [make_sign_key(own / "sign.pem")]
-        _write_json(own / "trust.json", trust)
-        files[device] = DeviceFiles(device, tls, own / "sign.pem", own / "trust.json")
+        (own / "trust.json").write_bytes(chain([envelope]))
+        secret = secrets.token_hex(16)
+        _write_json(own / "claim.json", claim(fleet, device, secret, root_hash(envelope)))
+        files[device] = DeviceFiles(device, tls, own / "sign.pem", own / "trust.json", own / "claim.json")
     devices_file = directory / AGGREGATOR / "devices.json"
     _write_json(devices_file, {"version": 1, "fleet": fleet, "groups": list(groups), "devices": public})
-    return Pki(fleet, tuple(groups), broker, aggregator, role_keys, devices_file, files)
+    return Pki(fleet, tuple(groups), broker, aggregator, role_keys, devices_file, files, offline, draft)
+
+
+def draft_of(fleet: str, groups: Sequence[str], keys: Mapping[str, Sequence[Entry]], issued_ms: int) -> Draft:
+    """The first bundle over keys by name: ROLES but the homeowner's, which is the home's own, and OFFLINE."""
+    of = {role: list(keys[role]) for role in ROLES if role != "homeowner"}
+    for role in ("root", "firmware"):
+        of[role] = [one for name in OFFLINE if name.startswith(role) for one in keys[name]]
+    return Draft(1, fleet, issued_ms, of, groups)
+
+
+def signed(draft: Draft, offline: Mapping[str, Path], names: Sequence[str] = ("root1", "root2")) -> Envelope:
+    """The envelope of a draft, signed with the offline keys of these names."""
+    return sign(draft.body(), [_private(offline[name]) for name in names])
+
+
+def _private(path: Path) -> Ed25519PrivateKey:
+    key = serialization.load_pem_private_key(path.read_bytes(), None)
+    assert isinstance(key, Ed25519PrivateKey)
+    return key
+
+
+def claim(fleet: str, device: str, secret: str, first_hash: str) -> dict[str, object]:
+    """What an installer is handed for one gateway."""
+    return {"v": 1, "fleet": fleet, "device": device, "secret": secret, "root_hash": first_hash}
 
 
 def make_sign_key(path: Path) -> dict[str, str]:

@@ -65,13 +65,19 @@ def write_config(
             text += f"poll_ms = {{ {', '.join(f'{block} = {ms}' for block, ms in polls[role].items())} }}\n"
     if brokers and device is not None:
         files = {name: str(device / file) for name, file in _FILES.items()}
-        text += _section("[link]", files) + f"brokers = {json.dumps(list(brokers))}\n"
+        text += _section("[link]", {**files, **_root_hash(device)}) + f"brokers = {json.dumps(list(brokers))}\n"
     path = directory / "batteryd.toml"
     path.write_text(text, encoding="utf-8")
     return path
 
 
 _FILES = {"ca": "ca.crt", "cert": "tls.crt", "key": "tls.key", "sign_key": "sign.pem", "trust": "trust.json"}
+
+
+def _root_hash(device: Path) -> dict[str, Value]:
+    """That of the claim; a plain trust file has none."""
+    path = device / "claim.json"
+    return {"root_hash": json.loads(path.read_text("utf-8"))["root_hash"]} if path.exists() else {}
 
 
 def _section(head: str, body: Mapping[str, Value]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from agent.link.anchor import Anchor
 from agent.link.trust import Trust
 
 S = 1_000_000_000  # ns in a second
@@ -18,7 +19,7 @@ class LinkConfig:
     groups: tuple[str, ...]
     brokers: int  # how many addresses the runtime has; the link takes them in turn
     seed: bytes = field(repr=False)  # of the device's Ed25519 signing key, 32 bytes
-    trust: Trust
+    trust: Trust  # as the start found it
     block_s: int = 60  # telemetry samples a batch
     backoff_floor_ns: int = 1 * S
     backoff_cap_ns: int = 120 * S
@@ -27,6 +28,7 @@ class LinkConfig:
     resend_cap_ns: int = 900 * S
     repeat_ack_ns: int = 10 * S  # a repeated command gets its stored ack at most this often
     stop_ns: int = 3 * S  # a clean stop waits this long for the store and the broker
+    anchor: Anchor | None = None  # what the trust was made of; None: a plain file
 
     @property
     def root(self) -> str:

@@ -9,21 +9,27 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from agent.core.durable import Window
 from agent.core.inputs import CommandIn
-from agent.link import jws, messages, replay
+from agent.link import homeowner, jws, messages, replay
 from agent.link.clock import LinkClock
 from agent.link.config import LinkConfig
+from agent.link.homeowner import AnyHomeowner
 from agent.link.messages import AnyCommand, Down, Receipt, Time
+from agent.link.roles import COMMAND, HOMEOWNER, LINK, RECEIPT, TIME, TRUST
+from agent.link.trust import Trust
+from agent.link.trusting import Changed, Keeper, Spoken
 
 SKEW_MS = 30_000  # `iat` may lie this far ahead of us
 STREAMS_PER_KEY = 4  # names of issuers that one key may use toward one audience
 KNOWN_IDS = 256
 NS = 1_000_000_000
+T = TypeVar("T")
 
-COMMAND, TIME, RECEIPT = "battery-command+jws", "battery-time+jws", "battery-receipt+jws"
 ALWAYS = frozenset({"cancel", "stop"})
+EXPIRES_NOT = frozenset({"resend"})  # asks for what is the aggregator's anyway, also of an expired bundle
 
 
 class Bucket:
@@ -72,32 +78,36 @@ class Inbound:
         self._known = OrderedDict(known)
         self._verifications = Bucket(200, 200)
         self._commands = Bucket(5, 20)
+        self._bundles = Bucket(1, 4)
+        self._keeper = Keeper(config.trust, config.anchor)
         device = f"dev:{config.device}"
         self._routes = {
             f"{config.root}/down/command": _Route(COMMAND, device, jws.COMMAND_MAX),
             f"{config.root}/down/time": _Route(TIME, device, jws.COMMAND_MAX),
             f"{config.root}/down/receipt": _Route(RECEIPT, device, jws.TOKEN_MAX),
+            f"{config.root}/down/homeowner": _Route(HOMEOWNER, device, jws.COMMAND_MAX),
+            f"{config.root}/down/trust": _Route(TRUST, device, jws.BATCH_MAX),
         }
         for group in config.groups:
             self._routes[config.group_topic(group)] = _Route(COMMAND, f"grp:{group}", jws.COMMAND_MAX)
-        self._signers: Mapping[str, frozenset[str]] = {
-            typ: frozenset(k for k in config.trust.keys if any(config.trust.may(k, typ, kind) for kind in kinds))
-            for typ, kinds in {COMMAND: messages.KINDS, TIME: ("",), RECEIPT: ("",)}.items()
-        }
+        self._signers = _signers(config.trust)
 
     def receive(
         self, topic: str, payload: bytes, retained: bool, clock: LinkClock, fresh: bool, now_ns: int
-    ) -> CommandIn | Time | Receipt | Refusal:
-        """What the message is, all checks passed and its window advanced; or why it moves nothing."""
+    ) -> CommandIn | Time | Receipt | Changed | Spoken | Refusal | None:
+        """What the message is, all checks passed and its window advanced; or why it moves nothing. None: a bundle that
+        is in force already."""
         route = self._routes.get(topic)
         if route is None:
             return Refusal("bad_typ", "no such topic")
+        if route.typ == TRUST:
+            return self._bundle(payload, clock, now_ns)
         header = self._cheap(route, payload, retained)
         if isinstance(header, Refusal):
             return header
         if not self._verifications.take(now_ns):
             return Refusal("flood", "more signatures a second than this home checks")
-        found = jws.prove(payload, header, self._config.trust.keys[header.kid])
+        found = jws.prove(payload, header, self.trust.keys[header.kid])
         if isinstance(found, jws.Refused):
             return Refusal(found.reason, found.detail)
         if messages.foreign(found.claims):
@@ -109,20 +119,44 @@ class Inbound:
             return Refusal("bad_audience", f"aud {body.aud} on a topic of {route.audience}")
         if isinstance(body, Time | Receipt):
             return self._fact(body, found.header.kid)
-        if not self._config.trust.may(found.header.kid, COMMAND, body.kind):
+        if not self.trust.may(found.header.kid, route.typ, body.kind):
             return Refusal("bad_role", f"this key may not sign {body.kind}")
+        if isinstance(body, AnyHomeowner):
+            late = None if body.kind == "opt_out" else _untimely(body, clock, fresh, now_ns)
+            return late or _refusal(self._keeper.spoken(body, found.header.kid, payload))
         return self._command(body, found, clock, fresh, now_ns)
+
+    @property
+    def trust(self) -> Trust:
+        """As it stands now."""
+        return self._keeper.trust
+
+    def warning(self, wall_ms: int) -> str | None:
+        """See `Keeper.warning`."""
+        return self._keeper.warning(wall_ms)
+
+    def spoke(self, kid: str) -> bool:
+        """Whether that key ever said something that was taken here."""
+        return any(stream.split("|")[1] == kid for stream in self._windows)
+
+    def _bundle(self, payload: bytes, clock: LinkClock, now_ns: int) -> Changed | Refusal | None:
+        if not self._bundles.take(now_ns):
+            return Refusal("flood", "more bundles a second than this home looks at")
+        changed = self._keeper.bundles(payload, clock.read(now_ns) if clock.known else None)
+        if isinstance(changed, Changed):
+            self._signers = _signers(changed.trust)
+        return _refusal(changed)
 
     def _cheap(self, route: _Route, payload: bytes, retained: bool) -> jws.Header | Refusal:
         """The header of a token that is worth a look at its signature."""
-        if retained and route.typ == COMMAND:
+        if retained and route.typ in (COMMAND, HOMEOWNER):
             return Refusal("retained", "commands are never retained")
         header = jws.peek(payload, route.limit)
         if isinstance(header, jws.Refused):
             return Refusal(header.reason, header.detail)
         if header.typ != route.typ:
             return Refusal("bad_typ", f"typ {header.typ} on a topic of {route.typ}")
-        if header.kid not in self._config.trust.keys:
+        if header.kid not in self.trust.keys:
             return Refusal("unknown_key", f"kid {header.kid}")
         if header.kid not in self._signers[route.typ]:
             return Refusal("bad_role", f"kid {header.kid} may not sign {route.typ}")
@@ -132,6 +166,10 @@ class Inbound:
         """Time is bound to the nonce, a receipt to numbers that are never used twice: `exp` adds nothing to either."""
         if isinstance(body, Time) and body.nonce != self._boot:
             return Refusal("replay", "the nonce is not of this boot")
+        if isinstance(body, Time) and not (
+            self.trust.current(kid, body.wall_ms) and body.wall_ms >= self.trust.issued_ms - SKEW_MS
+        ):
+            return Refusal("key_time", "a time at which this key, or this bundle, was not in force")
         return self._admit(body, kid) or body
 
     def _command(
@@ -144,7 +182,7 @@ class Inbound:
                 return Refusal("duplicate", f"command {body.id} again", repeat_of=body.id)
             return Refusal("replay", f"id {body.id} was used for another command")
         if body.kind not in ALWAYS:
-            late = _untimely(body, clock, fresh, now_ns)
+            late = _untimely(body, clock, fresh, now_ns) or self._unkeyed(body, found.header.kid, clock, now_ns)
             if late is not None:
                 return late
             if self._seen(body, found.header.kid):
@@ -159,6 +197,17 @@ class Inbound:
             self._known.popitem(last=False)
         stream = _stream(body, found.header.kid)
         return CommandIn(messages.to_core(body, digest), ((stream, self._windows[stream]),))
+
+    def _unkeyed(self, body: AnyCommand, kid: str, clock: LinkClock, now_ns: int) -> Refusal | None:
+        """A key outside its time, or a bundle past its own, brings no new work."""
+        now_ms = clock.read(now_ns)
+        if now_ms is None or body.kind in EXPIRES_NOT:
+            return None
+        if not self.trust.current(kid, now_ms):
+            return Refusal("key_time", f"kid {kid} is outside its time")
+        if self.trust.expired(now_ms):
+            return Refusal("trust_expired", f"trust bundle {self.trust.version} has expired")
+        return None
 
     def _seen(self, body: Down, kid: str) -> bool:
         return replay.admit(self._windows.get(_stream(body, kid)), body.seq, self._far(kid)) is None
@@ -176,7 +225,7 @@ class Inbound:
         return None
 
     def _far(self, kid: str) -> bool:
-        return self._config.trust.role_of.get(kid) == "operations"
+        return self.trust.role_of.get(kid) == "operations"
 
 
 def _stream(body: Down, kid: str) -> str:
@@ -184,9 +233,23 @@ def _stream(body: Down, kid: str) -> str:
     return f"{body.iss}|{kid}|{body.aud}"
 
 
-def _parse(typ: str, claims: Mapping[str, object]) -> AnyCommand | Time | Receipt | str:
+def _signers(trust: Trust) -> Mapping[str, frozenset[str]]:
+    """typ -> kids that may sign some kind of it."""
+    found: dict[str, frozenset[str]] = {}
+    for typ, kind in LINK:
+        found[typ] = found.get(typ, frozenset()) | {k for k in trust.keys if trust.may(k, typ, kind)}
+    return found
+
+
+def _refusal(found: T | jws.Refused) -> T | Refusal:
+    return Refusal(found.reason, found.detail) if isinstance(found, jws.Refused) else found
+
+
+def _parse(typ: str, claims: Mapping[str, object]) -> AnyCommand | AnyHomeowner | Time | Receipt | str:
     if typ == TIME:
         return messages.parse_time(claims)
+    if typ == HOMEOWNER:
+        return homeowner.parse_homeowner(claims)
     return messages.parse_receipt(claims) if typ == RECEIPT else messages.parse_command(claims)
 
 

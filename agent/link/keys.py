@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import base64
 import binascii
-import os
-import stat
 from pathlib import Path
+
+from agent.link import files
 
 _PREFIX = bytes.fromhex("302e020100300506032b657004220420")  # PKCS #8 version 0, OID 1.3.101.112, 32 bytes follow
 _BEGIN, _END = "-----BEGIN PRIVATE KEY-----", "-----END PRIVATE KEY-----"
@@ -17,14 +17,9 @@ _BEGIN, _END = "-----BEGIN PRIVATE KEY-----", "-----END PRIVATE KEY-----"
 
 def load_seed(path: Path) -> bytes | str:
     """The 32-byte seed, or a sentence. A file that others can read is refused."""
-    try:
-        with path.open("rb") as file:
-            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-            data = file.read(4096)
-    except OSError as error:
-        return f"{path}: cannot be read ({error.strerror}); expected the device's Ed25519 key"
-    if mode & 0o077:
-        return f"{path}: mode is {mode:04o}, so others may read the key; expected 0600 (chmod 600 {path})"
+    data = files.read(path, 4096, private=True)
+    if isinstance(data, str):
+        return f"{path}: {data}; expected the device's Ed25519 key"
     lines = data.decode("ascii", "replace").split()
     text = " ".join(lines)
     if not text.startswith(_BEGIN) or not text.endswith(_END):

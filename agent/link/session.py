@@ -12,13 +12,15 @@ from enum import Enum, auto
 
 from agent import mail
 from agent.core.durable import Window
-from agent.core.inputs import CommandIn, FreshTime
+from agent.core.inputs import Clock, CommandIn, FreshTime
 from agent.link import jws, upward
 from agent.link.clock import LinkClock
 from agent.link.config import LinkConfig
 from agent.link.inbound import Inbound, Refusal
 from agent.link.messages import PROTOCOLS, Receipt, Time
 from agent.link.outbox import Outbox
+from agent.link.relayed import Relayed, stop_for
+from agent.link.trusting import Changed, Spoken
 from agent.runtime import part
 from agent.runtime.part import Effect, Log, MqttConnect, MqttDisconnect, MqttPublish, MqttSubscribe, Now, Post, WakeAt
 
@@ -58,6 +60,7 @@ class Session:
         self._sender = upward.Sender(config.device, config.fleet, jws.signer(config.seed))
         self._inbound = Inbound(config, boot, windows, known)
         self._outbox = Outbox(config.resend_ns, config.resend_cap_ns)
+        self._relayed = Relayed()
         self._block = upward.Block(config.block_s)
         self._clock = LinkClock()
         self._phase = _Phase.NEW
@@ -100,6 +103,8 @@ class Session:
                 self._sampled(event, now, out)
             case mail.Stored():
                 self._stored(event)
+            case mail.TrustStored():
+                out.extend(self._relayed.stored(event))
             case mail.Backlog():
                 self._outbox.backlog(event.rows, event.last)
             case mail.Profile():
@@ -250,7 +255,7 @@ class Session:
             if self._first_birth_ns is None:
                 self._first_birth_ns = now.mono_ns
             first, last = self._outbox.span
-            body = {"nonce": self._boot, "protocols": list(PROTOCOLS), "trust_version": self._config.trust.version}
+            body = {"nonce": self._boot, "protocols": list(PROTOCOLS), "trust_version": self._inbound.trust.version}
             body |= {"outbox": {"first": first, "last": last}} | dict(self._profile.body if self._profile else {})
             out.append(self._unkept("birth", self._stamp(now), body, BIRTH_TOKEN))
         if self._live_wanted and self._sample is not None:
@@ -279,6 +284,9 @@ class Session:
             return
         self._sample = sample
         self._clock.kernel(sample.clock, sample.mono_ms * 1_000_000)
+        warning = self._inbound.warning(sample.clock.wall_ms) if self._clock.known else None
+        if warning is not None:
+            out.append(Log("warning", f"link: {warning}"))
         if self._block.breaks(sample):
             self._close_block(out)
         if self._block.add(sample):
@@ -330,8 +338,24 @@ class Session:
         elif isinstance(got, Receipt):
             self._outbox.receipted(got.upto, got.also)
             out.append(Post("store", mail.Receipted(got.upto, tuple(got.also))))
-        else:
+        elif isinstance(got, Spoken):
+            out.extend(self._relayed.spoken(got, self._kept_clock(now), now))
+        elif isinstance(got, Changed):
+            self._retrusted(got, now, out)
+        elif got is not None:
             self._timed(got, now, out)
+
+    def _retrusted(self, changed: Changed, now: Now, out: list[Effect]) -> None:
+        """In force at once: a revocation waits for no disk. What a revoked key has begun ends."""
+        out.append(Log("info", f"link: {changed.sentence}"))
+        out.extend(self._relayed.changed(changed, self._kept_clock(now), now))
+        for kid in changed.revoked:
+            if self._inbound.spoke(kid):
+                out.append(Post("control", stop_for(kid, changed, now.wall_ms)))
+        self._birth_wanted = True
+
+    def _kept_clock(self, now: Now) -> Clock:
+        return Clock(now.wall_ms, self._clock.trust, "kernel", self._boot)
 
     def _timed(self, time: Time, now: Now, out: list[Effect]) -> None:
         first_ns = now.mono_ns if self._first_birth_ns is None else self._first_birth_ns

@@ -1,64 +1,107 @@
-"""Whom this device believes: public keys by role, and which role may say what. Loaded once, frozen.
+"""Whom this device believes: public keys by role, as they stand now. Frozen; a new bundle makes a new one.
 
-The trust file is JSON: {"version": 1, "fleet": ID, "roles": {ROLE: [{"kid", "x"}, ...]}, "groups": [ID, ...]} with `x`
-the base64url public key (OKP, Ed25519) and `kid` the first 16 characters of its RFC 7638 thumbprint.
+Made of a signed bundle (`of_bundle`, see `bundle`), or of a plain file that somebody with root's rights put there:
+{"version": 1, "fleet": ID, "roles": {ROLE: [{"kid", "x"}, ...]}, "groups": [ID, ...]} with `x` the base64url public key
+(OKP, Ed25519) and `kid` the first 16 characters of its RFC 7638 thumbprint. A plain file never expires, and nothing but
+another file takes a key out of it.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
+from agent.link import files, roles
+from agent.link.bundle import Bundle
 from agent.link.jws import Verifier, b64, parse_object, unb64, verifier
 
 ROLES = ("dispatch", "service", "operations", "homeowner")
 KEYS_PER_ROLE = 2  # the old and the new one, while they overlap
 TRUST_MAX = 64 * 1024
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,47}\Z")
+_ALWAYS = (0, 1 << 53)
 
-# typ (and kind of a command) -> the roles that may sign it; the one matrix for what comes over the link
-MAY_SIGN: Mapping[tuple[str, str], frozenset[str]] = MappingProxyType(
-    {
-        ("battery-command+jws", "dispatch"): frozenset({"dispatch"}),
-        ("battery-command+jws", "cancel"): frozenset({"dispatch", "operations"}),
-        ("battery-command+jws", "stop"): frozenset({"dispatch", "operations"}),
-        ("battery-command+jws", "schedule"): frozenset({"dispatch"}),
-        ("battery-command+jws", "session"): frozenset({"dispatch"}),
-        ("battery-command+jws", "price"): frozenset({"dispatch"}),
-        ("battery-command+jws", "quote"): frozenset({"dispatch"}),
-        ("battery-command+jws", "resend"): frozenset({"dispatch", "service", "operations"}),
-        ("battery-time+jws", ""): frozenset({"service"}),
-        ("battery-receipt+jws", ""): frozenset({"service"}),
-    }
-)
+# typ (and kind of a command) -> the roles that may sign it
+MAY_SIGN: Mapping[tuple[str, str], frozenset[str]] = MappingProxyType({key: row[0] for key, row in roles.LINK.items()})
 
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """`keys` and `role_of` by kid; `groups` = those that this device may be addressed through."""
+    """`keys` and `role_of` by kid; `groups` = those that this device may be addressed through. Times are UTC ms."""
 
     version: int
     fleet: str
     keys: Mapping[str, Verifier]
     role_of: Mapping[str, str]
     groups: tuple[str, ...]
+    issued_ms: int = 0
+    expires_ms: int | None = None  # None: a plain file
+    valid: Mapping[str, tuple[int, int]] = field(default_factory=dict)  # from, until; a kid that is not here: always
 
     def may(self, kid: str, typ: str, kind: str = "") -> bool:
         """Whether the role of that key may sign this typ (and kind of command)."""
-        return self.role_of.get(kid) in MAY_SIGN.get((typ, kind), frozenset())
+        return roles.may_sign(self.role_of.get(kid), typ, kind)
+
+    def expired(self, wall_ms: int) -> bool:
+        """Whether no new dispatch may be taken on the word of this bundle any more."""
+        return self.expires_ms is not None and wall_ms > self.expires_ms
+
+    def current(self, kid: str, wall_ms: int) -> bool:
+        """Whether that key is inside its own time."""
+        begin, end = self.valid.get(kid, _ALWAYS)
+        return begin <= wall_ms <= end
+
+
+def of_bundle(bundle: Bundle, homeowner: Mapping[str, Verifier]) -> Trust:
+    """The trust of a bundle, and of the keys that were named at home. A key of the bundle is never the homeowner's."""
+    keys: dict[str, Verifier] = {}
+    role_of: dict[str, str] = {}
+    valid: dict[str, tuple[int, int]] = {}
+    for role in ("dispatch", "service", "operations"):
+        of_role = bundle.roles[role]
+        keys |= of_role.keys
+        valid |= of_role.valid
+        role_of |= dict.fromkeys(of_role.keys, role)
+    taken = {kid for of_role in bundle.roles.values() for kid in of_role.keys} | bundle.revoked
+    for kid, key in homeowner.items():
+        if kid not in taken:
+            keys[kid], role_of[kid] = key, "homeowner"
+    return Trust(
+        bundle.version,
+        bundle.fleet,
+        MappingProxyType(keys),
+        MappingProxyType(role_of),
+        bundle.groups,
+        bundle.issued_ms,
+        bundle.expires_ms,
+        MappingProxyType(valid),
+    )
 
 
 def load(path: Path) -> Trust | str:
-    """The trust of a file, or a sentence that says what is wrong and what is expected."""
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        return f"{path}: cannot be read ({error.strerror}); expected the trust file that the aggregator gave"
+    """The trust of a plain file, or a sentence that says what is wrong and what is expected."""
+    data = read(path)
+    if isinstance(data, str):
+        return data
     found = parse(data)
     return f"{path}: {found}" if isinstance(found, str) else found
+
+
+def read(path: Path) -> bytes | str:
+    """A regular file's bytes, at most one more than may be there; or a sentence."""
+    found = files.read(path, TRUST_MAX)
+    return f"{path}: {found}; expected the trust file that the aggregator gave" if isinstance(found, str) else found
+
+
+def is_plain(data: bytes) -> bool:
+    """Whether these bytes are a plain file's rather than signed bundles. Proves nothing."""
+    try:
+        return "roles" in parse_object(data)
+    except ValueError:
+        return False
 
 
 def parse(data: bytes) -> Trust | str:

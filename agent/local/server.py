@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from agent.core.params import Params, Site, Timers
+from agent.link.roles import LOCAL, may_ask
 from agent.local import words
 from agent.local.asking import Asking
 from agent.local.fault import faults_json
@@ -126,7 +127,7 @@ class Server:
                 return self._change(event, request, now)
             case "bus":
                 return self._asking.buses(conn, request, now)
-            case "look" if self._is_technician(event):
+            case "look" if may_ask(self._standing(event), "look"):
                 return self._asking.look(conn, request, now)
             case "look":
                 return (self._not_allowed(event, "look"),)
@@ -186,7 +187,7 @@ class Server:
         role, notes = self._role(event, request, now)
         if isinstance(role, LocalReply):
             return (*notes, role)
-        if role == "viewer" or (request.verb == "adopt" and role != "technician"):
+        if not may_ask(role, request.verb):
             return (*notes, self._not_allowed(event, request.verb))
         window = (request.from_ms, request.until_ms, request.for_s)
         text = request.device or request.reason
@@ -198,16 +199,16 @@ class Server:
             return (*notes, role)
         view = self._view
         lowers = view is None or permille < view.reserve_permille
-        if lowers and role != "homeowner":
+        if lowers and not may_ask(role, "reserve_lower"):
             return (*notes, self._not_lowered(event, permille))
-        if role == "viewer":
+        if not may_ask(role, "reserve"):
             return (*notes, self._not_allowed(event, "reserve"))
         return (*notes, *self._pass_on(event, "reserve", role, now, value=permille))
 
     def _role(self, event: LocalRequest, request: Request, now: Now) -> tuple[str | LocalReply, tuple[Effect, ...]]:
         """A PIN that is right makes a homeowner; without one, the kernel's word on who asks."""
         if request.pin is None:
-            return ("technician" if self._is_technician(event) else "viewer"), ()
+            return self._standing(event), ()
         verdict, wait_s = self._guard.check(request.pin, event.uid, now.mono_ns)
         who = self._config.name_of(event.uid)
         if verdict is PinVerdict.RIGHT:
@@ -224,6 +225,9 @@ class Server:
         next_ = f"try again in {wait_s} s" if wait_s else "try again"
         reply = _error(event.conn, 4, text, retry_after_s=wait_s, **_PIN, present="wrong", next=next_)
         return reply, self._say("warning", note, now)
+
+    def _standing(self, event: LocalRequest) -> str:
+        return "technician" if self._is_technician(event) else "viewer"
 
     def _is_technician(self, event: LocalRequest) -> bool:
         own = event.uid in (0, self._config.own_uid)
@@ -249,7 +253,7 @@ class Server:
 
     def _not_allowed(self, event: LocalRequest, verb: str) -> LocalReply:
         who = self._config.name_of(event.uid)
-        alone = verb in ("adopt", "look")
+        alone = "homeowner" not in LOCAL[verb][0]
         return _error(
             event.conn,
             4,

@@ -20,6 +20,7 @@ from agent.store.database import Change, CorruptError, is_corrupt
 from agent.store.memories import Memories
 from agent.store.pins import Pins
 from agent.store.reserve import ReserveFile
+from agent.store.trust import TrustFile
 from agent.store.vault import Vault, encode
 from drivers.events import Remembered
 
@@ -51,6 +52,11 @@ class StoreConfig:
         return self.path.with_name("memories")
 
     @property
+    def trust_path(self) -> Path:
+        """Whom this home believes."""
+        return self.path.with_name("trust")
+
+    @property
     def floor_path(self) -> Path:
         """The small second file beside the database."""
         return self.path.with_name("floor")
@@ -63,6 +69,7 @@ class Store:
         self._config = config
         self._reserve = ReserveFile(config.reserve_path)
         self._pins = Pins(config.pins_path)
+        self._trust = TrustFile(config.trust_path)
         self._memories = Memories(config.memories_path, config.kernel_boot)
         self._vault = Vault(config.path, config.floor_path)
         self._receipted = 0
@@ -111,6 +118,8 @@ class Store:
                     out.append(Log("warning", error))
             case mail.WriteMemory():
                 self._remember(event, out)
+            case mail.WriteTrust():
+                self._keep_trust(event, now, out)
             case part.Stop():
                 self._stop(now, out)
             case part.Start() | part.Wake():
@@ -127,6 +136,21 @@ class Store:
             out.append(Log("warning", error))
         else:
             out.append(Post(f"bus:{request.bus}", Remembered(what.device, what.number)))
+
+    def _keep_trust(self, request: mail.WriteTrust, now: Now, out: list[Effect]) -> None:
+        """The record first: what is kept without one is a consent that nobody can show."""
+        event = request.event
+        if event is not None:
+
+            def write() -> None:
+                new = [("event", encode(event))]
+                rows = self._vault.write(None, new, request.clock, request.mono_ms, Change())
+                out.append(Post("link", mail.Stored(rows)))
+
+            if not self._try(write, now):
+                out.append(Post("link", mail.TrustStored(self._bad or "the store is closed")))
+                return
+        out.append(Post("link", mail.TrustStored(self._trust.write(request.state))))
 
     # --- transactions ------------------------------------------------------------------------------------------------
     def _commit(self, request: mail.CommitRequest, now: Now, out: list[Effect]) -> None:

@@ -23,6 +23,7 @@ from hil.aggregator.keys import load_keyring
 from hil.aggregator.ledger import Fate
 from hil.pki import Pki, make_pki
 from tests.hil.tokens import BODIES, BOOT, HandDevice, at, counting, keyring
+from tests.link.roots import of_pki
 
 SEED = HandDevice().key.private_bytes_raw()
 
@@ -31,7 +32,7 @@ class Meeting:
     """An aggregator and a link that trust each other by the files of one PKI."""
 
     def __init__(self, pki: Pki) -> None:
-        trusted = trust.load(pki.devices["home-1"].trust)
+        trusted = of_pki(pki.devices["home-1"])
         assert isinstance(trusted, trust.Trust)
         self.config = LinkConfig("home-1", "demo", ("south",), 1, SEED, trusted)
         self.aggregator = Aggregator(load_keyring(pki.devices_file.parent), counting())
@@ -39,7 +40,7 @@ class Meeting:
         self.clock = LinkClock()
         self.clock.kernel(Clock(at().wall_ms, ClockTrust.SYNCED, "k", BOOT), at().mono_ns)
 
-    def hear(self, topic: str, payload: bytes, retain: bool = False) -> CommandIn | Time | Receipt | Refusal:
+    def hear(self, topic: str, payload: bytes, retain: bool = False) -> object:
         return self.inbound.receive(topic, payload, retain, self.clock, True, at().mono_ns)
 
     def valid(self, target: str = "home-1") -> Signed:

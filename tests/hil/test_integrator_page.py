@@ -18,6 +18,7 @@ from hil.aggregator.keys import public_key
 from hil.aggregator.token import Opened, open_token
 from hil.pki import make_pki
 from tests.hil.tokens import HandDevice
+from tests.link.roots import of_pki
 
 PAGE = (Path(__file__).parents[2] / "docs" / "integrator.md").read_text()
 
@@ -45,7 +46,7 @@ def test_its_signing_example_makes_a_command_that_the_link_takes(
     scope: dict[str, Any] = {}
     exec(_blocks("python")[0], scope)  # our own page
 
-    trusted = trust.load(pki.devices["home-1"].trust)
+    trusted = of_pki(pki.devices["home-1"])
     assert isinstance(trusted, trust.Trust)
     found = jws.verify(scope["token"].encode(), trusted.keys, "battery-command+jws", jws.COMMAND_MAX)
     assert isinstance(found, jws.Verified)

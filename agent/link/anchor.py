@@ -1,0 +1,129 @@
+"""What this home holds of its trust across restarts, and how it changes. Pure: the store keeps the bytes, in two slots.
+
+The bundle in force, the hash that the first trust was given by, the homeowner's keys (named at the gateway: no bundle
+can bring or take one), and the highest number that each homeowner's key has spoken with.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+from agent.link import bundle as bundles
+from agent.link.bundle import Bundle, Envelope
+from agent.link.jws import Refused, Verifier, b64, parse_object, unb64, verifier
+
+HOMEOWNER_KEYS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """`root_hash`: of the bundle of the claim. `heard`: kid of a homeowner's key -> highest `seq` that was taken."""
+
+    root_hash: str
+    bundle: Bundle
+    homeowner: Mapping[str, Verifier]
+    heard: Mapping[str, int]
+
+    def dump(self) -> bytes:
+        """The bytes that `parse` reads."""
+        body = {
+            "v": 1,
+            "root_hash": self.root_hash,
+            "bundle": dict(self.bundle.envelope.raw),
+            "homeowner": [b64(key.key.public_bytes_raw()) for key in self.homeowner.values()],
+            "heard": dict(self.heard),
+        }
+        return json.dumps(body, separators=(",", ":")).encode("ascii")
+
+    def followed(self, bundle: Bundle) -> Anchor:
+        """The same with a later bundle."""
+        return replace(self, bundle=bundle)
+
+    def spoken(self, kid: str, seq: int) -> Anchor:
+        """The same after that key has spoken with `seq`."""
+        return replace(self, heard=MappingProxyType({**self.heard, kid: seq}))
+
+    def named(self, keys: Mapping[str, Verifier]) -> Anchor:
+        """The same with these homeowner's keys; what was heard of those that stay is kept."""
+        heard = {kid: seq for kid, seq in self.heard.items() if kid in keys}
+        return replace(self, homeowner=MappingProxyType(dict(keys)), heard=MappingProxyType(heard))
+
+
+def begin(bundle: Bundle, root_hash: str) -> Anchor:
+    """First trust."""
+    return Anchor(root_hash, bundle, MappingProxyType({}), MappingProxyType({}))
+
+
+def parse(data: bytes) -> Anchor | str:
+    """What the store kept, or a sentence."""
+    try:
+        raw = parse_object(data)
+        if set(raw) != {"v", "root_hash", "bundle", "homeowner", "heard"} or raw["v"] != 1:
+            return "it is not of a form that this version knows"
+        chain = bundles.parse_chain(json.dumps(raw["bundle"]).encode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        return f"not strict JSON ({error})"
+    if isinstance(chain, str):
+        return chain
+    found = bundles.own(chain[0])
+    if isinstance(found, Refused):
+        return found.detail
+    keys, heard, root_hash = _homeowner(raw["homeowner"]), raw["heard"], raw["root_hash"]
+    if keys is None:
+        return "its homeowner's keys are not keys"
+    if not isinstance(heard, dict) or not all(type(seq) is int and kid in keys for kid, seq in heard.items()):
+        return "what it heard of homeowner's keys is not kid: number"
+    if not isinstance(root_hash, str):
+        return "root_hash is not text"
+    return Anchor(root_hash, found, keys, MappingProxyType(heard))
+
+
+def _homeowner(raw: object) -> Mapping[str, Verifier] | None:
+    if not isinstance(raw, list) or len(raw) > HOMEOWNER_KEYS:
+        return None
+    keys = [public_key(x) for x in raw]
+    return None if None in keys else MappingProxyType({key.kid: key for key in keys if key is not None})
+
+
+def public_key(x: object) -> Verifier | None:
+    """The verifier of 32 bytes in base64url without padding."""
+    public = unb64(x.encode("utf-8")) if isinstance(x, str) else None
+    return verifier(public) if public is not None and len(public) == 32 else None
+
+
+def enter(file: bytes, kept: bytes | None, root_hash: str | None, fleet: str) -> Anchor | str:
+    """The trust that a start begins with: what was kept, carried on by the file where that is newer; else first trust
+    in the file by `root_hash`. The time is not known yet, so expiry is judged later, at each message."""
+    chain = bundles.parse_chain(file)
+    if kept is None:
+        if isinstance(chain, str):
+            return chain
+        if root_hash is None:
+            return f"this home holds no trust yet, and no root_hash says which bundle is right ({ENROL})"
+        found = bundles.first(chain, root_hash, None)
+        if isinstance(found, Refused):
+            return f"{found.detail} ({ENROL})"
+        anchor = begin(found, root_hash)
+    else:
+        held = parse(kept)
+        if isinstance(held, str):
+            return f"what this home kept of its trust cannot be used: {held} ({ENROL})"
+        found = held.bundle if isinstance(chain, str) else bundles.follow(held.bundle, chain, None)
+        anchor = held if isinstance(found, Refused) else held.followed(found)
+    if anchor.bundle.fleet != fleet:
+        return f"the bundle is of fleet {anchor.bundle.fleet}, the configuration says {fleet}"
+    return anchor
+
+
+ENROL = "batteryctl keys enrol --claim FILE --bundle FILE"
+
+
+def carry(anchor: Anchor, envelopes: tuple[Envelope, ...], wall_ms: int | None) -> Anchor | Refused:
+    """The anchor after a message with bundles; the same object if there is nothing new in it."""
+    found = bundles.follow(anchor.bundle, envelopes, wall_ms)
+    if isinstance(found, Refused):
+        return found
+    return anchor if found is anchor.bundle else anchor.followed(found)

@@ -1,0 +1,71 @@
+"""What the homeowner says from afar: typed messages signed by a key of this home alone. The aggregator relays them.
+
+It can withhold them or deliver them late, within `exp`; it cannot make, change, repeat or redirect one: the key was
+named at the gateway, no bundle can add one, `aud` is this home, and `seq` only ever rises, on the disk before it acts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from agent.link.messages import DAY_MS, Down, _first, _lifetime
+
+Permille = Annotated[int, Field(ge=0, le=1000)]
+LIFE_MS = DAY_MS
+
+
+class SetReserve(Down):
+    """Kind "reserve": keep this much for the home."""
+
+    kind: Literal["reserve"]
+    permille: Permille
+
+
+class Storm(Down):
+    """Kind "storm": more for a while, from now on; 0 ends it."""
+
+    kind: Literal["storm"]
+    permille: Permille
+    for_s: Annotated[int, Field(ge=0, le=14 * 86_400)] = 0
+    reason: Annotated[str, Field(max_length=80)] = ""
+
+
+class OptOut(Down):
+    """Kind "opt_out": no dispatch until opt_in."""
+
+    kind: Literal["opt_out"]
+
+
+class OptIn(Down):
+    """Kind "opt_in": dispatch again."""
+
+    kind: Literal["opt_in"]
+
+
+class Consent(Down):
+    """Kind "consent": agrees to the text with that SHA-256, such as terms, or a bundle (its root hash)."""
+
+    kind: Literal["consent"]
+    to: Literal["terms", "root", "homeowner_key", "data"]
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+AnyHomeowner = SetReserve | Storm | OptOut | OptIn | Consent
+_ANY: TypeAdapter[AnyHomeowner] | None = None
+
+
+def parse_homeowner(claims: Mapping[str, object]) -> AnyHomeowner | str:
+    """The message, or a sentence that says which field is wrong."""
+    global _ANY  # noqa: PLW0603  # built when the first one comes: most homes never hear one
+    if _ANY is None:
+        _ANY = TypeAdapter(Annotated[AnyHomeowner, Field(discriminator="kind")])
+    try:
+        found = _ANY.validate_python(dict(claims))
+    except ValidationError as error:
+        return _first(error)
+    if isinstance(found, Storm) and found.permille and not found.for_s:
+        return "for_s: a storm needs a length"
+    return _lifetime(found, LIFE_MS) or found

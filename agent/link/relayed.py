@@ -1,0 +1,65 @@
+"""What was heard on `down/trust` and `down/homeowner`, on its way to the disk and then to control. Sans-IO."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Iterable
+
+from agent import mail
+from agent.core.command import Command, CommandKind
+from agent.core.inputs import Clock, CommandIn
+from agent.link.homeowner import AnyHomeowner, Consent, SetReserve, Storm
+from agent.link.trusting import Changed, Spoken
+from agent.runtime.part import Effect, Log, Now, Post
+
+BY = "the homeowner, from afar (homeowner)"
+
+
+class Relayed:
+    """Accept, commit, act: in the order in which it came."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[tuple[Effect, ...]] = deque()  # what follows each WriteTrust that is under way
+
+    def changed(self, changed: Changed, clock: Clock, now: Now) -> Iterable[Effect]:
+        """A bundle acts at once; that it is kept follows. The next birth tells its version."""
+        self._waiting.append(())
+        return (Post("store", mail.WriteTrust(changed.state, None, clock, now.mono_ns // 1_000_000)),)
+
+    def spoken(self, spoken: Spoken, clock: Clock, now: Now) -> Iterable[Effect]:
+        """A message of the homeowner acts when it is on record, an opt-out at once."""
+        body = spoken.body
+        event = {"event": "homeowner", "kind": body.kind, "message_id": body.id, "kid": spoken.kid}
+        event["token"] = spoken.token.decode("ascii")
+        acts = _acts(body)
+        self._waiting.append(() if spoken.at_once else acts)
+        write = Post("store", mail.WriteTrust(spoken.state, event, clock, now.mono_ns // 1_000_000))
+        return (*acts, write) if spoken.at_once else (write,)
+
+    def stored(self, done: mail.TrustStored) -> Iterable[Effect]:
+        """The answer to the oldest write."""
+        acts = self._waiting.popleft() if self._waiting else ()
+        if done.error is None:
+            return acts
+        lost = "; what the homeowner asked for was not done" if acts else ""
+        return (Log("error", f"link: the trust could not be kept: {done.error}{lost}"),)
+
+
+def _acts(body: AnyHomeowner) -> tuple[Effect, ...]:
+    said = Log("info", f"link: the homeowner says {body.kind}")
+    if isinstance(body, SetReserve):
+        verb = mail.Verb(mail.LINK, "reserve", BY, "homeowner", body.permille)
+    elif isinstance(body, Storm):
+        verb = mail.Verb(mail.LINK, "storm", BY, "homeowner", body.permille, body.reason, for_s=body.for_s)
+    elif isinstance(body, Consent):
+        return (said,)
+    else:
+        verb = mail.Verb(mail.LINK, "stop" if body.kind == "opt_out" else "opt_in", BY, "homeowner")
+    return (said, Post("control", verb))
+
+
+def stop_for(kid: str, changed: Changed, wall_ms: int) -> CommandIn:
+    """A stop in the name of the root that took `kid` back: the only one that the home gives itself."""
+    digest = hashlib.sha256(f"revoked {kid} by bundle {changed.trust.version}".encode("ascii")).hexdigest()
+    return CommandIn(Command(digest[:32], CommandKind.STOP, "root", digest, wall_ms, wall_ms), ())

@@ -1,0 +1,95 @@
+"""The link's trust while it runs: what a message with bundles, or of the homeowner, changes in it. Sans-IO."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from agent.link import anchor as anchors
+from agent.link.anchor import Anchor
+from agent.link.bundle import DAY_MS, parse_chain
+from agent.link.homeowner import AnyHomeowner
+from agent.link.jws import Refused
+from agent.link.trust import Trust, of_bundle
+
+_MARKS = (50, 80, 100)  # percent of a bundle's life at which somebody should look
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """Another bundle is in force. `state` belongs on the disk; `revoked` = dispatch keys that it takes back."""
+
+    trust: Trust
+    state: bytes
+    revoked: tuple[str, ...]
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """The homeowner said `body`, proven. It acts once `state` is on the disk; an opt-out acts at once."""
+
+    body: AnyHomeowner
+    kid: str
+    token: bytes
+    state: bytes
+
+    @property
+    def at_once(self) -> bool:
+        """It only ever makes the home do less."""
+        return self.body.kind == "opt_out"
+
+
+class Keeper:
+    """Holds the anchor, if this home has one, and the trust that is made of it."""
+
+    def __init__(self, trust: Trust, anchor: Anchor | None) -> None:
+        self._anchor = anchor
+        self.trust = trust
+        self._marked = 0
+
+    def bundles(self, data: bytes, wall_ms: int | None) -> Changed | Refused | None:
+        """A message of `down/trust`. None: nothing new in it."""
+        anchor = self._anchor
+        if anchor is None:
+            return Refused("trust_root", "this home was given a plain trust file; enrol it to take bundles")
+        chain = parse_chain(data)
+        if isinstance(chain, str):
+            return Refused("bad_format", chain)
+        found = anchors.carry(anchor, chain, wall_ms)
+        if isinstance(found, Refused):
+            return found
+        if found is anchor:
+            return None
+        old, self._anchor = self.trust, found
+        self.trust = of_bundle(found.bundle, found.homeowner)
+        self._marked = 0
+        revoked = found.bundle.revoked - anchor.bundle.revoked
+        gone = tuple(sorted(kid for kid in revoked if old.role_of.get(kid) == "dispatch"))
+        text = f"trust bundle {found.bundle.version} follows {anchor.bundle.version}"
+        text += f"; revoked: {', '.join(sorted(revoked))}" if revoked else ""
+        return Changed(self.trust, found.dump(), gone, text)
+
+    def spoken(self, body: AnyHomeowner, kid: str, token: bytes) -> Spoken | Refused:
+        """A proven message of the homeowner; its number is taken from now on."""
+        anchor = self._anchor
+        if anchor is None:
+            return Refused("bad_role", "this home was given a plain trust file; enrol it and name the homeowner's key")
+        if body.seq <= anchor.heard.get(kid, -1):
+            return Refused("replay", f"seq {body.seq}")
+        self._anchor = anchor.spoken(kid, body.seq)
+        return Spoken(body, kid, token, self._anchor.dump())
+
+    def warning(self, wall_ms: int) -> str | None:
+        """A sentence when half, four fifths and all of the bundle's life are over; each once."""
+        expires = self.trust.expires_ms
+        if expires is None:
+            return None
+        used = 100 * (wall_ms - self.trust.issued_ms) // max(1, expires - self.trust.issued_ms)
+        mark = max((m for m in _MARKS if used >= m), default=0)
+        if mark <= self._marked:
+            return None
+        self._marked = mark
+        if mark == _MARKS[-1]:
+            return "the trust bundle has expired: no new dispatch until a later one comes; everything else goes on"
+        days = (expires - wall_ms) // DAY_MS
+        return f"{mark} % of the trust bundle's life are over; it expires in {days} days: a later one is due"

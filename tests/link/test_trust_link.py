@@ -1,0 +1,328 @@
+"""The bundle and the homeowner over a session: what is taken, kept and done, and what moves nothing."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from agent import mail
+from agent.core.command import CommandKind
+from agent.core.inputs import CommandIn
+from agent.link import anchor as anchors
+from agent.link.trust import of_bundle
+from agent.runtime.part import Effect, Log, MqttMessage
+from hil.bundles import DAY_MS, Draft, Envelope, chain, entry, root_hash
+from tests.link.home import ROOT, WALL, Home, down, jose_sign, posted, published, seed_of
+from tests.link.roots import anchored, digest, draft, enrolled, key, kid, listed, parsed, signed
+
+
+def home_of(what: Draft | None = None) -> Home:
+    held = anchored(what)
+    home = Home(trust=of_bundle(held.bundle, held.homeowner), anchor=held)
+    home.ready()
+    return home
+
+
+@pytest.fixture
+def home() -> Home:
+    return home_of()
+
+
+def trust_message(*envelopes: Envelope, retain: bool = True) -> MqttMessage:
+    return down("trust", chain(envelopes), retain)
+
+
+def said(home: Home, kind: str, role: str = "homeowner", retain: bool = False, **body: Any) -> MqttMessage:
+    claims = home.agg.claims(home.now, kind=kind, **body)
+    return down("homeowner", jose_sign(seed_of(role), "battery-homeowner+jws", json.dumps(claims).encode()), retain)
+
+
+def kept(effects: list[Effect]) -> list[mail.WriteTrust]:
+    return posted(effects, mail.WriteTrust)
+
+
+def counted(home: Home, message: MqttMessage) -> str:
+    """The one counter that rises; nothing is posted but states."""
+    before = dict(home.session._counters)
+    effects = home.send(message)
+    assert not [e for e in posted(effects, object) if not isinstance(e, mail.LinkState)]
+    risen = [name for name, count in home.session._counters.items() if count != before.get(name, 0)]
+    assert len(risen) == 1
+    return risen[0]
+
+
+def test_a_new_bundle_is_in_force_at_once_kept_and_told_in_the_birth(home: Home) -> None:
+    later = draft().next(keys=listed(dispatch=("dispatch", "later")))
+    effects = home.send(trust_message(signed(draft()), signed(later)))
+    [write] = kept(effects)
+    held = anchors.parse(write.state)
+    assert isinstance(held, anchors.Anchor)
+    assert held.bundle.version == 2
+    home.later(3)
+    birth = [*effects, *home.sample(), *home.send(mail.Profile({}))]
+    assert published(birth, "birth")
+    home.later(1)
+    assert posted(home.send(home.agg.command(home.now, "later")), CommandIn)
+    assert posted(home.send(home.agg.command(home.now, "dispatch")), CommandIn)  # both, while they overlap
+
+
+def test_the_bundle_in_force_again_is_no_news_and_no_offence(home: Home) -> None:
+    before = dict(home.session._counters)
+    assert not kept(home.send(trust_message(signed(draft()))))
+    assert home.session._counters == before
+
+
+@pytest.mark.parametrize(
+    ("message", "counter"),
+    [
+        (trust_message(signed(draft().next(), "root1")), "trust_threshold"),
+        (trust_message(signed(draft(version=3))), "trust_gap"),
+        (trust_message(signed(draft(groups=["x"]))), "trust_fork"),
+        (trust_message(signed(draft().next(life_ms=5))), "trust_expired"),
+        (trust_message(signed(draft().next(fleet="other"))), "trust_fleet"),
+        (down("trust", b"{}"), "bad_format"),
+        (down("trust", b'{"payload":"e30","payload":"e30","signatures":[]}'), "bad_format"),
+        (down("trust", b'{"bundles":[NaN]}'), "bad_format"),
+        (down("trust", b"x" * 70_000), "bad_format"),
+        (down("trust", jose_sign(seed_of("root1"), "battery-trust+jws", b"{}")), "bad_format"),
+    ],
+)
+def test_a_bundle_that_does_not_follow_moves_nothing(home: Home, message: MqttMessage, counter: str) -> None:
+    assert counted(home, message) == counter
+    assert posted(home.send(home.agg.command(home.now)), CommandIn)
+
+
+def test_a_flood_of_bundles_costs_four_looks(home: Home) -> None:
+    for _ in range(50):
+        home.send(down("trust", b"{}"))
+    assert home.session._counters["bad_format"] == 4
+    assert home.session._counters["flood"] == 46
+
+
+def test_a_revoked_dispatch_key_is_deaf_and_what_it_began_ends(home: Home) -> None:
+    assert posted(home.send(home.agg.command(home.now)), CommandIn)
+    gone = draft().next(keys=listed(dispatch=("later",)), revoked=[kid("dispatch")])
+    [stop] = posted(home.send(trust_message(signed(gone))), CommandIn)
+    assert stop.command.kind is CommandKind.STOP
+    assert counted(home, home.agg.command(home.now)) == "unknown_key"
+    assert counted(home, home.agg.command(home.now, kind="stop")) == "unknown_key"
+    assert posted(home.send(home.agg.command(home.now, "later")), CommandIn)
+
+
+def test_a_revoked_key_that_never_spoke_ends_nothing(home: Home) -> None:
+    gone = draft().next(keys=listed(dispatch=("later",)), revoked=[kid("dispatch")])
+    assert not posted(home.send(trust_message(signed(gone))), CommandIn)
+
+
+def test_an_expired_bundle_refuses_new_dispatch_and_nothing_else() -> None:
+    home = home_of(draft(life_ms=DAY_MS + 120_000))
+    assert posted(home.send(home.agg.command(home.now)), CommandIn)
+    home.later(121)
+    home.send(home.agg.time(home.now))
+    assert counted(home, home.agg.command(home.now)) == "trust_expired"
+    assert posted(home.send(home.agg.command(home.now, kind="stop")), CommandIn)
+    assert posted(home.send(home.agg.command(home.now, kind="cancel", target="0" * 32)), CommandIn)
+    home.send(home.agg.receipt(home.now, 1))
+    home.sample()
+    home.sample()
+    told = [e.text for e in home.effects if isinstance(e, Log) and "the trust bundle has expired" in e.text]
+    assert len(told) == 1
+    home.send(trust_message(signed(draft().next())))
+    assert posted(home.send(home.agg.command(home.now)), CommandIn)
+
+
+def test_a_key_outside_its_time_brings_no_new_work_and_may_still_stop() -> None:
+    old: dict[str, object] = {**entry(key("dispatch")), "exp": WALL + 60_000}
+    home = home_of(draft(keys={**listed(), "dispatch": [old]}))
+    assert posted(home.send(home.agg.command(home.now)), CommandIn)
+    home.later(61)
+    home.send(home.agg.time(home.now))
+    assert counted(home, home.agg.command(home.now)) == "key_time"
+    assert posted(home.send(home.agg.command(home.now, kind="stop")), CommandIn)
+
+
+def test_a_retired_service_key_cannot_turn_the_clock_back_into_its_time() -> None:
+    old: dict[str, object] = {**entry(key("service")), "exp": WALL - 60_000}
+    new: dict[str, object] = {**entry(key("later")), "nbf": WALL - 120_000}
+    held = anchored(draft(keys={**listed(), "service": [old, new]}))
+    home = Home(trust=of_bundle(held.bundle, held.homeowner), anchor=held)
+    home.up()
+    assert counted(home, home.agg.time(home.now)) == "key_time"
+    assert counted(home, home.agg.time(home.now, wall_ms=WALL - 5 * DAY_MS)) == "key_time"  # before the bundle
+    home.send(home.agg.time(home.now, role="later"))
+    assert posted(home.send(home.agg.command(home.now)), CommandIn)
+
+
+def test_a_plain_trust_file_takes_no_bundle() -> None:
+    home = Home()
+    home.ready()
+    assert counted(home, trust_message(signed(draft().next()))) == "trust_root"
+    assert counted(home, said(home, "reserve", permille=100)) == "bad_role"
+
+
+# --- the homeowner ----------------------------------------------------------------------------------------------------
+def test_the_homeowner_lowers_the_reserve_once_it_is_on_the_disk(home: Home) -> None:
+    effects = home.send(said(home, "reserve", permille=150))
+    [write] = kept(effects)
+    assert not posted(effects, mail.Verb)
+    assert write.event is not None
+    assert write.event["kind"] == "reserve"
+    [verb] = posted(home.send(mail.TrustStored(None)), mail.Verb)
+    assert (verb.verb, verb.value, verb.role, verb.conn) == ("reserve", 150, "homeowner", mail.LINK)
+
+
+def test_what_the_disk_did_not_take_is_not_done(home: Home) -> None:
+    home.send(said(home, "reserve", permille=150))
+    effects = home.send(mail.TrustStored("the disk is full"))
+    assert not posted(effects, mail.Verb)
+    assert any(isinstance(e, Log) and "not done" in e.text for e in effects)
+
+
+def test_answers_of_the_disk_belong_to_their_messages(home: Home) -> None:
+    home.send(trust_message(signed(draft().next())))
+    home.send(said(home, "reserve", permille=150))
+    home.send(said(home, "storm", permille=900, for_s=3600))
+    assert not posted(home.send(mail.TrustStored(None)), mail.Verb)
+    assert [v.verb for v in posted(home.send(mail.TrustStored("full")), mail.Verb)] == []
+    [verb] = posted(home.send(mail.TrustStored(None)), mail.Verb)
+    assert (verb.verb, verb.value, verb.for_s) == ("storm", 900, 3600)
+
+
+def test_an_opt_out_needs_neither_clock_nor_disk() -> None:
+    held = anchored()
+    home = Home(trust=of_bundle(held.bundle, held.homeowner), anchor=held, synced=False)
+    home.up()
+    assert counted(home, said(home, "reserve", permille=900)) == "not_fresh"
+    assert counted(home, said(home, "opt_in")) == "not_fresh"
+    [verb] = posted(home.send(said(home, "opt_out")), mail.Verb)
+    assert (verb.verb, verb.role) == ("stop", "homeowner")
+    assert not posted(home.send(mail.TrustStored(None)), mail.Verb)
+
+
+def test_opt_in_and_consent(home: Home) -> None:
+    home.send(said(home, "opt_in"))
+    [verb] = posted(home.send(mail.TrustStored(None)), mail.Verb)
+    assert verb.verb == "opt_in"
+    message = said(home, "consent", to="terms", sha256=digest("the terms"))
+    [write] = kept(home.send(message))
+    assert write.event is not None
+    assert write.event["token"] == message.payload.decode()  # anybody can check it later
+    assert not posted(home.send(mail.TrustStored(None)), mail.Verb)
+
+
+@pytest.mark.parametrize("role", ["dispatch", "service", "operations"])
+def test_the_aggregators_keys_cannot_speak_for_the_homeowner(home: Home, role: str) -> None:
+    assert counted(home, said(home, "reserve", role, permille=0)) == "bad_role"
+
+
+@pytest.mark.parametrize("role", ["root1", "firmware1", "stranger"])
+def test_neither_can_root_or_a_stranger(home: Home, role: str) -> None:
+    assert counted(home, said(home, "reserve", role, permille=0)) == "unknown_key"
+
+
+def test_a_bundle_of_two_root_keys_brings_no_homeowner(home: Home) -> None:
+    """The whole root of the aggregator, turned: it still cannot name who lowers the reserve."""
+    home.send(trust_message(signed(draft().next(keys=listed(operations=("operations", "mine"))))))
+    assert counted(home, said(home, "reserve", "mine", permille=0)) == "bad_role"
+
+
+def test_the_homeowner_cannot_dispatch(home: Home) -> None:
+    assert counted(home, home.agg.command(home.now, "homeowner")) == "bad_role"
+    assert counted(home, home.agg.time(home.now, role="homeowner")) == "bad_role"
+
+
+def test_a_relayed_message_works_once_also_after_a_restart(home: Home) -> None:
+    message = said(home, "reserve", permille=150)
+    [write] = kept(home.send(message))
+    assert counted(home, message) == "replay"
+    held = anchors.parse(write.state)
+    assert isinstance(held, anchors.Anchor)
+    again = Home(trust=of_bundle(held.bundle, held.homeowner), anchor=held)
+    again.ready()
+    assert counted(again, message) == "replay"
+
+
+def test_an_older_message_that_was_held_back_is_too_late(home: Home) -> None:
+    lower, raise_ = said(home, "reserve", permille=100), said(home, "reserve", permille=800)
+    assert kept(home.send(raise_))
+    assert counted(home, lower) == "replay"
+
+
+def test_for_another_home_changed_retained_or_late(home: Home) -> None:
+    other = said(home, "reserve", permille=100, aud="dev:home2")
+    assert counted(home, other) == "bad_audience"
+    assert counted(home, said(home, "reserve", permille=100, aud="grp:north")) == "bad_audience"
+    good = said(home, "reserve", permille=100).payload
+    assert counted(home, down("homeowner", good[:-9] + b"AAAAAAAAA")) in ("bad_signature", "bad_format")
+    assert counted(home, said(home, "reserve", permille=100, retain=True)) == "retained"
+    assert counted(home, MqttMessage(f"{ROOT}/down/command", good, 1, False)) == "bad_typ"
+    late = said(home, "reserve", permille=100, iat=WALL - 120_000, exp=WALL - 60_000)
+    assert counted(home, late) == "expired"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"kind": "reserve"}, {"kind": "reserve", "permille": 1001}, {"kind": "reserve", "permille": -1},
+        {"kind": "reserve", "permille": "1"}, {"kind": "reserve", "permille": True},
+        {"kind": "reserve", "permille": 1.5},
+        {"kind": "reserve", "permille": 1, "x": 1}, {"kind": "storm", "permille": 500}, {"kind": "nonsense"},
+        {"kind": "consent", "to": "anything", "sha256": "0" * 64}, {"kind": "consent", "to": "terms", "sha256": "0"},
+        {"kind": "opt_out", "exp": WALL + 8 * DAY_MS},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_wrong_body_moves_nothing(home: Home, body: dict[str, Any]) -> None:
+    assert counted(home, said(home, body.pop("kind"), **body)) == "bad_body"
+
+
+# --- what a start begins with -----------------------------------------------------------------------------------------
+def test_first_trust_needs_the_hash_and_the_right_one() -> None:
+    envelope = signed(draft())
+    found = anchors.enter(chain([envelope]), None, root_hash(envelope), "fleet")
+    assert isinstance(found, anchors.Anchor)
+    assert "keys enrol" in str(anchors.enter(chain([envelope]), None, None, "fleet"))
+    assert "no bundle here" in str(anchors.enter(chain([envelope]), None, digest("other"), "fleet"))
+    assert "fleet" in str(anchors.enter(chain([envelope]), None, root_hash(envelope), "other"))
+
+
+def test_an_older_file_never_rolls_a_start_back_and_a_newer_one_carries_it_on() -> None:
+    held = anchored(draft(version=3))
+    for old in ([signed(draft())], [signed(draft(version=2))], [signed(draft(version=3, groups=["x"]))]):
+        found = anchors.enter(chain(old), held.dump(), None, "fleet")
+        assert isinstance(found, anchors.Anchor)
+        assert found.bundle == held.bundle
+    found = anchors.enter(chain([signed(draft(version=4))]), held.dump(), None, "fleet")
+    assert isinstance(found, anchors.Anchor)
+    assert found.bundle.version == 4
+    assert found.homeowner.keys() == held.homeowner.keys()
+
+
+def test_another_root_hash_in_the_configuration_does_not_replace_what_is_kept() -> None:
+    mine = signed(draft(keys=listed(root=("mine1", "mine2"))), "mine1", "mine2")
+    found = anchors.enter(chain([mine]), anchored().dump(), root_hash(mine), "fleet")
+    assert isinstance(found, anchors.Anchor)
+    assert found.bundle == anchored().bundle
+
+
+@pytest.mark.parametrize("change", [
+    {"v": 2}, {"homeowner": ["x"]}, {"heard": {"x": 1}}, {"heard": []}, {"root_hash": 1}, {"extra": 1},
+    {"bundle": {}}, {"bundle": signed(draft(), "root1")}, {"homeowner": [entry(key("a"))["x"]] * 5},
+], ids=lambda c: str(c)[:30])  # fmt: skip
+def test_a_kept_state_that_was_tampered_with_is_refused(change: dict[str, object]) -> None:
+    raw = json.loads(anchored().dump()) | change
+    assert isinstance(anchors.parse(json.dumps(raw).encode()), str)
+    assert "keys enrol" in str(anchors.enter(chain([signed(draft())]), json.dumps(raw).encode(), None, "fleet"))
+
+
+def test_what_is_kept_is_read_again() -> None:
+    held = anchored().spoken(kid("homeowner"), 7)
+    assert anchors.parse(held.dump()) == held
+    assert not held.named({}).heard
+
+
+def test_a_config_shows_no_seed() -> None:
+    assert "seed" not in repr(enrolled())
+    assert parsed(signed(draft()))
