@@ -16,6 +16,7 @@ import agent.compose
 import agent.link.messages
 import hil.backends.virtual
 from agent.core.params import S, Timers
+from agent.link.homeowner import parse_homeowner
 from agent.ready import ready
 from hil import site
 from tests.blackbox.agent import Run
@@ -70,6 +71,15 @@ KINDS: list[dict[str, object]] = [
     {"kind": "none of them"},
     {},
 ]
+HOMEOWNER: list[dict[str, object]] = [
+    {"kind": "reserve", "permille": 5},
+    {"kind": "reserve", "permille": "5"},
+    {"kind": "storm", "permille": 5, "for_s": 60},
+    {"kind": "opt_out"},
+    {"kind": "opt_in"},
+    {"kind": "consent", "to": "terms", "sha256": "3" * 64},
+    {"kind": "none of them"},
+]
 
 
 def asked(messages: ModuleType) -> list[str]:
@@ -77,8 +87,9 @@ def asked(messages: ModuleType) -> list[str]:
     commands = [messages.parse_command({**BODY, **kind}) for kind in KINDS]
     times = [messages.parse_time({**BODY, **more}) for more in ({"nonce": "2" * 32, "wall_ms": 3}, {"nonce": 2})]
     receipts = [messages.parse_receipt({**BODY, **more}) for more in ({"upto": 3}, {"upto": 3, "also": ["a"]})]
+    homeowners = [parse_homeowner({**BODY, **kind}) for kind in HOMEOWNER]
     core = [messages.to_core(found, "0" * 64) for found in commands if not isinstance(found, str)]
-    return [repr(found) for found in (*commands, *times, *receipts, *core)]
+    return [repr(found) for found in (*commands, *times, *receipts, *homeowners, *core)]
 
 
 def test_models_go_on_validating_without_whoever_made_them() -> None:
