@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from agent.link import documents, jws, messages
+from agent.link import bundle, documents, homeowner, jws, messages
 from hil.protocol import settled, trusted, up
 
 Form = Literal["unsigned", "compact", "deflated", "general"]
@@ -73,10 +73,12 @@ TABLE: tuple[Row, ...] = (
         "settings; they only tighten", here=False),
     Row("down/default", (documents.Default,), "operations", 1, True, jws.TOKEN_MAX, _LONG, "compact",
         "what to do when nothing is asked", here=False),
-    Row("down/trust", (trusted.Bundle,), ROOT, 1, True, 60 * 1024, _LONG, "general",
-        "whom to believe", here=False),
+    Row("down/trust", (trusted.Bundle,), ROOT, 1, True, bundle.MAX_BYTES, _LONG, "general",
+        "whom to believe"),
     Row("down/firmware", (documents.Firmware,), "firmware, 2 of 2", 1, True, jws.TOKEN_MAX, _LONG, "general",
         "a release", here=False),
+    Row("down/homeowner", tuple(homeowner.KINDS.values()), "homeowner", 1, False, jws.COMMAND_MAX, "24 h", "compact",
+        "the homeowner's word, which you relay and cannot make"),
 )  # fmt: skip
 GROUP = "battery/v1/{fleet}/group/{group}/command"
 BY_NAME = {row.name: row for row in TABLE}

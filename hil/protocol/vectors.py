@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -23,7 +23,10 @@ NOW = 1_700_000_000_000
 DEVICE, FLEET, GROUP = "home1", "fleet", "north"
 BOOT = "b0" * 16
 ROOT = f"battery/v1/{FLEET}/{DEVICE}"
-ROLES = ("dispatch", "service", "operations", "homeowner")
+DAY_MS = 86_400_000
+ONLINE = ("dispatch", "service", "operations")
+ROOTS = ("root1", "root2", "root3")
+KEYS = (*ONLINE, "homeowner", *ROOTS, "firmware1", "firmware2", "device", "stranger")
 WEAK = bytes([1]) + bytes(31)  # the neutral element: a "public key" under which anybody can sign
 ACCEPTED = "accepted"
 
@@ -40,7 +43,8 @@ class Vector:
     verdict: str
     retained: bool = False
     before: tuple[str, ...] = ()
-    claims: Mapping[str, Any] | None = field(default=None)
+    claims: Mapping[str, Any] | None = None
+    holds: int | None = None  # of a bundle: how many signatures hold under keys of the home's root
 
     def json(self) -> dict[str, Any]:
         """As the file has it; a token that is no text stands there in hex."""
@@ -53,7 +57,8 @@ class Vector:
             told["token"] = self.token.decode("ascii")
         except UnicodeDecodeError:
             told["token_hex"] = self.token.hex()
-        told |= {"signature": self.signature, "verdict": self.verdict}
+        told |= {"signature": self.signature} if self.holds is None else {"holds": self.holds}
+        told["verdict"] = self.verdict
         return told | ({"claims": self.claims} if self.claims is not None else {})
 
 
@@ -88,14 +93,47 @@ def weak_kid() -> str:
     return b64url(hashlib.sha256(jwk.encode()).digest()).decode()[:16]
 
 
-def trust() -> dict[str, Any]:
-    """The trust file of the home."""
-    roles = {role: [_public(role)] for role in ROLES}
-    roles["operations"].append({"kid": weak_kid(), "x": b64url(WEAK).decode()})
-    return {"version": 1, "fleet": FLEET, "groups": [GROUP], "roles": roles}
+def bundle(version: int = 1, **changes: Any) -> dict[str, Any]:
+    """The payload of a trust bundle; `changes` replace members."""
+    roles: dict[str, Any] = {role: {"threshold": 1, "keys": [public(role)]} for role in ONLINE}
+    roles["operations"]["keys"].append({"kid": weak_kid(), "x": b64url(WEAK).decode()})
+    roles["root"] = {"threshold": 2, "keys": [public(name) for name in ROOTS]}
+    roles["firmware"] = {"threshold": 2, "keys": [public("firmware1"), public("firmware2")]}
+    return {
+        "v": 1, "version": version, "fleet": FLEET, "iat": NOW - DAY_MS, "exp": NOW + 80 * DAY_MS, "roles": roles,
+        "groups": [GROUP], "revoked": [],
+    } | changes  # fmt: skip
 
 
-def _public(name: str) -> dict[str, str]:
+def general(body: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    """A JWS in general JSON form, signed by the test keys of `names`."""
+    payload = encode(body)
+    parts = [sign(key(name), encode(header("trust", name)), payload).decode().split(".") for name in names]
+    signatures = [{"protected": head, "signature": signature} for head, _, signature in parts]
+    return {"payload": b64url(payload).decode(), "signatures": signatures}
+
+
+def chain(*bundles: Mapping[str, Any]) -> bytes:
+    """What travels on down/trust."""
+    return encode({"bundles": bundles})
+
+
+def home() -> dict[str, Any]:
+    """Who the home is, and what it trusts when it starts."""
+    first = general(bundle(), "root1", "root2")
+    return {
+        "device": DEVICE,
+        "fleet": FLEET,
+        "groups": [GROUP],
+        "boot": BOOT,
+        "trust": first,
+        "root_hash": hashlib.sha256(encode(bundle())).hexdigest(),
+        "homeowner": [public("homeowner")],
+    }
+
+
+def public(name: str) -> dict[str, str]:
+    """As a bundle lists it."""
     return {"kid": kid(name), "x": str(key(name).as_dict(private=False)["x"])}
 
 
@@ -136,16 +174,16 @@ def batch(body: Mapping[str, Any] | bytes) -> bytes:
 
 def document() -> dict[str, Any]:
     """The whole file."""
-    from hil.protocol import vectors_down, vectors_up
+    from hil.protocol import vectors_down, vectors_home, vectors_up
 
     return {
         "about": "Golden vectors of the batteryd link. The private keys (d) are published here: TEST KEYS, never trust"
         " them. How to run them: docs/vectors.md.",
         "protocol": 1,
         "now_ms": NOW,
-        "home": {"device": DEVICE, "fleet": FLEET, "groups": [GROUP], "boot": BOOT, "trust": trust()},
-        "keys": {name: _private(name) for name in (*ROLES, "device", "stranger")},
-        "down": [vector.json() for vector in vectors_down.vectors()],
+        "home": home(),
+        "keys": {name: _private(name) for name in KEYS},
+        "down": [vector.json() for vector in (*vectors_down.vectors(), *vectors_home.vectors())],
         "up": [vector.json() for vector in vectors_up.vectors()],
     }
 

@@ -85,6 +85,13 @@ WORDS: dict[str, str] = {
     "url": "where to fetch it",
     "size": "bytes",
     "sha256": "SHA-256 of the file, hex",
+    # --- homeowner
+    "permille": "the reserve, 1/1000 of capacity",
+    "Storm.permille": "the reserve for a while, 1/1000 of capacity; 0 ends it",
+    "for_s": "for so many seconds",
+    "Storm.reason": "for people",
+    "to": "what is agreed to",
+    "Consent.sha256": "SHA-256 of the text that is agreed to, hex",
     # --- state, birth
     "state": "of the command",
     "State.state": "ready, lost (the will) or stopped",
@@ -173,6 +180,8 @@ WORDS: dict[str, str] = {
     "ok": "nothing failed",
     "result": "for people",
     "by": "who",
+    "message_id": "id of the message",
+    "token": "the message as it came",
     "raise_id": "of this raise",
     "start_ms": "UTC ms",
     "end_ms": "UTC ms; 0: not dated, no clock could be trusted",

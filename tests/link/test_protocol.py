@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import base64
 import json
 import re
 from collections.abc import Iterator
@@ -17,15 +18,17 @@ from agent.core.decision import Mode
 from agent.core.fault import Severity
 from agent.core.inputs import ClockTrust
 from agent.link import documents, messages
+from agent.link.homeowner import KINDS
+from agent.mail import WriteTrust
 from drivers.events import Presence
 from drivers.readings import DeviceRole, GridState
 from hil.aggregator import claims
 from hil.protocol import files, schema, up
 from hil.protocol.table import BY_NAME, TABLE
 from hil.protocol.words import WORDS
-from tests.link.home import WALL
+from tests.link.home import WALL, posted
 from tests.link.test_protocol_messages import BODY
-from tests.link.test_vectors import DATA
+from tests.link.test_vectors import DATA, DOWN, UP, message_of, the_home
 
 ROOT = Path(__file__).parents[2]
 SCHEMAS = {path.stem: json.loads(path.read_text()) for path in (ROOT / "docs" / "schema").glob("*.json")}
@@ -128,7 +131,7 @@ def test_words_are_those_of_the_agent() -> None:
 def test_every_event_of_the_source_is_modelled() -> None:
     """Words that the source gives to "event", found by reading it."""
     told = set()
-    for path in [*(ROOT / "agent" / "core").glob("*.py"), *(ROOT / "agent" / "store").glob("*.py")]:
+    for path in [path for part in ("core", "store", "link") for path in (ROOT / "agent" / part).glob("*.py")]:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Dict):
                 told |= {
@@ -187,26 +190,47 @@ def test_documents_that_are_not_read(name: str, changes: dict[str, Any]) -> None
     assert isinstance(documents.parse_document(name, {**BODY, **DOCUMENTS[name], **changes}), str)
 
 
+def unb64(part: str) -> Any:
+    return json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+
+
 def bad_bodies() -> list[Any]:
     """Of all vectors that a home refuses for their body."""
-    import base64
-
-    found = []
-    for row in DATA["down"]:
-        if row["verdict"] in ("bad_body", "bad_version"):
-            part = row["token"].split(".")[1]
-            found.append((row["name"], json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))))
-    return found
+    rows = [row for row in DATA["down"] if row["verdict"] in ("bad_body", "bad_version") and "holds" not in row]
+    return [pytest.param(row, unb64(row["token"].split(".")[1]), id=row["name"]) for row in rows]
 
 
-BEYOND_A_SCHEMA = {  # what JSON Schema cannot say: 5000.0 is an integer to it, and one member knows nothing of another
-    "power_float", "long_life", "exp_before_iat"
-}  # fmt: skip
+# 5000.0 is an integer to JSON Schema, and no member knows of another
+BEYOND_A_SCHEMA = {"power_float", "long_life", "exp_before_iat"}
 
 
-@pytest.mark.parametrize(("name", "body"), bad_bodies(), ids=lambda value: value if isinstance(value, str) else "")
-def test_the_schema_refuses_what_a_home_refuses(name: str, body: dict[str, Any]) -> None:
-    assert bool(errors("down-command", body)) is (name not in BEYOND_A_SCHEMA)
+@pytest.mark.parametrize(("row", "body"), bad_bodies())
+def test_the_schema_refuses_what_a_home_refuses(row: dict[str, Any], body: dict[str, Any]) -> None:
+    leaf = row["topic"].rpartition("/")[2]
+    assert bool(errors(f"down-{leaf}", body)) is (row["name"] not in BEYOND_A_SCHEMA)
+
+
+BUNDLES = [row for row in DATA["down"] if "holds" in row and row["verdict"] != "bad_format"]
+
+
+@pytest.mark.parametrize("row", BUNDLES, ids=lambda row: str(row["name"]))
+def test_bundles_fit_their_schemas(row: dict[str, Any]) -> None:
+    """The envelope always; the payload where only its signatures, its place or its numbers are wrong."""
+    envelope = json.loads(row["token"])
+    assert errors("jws-general", envelope) == []
+    for each in envelope.get("bundles", [envelope]):
+        found = errors("down-trust", unb64(each["payload"]))
+        assert bool(found) is (row["name"] == "trust_unknown"), found
+
+
+@pytest.mark.parametrize("name", [row["name"] for row in DATA["down"] if row.get("claims", {}).get("kind") in KINDS])
+def test_what_the_homeowner_said_goes_up_as_an_event_of_the_schema(name: str) -> None:
+    home = the_home()
+    home.up()
+    effects = [e for n in ("time", name) for e in home.send(message_of(DOWN[n]))]
+    (write,) = posted(effects, WriteTrust)
+    assert write.event is not None
+    assert errors("up-event", UP["event"]["claims"] | write.event) == []
 
 
 # --- AsyncAPI ---------------------------------------------------------------------------------------------------------
