@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from hil.protocol import asyncapi, schema, vectors
+from hil.protocol import asyncapi, page, schema, vectors
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -14,6 +14,7 @@ def files() -> dict[Path, str]:
     """What scripts/protocol.py writes, and what a test compares."""
     found = {DOCS / "schema" / f"{name}.json": text(value) for name, value in schema.documents().items()}
     found[DOCS / "asyncapi.json"] = text(asyncapi.document())
+    found[DOCS / "protocol.md"] = page.page()
     found[DOCS / "vectors" / "link.json"] = vectors.text()
     return found
 

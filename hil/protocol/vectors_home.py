@@ -98,6 +98,14 @@ def _bundles() -> Iterator[Vector]:
     yield _trust("trust_no_time", "without a time: expiry cannot be judged, the rest can", ACCEPTED, 2, signed,
                  before=())  # fmt: skip
     by_revoked = claims(230, kind="dispatch", power_w=1, duration_s=60)
+    over = bundle(2)
+    over["roles"]["dispatch"]["keys"][0] |= {"exp": NOW - 1}
+    yield _trust("trust_key_over", "the dispatch key is over since a millisecond", ACCEPTED, 2,
+                 general(over, "root1", "root2"))  # fmt: skip
+    late = claims(231, kind="dispatch", power_w=1, duration_s=60)
+    yield Vector("key_over", "a dispatch by a key whose time is over", f"{ROOT}/down/command",
+                 token(header("command", "dispatch"), late, "dispatch"), True, "key_time",
+                 before=(*FRESH, "trust_key_over"))  # fmt: skip
     yield Vector("revoked_key", "a dispatch by a key that was revoked", f"{ROOT}/down/command",
                  token(header("command", "dispatch"), by_revoked, "dispatch"), True, "unknown_key",
                  before=(*FRESH, "trust_next"))  # fmt: skip

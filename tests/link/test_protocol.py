@@ -24,6 +24,7 @@ from drivers.events import Presence
 from drivers.readings import DeviceRole, GridState
 from hil.aggregator import claims
 from hil.protocol import files, schema, up
+from hil.protocol.states import REASONS, STATES
 from hil.protocol.table import BY_NAME, TABLE
 from hil.protocol.words import WORDS
 from tests.link.home import WALL, posted
@@ -144,6 +145,44 @@ def test_every_event_of_the_source_is_modelled() -> None:
     told |= {"fault_raised", "fault_cleared"}  # chosen by a condition
     known = {word for model in up.EVENTS for word in model.model_fields["event"].annotation.__args__}  # type: ignore[union-attr]
     assert {word for word in told if isinstance(word, str)} == known
+
+
+def rows(page: str, heading: str) -> list[list[str]]:
+    """Cells of the tables of one section."""
+    section = (ROOT / "docs" / page).read_text().split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in section.splitlines() if line[:3] == "| `"]
+
+
+def test_states_and_their_codes_are_the_same_on_every_page() -> None:
+    told = {state: "" if code is None else str(code) for state, (code, _) in STATES.items()}
+    assert set(STATES) == {state.value for state in CommandState}
+    lives = [row for row in rows("integrator.md", "Commands and their lives") if len(row) == 4]
+    assert {row[0].strip("`"): row[1] for row in lives} == told
+    mapped: dict[str, str] = {}
+    for state, codes, _ in rows("protocol-map.md", "Its life")[1:]:  # the first is the head
+        words = re.findall(r"`(\w+)`", state)
+        mapped |= dict(zip(words, re.findall(r"^\d+|(?<=, )\d+", codes) or [""] * len(words), strict=True))
+    assert mapped == told
+
+
+def test_reasons_are_the_same_on_both_pages_and_in_the_vectors() -> None:
+    integrator = {word for row in rows("integrator.md", "What is refused") for word in re.findall(r"`(\w+)`", row[0])}
+    assert set(REASONS) == integrator
+    assert {row["verdict"] for row in DATA["down"]} - {"accepted"} == set(REASONS) - {"flood", "trust_root"}
+
+
+def test_reasons_are_those_that_the_link_gives() -> None:
+    """Read from the source: the first word of each refusal."""
+    told = {
+        node.args[0].value
+        for path in (ROOT / "agent" / "link").glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id in ("Refusal", "Refused")
+        and isinstance(node.args[0], ast.Constant)
+    }
+    assert told == set(REASONS)
 
 
 # --- what travels -----------------------------------------------------------------------------------------------------
