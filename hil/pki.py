@@ -8,8 +8,8 @@
 TLS keys are P-256, signing keys Ed25519 (PKCS8 PEM, mode 0600). `trust.json` is what a device believes, `devices.json`
 what the aggregator believes; both hold public keys as {"kid", "x"} with kid = the first 16 characters of the base64url
 RFC 7638 thumbprint. `trust.json` is a chain of signed bundles (hil.bundles), `claim.json` what an installer is handed:
-a one-time secret and the hash of the first bundle. Nothing here is meant to outlive the run: the CA's key is thrown away
-once the certificates exist.
+a one-time secret and the hash of the first bundle. Nothing here is meant to outlive the run: the CA's key is thrown
+away once the certificates exist.
 """
 
 from __future__ import annotations
@@ -113,6 +113,20 @@ class Authority:
         _write_private(tls.key, key)
         return tls
 
+    @property
+    def certificate(self) -> bytes:
+        """Of the authority itself, PEM."""
+        return self._cert.public_bytes(serialization.Encoding.PEM)
+
+    def certify(self, csr: x509.CertificateSigningRequest, common_name: str) -> bytes:
+        """A client's certificate (PEM) for the key of a request, in the name that the authority decided."""
+        public = csr.public_key()
+        assert isinstance(public, ec.EllipticCurvePublicKey)
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+        client = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH])
+        builder = self._builder(subject, public, self._life).add_extension(client, critical=False)
+        return builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
     def _builder(
         self, subject: x509.Name, public: ec.EllipticCurvePublicKey, life: timedelta
     ) -> x509.CertificateBuilder:
@@ -138,6 +152,7 @@ def make_pki(
     groups: Sequence[str] = (),
     authority: Authority | None = None,
     server_names: Sequence[str] = ("localhost", "127.0.0.1"),
+    issued_ms: int | None = None,
 ) -> Pki:
     """Make everything that broker, aggregator and devices need, below `directory`. Existing files are replaced.
 
@@ -152,8 +167,9 @@ def make_pki(
     roles = {role: [make_sign_key(path)] for role, path in role_keys.items()}
     offline = {name: directory / "root" / f"{name}.pem" for name in OFFLINE}
     roles |= {name: [make_sign_key(path)] for name, path in offline.items()}
-    issued = datetime.now(UTC) - _BACKDATED
-    draft = draft_of(fleet, groups, roles, int(issued.timestamp()) * 1000)
+    if issued_ms is None:
+        issued_ms = int((datetime.now(UTC) - _BACKDATED).timestamp()) * 1000
+    draft = draft_of(fleet, groups, roles, issued_ms)
     envelope = signed(draft, offline)
     files, public = {}, {}
     for device in devices:

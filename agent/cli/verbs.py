@@ -162,6 +162,33 @@ def _bus(sub: ArgumentParser) -> None:
     _config(sub)
 
 
+def _keys(sub: ArgumentParser) -> None:
+    sub.add_argument("action", nargs="?", choices=("show", "enrol", "rotate", "homeowner"), default="show")
+    sub.add_argument("what", nargs="?", choices=("sign", "tls"), help="rotate: which of this gateway's keys")
+    sub.add_argument("--claim", metavar="FILE", help="enrol: what the aggregator handed out for this gateway")
+    sub.add_argument("--bundle", metavar="FILE", help="enrol: the signed trust bundles")
+    sub.add_argument("--certificate", metavar="FILE", help="enrol: the aggregator's answer to the request")
+    sub.add_argument("--ca", metavar="FILE", help="enrol: who signed it (default: the one that is there)")
+    sub.add_argument("--consent", metavar="FILE", help="the homeowner's signed consent, instead of the PIN")
+    sub.add_argument("--key", metavar="FILE", help="homeowner: the public key to name")
+    sub.add_argument("--out", metavar="FILE", help="where to write the request or the announcement")
+    _pin(sub)
+    _config(sub)
+
+
+def _net(sub: ArgumentParser) -> None:
+    sub.add_argument("action", nargs="?", choices=("check",), default="check")
+    _config(sub)
+
+
+def _replace(sub: ArgumentParser) -> None:
+    sub.add_argument("action", choices=("export", "import"))
+    sub.add_argument("file", metavar="FILE", help="the export: to write, or to read")
+    sub.add_argument("--root", metavar="DIR", default="/", help="export: where the disk of a dead gateway is mounted")
+    _pin(sub)
+    _config(sub)
+
+
 VERBS: dict[str, VerbSpec] = {
     "status": VerbSpec("status", "how the home stands, and what is wrong with it"),
     "watch": VerbSpec("watch", "the same, live; q ends it"),
@@ -173,6 +200,9 @@ VERBS: dict[str, VerbSpec] = {
     "resume": VerbSpec("resume", "end a stop, acknowledge faults that wait for a technician", _pin),
     "device": VerbSpec("device", "what each device can be told and says; adopt one that was replaced", _device),
     "bus": VerbSpec("bus", "find devices on a line, read their registers, judge the line", _bus),
+    "keys": VerbSpec("keys", "this gateway's keys and whom it believes; enrol, rotate", _keys),
+    "net": VerbSpec("net", "every step to the brokers: what was seen, expected, what to do", _net),
+    "replace": VerbSpec("replace", "another gateway in the place of this one, or of a dead one", _replace),
     "wait": VerbSpec("wait", "for scripts: until the agent is up, linked or healthy", _wait),
     "version": VerbSpec("version", "of batteryctl and of the running batteryd"),
 }

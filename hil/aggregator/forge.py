@@ -202,7 +202,7 @@ FORGERIES: dict[str, Forgery] = {
     "wrong_kid": Forgery("kid of no known key", ("unknown_key",), lambda v: v.with_key(v.key, fresh_key().kid)),
     "service_key": Forgery("signed by the service role", ("bad_role",), lambda v: v.by_role("service")),
     "operations_key": Forgery("signed by the operations role", ("bad_role",), lambda v: v.by_role("operations")),
-    "homeowner_key": Forgery("signed by the homeowner", ("bad_role",), lambda v: v.by_role("homeowner")),
+    "homeowner_key": Forgery("signed by the homeowner", ("bad_role", "unknown_key"), lambda v: v.by_role("homeowner")),
     # changed after it was signed
     "flipped_bit": Forgery(
         "one bit of the signature", _SIGNATURE, lambda v: v.with_signature(_flip(v.segments[2], 40))

@@ -49,7 +49,7 @@ class Meeting:
 
 @pytest.fixture(scope="module")
 def pki(tmp_path_factory: pytest.TempPathFactory) -> Pki:
-    return make_pki(tmp_path_factory.mktemp("pki"), "demo", ["home-1"], ["south"])
+    return make_pki(tmp_path_factory.mktemp("pki"), "demo", ["home-1"], ["south"], issued_ms=at().wall_ms)
 
 
 @pytest.fixture

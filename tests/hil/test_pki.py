@@ -15,7 +15,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
 from hil.aggregator.keys import kid_of, load_keyring, load_signing_key
-from hil.pki import ROLES, Authority, Pki, Tls, make_pki
+from hil.pki import OFFLINE, ROLES, Authority, Pki, Tls, make_pki
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def test_expired_certificates_have_their_life_behind_them(tmp_path: Path) -> Non
 
 def test_private_keys_are_for_their_owner_only(pki: Pki, tmp_path: Path) -> None:
     keys = [path for path in tmp_path.rglob("*") if path.suffix in (".key", ".pem")]
-    assert len(keys) == 4 + len(ROLES) + 2
+    assert len(keys) == 4 + len(ROLES) + len(OFFLINE) + 2
     for path in keys:
         assert path.stat().st_mode & 0o777 == 0o600
         load_pem_private_key(path.read_bytes(), None)
