@@ -113,7 +113,8 @@ def fits(model: type[BaseModel], body: Any) -> bool:
 def test_what_was_heard_is_most_of_what_there_is() -> None:
     """Else the test above would pass on silence."""
     topics = {row_of(topic).name for scenario in SCENARIOS for topic, _ in heard(scenario)}
-    assert topics >= {row.name for row in BY_NAME.values() if row.here}
+    rare = {"down/trust", "down/homeowner"}  # in golden vectors, not in these scenarios
+    assert topics >= {row.name for row in BY_NAME.values() if row.here} - rare
     events = {
         body_of(row_of(topic), payload)["event"]
         for scenario in SCENARIOS
