@@ -39,7 +39,7 @@ libmodbus: ## install libmodbus and a C compiler, the peer that `hil bench wire`
 	@scripts/libmodbus.sh
 
 demo: env mosquitto ## the whole system in simulation, told as a story; DEMO_ARGS="--seconds 180 --json demo.json"
-	@$(BIN)/python -m hil demo $(DEMO_ARGS)
+	@$(BIN)/python -m hil demo --report out/demo $(DEMO_ARGS)
 
 test: env mosquitto libmodbus lint ## linters, types, import rules, all tests
 	@$(BIN)/python scripts/tests.py $(PYTEST_ARGS)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from agent import mail, selftest
 from agent.clock import ClockKeeper
+from agent.core.book import aside
 from agent.core.decision import Decision, Outputs
 from agent.core.durable import Durable
 from agent.core.inputs import (
@@ -100,6 +101,7 @@ class Control:
         self._decision: Decision | None = None
         self._verb_waiting: list[mail.Verb] = []
         self._profiled: object = None  # what the last Profile was made of
+        self._aside: Durable | None = None  # what the store was given while the disk failed
         self._due_ns = 0
         self._last_ns = 0
         self._sample_ns = 0
@@ -159,7 +161,7 @@ class Control:
                     self._clock.signed(*event.signed)
                 return ()
             case mail.DiskState():
-                self._disk = event
+                self._disk, self._aside = event, None
                 return self._say("info" if event.ok else "error", event.detail, now) if event.detail else ()
             case mail.Verb():
                 return self._verb(event, now)
@@ -240,12 +242,22 @@ class Control:
                 out.commit.id, out.commit.durable, out.commit.records, inputs.clock, now.mono_ns // 1_000_000
             )
             effects.append(Post("store", request))
+        if self._disk is not None and not self._disk.ok:
+            self._keep_aside(effects)
         for notice in out.notices:
             effects.extend(self._say("info", notice, now))
         self._tell(out.decision, inputs, now, effects)
         wake_ns = self._due_ns if out.wake_ns is None else min(self._due_ns, max(out.wake_ns, now.mono_ns + MIN_GAP_NS))
         effects.append(WakeAt(wake_ns))
         return effects
+
+    def _keep_aside(self, effects: list[Effect]) -> None:
+        """While the database takes nothing: what must not act again after a restart, whenever it changed."""
+        assert self._state is not None
+        durable, plain = aside(self._state.book)
+        if plain != self._aside:
+            self._aside = plain
+            effects.append(Post("store", mail.KeepAside(durable)))
 
     def _freeze(self, now: Now) -> Inputs:
         if self._device_cache is None:

@@ -1,6 +1,6 @@
 """What the parts of the agent post to each other. Core's own events (agent.core.inputs) travel as they are.
 
-control -> store   CommitRequest, WriteReserve, WritePins, WriteMemory
+control -> store   CommitRequest, KeepAside, WriteReserve, WritePins, WriteMemory
 store   -> bus     Remembered (drivers.events)
 store   -> control Committed, CommitFailed (core.inputs), ReserveStored, DiskState
 store   -> link    Stored, Backlog
@@ -36,6 +36,13 @@ class CommitRequest:
     records: tuple[Record, ...]
     clock: Clock
     mono_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeepAside:
+    """A stop, lockout or cancel that the database does not take: into the small second file. Not answered."""
+
+    durable: Durable
 
 
 @dataclass(frozen=True, slots=True)

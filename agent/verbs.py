@@ -41,7 +41,7 @@ def stopped(verb: mail.Verb, disk_ok: bool) -> Post:
     """The answer to a stop."""
     text = "dispatch is ended and held off until `batteryctl resume`"
     if not disk_ok:
-        text += "; the disk takes no records, so after a restart stop it again"
+        text += "; the disk takes no records: look with `batteryctl status` after a restart whether it still is"
     return done(verb, OK, text)
 
 

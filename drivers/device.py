@@ -34,7 +34,7 @@ BOOTING_TRIES = 15  # identifications that a "not now" may put off
 BACKOFF_MIN_NS = S // 2
 BACKOFF_MAX_NS = 8 * S
 PROBE_MIN_NS = 50_000_000
-WRONG_DEVICE_NS = 10 * S  # how often a device of another kind is asked again
+WRONG_FIRST_NS, WRONG_DEVICE_NS = S, 10 * S  # when another device is asked again: soon, then ever more seldom
 
 
 @dataclass(slots=True, eq=False)
@@ -66,6 +66,7 @@ class Device:
             port.pace(unit, profile.period_ns)
         self._pinned = spec.pinned
         self._steps: identify.Steps | None = None
+        self._wrong_ns = WRONG_FIRST_NS
         self._backoff_ns = BACKOFF_MIN_NS
         self._misses = 0
         self._heard_ns = 0
@@ -142,7 +143,7 @@ class Device:
         self._put_off = 0
         if isinstance(found, str):
             self.binding = None
-            self._begin(at_ns + WRONG_DEVICE_NS, self.spec.profile.response_ns)
+            self._begin(self._later(at_ns), self.spec.profile.response_ns)
             self._status(Presence.MISMATCH, found, at_ns, out)
             return
         self.ask = None
@@ -162,10 +163,11 @@ class Device:
         wrong = difference(self._pinned, identity)
         if wrong is None:
             self.ask = self._steps = None
+            self._wrong_ns = WRONG_FIRST_NS
             notes = "; ".join(self.binding.notes)
             self._status(Presence.OK, f"{name_of(identity)}{': ' + notes if notes else ''}", at_ns, out)
         else:  # it may be exchanged again without a moment of silence
-            self._ask_again(at_ns + WRONG_DEVICE_NS, self.spec.profile.response_ns)
+            self._ask_again(self._later(at_ns), self.spec.profile.response_ns)
             self._status(
                 Presence.MISMATCH,
                 f"{name_of(identity)} answers at unit {self.spec.unit}, commissioned was {name_of(self._pinned)} "
@@ -173,6 +175,11 @@ class Device:
                 at_ns,
                 out,
             )
+
+    def _later(self, at_ns: int) -> int:
+        """When a device that was not the right one says who it is again: a setpoint may stand on it until then."""
+        wait_ns, self._wrong_ns = self._wrong_ns, min(2 * self._wrong_ns, WRONG_DEVICE_NS)
+        return at_ns + wait_ns
 
     # --- polling ------------------------------------------------------------------------------------------------------
     def _build(self, binding: Binding, now_ns: int) -> None:

@@ -22,6 +22,10 @@ VERBS = {
     "crash": ("hil.crash.cli", "kill -9 of the real daemon with commands in flight: --kills N --seed S"),
     "fleet": ("hil.street.cli", "many homes at one broker, one of each fault, the others unmoved: --agents N --seed S"),
     "powercut": ("hil.powercut.cli", "the power goes while the store writes; nothing told is lost: --cuts N --seed S"),
+    "long": (
+        "hil.long.cli",
+        "the longer run on record, a slice of each in turn, resumable: --state-dir DIR [--hours H]",
+    ),
     "soak": ("hil.soak.cli", "the real daemon at work for long: memory, descriptors, lateness: --minutes N"),
     "teeth": ("hil.teeth.cli", "plants defects in a copy of the source and shows which check finds each"),
     "serve": ("hil.serve", "one simulated device, alone, for any Modbus client: PROFILE --tcp HOST:PORT | --pty"),

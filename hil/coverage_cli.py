@@ -14,7 +14,10 @@ from hil import coverage, fleet
 from hil.backends import make_backend
 from hil.coverage import Cell
 from hil.figures import Report
-from hil.progress import Progress
+from hil.progress import TIMES, Progress
+from hil.report import directory as reports
+from hil.report import index
+from hil.report.recording import Recording
 from hil.runner import Outcome
 from hil.scenario import Scenario
 from hil.stall import unstalled
@@ -34,6 +37,7 @@ def main(argv: Sequence[str]) -> int:
     )
     parser.add_argument("--all", action="store_true", help="on process also those that virtual shows (half an hour)")
     parser.add_argument("--keep", action="store_true", help=f"keep what is measured in {coverage.KEPT}")
+    parser.add_argument("--report", type=Path, metavar="DIR", help="write report.html there, and a page a run")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     args = parser.parse_args(argv)
     asked: list[str] = args.backend or ["virtual"]
@@ -45,12 +49,12 @@ def main(argv: Sequence[str]) -> int:
     chosen = [s for s in known if args.only is None or s.name in args.only]
     cells: list[Cell] = []
     kept: dict[str, str] = {}
+    lines: list[index.Line] = []
     for backend in BACKENDS:
         if backend in asked:
             alone = backend == "virtual" or args.all or args.only is not None
-            measured = run(
-                backend, [s for s in chosen if s.backends == (backend,) or (alone and backend in s.backends)], say
-            )
+            now = [s for s in chosen if s.backends == (backend,) or (alone and backend in s.backends)]
+            measured = run(backend, now, say, args.report, lines)
             cells += measured
             if args.keep:
                 coverage.write(_file(backend), backend, measured)
@@ -61,30 +65,48 @@ def main(argv: Sequence[str]) -> int:
     extra = {"commit": coverage.commit(), "kept": kept}
     if args.only is not None:
         figures = figures[:-1]
-    return Report("hazards, measured beside required", figures, None, 0, extra).print(as_json=args.json)
+    report = Report("hazards, measured beside required", figures, None, 0, extra)
+    if args.report is not None:
+        say(f"report: {index.write(args.report, report, lines, cells, kept, args.only is None)}")
+    return report.print(as_json=args.json)
 
 
-def run(backend: str, chosen: Sequence[Scenario], tell: Callable[[str], None]) -> list[Cell]:
-    """One run of each, with a bar for all; what broke is told at once."""
+def run(
+    backend: str,
+    chosen: Sequence[Scenario],
+    tell: Callable[[str], None],
+    report: Path | None = None,
+    lines: list[index.Line] | None = None,
+) -> list[Cell]:
+    """One run of each, with a bar for all; what broke is told at once. Pages go below `report`, a line each."""
     cells: list[Cell] = []
-    with Progress(f"coverage on {backend}", sum(s.duration_ns for s in chosen)) as bar:
+    with Progress(f"coverage on {backend}", sum(s.duration_ns for s in chosen) / 1e9, unit=TIMES) as bar:
         for scenario in chosen:
-            outcome = run_one(scenario, backend, tell)
+            name = f"{scenario.name}-{backend}"
+            outcome = run_one(scenario, backend, tell, None if report is None else report / name)
+            if lines is not None:
+                lines.append(index.line_of(outcome, "" if report is None else f"{name}/{reports.PAGE}"))
             for verdict in outcome.verdicts:
                 if not verdict.ok:
                     tell(f"xx {scenario.name} on {backend}: {verdict.name}: {verdict.sentence}")
             cells += coverage.cells_of(outcome)
-            bar.step(scenario.name, scenario.duration_ns)
+            bar.step(scenario.name, scenario.duration_ns / 1e9)
     return cells
 
 
-def run_one(scenario: Scenario, backend: str, tell: Callable[[str], None]) -> Outcome:
+def run_one(scenario: Scenario, backend: str, tell: Callable[[str], None], page: Path | None = None) -> Outcome:
     """One scenario; on real processes beside a stall meter, repeated when the machine itself stalled."""
+    seen = Recording()
 
     def once() -> Outcome:
-        return fleet.run(scenario, lambda: make_backend(backend), scenario.seed)
+        nonlocal seen
+        seen = Recording()
+        return fleet.run(scenario, lambda: make_backend(backend), scenario.seed, None if page is None else seen)
 
-    return once() if backend == "virtual" else unstalled(once, say=tell, fine=lambda o: o.ok)[0]
+    outcome, void = (once(), 0) if backend == "virtual" else unstalled(once, say=tell, fine=lambda o: o.ok)
+    if page is not None:
+        reports.write(page, outcome, seen, void)
+    return outcome
 
 
 def _file(backend: str) -> Path:

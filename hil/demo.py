@@ -17,9 +17,12 @@ from pathlib import Path
 
 from hil.backends.process import ProcessBackend
 from hil.program import installed_from
+from hil.report import directory as reports
+from hil.report.outcome import Recorder
 from hil.report.plain import PlainLines
+from hil.report.recording import Recording
 from hil.report.scoreboard import scoreboard
-from hil.runner import Outcome, Runner, Watcher
+from hil.runner import Outcome, Runner, Several, Watcher
 from hil.scenario import Scenario, find, load
 from hil.stall import unstalled
 from hil.talk import data, say
@@ -36,6 +39,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--json", metavar="FILE", help='write the figures there; "-" for stdout')
     parser.add_argument("--seed", type=int, help="of the simulated home")
     parser.add_argument("--plain", action="store_true", help="lines instead of a screen")
+    parser.add_argument("--report", type=Path, metavar="DIR", help="write report.html, junit.xml and figures there")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="leave every log and trace there")
     args = parser.parse_args(argv)
     if args.seconds < SHORTEST_S:
@@ -45,13 +49,22 @@ def main(argv: Sequence[str]) -> int:
     scenario = dataclasses.replace(scenario, duration_ns=(args.seconds - SETUP_S) * S)
     seed = scenario.seed if args.seed is None else args.seed
     say(f"batteryd: {installed_from()}")
-    outcome, void = unstalled(lambda: tell(scenario, seed, args.plain, args.keep), say=say, fine=lambda o: o.ok)
+    seen = Recording()
+
+    def once() -> Outcome:
+        nonlocal seen
+        seen = Recording()
+        return tell(scenario, seed, args.plain, args.keep, seen if args.report else None, args.report)
+
+    outcome, void = unstalled(once, say=say, fine=lambda o: o.ok)
     width = min(100, shutil.get_terminal_size((100, 24)).columns)
     if not outcome.ok:
         for note in outcome.notes:
             say(f"-- {note}")
     say(scoreboard(outcome.verdicts, [chapter.id for chapter in scenario.chapters], width))
     report = outcome.report(void)
+    if args.report is not None:
+        say(f"report: {reports.write(args.report, outcome, seen, void)}")
     if args.json == "-":
         data(json.dumps(report.as_json()))
     elif args.json:
@@ -59,8 +72,15 @@ def main(argv: Sequence[str]) -> int:
     return 0 if outcome.ok else 1
 
 
-def tell(scenario: Scenario, seed: int, plain: bool = False, keep: Path | None = None) -> Outcome:
-    """One telling, on a screen when there is one."""
+def tell(
+    scenario: Scenario,
+    seed: int,
+    plain: bool = False,
+    keep: Path | None = None,
+    seen: Watcher | None = None,
+    report: Path | None = None,
+) -> Outcome:
+    """One telling, on a screen when there is one. `seen` watches too; samples and events go into `report`."""
     with contextlib.ExitStack() as stack:
         watcher: Watcher
         if not plain and sys.stderr.isatty():
@@ -69,4 +89,7 @@ def tell(scenario: Scenario, seed: int, plain: bool = False, keep: Path | None =
             watcher = stack.enter_context(Screen(scenario.chapters))
         else:
             watcher = PlainLines(say, len(scenario.chapters))
-        return Runner(scenario, ProcessBackend(keep), seed, watcher).run()
+        watchers = [watcher, *([] if seen is None else [seen])]
+        if report is not None:
+            watchers.append(stack.enter_context(Recorder(report)))
+        return Runner(scenario, ProcessBackend(keep), seed, Several(watchers)).run()

@@ -127,6 +127,7 @@ def aggregator_signals(aggregator: Aggregator, device: str) -> dict[str, Value]:
     return {
         "agg.verified": sum(verified.values()),
         "agg.bad": aggregator.refused_count,
+        "agg.expired": aggregator.expired_count,
         "agg.births": verified.get("birth", 0),
         "agg.lives": verified.get("live", 0),
         "agg.batches": len(book.batches),
@@ -150,4 +151,5 @@ def uplink_fields(verdict: Verdict) -> dict[str, Value]:
 def ack_fields(body: Mapping[str, Any], desk: Desk) -> dict[str, Value]:
     """A record of the stream `ack`, with the scenario's own name for the command."""
     fields = {key: body.get(key) for key in ("state", "reason", "asked_w", "given_w", "limit_w")}
-    return {"command": desk.label_of(body["command_id"]), **fields}
+    repeated = str(body.get("sentence", "")).startswith("repeated")
+    return {"command": desk.label_of(body["command_id"]), **fields, "repeated": repeated}

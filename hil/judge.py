@@ -29,6 +29,9 @@ class Verdict:
     reach: str
     sentence: str
     beside: Mapping[str, Scalar]
+    from_ns: int | None = None  # when its clock began; None = it never did
+    seen_ns: int | None = None  # the sample or record that decided it, if one did
+    to_ns: int | None = None  # the end of what it was judged over
 
     def figure(self) -> Figure:
         """The verdict as a figure that holds exactly when the verdict is ok."""
@@ -55,6 +58,7 @@ class Judge:
         self._true_since: int | None = None
         self._before = False  # it was true when the event came, and has been ever since
         self._failure: str | None = None
+        self._failed_ns: int | None = None
         self._shown: Scalar = None
 
     # --- what happens ------------------------------------------------------------------------------------------------
@@ -87,7 +91,7 @@ class Judge:
             if a.show is not None:
                 self._fold(a.show.value(record.fields.get))
             if a.most is not None and self._count > a.most:
-                self._fail(f"number {self._count} at {record.at_ns / NS:.2f} s: {_shown(record.fields)}")
+                self._fail(f"number {self._count} at {record.at_ns / NS:.2f} s: {_shown(record.fields)}", record.at_ns)
 
     def sample(self, at_ns: int, scope: Mapping[str, Value], functions: Functions) -> None:
         """The signals at one moment, after everything that happened up to it."""
@@ -104,7 +108,7 @@ class Judge:
         if a.kind is Kind.ALWAYS:
             self._judged += 1
             if value is not True:
-                self._fail(f"at {at_ns / NS:.2f} s {_seen(a.expr, scope, value)}")
+                self._fail(f"at {at_ns / NS:.2f} s {_seen(a.expr, scope, value)}", at_ns)
         elif a.kind is Kind.WITHIN and at_ns == self._clock_ns:
             return  # the state before the event has no say
         elif value is True:
@@ -141,7 +145,12 @@ class Judge:
         if self._clock_ns is None:
             ok, sentence = False, f"`{a.after}` never happened"
         unit = "s" if a.kind is Kind.WITHIN else ""
-        return Verdict(a.name, a.chapter, a.promise, ok, measured, unit, reach, sentence, self._beside())
+        seen = self._failed_ns if a.kind in (Kind.ALWAYS, Kind.COUNT) else self._true_since
+        to_ns = self._last_ns if self._close_ns is None else min(self._close_ns, self._last_ns)
+        if ok and seen is not None and not a.stays:
+            to_ns = seen
+        times = (self._clock_ns, seen, to_ns)
+        return Verdict(a.name, a.chapter, a.promise, ok, measured, unit, reach, sentence, self._beside(), *times)
 
     # --- inside ------------------------------------------------------------------------------------------------------
     def _open(self, at_ns: int) -> None:
@@ -162,9 +171,9 @@ class Judge:
         self._fail(f"`{expr.text}` gave no bound ({seconds!r})")
         return 0
 
-    def _fail(self, sentence: str) -> None:
+    def _fail(self, sentence: str, at_ns: int | None = None) -> None:
         if self._failure is None:
-            self._failure = sentence
+            self._failure, self._failed_ns = sentence, at_ns
 
     def _fold(self, value: Any) -> None:
         if not isinstance(value, int | float | str):

@@ -2,7 +2,7 @@
 
     DIR/broker/              ca.crt tls.crt tls.key
     DIR/aggregator/          ca.crt tls.crt tls.key  dispatch.pem service.pem operations.pem homeowner.pem  devices.json
-    DIR/root/                root1.pem root2.pem root3.pem firmware1.pem firmware2.pem   never needed by the aggregator
+    DIR/offline/             root1.pem root2.pem root3.pem firmware1.pem firmware2.pem   never needed by the aggregator
     DIR/device/<id>/         ca.crt tls.crt tls.key  sign.pem trust.json claim.json
 
 TLS keys are P-256, signing keys Ed25519 (PKCS8 PEM, mode 0600). `trust.json` is what a device believes, `devices.json`
@@ -165,7 +165,7 @@ def make_pki(
     aggregator = authority.issue(directory / AGGREGATOR, AGGREGATOR)
     role_keys = {role: directory / AGGREGATOR / f"{role}.pem" for role in ROLES}
     roles = {role: [make_sign_key(path)] for role, path in role_keys.items()}
-    offline = {name: directory / "root" / f"{name}.pem" for name in OFFLINE}
+    offline = {name: directory / "offline" / f"{name}.pem" for name in OFFLINE}
     roles |= {name: [make_sign_key(path)] for name, path in offline.items()}
     if issued_ms is None:
         issued_ms = int((datetime.now(UTC) - _BACKDATED).timestamp()) * 1000

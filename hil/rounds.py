@@ -17,7 +17,7 @@ def interleave(
     if rounds < MIN_ROUNDS:
         raise ValueError(f"{rounds} rounds; a median needs at least {MIN_ROUNDS}")
     values: dict[str, list[float]] = {name: [] for name in sides}
-    with Progress(title or ", ".join(sides), rounds * len(sides)) as bar:
+    with Progress(title or ", ".join(sides), rounds * len(sides), unit="rounds") as bar:
         for _ in range(rounds):
             for name, side in sides.items():
                 values[name].append(side())

@@ -17,8 +17,20 @@ from hil.signals import Happening
 NS = 1_000_000_000
 
 
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What begins. `wall_ms`: UTC at scenario time 0 by the world's own clock, whatever the agent's clock says."""
+
+    scenario: Scenario
+    backend: str
+    seed: int
+    wall_ms: int
+
+
 class Watcher(Protocol):
     """Whoever shows a run while it goes on."""
+
+    def begin(self, run: Run) -> None: ...
 
     def chapter(self, chapter: Chapter, at_ns: int) -> None: ...
 
@@ -34,6 +46,8 @@ class Watcher(Protocol):
 class Quiet:
     """Shows nothing."""
 
+    def begin(self, run: Run) -> None: ...
+
     def chapter(self, chapter: Chapter, at_ns: int) -> None: ...
 
     def sample(self, at_ns: int, signals: Mapping[str, Value]) -> None: ...
@@ -43,6 +57,37 @@ class Quiet:
     def happening(self, record: Happening) -> None: ...
 
     def verdict(self, at_ns: int, verdict: Verdict) -> None: ...
+
+
+class Several:
+    """A watcher that hands on to others, in their order."""
+
+    def __init__(self, watchers: Sequence[Watcher]) -> None:
+        self._watchers = tuple(watchers)
+
+    def begin(self, run: Run) -> None:
+        for watcher in self._watchers:
+            watcher.begin(run)
+
+    def chapter(self, chapter: Chapter, at_ns: int) -> None:
+        for watcher in self._watchers:
+            watcher.chapter(chapter, at_ns)
+
+    def sample(self, at_ns: int, signals: Mapping[str, Value]) -> None:
+        for watcher in self._watchers:
+            watcher.sample(at_ns, signals)
+
+    def event(self, at_ns: int, event: Event, ended: bool) -> None:
+        for watcher in self._watchers:
+            watcher.event(at_ns, event, ended)
+
+    def happening(self, record: Happening) -> None:
+        for watcher in self._watchers:
+            watcher.happening(record)
+
+    def verdict(self, at_ns: int, verdict: Verdict) -> None:
+        for watcher in self._watchers:
+            watcher.verdict(at_ns, verdict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +141,7 @@ class Runner:
         backend, scenario = self._backend, self._scenario
         try:
             backend.start(scenario, self._seed)
+            self._watcher.begin(Run(scenario, backend.name, self._seed, backend.wall_ms()))
             self._live()
             ended = backend.now_ns()
         except KeyboardInterrupt:

@@ -13,9 +13,11 @@ from hil.backends import make_backend
 from hil.expr import Value
 from hil.figures import Report
 from hil.judge import Verdict
-from hil.progress import Progress
+from hil.progress import TIMES, Progress
+from hil.report import directory as reports
 from hil.report.outcome import Recorder
-from hil.runner import Outcome, Quiet, Watcher
+from hil.report.recording import Recording
+from hil.runner import Outcome, Quiet, Several, Watcher
 from hil.stall import unstalled
 from hil.strict import FileError
 from hil.talk import data, say
@@ -42,7 +44,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--backend", choices=scenarios.BACKENDS, help="default: the first that the scenario names")
     parser.add_argument("--rig", type=Path, metavar="FILE", help="for bench: real ports, a power cap, an interlock")
     parser.add_argument("--seed", type=int, help="default: the scenario's own")
-    parser.add_argument("--report", type=Path, metavar="DIR", help="write figures.json, samples.csv, events.csv there")
+    parser.add_argument("--report", type=Path, metavar="DIR", help="write report.html, junit.xml and figures there")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     parser.add_argument("--list", action="store_true", help="names of the scenarios that are there")
     args = parser.parse_args(argv)
@@ -65,8 +67,6 @@ def main(argv: Sequence[str]) -> int:
     except (FileError, OSError) as error:
         say(str(error))
         return 2
-    if args.report is not None:
-        report.write(args.report / "figures.json")
     return report.print(as_json=args.json)
 
 
@@ -75,17 +75,22 @@ def run_scenario(
 ) -> Report:
     """One scenario; on real processes beside a stall meter, repeated when the machine itself stalled."""
 
+    seen = Recording()
+
     def once() -> Outcome:
+        nonlocal seen
+        seen = Recording()
         with contextlib.ExitStack() as stack:
-            bar = stack.enter_context(Progress(scenario.name, scenario.duration_ns / 1e9))
-            watcher: Watcher = _Bar(bar)
+            bar = stack.enter_context(Progress(scenario.name, scenario.duration_ns / 1e9, unit=TIMES))
+            watchers: list[Watcher] = [_Bar(bar)]
             if directory is not None:
-                watcher = _Both(watcher, stack.enter_context(Recorder(directory)))
+                watchers += [seen, stack.enter_context(Recorder(directory))]
+            watcher = Several(watchers)
             return fleet.run(scenario, lambda: make_backend(backend, _logs(directory), rig), seed, watcher)
 
-    if backend == "virtual":
-        return _reported(once(), 0)
-    outcome, void = unstalled(once, say=say, fine=lambda o: o.ok)
+    outcome, void = (once(), 0) if backend == "virtual" else unstalled(once, say=say, fine=lambda o: o.ok)
+    if directory is not None:
+        say(f"report: {reports.write(directory, outcome, seen, void)}")
     return _reported(outcome, void)
 
 
@@ -102,19 +107,3 @@ def _logs(directory: Path | None) -> Path | None:
         return None
     number = 1 + sum(1 for _ in directory.glob("run-*"))
     return directory / f"run-{number}"
-
-
-class _Both(Quiet):
-    """Two watchers."""
-
-    def __init__(self, first: Watcher, second: Watcher) -> None:
-        for name in ("chapter", "sample", "event", "happening", "verdict"):
-            setattr(self, name, _fan(getattr(first, name), getattr(second, name)))
-
-
-def _fan(first: object, second: object) -> object:
-    def both(*args: object) -> None:
-        first(*args)  # type: ignore[operator]  # methods of a Watcher
-        second(*args)  # type: ignore[operator]  # as above
-
-    return both

@@ -72,6 +72,7 @@ SIGNALS: Mapping[str, Signal] = _table(
     ("wire.violations", "", "requests that began inside t3.5"),
     ("agg.verified", "", "messages whose signature, typ and body held"),
     ("agg.bad", "", "messages from the device that did not verify"),
+    ("agg.expired", "", "of those, messages that came after their time was over"),
     ("agg.births", "", "verified births"),
     ("agg.lives", "", "verified live records"),
     ("agg.batches", "", "batches counted in the ledger"),
@@ -89,6 +90,7 @@ SIGNALS: Mapping[str, Signal] = _table(
     ("agent.hi_w", "W", "permit, discharge side, >= 0"),
     ("agent.binding", "", "id of the limit that made given differ from asked"),
     ("agent.reserve_permille", "permille", "reserve in force"),
+    ("agent.soc_permille", "permille", "what the BMS reports; of several packs that of the emptiest"),
     ("agent.soc_lo_permille", "permille", "lowest SoC that it believes possible"),
     ("agent.grid", "", "connected, islanded or unknown"),
     ("agent.stated_end_s", "s", "promise 3 of this home"),
@@ -118,7 +120,7 @@ FUNCTIONS: Mapping[str, str] = {
 
 STREAMS: Mapping[str, tuple[str, ...]] = {
     "write": ("device", "kind", "value", "address", "words"),
-    "ack": ("command", "state", "reason", "asked_w", "given_w", "limit_w"),
+    "ack": ("command", "state", "reason", "asked_w", "given_w", "limit_w", "repeated"),
     "uplink": ("kind", "seq", "duplicate"),
     "decision": ("mode", "source", "asked_w", "given_w", "binding", "grid"),
     "process": ("what", "status"),

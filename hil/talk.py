@@ -13,5 +13,6 @@ def data(text: str) -> None:
 
 def say(text: str) -> None:
     """One line about how it goes."""
-    sys.stderr.write(text + "\n")
+    rest = "\x1b[K" if sys.stderr.isatty() else ""  # of a progress line that stood there
+    sys.stderr.write(f"{text}{rest}\n")
     sys.stderr.flush()

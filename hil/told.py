@@ -16,6 +16,7 @@ def from_view(view: View) -> dict[str, Value]:
     link = view.link
     return {
         **from_decision(view.decision),
+        "agent.soc_permille": min((b.soc_permille for b in view.batteries if b.soc_permille is not None), default=None),
         "agent.devices_ok": sum(device.presence is Presence.OK for device in view.devices),
         "agent.link": link is not None and link.up,
         "agent.fresh": link is not None and link.fresh,
@@ -54,6 +55,7 @@ def from_status(status: Mapping[str, Any]) -> dict[str, Value]:
         **{f"agent.{key}": control[key] for key in ("mode", "source", "asked_w", "given_w", "lo_w", "hi_w")},
         "agent.binding": control["binding"] or "",
         "agent.reserve_permille": status["reserve"]["effective_permille"],
+        "agent.soc_permille": battery["soc_permille"],
         "agent.soc_lo_permille": battery["soc_lo_permille"],
         "agent.grid": status["grid"]["state"],
         "agent.stated_end_s": status["stated_end_s"],

@@ -42,19 +42,21 @@ class Astray(NamedTuple):
 
 def follow(before: Astray | None, s: Snapshot, p: Params, hand: Hand) -> Astray | None:
     """One cycle; None = all that flows may flow. What was held at zero stays so until what forbade it is gone: a BMS
-    that falls silent does not say that it is. Only what was against the reserve ends, as it would with the flow."""
+    that falls silent, or does not know its SoC, does not say that it is. What was against the reserve ends with the
+    flow otherwise: held on, no sun could fill what is missing."""
     if s.grid is not GridState.CONNECTED:
         return None
+    held = before if halts(before, s.now_ns) else None
     if s.pack is None or s.battery_age_ns > s.battery_stale_ns:
-        return before if before is not None and before.device and halts(before, s.now_ns) else None
+        return held
     flow_w = _flow(s, s.pack, p)
     found: tuple[str, str] | None = None
     if flow_w:
         found = _harm(s, s.pack, p, flow_w) or _against(s, p, hand, flow_w)
-    elif before is not None and halts(before, s.now_ns):
-        flow_w, found = before.flow_w, _harm(s, s.pack, p, before.flow_w, before.device)
+    elif held is not None:
+        flow_w, found = held.flow_w, _harm(s, s.pack, p, held.flow_w, held.device)
     if found is None:
-        return None
+        return held if held is not None and not held.device and s.soc_hi_mwh is None else None
     same = before is not None and (before.flow_w > 0) is (flow_w > 0)
     return Astray(before.since_ns if before is not None and same else s.now_ns, flow_w, *found)
 

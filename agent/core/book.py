@@ -96,6 +96,15 @@ def pruned(book: Book, clock: Clock) -> Book:
     return replace(book, durable=replace(durable, commands=commands, cancelled=cancelled), live=live)
 
 
+def aside(book: Book) -> tuple[Durable, Durable]:
+    """What is kept where the database takes nothing, and the same without what only counts energy: that changes when
+    something ended, stopped or latched. A command that no disk has acknowledged is in neither: it never acts."""
+    unheld = {x.id for x in book.live if x.commit is not None}
+    kept = [r for r in book.durable.commands if r.command.id not in unheld]
+    plain = [replace(r, delivered_mwh=0) for r in kept]
+    return replace(book.durable, commands=tuple(kept)), replace(book.durable, commands=tuple(plain), day_mwh=0)
+
+
 def metered(book: Book, command_id: str | None, power_w: int | None, dt_ns: int) -> Book:
     """That power, + discharge, for that long, on the command's account."""
     if command_id is None or power_w is None or not dt_ns:

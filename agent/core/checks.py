@@ -11,6 +11,7 @@ from agent.core.astray import Astray
 from agent.core.caps import NEVER_NS
 from agent.core.crew import Crew
 from agent.core.durable import Durable
+from agent.core.grid import LAST_DEAD, LONG_SILENT_NS
 from agent.core.inputs import ClockTrust, Inputs
 from agent.core.params import Params, S
 from agent.core.sanity import APART_NS
@@ -305,6 +306,10 @@ def self_test(w: World) -> str | None:
     return None if wrong is None else f"the self-test failed: {wrong}"
 
 
+def clocks_apart(w: World) -> str | None:
+    return selftest.apart(w.inputs.looked)
+
+
 def not_read_back(w: World) -> str | None:
     return f"the self-test waited in vain: {w.unread}" if w.unread is not None else None
 
@@ -330,6 +335,13 @@ def grid_lost(w: World) -> str | None:
     if not w.durable.outage or (w.settled and w.snapshot.grid_seen):
         return None
     return "the grid was away, or this gateway was off, before this start"
+
+
+def meter_dead(w: World) -> str | None:
+    s = w.snapshot
+    if s.meter_age_ns < LONG_SILENT_NS or not s.grid_why.endswith(LAST_DEAD):
+        return None
+    return f"{LAST_DEAD}, {s.meter_age_ns // (60 * S)} min ago"
 
 
 def grid_unknown(w: World) -> str | None:

@@ -184,7 +184,7 @@ FAULTS: tuple[Fault, ...] = (
         checks.self_test,
         "Restart the agent; if it comes back, replace the gateway.",
         _settle,
-        what="the safety parameters against their second copy, and the clock against network time",
+        what="the safety parameters against their second copy",
     ),
     Fault(
         "crash_loop",
@@ -331,6 +331,15 @@ FAULTS: tuple[Fault, ...] = (
         what="that the inverter gives as much as it was told; the right way round, less moves nothing that must not",
     ),
     Fault(
+        "meter_dead",
+        Severity.WARN,
+        Clear.AUTO,
+        checks.meter_dead,
+        "Look at the meter and its supply. If it was taken out or is broken and the grid is there, run `batteryctl "
+        "resume`: after the dwell the inverter's word counts alone; dispatch waits for the meter.",
+        what="that a meter whose last word was a dead grid speaks again while the inverter says connected",
+    ),
+    Fault(
         "inverter_out",
         Severity.DERATE,
         Clear.HOLD,
@@ -378,7 +387,7 @@ FAULTS: tuple[Fault, ...] = (
         Severity.WARN,
         Clear.HOLD,
         checks.floor_refused,
-        "Set the inverter's minimum SoC by hand to the reserve; check its access rights.",
+        "Set the inverter's minimum SoC by hand to the reserve or to the next step above; check its access rights.",
         _settle,
         what="that the inverter takes its SoC floor",
     ),
@@ -431,6 +440,14 @@ FAULTS: tuple[Fault, ...] = (
         checks.clock,
         "Give the gateway a network time source.",
         what="the wall clock: network time, or a signed time from the aggregator",
+    ),
+    Fault(
+        "clocks_apart",
+        Severity.WARN,
+        Clear.AUTO,
+        checks.clocks_apart,
+        "See who answers network time on this network; with a trusted one, replace the gateway.",
+        what="the gateway's own clock against network time, which anybody on the network may answer: told, no more",
     ),
     Fault(
         "lockout",

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from agent.core.age import age_ns
-from agent.core.params import Timers
+from agent.core.params import S, Timers
 from drivers.readings import GridState, InverterReading, MeterReading
 
 DEAD_MV = 60_000  # half of 120 V: below it the grid side is dead
@@ -15,6 +15,20 @@ LIVE_BELOW_MV, LIVE_ABOVE_MV = 90_000, 300_000  # of 120 to 240 V: positive evid
 
 Verdict = tuple[GridState, bool, str]  # state, was the grid away?, why
 REPEATED: Verdict = GridState.UNKNOWN, False, "the inverter repeats its values: its word on the grid may be an old one"
+SEEN_DEAD = "the meter sees a dead grid while the inverter says connected"
+LAST_DEAD = "the inverter says connected, but the last that the meter said before it fell silent was a dead grid"
+LONG_SILENT_NS = 600 * S  # a meter that is gone for so long is asked after
+
+
+class End(NamedTuple):
+    """What outlives the last word of a meter that died or was taken away: an inverter that told of the same outage
+    later and now says connected, as it tells the two apart; or a person who resumed when it was long silent."""
+
+    islanded_ns: int = 0  # when an inverter last said so
+    resumed_ns: int = 0
+
+
+NO_END = End()
 
 
 class Watch(NamedTuple):
@@ -57,14 +71,14 @@ def _grave(state: GridState) -> int:
 def verdict(
     now: int,
     inverter: InverterReading | None,
-    dark: bool,
+    dark: str,
     timers: Timers,
     was_connected: bool,
     watch: Watch | None = None,
     there: bool = True,
 ) -> Verdict:
-    """Of one inverter: its last word, None if there never was one, and whether it is there to say more. `dark`: a
-    meter's last word was a dead grid. An inverter that falls silent may have died with the grid, unless the meter saw
+    """Of one inverter: its last word, None if there never was one, and whether it is there to say more. `dark`: what a
+    meter says against it. An inverter that falls silent may have died with the grid, unless the meter saw
     the grid all along from before its last word: then it is only not known."""
     if inverter is None:
         return GridState.UNKNOWN, False, "the inverter is not there to say"
@@ -81,15 +95,23 @@ def verdict(
     if inverter.grid_state is not GridState.CONNECTED:
         return GridState.UNKNOWN, True, "the inverter does not say that it is connected"
     if dark:
-        return GridState.UNKNOWN, True, "the meter sees a dead grid while the inverter says connected"
+        return GridState.UNKNOWN, True, dark
     return GridState.CONNECTED, False, "the inverter is connected"
 
 
-def dark(meters: Iterable[MeterReading], at_grid: list[str]) -> bool:
-    """Whether the last word of any meter at the grid connection was a dead grid, however old it is: an outage may take
-    the meter with it, so its silence does not bring the grid back. Nor does a block that stands still: a dead grid has
-    no digit that moves."""
-    return any(meter.device in at_grid and _dead(meter) for meter in meters)
+def dark(meters: Iterable[MeterReading], at_grid: list[str], now: int, timers: Timers, end: End) -> str:
+    """What the last word of a meter at the grid connection says against it, "" = nothing, however old it is: an outage
+    may take the meter with it, so its silence does not bring the grid back. Nor does a block that stands still: a dead
+    grid has no digit that moves. `end`: what the last word of a silent meter is outlived by."""
+    told = ""
+    for meter in meters:
+        if meter.device not in at_grid or not _dead(meter):
+            continue
+        if age_ns(now, meter.at_ns) <= timers.stale_meter_ns:
+            return SEEN_DEAD
+        if meter.at_ns > end.islanded_ns and meter.at_ns > end.resumed_ns - LONG_SILENT_NS:
+            told = LAST_DEAD
+    return told
 
 
 def _dead(meter: MeterReading) -> bool:

@@ -4,7 +4,10 @@ They never lower it: the reserve in force is the greatest of all. They survive a
 set, or be lied to, so a raise is counted by the monotonic clock as well. One that was asked for as a length ends by
 that alone while this kernel runs. Any other begins by its date, stays begun, and is over when date and count agree, or
 when a trusted clock has stood by the date for ten minutes. While no clock can be trusted one is in force until all the
-time that was left to it has passed, however often the gateway restarts. A remote one never is for more than 72 h.
+time that was left to it has passed, however often the gateway restarts. A reboot loses what ran
+since the last checkpoint. A storm gets it back: it is the homeowner's, who can end it. A remote raise pays for all that
+may have been lost, and ends where no disk counts it, so that it never is in force for more than 72 h of a running
+gateway.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ STORM, REMOTE = "storm", "remote"
 LONGEST_S = {STORM: 14 * 86_400, REMOTE: 72 * 3600}
 AHEAD_S = 30 * 86_400  # a raise may begin so much later
 DELAY_S = 900  # charging for one begins at random within so long
-CHECKPOINT_S = 3600  # how much of its time a reboot on an untrusted clock can give back to it
+CHECKPOINT_S = 600  # its time is stored this often: what of it a reboot on an untrusted clock can lose
 STANDS_NS = 600 * S  # so long a trusted clock must say what the count does not
 AGREE_MS = 60_000  # a date that is further from the count is set anew
 MOST = 8
@@ -66,7 +69,7 @@ def settle(
     told = tuple([_said(o, i.clock, i.now_ns, before) for o in overlays])
     left = []
     for o, said in zip(overlays, told, strict=True):
-        new = _aged(o, i.clock, i.now_ns, said)
+        new = None if _unrecorded(o, i) else _aged(o, i.clock, i.now_ns, said)
         if new is not None:
             left.append(new)
         else:
@@ -195,7 +198,11 @@ def _aged(o: Overlay, clock: Clock, now_ns: int, said: Said) -> Overlay | None:
     if trusted and not dated and abs(clock.wall_ms + left_s * 1000 - end_ms) > AGREE_MS:
         end_ms = clock.wall_ms + left_s * 1000
         start_ms = end_ms - o.length_s * 1000
+    if o.kind == REMOTE and dated and said.part == DURING:  # what it paid for a restart, a clock gives back
+        date_s = min(o.length_s, _seconds(o.end_ms - clock.wall_ms))
+        left_s = date_s if date_s - left_s >= CHECKPOINT_S // 2 else left_s
     same = (begun, on, whole, end_ms) == (o.begun, o.on, o.whole, o.end_ms)
+    same = same and left_s == _counted_s(o, clock, now_ns)
     if same and here and now_ns - o.mark_ns < CHECKPOINT_S * S:
         return o
     anew = begun and not o.begun and o.kind == STORM  # time without a clock is not of its window
@@ -213,6 +220,12 @@ def _aged(o: Overlay, clock: Clock, now_ns: int, said: Said) -> Overlay | None:
     )
 
 
+def _unrecorded(o: Overlay, i: Inputs) -> bool:
+    """A remote one of which a reboot would make as much as there was: neither clock nor disk counts it."""
+    counted = o.whole and o.kernel_boot == i.clock.kernel_boot
+    return o.kind == REMOTE and not counted and not i.disk_ok and _untrusted(i.clock)
+
+
 def _over(o: Overlay, clock: Clock, now_ns: int, said: Said, dated: bool) -> bool:
     """By count and date, by a date that a clock has stood by, or because it was in force for as long as any may be."""
     if _ran_s(o, clock, now_ns) >= LONGEST_S[o.kind] and (o.begun or o.kind == REMOTE):
@@ -223,8 +236,11 @@ def _over(o: Overlay, clock: Clock, now_ns: int, said: Said, dated: bool) -> boo
 
 
 def _passed_s(o: Overlay, clock: Clock, now_ns: int) -> int:
-    """Whole seconds since it was stored, as far as anybody has counted."""
-    return max(0, now_ns - o.mark_ns) // S if o.kernel_boot == clock.kernel_boot else 0
+    """Whole seconds since it was stored, as far as anybody has counted; over a reboot, as many as there may have been
+    for a remote one, none for a storm."""
+    if o.kernel_boot == clock.kernel_boot:
+        return max(0, now_ns - o.mark_ns) // S
+    return CHECKPOINT_S if o.kind == REMOTE else 0
 
 
 def _counted_s(o: Overlay, clock: Clock, now_ns: int) -> int:

@@ -7,11 +7,11 @@ setpoint is held to its timer again when it is written, and the permit keeps the
 
 from __future__ import annotations
 
+from agent.core import mirror
 from agent.core.inputs import Device
 from agent.core.params import S
 from agent.core.sentences import tenths
 from agent.core.snapshot import Snapshot
-from agent.core.writes import FLOOR_STEP
 from drivers.readings import InverterReading
 
 TEST_NS = 30 * S
@@ -27,6 +27,24 @@ def missing(s: Snapshot) -> str | None:
     return _of(s.inverter_device, fresh, s.reserve_permille)
 
 
+def timed(s: Snapshot) -> bool:
+    """The time after which each inverter ends a setpoint by itself is read, where it has a register for it."""
+    if s.units:
+        return all(_timed(unit.device, unit.fresh) for unit in s.units if not unit.out)
+    return _timed(s.inverter_device, s.inverter if s.inverter_age_ns <= s.inverter_stale_ns else None)
+
+
+def zero(s: Snapshot) -> bool:
+    """The inverter says that it is told to rest: the zero of before a restart rules still."""
+    inverter = s.inverter
+    return s.inverter_age_ns <= s.inverter_stale_ns and inverter is not None and inverter.remote_w == 0
+
+
+def _timed(device: Device | None, fresh: InverterReading | None) -> bool:
+    can = device.capability if device is not None else None
+    return can is not None and fresh is not None and (can.reversion not in TIMED or fresh.reversion_s is not None)
+
+
 def _of(device: Device | None, fresh: InverterReading | None, reserve_permille: int) -> str | None:
     can = device.capability if device is not None else None
     if can is None or fresh is None or not can.control:
@@ -37,7 +55,7 @@ def _of(device: Device | None, fresh: InverterReading | None, reserve_permille: 
         return None
     if fresh.floor_permille is None:
         return f"the floor of {can.device} is not read"
-    if 0 <= fresh.floor_permille - reserve_permille < FLOOR_STEP:
+    if mirror.kept(fresh.floor_permille, reserve_permille):
         return None
     asked = tenths(reserve_permille, "%")
     return f"the floor of {can.device} reads {tenths(fresh.floor_permille, '%')}, {asked} were asked for"

@@ -17,8 +17,13 @@ class Looked:
 
 
 def failed(looked: Looked) -> str | None:
-    """What makes everything else doubtful: nothing may be decided by such parameters or such a clock."""
-    return "; ".join(sentence for sentence in (looked.memory, looked.clock) if sentence) or None
+    """What makes everything else doubtful: nothing may be decided by such parameters."""
+    return looked.memory or None
+
+
+def apart(looked: Looked) -> str | None:
+    """Two clocks that run apart. Told and no more: who answers network time may make it so, and must not end anything."""
+    return looked.clock or None
 
 
 def changed(looked: Looked) -> str | None:
@@ -33,5 +38,5 @@ def verdict(looked: Looked) -> str:
         return f"failed: {wrong}"
     if not looked.at_ns:
         return "not done yet"
-    known = [*looked.changed, *(f"not tested: {sentence}" for sentence in looked.skipped)]
+    known = [*filter(None, [looked.clock]), *looked.changed, *(f"not tested: {sentence}" for sentence in looked.skipped)]
     return "ok" + ("; " if known else "") + "; ".join(known)

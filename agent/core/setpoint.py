@@ -107,10 +107,10 @@ def fit(
     given_w: int | None, mode: Mode, hand: Hand, now_ns: int, params: Params, keep: bool = False
 ) -> tuple[int | None, Hand]:
     """What the mode leaves of a setpoint: all of it; zero for a while, then release; or release at once. `keep`: once
-    released the inverter could go below the reserve, so zero stays, and is begun, for as long as the mode."""
+    released the inverter could go below the reserve, so zero stays, and is begun, for as long as that is so."""
     if mode in ACTING:
         return given_w, (hand if hand.zero_ns is None else replace(hand, zero_ns=None))
-    if mode not in ZEROING or (hand.setpoint_w is None and not keep):
+    if not keep and (mode not in ZEROING or hand.setpoint_w is None):
         return None, hand
     if hand.zero_ns is None:
         return 0, replace(hand, zero_ns=now_ns)

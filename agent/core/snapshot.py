@@ -44,6 +44,7 @@ class Trace:
     recent: Recent = field(default_factory=Recent)
     echoes: tuple[Echo, ...] = ()
     watch: grid.Watch | None = None  # the meter's, of the grid
+    end: grid.End = grid.NO_END  # of the last word of a silent meter
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +138,7 @@ def take(params: Params, inputs: Inputs, trace: Trace, raised: Held = NONE) -> t
     live_pack = pack if battery_age <= battery_stale else None
     battery_w = _battery_w(now, inverter, inverter_stale, live_pack)
     live_meter = meter if meter_age <= meter_stale else None
-    dark = grid.dark(inputs.meters, home.meters)
+    dark = grid.dark(inputs.meters, home.meters, now, timers, trace.end)
     is_stuck, sane = sanity.metered(sane, None if dark else live_meter, battery_w, now)
     if is_stuck:
         meter_age, live_meter = max(meter_age, meter_stale + 1), None
@@ -196,6 +197,7 @@ def take(params: Params, inputs: Inputs, trace: Trace, raised: Held = NONE) -> t
         recent,
         heard,
         watch,
+        trace.end._replace(islanded_ns=now) if state is GridState.ISLANDED else trace.end,
     )
     snapshot = Snapshot(
         now_ns=now,
@@ -365,7 +367,7 @@ def _grid(
     now: int,
     device: Device | None,
     inverter: InverterReading | None,
-    dark: bool,
+    dark: str,
     timers: Timers,
     trace: Trace,
     repeat: tuple[str, ...],

@@ -10,15 +10,17 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from agent.core.checks import World
-from agent.core.decision import FaultValue
+from agent.core.decision import FaultValue, Mode
 from agent.core.durable import Durable
 from agent.core.fault import Clear, Fault, Severity
 from agent.core.faults import BLIND, BY_ID, CRITICAL, FAULTS
+from agent.core.modes import ZEROING
 from agent.core.params import Params, S
 
 REENTRY_NS = 3600 * S  # a fault that stayed away this long starts with its first hold again
 STRIKES = 3  # entries of striking faults within REENTRY_NS
 FORGIVEN = 3  # entries within REENTRY_NS after which the hold of every fault that stops power doubles
+SILENCE = frozenset({"inverter_stale", "grid_unknown"})  # an inverter that says nothing, or nothing of the grid
 KEPT = 8  # entries remembered: enough doublings for the longest hold
 
 
@@ -167,6 +169,21 @@ def active(memory: tuple[Memory, ...], fault_id: str) -> bool:
 def blind(memory: tuple[Memory, ...]) -> bool:
     """What the BMS says is lost, doubted or only just back: a fault of it is active, be it by its hold."""
     return any(m.active and m.id in BLIND for m in memory)
+
+
+def mending(memory: tuple[Memory, ...]) -> bool:
+    """Nothing keeps hands off, or only the hold of an inverter that was silent, or late to tell of the grid, and tells
+    again. In the dwell after an outage, and while anything else stands, this is not so."""
+    grave = [m for m in memory if m.active and severity(m) >= Severity.BACKUP]
+    return all(m.id in SILENCE and m.gone_ns is not None and not m.broken for m in grave)
+
+
+def resting(mode: Mode, memory: tuple[Memory, ...], timed: bool) -> bool:
+    """Whether zero may be held for the reserve's sake though the mode does not act: while a reading is lost, on the way
+    to act, and for the hold of an inverter that is back. `timed`: it would end that zero by itself, as far as read."""
+    if mode in ZEROING:
+        return True
+    return timed and mode not in (Mode.INIT, Mode.LOCKOUT) and mending(memory)
 
 
 def cause(memory: tuple[Memory, ...]) -> str:

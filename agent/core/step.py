@@ -152,24 +152,23 @@ def _step(p: Params, state: State, i: Inputs) -> tuple[State, Outputs]:
     told = state.trace
     state = events.happen(state, i, s, say)
     if state.trace is not told:  # a technician resumed: signs are judged anew from here
-        trace = replace(trace, sanity=trace.sanity.forgiven())
+        trace = replace(trace, sanity=trace.sanity.forgiven(), end=trace.end._replace(resumed_ns=s.now_ns))
     judged = _judge(p, state, i, s, say, dt)
     left = _bound(p, state, s, judged, dt)
     shown = bounds.raised(left, held.shown, s.reserve_permille)
-    blind = standing.blind(judged.checked.memory) if judged.mode in modes.ZEROING else False
-    risk = judged.book.durable.stopped_by is None and self_consumption.at_risk(s, p, state.hand, judged.crew, blind)
+    risk, keep, waiting = _guarded(p, state, s, judged)
     own = self_consumption.propose(s, p, state.hand, left.lo_w, left.hi_w, risk)
     wish = arbiter.choose((judged.cure, storm.propose(s, p, state.cure), dispatching.propose(judged.due), own))
     if wish.power_w is not None and wish.rank in FOLLOWING:
         trace = replace(trace, sanity=trace.sanity.following())
     answer = setpoint.answer(wish, shown, state.ramped_w, state.hand, s, p)
-    given, hand = setpoint.fit(answer.given_w, judged.mode, state.hand, s.now_ns, p, risk)
+    given, hand = setpoint.fit(answer.given_w, judged.mode, state.hand, s.now_ns, p, keep)
     wanted = Wanted(
         judged.mode,
         given,
-        wish.command_id,
+        None if keep and judged.mode not in modes.ZEROING else wish.command_id,
         standing.critical(judged.checked.memory) or astray.halts(judged.astray, s.now_ns),
-        judged.waiting or (risk and judged.mode is Mode.STANDBY and state.hand.setpoint_w == 0),
+        waiting,
         unheeded(state.actuation, judged.actuation, p),
         contested(judged.actuation, s.now_ns),
     )
@@ -212,6 +211,18 @@ def _step(p: Params, state: State, i: Inputs) -> tuple[State, Outputs]:
     if manned:
         decision = replace(decision, shares=crew.shares(manned), out=tuple([m.name for m in manned if m.out]))
     return after, Outputs(decision, planned.writes, commit, tuple(say.notices), wake_ns)
+
+
+def _guarded(p: Params, state: State, s: Snapshot, judged: Judged) -> tuple[bool, bool, bool]:
+    """Where no floor of the inverter's keeps the reserve: whether it is at risk, whether zero is held for it in a mode
+    that does not act, and whether what rules the inverter is let be meanwhile: our zero, or one from before a crash."""
+    mode, memory = judged.mode, judged.checked.memory
+    rests = mode not in modes.ACTING and standing.resting(mode, memory, readback.timed(s))
+    blind = rests and standing.blind(memory)
+    if judged.book.durable.stopped_by is not None or not self_consumption.at_risk(s, p, state.hand, judged.crew, blind):
+        return False, False, judged.waiting
+    held = state.hand.setpoint_w == 0 if mode is Mode.STANDBY else mode is Mode.INIT and readback.zero(s)
+    return True, rests, judged.waiting or held
 
 
 def _rearmed(actuation: Actuation, s: Snapshot, loss: Loss) -> Actuation:
@@ -258,7 +269,7 @@ def _judge(p: Params, state: State, i: Inputs, s: Snapshot, say: Cycle, dt: int)
         and s.inverter_age_ns <= s.inverter_stale_ns
         and s.meter_age_ns <= s.meter_stale_ns,
         grace_over=s.now_ns - state.boot_ns >= INIT_NS,
-        tested=(resuming or not hand.maybe_active) and not awaited,
+        tested=(resuming or not hand.maybe_active or (hand.setpoint_w == 0 and hand.confirmed)) and not awaited,
         stopped=durable.stopped_by is not None,
         dispatched=due is not None,
         curing=cure is not None,

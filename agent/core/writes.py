@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from agent.core import mirror
 from agent.core.actuation import Loss
 from agent.core.decision import Intent, Mode, Write
 from agent.core.inputs import WriteDone
@@ -20,9 +21,6 @@ from drivers.readings import GridState, InverterReading
 ANSWER_NS = 5 * S  # a write without a result for this long counts as unanswered
 CLEAR_RETRY_NS = 2 * S
 FOREIGN_RETRY_NS = 60 * S  # a setpoint of another hand is cleared again this often
-FLOOR_RETRY_NS = 10 * S
-FLOOR_RETRY_MAX_NS = 600 * S
-FLOOR_STEP = 10  # permille: a floor may read back rounded up by less than this
 STOP_FLOW_W = 200
 DRIFT_W = 50  # a setpoint at the AC terminals is renewed when PV moved the battery by more
 PACE_SLACK_NS = S // 10  # a cycle may come this much early
@@ -62,11 +60,15 @@ class Hand:
     clear_pending: bool = False
     clear_failures: int = 0
     foreign_ns: int = 0
-    floor_permille: int | None = None  # last FLOOR asked
+    floor_permille: int | None = None  # the reserve for which the last FLOOR was asked
+    floor_extra: int = 0  # so much more than that was asked, permille
     floor_ns: int = 0
     floor_pending: bool = False
+    floor_taken: bool = False  # the device took the last FLOOR, as it could
     floor_confirmed_ns: int | None = None
-    floor_failures: int = 0
+    floor_seen: int | None = None  # what the device made of it
+    floor_failures: int = 0  # since the floor read as it should
+    floor_tries: int = 0  # FLOORs after the first for this reserve, in a row
     stop_ns: int = 0
     stopped: bool = False  # our last order was STOP: it is renewed, and released when what forbade the power is gone
     stop_refused: bool = False  # the last STOP was not confirmed: what rules is at least released
@@ -105,9 +107,7 @@ def heard(hand: Hand, done: WriteDone, now_ns: int) -> Hand:
     if done.write_class == "clear":
         return _clear_heard(hand, done, good, now_ns)
     if done.write_class == "floor":
-        if good and done.value == hand.floor_permille:
-            return replace(hand, floor_pending=False, floor_confirmed_ns=now_ns, floor_failures=0)
-        return replace(hand, floor_pending=False, floor_failures=hand.floor_failures + (not good))
+        return mirror.heard(hand, done, now_ns)
     if done.write_class == "stop" and done.outcome != "superseded":
         return replace(hand, stop_refused=not good, touched_ns=now_ns)
     return hand
@@ -130,7 +130,8 @@ def _power_heard(hand: Hand, done: WriteDone, good: bool, now_ns: int) -> Hand:
         return replace(hand, worn_until_ns=done.free_ns)
     if not good:
         return replace(hand, failures=hand.failures + 1)
-    return replace(hand, confirmed_ns=now_ns, held_ns=now_ns if hand.held_ns is None else hand.held_ns, failures=0)
+    held_ns = now_ns if hand.held_ns is None else hand.held_ns
+    return replace(hand, confirmed_ns=now_ns, held_ns=held_ns, failures=0, clear_failures=0)
 
 
 def _clear_heard(hand: Hand, done: WriteDone, good: bool, now_ns: int) -> Hand:
@@ -147,6 +148,8 @@ def plan(hand: Hand, s: Snapshot, wanted: Wanted, params: Params) -> Planned:
     device = s.inverter_device
     if device is None or device.capability is None or device.presence != "ok":
         return Planned(hand, (), None, None, ())
+    if s.inverter_age_ns > s.inverter_stale_ns and (hand.failures or hand.clear_failures):
+        hand = replace(hand, failures=0, clear_failures=0)  # what a silent inverter does not confirm is not refused
     writes: list[Write] = []
     notices: list[str] = []
     loss: Loss | None = None
@@ -177,7 +180,7 @@ def plan(hand: Hand, s: Snapshot, wanted: Wanted, params: Params) -> Planned:
         hand, write = _beat(hand, s, device.capability.heartbeat_s)
         if write is not None:
             writes.append(write)
-    hand, write, found = _floor(hand, s, wanted.mode, connected)
+    hand, write, found = mirror.plan(hand, s, wanted.mode, connected)
     if write is not None:
         writes.append(write)
     return Planned(hand, tuple(writes), loss, found, tuple(notices))
@@ -320,39 +323,6 @@ def _let_go(hand: Hand) -> Hand:
 
 def _release(hand: Hand, now: int) -> Hand:
     return replace(hand, clear_ns=now, clear_pending=True, touched_ns=now)
-
-
-def _floor(hand: Hand, s: Snapshot, mode: Mode, connected: bool) -> tuple[Hand, Write | None, tuple[int, bool] | None]:
-    """Mirror the reserve into the inverter's own floor; see when another hand moved it."""
-    inverter, capability = s.inverter, s.capability
-    if not connected or mode in (Mode.INIT, Mode.LOCKOUT) or inverter is None:
-        return hand, None, None
-    if capability is None or not capability.floor:
-        return hand, None, None
-    if inverter.floor_permille is None or s.inverter_age_ns > s.inverter_stale_ns:
-        return hand, None, None
-    now = s.now_ns
-    if hand.floor_pending:
-        if now - hand.floor_ns < ANSWER_NS:
-            return hand, None, None
-        hand = replace(hand, floor_pending=False, floor_failures=hand.floor_failures + 1)
-    differs = not 0 <= inverter.floor_permille - s.reserve_permille < FLOOR_STEP
-    if not differs and hand.floor_permille in (None, s.reserve_permille):
-        return hand, None, None
-    if hand.floor_confirmed_ns is not None and inverter.at_ns <= hand.floor_confirmed_ns:
-        return hand, None, None
-    wanted_before = hand.floor_permille == s.reserve_permille
-    foreign = wanted_before and hand.floor_confirmed_ns is not None
-    found = (inverter.floor_permille, foreign) if foreign or not wanted_before else None
-    wait = min(FLOOR_RETRY_MAX_NS, FLOOR_RETRY_NS << min(6, hand.floor_failures)) if hand.floor_ns else 0
-    if wanted_before and now - hand.floor_ns < wait:
-        return hand, None, None
-    hand = replace(hand, floor_permille=s.reserve_permille, floor_ns=now, floor_pending=True, floor_confirmed_ns=None)
-    return (
-        hand,
-        Write(Intent.FLOOR, s.reserve_permille, f"the device's floor is {inverter.floor_permille} permille", _name(s)),
-        found,
-    )
 
 
 def _beat(hand: Hand, s: Snapshot, every_s: int) -> tuple[Hand, Write | None]:

@@ -1,6 +1,7 @@
 """What must not be lost with the database: the next sequence number, replay windows, latches and lockout.
 
-A small second file, written seldom: when a block of numbers is begun, and soon after its part of `Durable` changed.
+A small second file, written seldom: when a block of numbers is begun, and soon after its part of `Durable` changed. It
+has its full size from the beginning, so it takes a stop or a lockout while a full disk refuses the database.
 """
 
 from __future__ import annotations
@@ -14,14 +15,18 @@ from agent.core.durable import Durable, from_json, to_json
 from agent.store.slots import Slots
 
 BLOCK = 1000  # sequence numbers reserved at a time
+SLOT = 128 * 1024
+FITS = SLOT - 64
 
 
 @dataclass(frozen=True, slots=True)
 class Floor:
-    """`reserved` is above every sequence number ever used; `durable` has no commands."""
+    """`reserved` is above every sequence number ever used; `durable` has no commands, unless it is `ahead` of what the
+    database took."""
 
     reserved: int
     durable: Durable
+    ahead: bool = False
 
 
 def without_commands(durable: Durable) -> Durable:
@@ -33,18 +38,27 @@ class FloorFile:
     """One file of two slots. `write` raises OSError."""
 
     def __init__(self, path: Path) -> None:
-        self._slots = Slots(path, size=128 * 1024)
+        self._slots = Slots(path, size=SLOT)
 
     def read(self) -> Floor | None:
         """None: there is none, or none that can be read."""
         try:
             payload = self._slots.read().payload
             raw = json.loads(payload) if payload is not None else None
-            return None if raw is None else Floor(int(raw["reserved"]), from_json(raw["durable"]))
+            if raw is None:
+                return None
+            return Floor(int(raw["reserved"]), from_json(raw["durable"]), bool(raw.get("ahead", False)))
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
     def write(self, floor: Floor) -> None:
         """Replace it, durably."""
-        durable = to_json(without_commands(floor.durable))
-        self._slots.write(json.dumps({"reserved": floor.reserved, "durable": durable}).encode("utf-8"))
+        payload = _payload(floor, floor.durable) if floor.ahead else b""
+        if not 0 < len(payload) <= FITS:  # without its commands none is taken up again
+            payload = _payload(floor, without_commands(floor.durable))
+        self._slots.write(payload)
+
+
+def _payload(floor: Floor, durable: Durable) -> bytes:
+    raw = {"reserved": floor.reserved, "durable": to_json(durable), "ahead": floor.ahead}
+    return json.dumps(raw).encode("utf-8")

@@ -116,6 +116,8 @@ class Store:
                 error = self._pins.write(event.pins, event.serials)
                 if error is not None:
                     out.append(Log("warning", error))
+            case mail.KeepAside():
+                self._keep_aside(event, out)
             case mail.WriteMemory():
                 self._remember(event, out)
             case mail.WriteTrust():
@@ -151,6 +153,13 @@ class Store:
                 out.append(Post("link", mail.TrustStored(self._bad or "the store is closed")))
                 return
         out.append(Post("link", mail.TrustStored(self._trust.write(request.state))))
+
+    def _keep_aside(self, request: mail.KeepAside, out: list[Effect]) -> None:
+        try:
+            self._vault.keep_aside(request.durable)
+        except OSError as error:
+            text = "a restart would forget what was stopped, cancelled or locked out since the disk failed"
+            out.append(Log("error", f"{self._config.floor_path} takes nothing either ({error}): {text}"))
 
     # --- transactions ------------------------------------------------------------------------------------------------
     def _commit(self, request: mail.CommitRequest, now: Now, out: list[Effect]) -> None:

@@ -5,6 +5,7 @@ Raises sqlite3.Error, OSError and CorruptError; `store` turns them into events.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import sqlite3
@@ -30,6 +31,7 @@ class Vault:
         self._next = 1
         self._reserved = 0
         self._floored: Durable | None = None  # that the floor file holds
+        self._aside: Durable | None = None  # what the database did not take, and the floor file has
         self._unsure = False  # there was an outbox, and nothing tells how far it had come
         self._gap: dict[str, object] | None = None  # to be told to the aggregator before the next row
         self._drop_from: int | None = None
@@ -63,6 +65,8 @@ class Vault:
         if floor is not None:
             self.durable = self._floored = floor.durable
             self._next = self._reserved = floor.reserved
+            if floor.ahead:
+                self._floored, self._aside = None, floor.durable
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._begin()
 
@@ -86,6 +90,8 @@ class Vault:
             self._next = max(self._next, salvaged + BLOCK)
             self._unsure = self._floored is None and salvaged == 0
             self._gap = _lost(self._next)
+        if self._aside is not None:
+            self._text, self.durable = None, self._aside
         self._loaded = True
 
     def _open(self) -> int:
@@ -127,7 +133,20 @@ class Vault:
             self._gap = None
         if durable is not None:
             self.durable = durable
+            self._caught_up()
         return rows
+
+    def keep_aside(self, durable: Durable) -> None:
+        """What must not be forgotten while the database takes nothing; it counts for more than the database until that
+        takes a `Durable` again."""
+        self._aside = durable
+        self.sync_floor()
+
+    def _caught_up(self) -> None:
+        if self._aside is not None:
+            self._aside = None
+            with contextlib.suppress(OSError):  # it is due still, then
+                self.sync_floor()
 
     def commit(self, change: Change) -> None:
         """One transaction; numbers are reserved in the floor file before they are used."""
@@ -166,8 +185,9 @@ class Vault:
         self._put_floor(self._reserved, self.durable)
 
     def _put_floor(self, reserved: int, durable: Durable) -> None:
-        self._floor.write(Floor(reserved, durable))
-        self._reserved, self._floored = reserved, without_commands(durable)
+        aside = self._aside
+        self._floor.write(Floor(reserved, durable if aside is None else aside, aside is not None))
+        self._reserved, self._floored = reserved, without_commands(durable) if aside is None else None
 
     # --- closing -----------------------------------------------------------------------------------------------------
     def abandon(self, damaged: bool) -> None:

@@ -1,6 +1,6 @@
 """`batteryctl replace export | import`: another gateway in the place of one that died, without any private key.
 
-The file holds the configuration, profiles of the site's own, the reserve, who each device is, and the homeowner's public
+The file holds the configuration, profiles of the site's own, the reserve, who each device is, and the owner's public
 keys. Not in it: this gateway's keys (the new one makes its own and is enrolled by a new claim), commands, records. The
 export reads a living gateway, or with --root the mounted SD card or backup of a dead one.
 """

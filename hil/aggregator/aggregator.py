@@ -82,7 +82,7 @@ class Aggregator:
         self.keyring = keyring
         self.books = {device: DeviceBook(device) for device in keyring.devices}
         self.refused: list[Verdict] = []
-        self.refused_count = 0
+        self.refused_count = self.expired_count = 0
         self.sent: dict[str, tuple[Signed, Now]] = {}  # commands by id
         self.answer_births = "service" in keyring.roles
         self._receipts = receipts and "service" in keyring.roles
@@ -102,6 +102,7 @@ class Aggregator:
         verdict = self._judge(message, now)
         if verdict.refused is not None:
             self.refused_count += 1
+            self.expired_count += verdict.refused.reason == "expired"
             if len(self.refused) < _REFUSALS_KEPT:
                 self.refused.append(verdict)
             return verdict, ()

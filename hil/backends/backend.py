@@ -35,6 +35,10 @@ class Backend(Rig, Protocol):
         """Scenario time."""
         ...
 
+    def wall_ms(self) -> int:
+        """UTC at scenario time 0, by the world's own clock."""
+        ...
+
     def run_until(self, at_ns: int) -> None:
         """Let the world go on until then."""
         ...

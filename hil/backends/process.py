@@ -125,6 +125,9 @@ class ProcessBackend:
     def now_ns(self) -> int:
         return time.monotonic_ns() - self._t0
 
+    def wall_ms(self) -> int:
+        return (time.time_ns() - self.now_ns()) // 1_000_000
+
     @property
     def t0_ns(self) -> int:
         """Monotonic time at scenario time 0."""

@@ -86,11 +86,15 @@ class VirtualBackend:
     name = "virtual"
     device = site.DEVICE
 
-    def __init__(self, polls: Mapping[str, Mapping[str, int]] | None = None, observed: bool = True) -> None:
+    def __init__(
+        self, polls: Mapping[str, Mapping[str, int]] | None = None, observed: bool = True, traced: bool = True
+    ) -> None:
         """`polls`: block periods in ms instead of the profiles', by role. `observed` off: no trace, no stream of
-        decisions, for a bench that measures the agent and not its observer."""
+        decisions, for a bench that measures the agent and not its observer. `traced` off: no trace, for whoever looks
+        at the home and not at whether two runs are the same."""
         self._polls = polls
         self._observed = observed
+        self._traced = traced
         self._directory = tempfile.TemporaryDirectory(prefix="bench-")
         self._hash = hashlib.sha256()
         self._records: list[Happening] = []
@@ -160,6 +164,9 @@ class VirtualBackend:
     def now_ns(self) -> int:
         return self.runtime.mono_ns - self._t0
 
+    def wall_ms(self) -> int:
+        return WALL_MS + 500  # the world is half a second old when the agent starts
+
     def run_until(self, at_ns: int) -> None:
         self.runtime.run_until(self._t0 + at_ns)
 
@@ -167,7 +174,7 @@ class VirtualBackend:
         notes = tuple(f"{at / S:.2f} {entry.level} {entry.text}" for at, entry in self.log if entry.level == "error")
         self._view = None
         self._directory.cleanup()  # the trace and the notes tell all that its files could
-        return Ending(self._hash.hexdigest(), notes[:20])
+        return Ending(self._hash.hexdigest() if self._traced else None, notes[:20])
 
     def discard(self) -> None:
         """Nothing is left after `finish`."""
@@ -223,7 +230,8 @@ class VirtualBackend:
         if not isinstance(event, View):
             return
         self._view = event
-        self._trace("decision", now, repr(event.decision).encode())
+        if self._traced:
+            self._trace("decision", now, repr(event.decision).encode())
         key = decision_key(from_decision(event.decision))
         if key != self._decided:
             self._decided = key

@@ -66,7 +66,7 @@ def _fine(times: Sequence[float]) -> bool:
 def measure(count: int, seed: int) -> list[float]:
     """Milliseconds of each command; one that never reached the wire counts as an hour."""
     rng = random.Random(seed)
-    with live() as backend, Progress("dispatch", count) as bar:
+    with live() as backend, Progress("dispatch", count, unit="commands") as bar:
         sent = []
         for index in range(count):
             if index % STEPS == 0:

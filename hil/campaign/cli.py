@@ -22,6 +22,7 @@ from unittest import mock
 from hil.campaign.case import Case, Deck, of_scenario
 from hil.campaign.menu import LEFT_OUT, dishes
 from hil.campaign.observer import PROMISES
+from hil.campaign.picture import picture
 from hil.campaign.resume import Resume, commit
 from hil.campaign.run import Result, breaks, run, shrink
 from hil.faults.catalog import VERBS
@@ -48,6 +49,7 @@ class Tally:
     acting: int = 0
     margin_permille: float = 1000.0
     faults: int = 0
+    crossed: int = 0
     wrong: Counter[str] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
 
@@ -59,6 +61,7 @@ class Tally:
         self.acting += result.acting
         self.margin_permille = min(self.margin_permille, result.margin_permille)
         self.faults += sum(act.id.startswith("fault") for act in case.acts)
+        self.crossed += result.crossed
         self.wrong.update(v.promise for v in result.violations)
         self.failures += [f"{case.name}: {v}" for v in result.violations]
 
@@ -70,7 +73,9 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: one a core)")
     parser.add_argument("--case", metavar="FILE|NUMBER", help="only that case: a file, or a number of the seed")
-    parser.add_argument("--keep", type=Path, metavar="DIR", help="shrunk cases go there (default: they are printed)")
+    parser.add_argument(
+        "--keep", type=Path, metavar="DIR", help="shrunk cases and their reports go there (default: printed)"
+    )
     parser.add_argument("--state", type=Path, metavar="FILE", help="go on where the run of that file stopped")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     args = parser.parse_args(argv)
@@ -99,20 +104,20 @@ def campaign(
 ) -> Report:
     """Cases from 0 on, until so many device-days were lived through."""
     began = time.monotonic()
-    resume = Resume(state, "campaign", seed, commit())
+    resume = Resume(state, "campaign", seed)
     tally, deck = _known(resume), Deck(seed)
-    before = tally.seconds
-    broken: list[tuple[Case, Result]] = []
-    with Progress("campaign", days * DAY_S) as bar:
+    before, shrunk = tally.seconds, 0
+    with Progress("campaign", max(0.0, days * DAY_S - before)) as bar:
         for case, result in _lived(deck, seed, tally.done, round(days * DAY_S) - before, jobs):
             tally.add(case, result)
-            broken += [(case, result)] if result.violations else []
-            bar.to(tally.seconds, f"{len(tally.failures)} broken")
             resume.save({**{name: getattr(tally, name) for name in Tally.__slots__}, "wrong": dict(tally.wrong)})
-    if shrinks:
-        for case, result in broken[:MOST_SHRUNK]:
-            _told(case, result, seed, resume.commit, keep)
-    return _report(tally, deck, seed, resume.commit, time.monotonic() - began, tally.seconds - before)
+            if result.violations and shrinks and shrunk < MOST_SHRUNK:
+                _told(case, result, seed, resume.commit, keep)  # at once: a run that is broken off has told it as well
+                shrunk += 1
+            lived_s = tally.seconds - before
+            speed = lived_s / (time.monotonic() - began)
+            bar.to(lived_s, f"{tally.seconds / DAY_S:.2f} device-days, {speed:.0f} x, {len(tally.failures)} broken")
+    return _report(tally, deck, resume, time.monotonic() - began, tally.seconds - before, jobs)
 
 
 def _known(resume: Resume) -> Tally:
@@ -169,9 +174,16 @@ def _told(case: Case, result: Result, seed: int, at: str, keep: Path | None) -> 
     path = keep / f"{first.promise.replace(' ', '_')}_{seed}_{case.name}.toml"
     path.write_text(text, encoding="utf-8")
     say(f"-- {path}")
+    with _in_memory():
+        say(f"-- {picture(small, path.with_suffix(''))}")
 
 
-def _report(tally: Tally, deck: Deck, seed: int, at: str, seconds: float, lived_s: int) -> Report:
+def _report(tally: Tally, deck: Deck, resume: Resume, seconds: float, lived_s: int, jobs: int) -> Report:
+    days = max(lived_s, 1) / DAY_S
+    cost = {
+        "x real time": round(lived_s / max(seconds, 1e-9)),
+        "min of a core a device-day": round(jobs * seconds / 60 / days, 2),
+    }
     pairs = f"{min(1.0, tally.done / deck.covering):.0%}"
     left = sorted(set(VERBS) - {dish.verb for dish in dishes()} - set(LEFT_OUT))
     beside: dict[str, Any] = {"cases": tally.done, "faults": tally.faults, "cycles judged": tally.cycles}
@@ -181,9 +193,11 @@ def _report(tally: Tally, deck: Deck, seed: int, at: str, seconds: float, lived_
         Figure("cycles with a command in force", round(tally.acting / max(1, tally.cycles), 3), "", f">= {ACTING}"),
         Figure("kinds of faults", len(dishes()), "", None, {"pairs covered": pairs, "not able here": len(left)}),
         Figure("closest to the reserve's bound", round(tally.margin_permille, 2), "permille"),
-        Figure("time", round(seconds, 1), "s", None, {"x real time": round(lived_s / max(seconds, 1e-9))}),
+        Figure("houses darkened by a renewal that crossed with the outage", tally.crossed),
+        Figure("time", round(seconds, 1), "s", None, cost),
     ]
-    extra = {"commit": at, "failures": tally.failures, "left_out": left}
+    extra = {"commit": resume.commit, "source": resume.source, "failures": tally.failures, "left_out": left}
     for failure in tally.failures[:20]:
         say(f"xx {failure}")
-    return Report(f"campaign, seed {seed}, commit {at}", figures, seed, extra=extra)
+    title = f"campaign, seed {resume.seed}, commit {resume.commit}, source {resume.source}"
+    return Report(title, figures, resume.seed, extra=extra)

@@ -2,9 +2,8 @@
 
 A verb of the catalogue that is not here is not drawn, and `LEFT_OUT` says why. `takes`: what cannot be asked while it
 lasts, because nobody could give it: "unread" (battery or inverter cannot be read: the setpoint must end), "untold" (the
-inverter cannot be told: its own timer must end it), "timer" (that timer does not work), "foreign" (another hand is on
-the inverter), "soc" (the BMS is wrong about its SoC), "limits" (about what it allows), "temps" (about
-its cells), "dead" (no daemon).
+inverter cannot be told: its own timer must end it), "timer" (that timer does not work), "soc" (the BMS is wrong about
+its SoC), "temps" (about its cells), "dead" (no daemon). The table of docs/reliability.md has a row for each.
 """
 
 from __future__ import annotations
@@ -58,16 +57,16 @@ _WORDS = (0, 0x7FFF, 0x8000, 0xFFFF)
 
 MENU: tuple[Dish, ...] = (
     _dish("bms.mute", takes="unread"),
-    _dish("bms.freeze", takes="soc limits temps"),
+    _dish("bms.freeze", takes="soc temps"),
     _dish("bms.asleep", takes="unread"),
     _dish("bms.open", _one(side=("both", "charge", "discharge"))),
     _dish("bms.ccl", _one(ccl_ma=(0, 5_000, 60_000))),
     _dish("bms.dcl", _one(dcl_ma=(0, 5_000, 60_000))),
     _dish("bms.bias", _one(permille=(-200, -50, 50, 150)), "soc"),
     _dish("bms.stuck", None, "soc"),
-    _dish("bms.word", _field({"soc": _WORDS, "current": _WORDS, "pack_v": _WORDS}), "soc limits"),
+    _dish("bms.word", _field({"soc": _WORDS, "current": _WORDS, "pack_v": _WORDS}), "soc"),
     _dish("bms.add", _field({"soc": (-300, 300)}), "soc"),
-    _dish("bms.scale", _field({"current": (100, 10_000), "pack_v": (100, 10_000)}), "limits"),
+    _dish("bms.scale", _field({"current": (100, 10_000), "pack_v": (100, 10_000)})),
     _dish("bms.inverted"),
     _dish("bms.alarm", _one(offset=(0, 3, 7, 12))),
     _dish("bms.zeros", _one(device=DEVICES, count=(1, 2, 5)), "", None),
@@ -79,7 +78,7 @@ MENU: tuple[Dish, ...] = (
     _dish("inverter.reboot", lasts=None),
     _dish("inverter.forgets", lasts=None),
     _dish("inverter.floor", _one(permille=(50, 100, 700)), "", None),
-    _dish("inverter.remote", _one(w=(-4_000, 0, 6_000), revert_s=(10, 60)), "foreign", None),
+    _dish("inverter.remote", _one(w=(-4_000, 0, 6_000), revert_s=(10, 60)), "", None),
     _dish("meter.mute"),
     _dish("meter.freeze"),
     _dish("meter.flip"),
@@ -139,7 +138,38 @@ def dishes() -> tuple[Dish, ...]:
 
 
 def takes_of(verb: str, args: Mapping[str, Value]) -> frozenset[str]:
-    """What a verb takes away. A meter is neither what is commanded nor what is watched for its own sake."""
-    if verb == "bus.cut" and args.get("device") == "meter":
-        return frozenset()
+    """What a verb takes away with those arguments: of a fault with degrees only what that degree makes impossible."""
+    degree = _DEGREES.get(verb)
+    if degree is not None:
+        return frozenset(degree(args).split())
     return frozenset[str]().union(*(dish.takes for dish in MENU if dish.verb == verb))
+
+
+def _number(value: Value) -> float:
+    assert isinstance(value, int | float), f"a number, not {value!r}"
+    return float(value)
+
+
+def _of_device(args: Mapping[str, Value]) -> str:
+    """A meter is neither what is commanded nor what is watched for its own sake; a battery is not commanded."""
+    return {"battery": "unread", "inverter": "unread untold"}.get(str(args.get("device")), "")
+
+
+def _noise(args: Mapping[str, Value]) -> str:
+    """Up to 1 % of bytes, four of five writes get through at once, and the others are tried again."""
+    share = _number(args["permille"])
+    return "" if share <= 10 else "untold" if share <= 50 else "unread untold"
+
+
+def _late(args: Mapping[str, Value]) -> str:
+    """A reply within the deadline is only slow. A later one falls into the next request, whosever that is."""
+    return "" if _number(args["ms"]) < 200 else "untold"
+
+
+_DEGREES: Mapping[str, Callable[[Mapping[str, Value]], str]] = {
+    "bms.word": lambda args: "soc" if args["field"] == "soc" else "",
+    "bus.cut": _of_device,
+    "bus.swap": _of_device,
+    "bus.noise": _noise,
+    "bus.late": _late,
+}

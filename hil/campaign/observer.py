@@ -20,6 +20,7 @@ NS = 1_000_000_000
 SENSOR = 2  # permille
 BEYOND = 2  # permille below the reserve that nobody asks about
 HANDS_OFF_NS = 3 * NS  # evidence may be 2 s old, and a write takes up to 1 s
+CROSSED_NS = 3 * NS // 2  # a renewal may cross with the outage: a poll of the grid's state, and the write itself
 FOLLOWS_S = 5  # a cycle, a write and the inverter's own lag, once the permit is narrower
 TOLERANCE_W = RATED_W * 2 // 100 + 100
 COLD_DC = 0
@@ -29,6 +30,8 @@ STALE_S = 5  # a reading of the BMS counts so long
 FULL = 1000  # permille; a register that says more says nothing
 SETTLED_NS = 10 * NS  # the BMS of the bench begins with what it remembers
 CLOCK_S = 120  # until the next signed time has told the link
+OWN_S = 3  # two samples, and the inverter's own dead time and lag, after it was in its own mode
+REPORTS = ("bms.word", "bms.add", "bms.scale", "bms.stuck")  # the last one on a register is the one that counts
 LAG_S = 2  # of the samples themselves and of what is decided between two of them
 
 RESERVE, AHEAD, ISLAND, STATED, PERMIT, FORGED, COLD, BLIND, TWICE, LEDGER, CRASHED = (
@@ -66,16 +69,17 @@ class Observer(Quiet):
         self.violations: list[Violation] = []
         self.margin_permille = 1000.0  # smallest distance of the truth from the reserve, while it was ours to keep
         self.cycles = self.acting = 0
+        self.crossed = 0  # houses that went dark by a renewal that crossed with the outage
         self._reserve = _number(home.get("reserve_permille", 200))
         self._mark = 1000.0  # where the truth stood when somebody else had moved it
         self._active: dict[str, frozenset[str]] = {}  # faults: id -> what they take
         self._sent: set[str] = set()
         self._started: dict[str, int] = {}
-        self._replayed = False
+        self._late_write_ns: int | None = None  # the first power write of an outage that nobody could know of yet
         self._off_since_ns: int | None = None
         self._watched_ns = 0
         self._stated_s = 0.0
-        self._foreign_until_ns = 0
+        self._foreign_ns = self._foreign_until_ns = 0  # another hand's setpoint: since when, and its own end
         self._permits: deque[tuple[int, float, float]] = deque()
         self._cold_ns: int | None = None
         self._blackouts = 0.0
@@ -84,7 +88,7 @@ class Observer(Quiet):
         self._blind: int | None = None  # since when the BMS says no SoC
         self._said_dc: float | None = None  # what the BMS says of its coldest cell, and is not so
         self._timeless = False  # a setpoint stands that was written while the inverter's timer did not work
-        self._bad = 0.0
+        self._bad = self._expired = 0.0
         self._stepped_ns = -CLOCK_S * NS - 1
         self._misled_ns = -FOLLOWS_S * NS  # when the BMS was last wrong about its SoC
         self._own_ns = 0  # when the inverter was last in its own mode
@@ -98,19 +102,21 @@ class Observer(Quiet):
             self._active[event.id] = takes
         if event.verb.startswith("aggregator.") and event.verb != "aggregator.attack":
             self._sent.add(event.id)
-        if event.verb in ("aggregator.attack", "crypto.forge"):
-            self._replayed = self._replayed or event.args.get("way") == "replayed"
-        if event.verb == "bms.word" and event.args["field"] == "soc" and _number(event.args["value"]) > FULL:
-            self._blind = None if ended else at_ns
+        if event.verb == "grid.outage" and not ended and self._off_since_ns is None:
+            self._off_since_ns = at_ns
+        if event.verb in REPORTS and event.args.get("field", "soc") == "soc":
+            says_none = event.verb == "bms.word" and not ended and _number(event.args["value"]) > FULL
+            self._blind = at_ns if says_none else None
         if event.verb == "bms.word" and event.args["field"] == "temp_min":
             self._said_dc = None if ended else _number(event.args["value"]) - KELVIN_DC
-        if event.verb == "clock.step":
+        if event.verb == "clock.step" and _number(event.args["s"]) > 0:
             self._stepped_ns = at_ns
         if event.verb == "local.reserve":
             self._reserve = min(self._reserve, _number(event.args["permille"]))
-        if event.verb in ("home.soc", "inverter.floor", "inverter.remote"):
-            self._mark = 0.0 if event.verb != "home.soc" else _number(event.args["permille"])
+        if event.verb == "home.soc":
+            self._mark = _number(event.args["permille"])
         if event.verb == "inverter.remote":
+            self._foreign_ns = at_ns
             self._foreign_until_ns = at_ns + round((_number(event.args["revert_s"]) + FOLLOWS_S) * NS)
 
     def happening(self, record: Happening) -> None:
@@ -119,13 +125,17 @@ class Observer(Quiet):
             if since is not None and record.at_ns > since + HANDS_OFF_NS:
                 late = (record.at_ns - since) / NS
                 self._broken(ISLAND, record.at_ns, f"{record.fields['kind']} was written {late:.1f} s into the outage")
+            elif since is not None and since < record.at_ns <= since + CROSSED_NS and self._late_write_ns is None:
+                self._late_write_ns = record.at_ns
+        if record.stream == "write" and record.fields["kind"] in ("power", "clear") and record.at_ns > self._foreign_ns:
+            self._foreign_until_ns = min(self._foreign_until_ns, record.at_ns + FOLLOWS_S * NS)  # it is ours again
         if record.stream == "ack":
             label = str(record.fields["command"])
             if label not in self._sent:
                 self._broken(FORGED, record.at_ns, f"command {label}, which nobody sent, was {record.fields['state']}")
-            if record.fields["state"] == "started":
+            if record.fields["state"] == "started" and not record.fields["repeated"]:
                 self._started[label] = self._started.get(label, 0) + 1
-                if self._started[label] > 1 and not self._replayed:
+                if self._started[label] > 1:
                     self._broken(TWICE, record.at_ns, f"{label} was started {self._started[label]} times")
 
     def sample(self, at_ns: int, signals: Mapping[str, Value]) -> None:
@@ -141,12 +151,7 @@ class Observer(Quiet):
         self._see_permit(at_ns, signals)
         self._see_cold(at_ns, signals)
         self._see_blind(at_ns, signals)
-        bad = _number(signals["agg.bad"])
-        if at_ns - self._stepped_ns <= CLOCK_S * NS:
-            self._bad = bad  # virtual time has one wall clock: the aggregator's jumped too, and the link keeps the old
-        if signals["agg.conflicts"] or bad > self._bad:
-            found = f"{signals['agg.conflicts']} numbers twice, {bad - self._bad:.0f} messages that do not verify"
-            self._broken(LEDGER, at_ns, found)
+        self._see_ledger(at_ns, signals)
         self._remote = bool(signals["truth.remote"])
         if not self._remote:
             self._own_ns = at_ns
@@ -157,16 +162,19 @@ class Observer(Quiet):
         if away and self._off_since_ns is None:
             self._off_since_ns = at_ns
         elif not away:
-            self._off_since_ns = None
-        blackouts = _number(s["truth.blackouts"])
-        if blackouts > self._blackouts and self._remote and self._off_since_ns is not None:
-            self._broken(ISLAND, at_ns, "the house went dark while a setpoint of ours stood")
+            self._off_since_ns = self._late_write_ns = None
+        since, blackouts = self._off_since_ns, _number(s["truth.blackouts"])
+        if blackouts > self._blackouts and self._remote and since is not None:
+            if self._late_write_ns is not None and at_ns <= since + HANDS_OFF_NS:
+                self.crossed += 1
+            else:
+                self._broken(ISLAND, at_ns, "the house went dark while a setpoint of ours stood")
         self._blackouts = blackouts
 
     def _see_reserve(self, at_ns: int, s: Mapping[str, Value]) -> None:
         """The truth never sinks below the reserve, less what the sensor may be off, while the grid is there."""
         soc = _number(s["truth.soc_permille"])
-        if self._off_since_ns is not None or self.cycles == 1:
+        if self._off_since_ns is not None or self.cycles == 1 or at_ns <= self._foreign_until_ns:
             self._mark = min(self._mark, soc) if self.cycles > 1 else soc
             return
         bound = self._reserve - SENSOR
@@ -194,11 +202,12 @@ class Observer(Quiet):
 
     def _see_end(self, at_ns: int, s: Mapping[str, Value]) -> None:
         """A setpoint that nobody watches ends within the stated time."""
-        lost = self._taken("unread", "dead", "timer")
+        lost = self._taken("unread", "dead")
         self._timeless = self._taken("timer") or (self._timeless and bool(s["truth.remote"]))
         alive = bool(s["proc.alive"]) and s["agent.given_w"] is not None
         moving = bool(s["truth.remote"]) and s["truth.setpoint_w"] != 0
-        if not moving or (alive and not lost) or at_ns <= self._foreign_until_ns or self._timeless:
+        endless = self._timeless and (not alive or self._taken("untold"))  # it can neither end nor be ended
+        if not moving or (alive and not lost) or at_ns <= self._foreign_until_ns or endless:
             self._watched_ns = at_ns
         elif (at_ns - self._watched_ns) / NS > self._stated_s + LAG_S:
             seconds = (at_ns - self._watched_ns) / NS
@@ -209,7 +218,7 @@ class Observer(Quiet):
     def _see_permit(self, at_ns: int, s: Mapping[str, Value]) -> None:
         """What flows on our setpoint lies within what was permitted a moment ago."""
         lo, hi = s["agent.lo_w"], s["agent.hi_w"]
-        if self._taken("untold", "unread", "foreign", "timer") or not s["proc.alive"]:
+        if self._taken("untold", "unread") or not s["proc.alive"] or self._timeless:
             self._healthy_ns = at_ns  # a setpoint from before a crash may be taken up, until its own timer ends it
         if lo is not None and hi is not None:
             self._permits.append((at_ns, _number(lo), _number(hi)))
@@ -220,9 +229,9 @@ class Observer(Quiet):
             self._permits.popleft()
         if not s["truth.remote"] or lo is None or not self._permits or at_ns <= self._foreign_until_ns:
             return
-        if at_ns - self._own_ns < FOLLOWS_S * NS:
+        if at_ns - self._own_ns < OWN_S * NS:
             return  # what the inverter did by itself has not died away yet
-        if self._taken("untold", "timer", "foreign") or self._timeless:
+        if self._taken("untold") or (self._timeless and self._taken("unread", "dead")):
             return
         watts = _number(s["truth.battery_w"])
         lowest = min(low for _, low, _ in self._permits) - TOLERANCE_W
@@ -240,26 +249,43 @@ class Observer(Quiet):
             and _number(cold) < COLD_DC
             and bool(s["truth.remote"])
             and min(_number(s["truth.battery_w"]), _number(s["truth.setpoint_w"] or 0)) < CHARGES_W
-            and not self._taken("untold", "timer", "foreign", "unread", "dead", "temps")
+            and not self._taken("temps")
+            and not (self._timeless and self._taken("untold", "dead"))
             and at_ns > self._foreign_until_ns
         )
         if not wrong:
             self._cold_ns = None
             return
         self._cold_ns = at_ns if self._cold_ns is None else self._cold_ns
-        if at_ns - self._cold_ns > FOLLOWS_S * NS:
+        if at_ns - self._cold_ns > self._ends_s(s) * NS:
             asked = f"{s['truth.setpoint_w']} W asked, {_number(s['truth.battery_w']):.0f} W flow"
             self._broken(COLD, at_ns, f"{asked} at {_number(cold) / 10:.1f} °C")
 
     def _see_blind(self, at_ns: int, s: Mapping[str, Value]) -> None:
         """A BMS that says no SoC at all: what it said before may count until it is stale, then nothing is moved."""
-        if self._blind is None or at_ns - self._blind < (FOLLOWS_S + STALE_S) * NS:
+        if self._blind is None or at_ns - self._blind < (self._ends_s(s) + STALE_S) * NS:
             return
         ours = s["truth.remote"] and s["truth.setpoint_w"] and at_ns > self._foreign_until_ns
-        if ours and not self._taken("untold", "timer", "dead"):
+        if ours and not (self._timeless and self._taken("untold", "dead")):
             self._broken(BLIND, at_ns, f"{s['truth.setpoint_w']} W are asked for, and the SoC is not known")
 
+    def _see_ledger(self, at_ns: int, s: Mapping[str, Value]) -> None:
+        """No number twice, nothing that does not verify."""
+        bad, expired = _number(s["agg.bad"]), _number(s["agg.expired"])
+        if at_ns - self._stepped_ns <= CLOCK_S * NS:
+            # virtual time has one wall clock: the aggregator's jumped ahead too, and the link keeps the old one
+            self._bad += expired - self._expired
+        self._expired = expired
+        if s["agg.conflicts"] or bad > self._bad:
+            found = f"{s['agg.conflicts']} numbers twice, {bad - self._bad:.0f} messages that do not verify"
+            self._broken(LEDGER, at_ns, found)
+
     # --- inside ------------------------------------------------------------------------------------------------------
+    def _ends_s(self, s: Mapping[str, Value]) -> float:
+        """How long a setpoint may outlive its reason: the agent's own time, or the inverter's where nobody can tell."""
+        left_alone = self._taken("untold", "unread", "dead") or not s["proc.alive"]
+        return self._stated_s + FOLLOWS_S if left_alone else FOLLOWS_S
+
     def _taken(self, *words: str) -> bool:
         return any(not takes.isdisjoint(words) for takes in self._active.values())
 

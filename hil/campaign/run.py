@@ -29,21 +29,25 @@ class Result:
     acting: int  # of them, with a setpoint for a command
     margin_permille: float
     trace: str | None
+    crossed: int = 0  # houses that went dark by a renewal that crossed with an outage
 
 
-def run(case: Case) -> Result:
-    """Live through it. Whatever is raised counts as a violation: in virtual time nothing outside can be the reason."""
+def run(case: Case, traced: bool = False) -> Result:
+    """Live through it, with a trace if asked for: that takes time. Whatever is raised counts as a violation: in virtual
+    time nothing outside can be the reason."""
     scenario = case.scenario()
     observer = Observer(scenario.home)
     try:
-        backend = VirtualBackend(PLAIN_POLLS if scenario.seed % OWN_POLLS else None)
+        backend = VirtualBackend(PLAIN_POLLS if scenario.seed % OWN_POLLS else None, traced=traced)
         trace = Runner(scenario, backend, scenario.seed, observer).run().trace
     except Exception as error:  # noqa: BLE001 - what it is does not matter: the agent or the bench fell
         where = traceback.extract_tb(error.__traceback__)[-1]
         sentence = f"{error!r} in {where.filename.rpartition('/')[2]}:{where.lineno}"
         observer.violations.append(Violation(CRASHED, 0.0, sentence))
         trace = None
-    return Result(observer.violations, observer.cycles, observer.acting, observer.margin_permille, trace)
+    return Result(
+        observer.violations, observer.cycles, observer.acting, observer.margin_permille, trace, observer.crossed
+    )
 
 
 def breaks(promise: str) -> Callable[[Case], bool]:

@@ -7,6 +7,7 @@ aggregator's book and the devices' register log. The seed fixes what is done; wh
 from __future__ import annotations
 
 import argparse
+import itertools
 import threading
 import time
 from collections import Counter
@@ -14,7 +15,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from hil.campaign.resume import Resume, commit
+from hil.campaign.resume import Resume
 from hil.crash.run import Kills, Run
 from hil.crash.story import KINDS
 from hil.figures import Figure, Report
@@ -72,18 +73,22 @@ class _Count:
 def campaign(kills: int, seed: int, homes: int, state: Path | None = None) -> Report:
     """So many kills, spread over homes of at most `KILLS_A_HOME`."""
     began = time.monotonic()
-    resume = Resume(state, "crash", seed, commit())
+    resume = Resume(state, "crash", seed)
     count = _Count(resume)
     before = count.done["done"]
     left = max(0, kills - before)
     each = min(KILLS_A_HOME, -(-left // homes))
     shares = [min(each, left - at) for at in range(0, left, each)] if left else []
-    with Progress("crash", kills) as bar, ThreadPoolExecutor(homes) as pool:
-        bar.to(before)
-        jobs = [pool.submit(_home, count, count.homes + n, seed, share, bar.step) for n, share in enumerate(shares)]
+    with Progress("crash", left) as bar, ThreadPoolExecutor(homes) as pool:
+        killed = itertools.count(1)
+
+        def step(_: str) -> None:
+            bar.step(f"{(time.monotonic() - began) / next(killed):.2f} s a kill, {sum(count.wrong.values())} wrong")
+
+        jobs = [pool.submit(_home, count, count.homes + n, seed, share, step) for n, share in enumerate(shares)]
         for job in jobs:
             job.result()
-    return _report(count, seed, resume.commit, time.monotonic() - began, count.done["done"] - before)
+    return _report(count, resume, time.monotonic() - began, count.done["done"] - before)
 
 
 def _home(count: _Count, number: int, seed: int, kills: int, step: Callable[[str], None]) -> None:
@@ -94,7 +99,7 @@ def _home(count: _Count, number: int, seed: int, kills: int, step: Callable[[str
     count.add(done, number, void)
 
 
-def _report(count: _Count, seed: int, at: str, seconds: float, done: int) -> Report:
+def _report(count: _Count, resume: Resume, seconds: float, done: int) -> Report:
     names = count.done
     met = {"with a setpoint in force": names["remote"], "with an open command": names["unsettled"]}
     figures = [
@@ -105,5 +110,6 @@ def _report(count: _Count, seed: int, at: str, seconds: float, done: int) -> Rep
     ]
     if count.first:
         figures[1] = Figure(KINDS[0], count.wrong[KINDS[0]], "", "== 0", note=f"first of all: {count.first}")
-    extra = {"commit": at, "first": count.first, "daemon": installed_from()}
-    return Report(f"crash, seed {seed}, commit {at}", figures, seed, count.void, extra)
+    extra = {"commit": resume.commit, "source": resume.source, "first": count.first, "daemon": installed_from()}
+    title = f"crash, seed {resume.seed}, commit {resume.commit}, source {resume.source}, daemon {installed_from()}"
+    return Report(title, figures, resume.seed, count.void, extra)

@@ -10,6 +10,7 @@ import argparse
 import importlib
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 TARGETS = {
     "port": ("hil.fuzz.port", "mutated Modbus frames, RTU and TCP, through drivers.port and drivers.codec"),
@@ -32,9 +33,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("target", choices=list(TARGETS))
     parser.add_argument("--inputs", type=_positive, default=50_000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--corpus", type=Path, metavar="DIR", help="inputs that reached something new: kept, and begun with"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     args = parser.parse_args(argv)
-    report = importlib.import_module(TARGETS[args.target][0]).run(args.inputs, args.seed)
+    if args.corpus is not None and args.target in ("port", "codec"):
+        parser.error(f"{args.target} is not fuzzed by coverage: it has no corpus")
+    run = importlib.import_module(TARGETS[args.target][0]).run
+    kept = {} if args.corpus is None else {"kept": args.corpus}
+    report = run(args.inputs, args.seed, **kept)
     return int(report.print(as_json=args.json))
 
 

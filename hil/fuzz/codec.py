@@ -14,6 +14,7 @@ from random import Random
 
 from drivers.codec import BlockDecoder, Field, RawType, Scale, WordOrder, words_of
 from hil.figures import Figure, Report
+from hil.progress import each
 
 LAYOUTS = 2000
 MOST_FLOAT = 10**15  # a float beyond it is taken for broken
@@ -117,7 +118,7 @@ def run(inputs: int, seed: int) -> Report:
     counts: Counter[str] = Counter()
     first = ""
     began = time.monotonic()
-    for n in range(inputs):
+    for n in each("fuzz codec", inputs, "inputs"):
         layout = layouts[n % len(layouts)]
         data = _data(rng, layout.registers)
         values: list[int | None] = [None] * len(layout.fields)
@@ -134,6 +135,7 @@ def run(inputs: int, seed: int) -> Report:
             first = first or f"input {n}: {error!r}"
     seconds = time.monotonic() - began
     figures = [
+        Figure("inputs", inputs),
         Figure("values that the bits do not say", counts["wrong"], "", "== 0", note=first),
         Figure("exceptions raised", counts["raised"], "", "== 0"),
         Figure("values decoded", counts["known"], "", ">= 1", {"not known": counts["not known"]}),

@@ -57,15 +57,16 @@ class Count:
         return {k: getattr(self, k) for k in ("inputs", "accepted", "forbidden", "raised", "first", "first_raised")}
 
 
-def run(target: str, inputs: int, seed: int) -> Report:
-    """So many inputs; honest ones come first, and each must be accepted."""
+def run(target: str, inputs: int, seed: int, kept: Path | None = None) -> Report:
+    """So many inputs; honest ones come first, and each must be accepted. `kept`: a corpus of an earlier run, and for
+    the next one; of use only by coverage."""
     module = importlib.import_module(f"hil.fuzz.{target}")
     honest = Count(module)
     for data in module.SEEDS:
         honest.take(data)
     began = time.monotonic()
     guided = importlib.util.find_spec("atheris") is not None
-    counts, covered = (_guided if guided else _blind)(target, module, inputs, seed)
+    counts, covered = _guided(target, module, inputs, seed, kept) if guided else _blind(target, module, inputs, seed)
     seconds = time.monotonic() - began
     first, raised = honest.first or counts["first"], honest.first_raised or counts["first_raised"]
     how = {"by": "coverage (atheris)" if guided else "blind mutation (atheris is not installed)", "edges": covered}
@@ -81,12 +82,12 @@ def run(target: str, inputs: int, seed: int) -> Report:
 
 
 def _blind(target: str, module: ModuleType, inputs: int, seed: int) -> tuple[dict[str, Any], None]:
-    rng, count = Random(f"{seed}/{target}"), Count(module)
+    rng, count, began = Random(f"{seed}/{target}"), Count(module), time.monotonic()
     with Progress(f"fuzz {target}", inputs) as bar:
         for n in range(inputs):
             count.take(mutated(rng, module.SEEDS, module.WORDS))
             if n % EVERY == 0:
-                bar.to(n)
+                bar.to(n, f"{1e6 * (time.monotonic() - began) / (n + 1):.0f} us an input")
     return count.as_json(), None
 
 
@@ -113,11 +114,11 @@ def mutated(rng: Random, seeds: Sequence[bytes], words: Sequence[bytes]) -> byte
     return bytes(data[:MOST_BYTES])
 
 
-def _guided(target: str, module: ModuleType, inputs: int, seed: int) -> tuple[dict[str, Any], int]:
+def _guided(target: str, module: ModuleType, inputs: int, seed: int, kept: Path | None) -> tuple[dict[str, Any], int]:
     with tempfile.TemporaryDirectory(prefix="fuzz-") as name:
         directory = Path(name)
-        corpus = directory / "corpus"
-        corpus.mkdir()
+        corpus = kept or directory / "corpus"
+        corpus.mkdir(parents=True, exist_ok=True)
         for number, data in enumerate(module.SEEDS):
             (corpus / f"{number}").write_bytes(data)
         words = directory / "words"
@@ -131,13 +132,15 @@ def _guided(target: str, module: ModuleType, inputs: int, seed: int) -> tuple[di
         )
         covered, last = 0, ""
         assert process.stderr is not None
+        began = time.monotonic()
         with Progress(f"fuzz {target}", inputs) as bar:
             for line in process.stderr:
                 last = line.strip() or last
                 if found := _COVERED.search(line):
                     covered = int(found[1])
                 if line.startswith("#"):
-                    bar.to(int(re.sub(r"\D.*", "", line[1:]) or 0))
+                    done = int(re.sub(r"\D.*", "", line[1:]) or 0)
+                    bar.to(done, f"{1e6 * (time.monotonic() - began) / max(1, done):.0f} us an input")
         process.wait()
         counts: dict[str, Any] = json.loads(out.read_text()) if out.exists() else Count(module).as_json()
         if counts["inputs"] < inputs:  # it ended on its own: a hang, a crash of the interpreter, or no memory left

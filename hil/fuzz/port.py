@@ -12,6 +12,7 @@ from drivers.port import Fate, Outcome, Port, Request, Timing
 from hil.figures import Figure, Report
 from hil.fuzz import mutate
 from hil.fuzz.rules import Asked, Stream, mbap, rtu
+from hil.progress import each
 
 S = 1_000_000_000
 HONEST = 0.1  # share of inputs that nobody spoils: they must get through
@@ -153,7 +154,7 @@ def run(inputs: int, seed: int) -> Report:
     raised = forbidden = 0
     first, before_kb = "", 0
     began = time.monotonic()
-    for n in range(inputs):
+    for n in each("fuzz port", inputs, "inputs"):
         line = lines[n % 3 if n % 6 else 0]
         if n == inputs // 4:
             before_kb = _memory_kb()

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from hil.campaign.resume import Resume, commit
+from hil.campaign.resume import Resume
 from hil.figures import Figure, Report
 from hil.powercut.tally import KINDS, Tally
 from hil.progress import Progress
@@ -45,26 +45,27 @@ def _report(args: argparse.Namespace) -> Report:
     from hil.powercut.cuts import cuts, live  # needs apsw
 
     began = time.monotonic()
-    resume = Resume(args.state, "powercut", args.seed, commit())
+    resume = Resume(args.state, "powercut", args.seed)
     if args.life is not None:
-        return report(live(args.seed, args.life), args.seed, resume.commit, time.monotonic() - began)
+        return report(live(args.seed, args.life), resume, time.monotonic() - began)
     tally = Tally()
     known = resume.load()
     if known is not None:
         tally = Tally(**{**known, "wrong": Counter(known["wrong"])})
         say(f"going on after {tally.cuts} cuts")
     before = tally.cuts
-    with Progress("powercut", args.cuts) as bar:
+    with Progress("powercut", max(0, args.cuts - before)) as bar:
 
         def step(tally: Tally) -> None:
-            bar.to(tally.cuts, f"{sum(tally.wrong.values())} wrong")
+            each_ms = 1e3 * (time.monotonic() - began) / (tally.cuts - before)
+            bar.to(tally.cuts - before, f"{each_ms:.1f} ms a cut, {sum(tally.wrong.values())} wrong")
             resume.save(tally.as_json())
 
         cuts(args.cuts, args.seed, tally, step)
-    return report(tally, args.seed, resume.commit, time.monotonic() - began, tally.cuts - before)
+    return report(tally, resume, time.monotonic() - began, tally.cuts - before)
 
 
-def report(tally: Tally, seed: int, at: str, seconds: float, done: int | None = None) -> Report:
+def report(tally: Tally, resume: Resume, seconds: float, done: int | None = None) -> Report:
     """The figures."""
     done = tally.cuts if done is None else done
     figures = [
@@ -75,4 +76,6 @@ def report(tally: Tally, seed: int, at: str, seconds: float, done: int | None = 
     ]
     if tally.first:
         figures[1] = Figure(figures[1].name, figures[1].value, "", "== 0", note=f"first of all: {tally.first}")
-    return Report(f"powercut, seed {seed}, commit {at}", figures, seed, extra={"commit": at, "first": tally.first})
+    extra = {"commit": resume.commit, "source": resume.source, "first": tally.first}
+    title = f"powercut, seed {resume.seed}, commit {resume.commit}, source {resume.source}"
+    return Report(title, figures, resume.seed, extra=extra)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from hil.campaign.resume import commit
 from hil.figures import Figure, Report
-from hil.progress import Progress
+from hil.progress import TIMES, Progress
 from hil.street.street import LENGTH_S, live, plan
 
 
@@ -30,7 +30,7 @@ def fleet(agents: int, seed: int) -> Report:
     """Both runs, compared."""
     began = time.monotonic()
     faults = plan(agents, seed)
-    with Progress("fleet", 2 * LENGTH_S) as bar:
+    with Progress("fleet", 2 * LENGTH_S, unit=TIMES) as bar:
         calm = live(agents, seed, {}, bar.to)
         stormy = live(agents, seed, faults, lambda seconds: bar.to(LENGTH_S + seconds))
     seconds = time.monotonic() - began

@@ -61,7 +61,7 @@ def teeth(defects: Sequence[Defect], jobs: int = 1) -> Report:
     checks = sorted({check for defect in defects for check in defect.checks})
     with (
         tempfile.TemporaryDirectory(prefix="teeth-") as name,
-        Progress("teeth", len(checks) + len(defects)) as bar,
+        Progress("teeth", len(checks) + len(defects), unit="checks") as bar,
         ThreadPoolExecutor(jobs) as pool,
     ):
         whole = Path(name) / "whole"

@@ -10,7 +10,7 @@ from agent.core.durable import Durable, Overlay
 from agent.core.inputs import Clock, ClockTrust, EndRaise, RaiseReserve
 from agent.mail import Verb, VerbDone
 from agent.runtime.part import Post
-from agent.verbs import raised, refuse, resumed, stopped, storm
+from agent.verbs import opted_in, raised, refuse, resumed, stopped, storm
 from tests.core.home import PARAMS
 
 BUSES = {"inverter": "rs485"}
@@ -107,4 +107,23 @@ def test_resume_answers_what_came_of_it() -> None:
 def test_a_stop_that_no_disk_keeps_says_so() -> None:
     verb = Verb(1, "stop", "ann", "technician")
     assert told(stopped(verb, True)) == (0, "dispatch is ended and held off until `batteryctl resume`")
-    assert "after a restart stop it again" in told(stopped(verb, False))[1]
+    assert "look with `batteryctl status` after a restart" in told(stopped(verb, False))[1]
+
+
+@pytest.mark.parametrize(
+    ("durable", "taken"),
+    [
+        (Durable(), True),
+        (Durable(stopped_by="the homeowner, from afar (homeowner)"), True),
+        (Durable(stopped_by="ann (technician)"), False),
+        (Durable(lockout="flapping"), False),
+        (Durable(latches=("over_voltage",)), False),
+    ],
+)
+def test_an_opt_in_from_afar_ends_the_homeowners_own_stop_and_acknowledges_nothing(
+    durable: Durable, taken: bool
+) -> None:
+    asked = Verb(-1, "opt_in", "the homeowner, from afar (homeowner)", "homeowner")
+    assert refuse(asked, BUSES, 200, 100) is None
+    assert (opted_in(asked, durable) is None) is taken
+    assert code("opt_in", "viewer") == 4

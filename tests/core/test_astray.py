@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from agent.core.astray import Astray, faulty, follow, halts
-from agent.core.decision import Intent, Mode
+from agent.core.decision import Intent, Mode, Write
 from agent.core.inputs import Reserve
 from agent.core.params import S
 from agent.core.snapshot import Snapshot, take
@@ -178,7 +178,8 @@ def test_what_is_kept_while_the_bms_is_silent() -> None:
     assert follow(long_ago, stale, PARAMS, Hand()) is long_ago
     assert follow(long_ago, replace(s, grid=GridState.ISLANDED), PARAMS, Hand()) is None
     assert follow(long_ago._replace(since_ns=s.now_ns - 29 * S), s, PARAMS, Hand()) is None
-    assert follow(long_ago._replace(device=""), s, PARAMS, Hand()) is None  # of the reserve: it ends with the flow
+    of_the_reserve = long_ago._replace(device="")
+    assert follow(of_the_reserve, stale, PARAMS, Hand()) is of_the_reserve
     assert follow(None, s, PARAMS, Hand()) is None
 
 
@@ -243,6 +244,52 @@ def test_a_release_that_is_not_confirmed_below_the_reserve() -> None:
     home.outcome = "confirmed"
     home.inverter["battery_w"] = 0
     home.run(4)
+    assert home.remote_w is None
+
+
+def stopped_below() -> Home:
+    """Below the reserve it goes on discharging, and takes no release: zero is held."""
+    home = below(3_000)
+
+    def answer(write: Write) -> None:
+        home.outcome = "rejected" if write.intent is Intent.CLEAR else "confirmed"
+        Home.answer(home, write)
+
+    home.answer = answer  # type: ignore[method-assign]
+    home.run(34)
+    assert (home.intents()[-1], home.remote_w) == ("stop", 0)
+    return home
+
+
+@pytest.mark.parametrize("lost", ["the BMS", "its SoC"])
+def test_zero_that_keeps_the_reserve_stays_while_its_soc_is_unknown(lost: str) -> None:
+    """That nobody says how much is in it is no word that it is enough."""
+    home = stopped_below()
+    if lost == "the BMS":
+        home.mute.add("battery")
+    else:
+        home.battery["soc_permille"] = None
+    home.run(1 if lost == "its SoC" else 6)
+    home.inverter["battery_w"] = 0
+    before = home.intents().count("stop")
+    home.run(60)
+    assert home.intents()[-1] == "stop"
+    assert home.intents().count("stop") == before + 4  # as a lease
+    assert {"forbidden_flow"} < set(home.faults())
+    home.mute.clear()
+    home.battery["soc_permille"] = 190
+    home.run(2)
+    assert home.intents()[-1] == "clear"  # it is read, nothing flows: the sun may fill it
+
+
+def test_an_island_ends_the_zero_that_keeps_the_reserve() -> None:
+    home = stopped_below()
+    home.mute.add("battery")
+    home.run(20)
+    assert home.remote_w == 0
+    home.answer = Home.answer.__get__(home)  # type: ignore[method-assign]
+    home.inverter["grid_state"] = GridState.ISLANDED
+    home.run(3)
     assert home.remote_w is None
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from agent.core.book import aside
 from agent.core.commits import MAX_BACKLOG, Desk, answered, keep, propose
 from agent.core.decision import Record
 from agent.core.durable import Durable
 from agent.core.params import S
+from tests.core.home import Home, arriving, command
 
 BEFORE, AFTER = Durable(), Durable(starts_ms=(1,))
 ACK, EVENT = Record("ack", {"n": 1}), Record("event", {"n": 2})
@@ -71,3 +73,16 @@ def test_of_too_many_records_events_go_first_and_the_newest_stay() -> None:
     more = tuple(Record("ack", {"n": n}) for n in range(MAX_BACKLOG + 3))
     assert keep(more) == more[3:]
     assert keep((ACK,)) == (ACK,)
+
+
+def test_what_is_kept_aside_has_no_command_that_no_disk_knows_and_does_not_change_with_energy() -> None:
+    home = Home().ready()
+    home.tick(arriving(command(duration_s=900)))
+    assert aside(home.state.book)[0].commands == ()
+    home.run(30)
+    durable, plain = aside(home.state.book)
+    assert [r.command.id for r in durable.commands] == [command().id]
+    record = replace(durable.commands[0], delivered_mwh=5000)
+    later = replace(home.state.book, durable=replace(durable, commands=(record,), day_mwh=7))
+    assert aside(later)[0].commands[0].delivered_mwh == 5000
+    assert aside(later)[1] == plain

@@ -88,7 +88,7 @@ CAUSES: list[tuple[str, Callable[[Home], None], Mode]] = [
     ("disk", disk, Mode.LOCAL),
     ("clock_untrusted", clock, Mode.LOCAL),
     ("self_test", looked(memory="a parameter fell over"), Mode.FAULT),
-    ("self_test", looked(clock="a second took two"), Mode.FAULT),
+    ("clocks_apart", looked(clock="a second took two"), Mode.LOCAL),
     ("changed_on_disk", looked(changed=("the configuration was changed",)), Mode.LOCAL),
 ]
 ELSEWHERE = {  # raised in the tests of the part that they watch
@@ -103,6 +103,7 @@ ELSEWHERE = {  # raised in the tests of the part that they watch
     "current_wrong": "test_sanity",
     "meter_wrong": "test_sanity",
     "meter_stuck": "test_sanity",
+    "meter_dead": "test_grid_loss",
     "soc_doubted": "test_sanity",
     "inverter_out": "test_several",
     "reserve_unguarded": "test_self_consumption",

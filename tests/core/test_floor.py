@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from agent.core.decision import Intent, Mode
-from agent.core.inputs import Reserve
+from agent.core.decision import Intent, Mode, Write
+from agent.core.inputs import Reserve, WriteDone
 from drivers.readings import GridState
 from tests.core.home import Home
 
@@ -112,3 +115,107 @@ def test_the_floor_is_kept_while_the_bms_is_silent() -> None:
     home.floor_permille = 50
     home.run(5)
     assert floors(home) == [200]
+
+
+class Rounding(Home):
+    """An inverter that makes another floor of what it is told, and says so or not."""
+
+    def __init__(self, stores: Callable[[int], int], outcome: str = "mismatch") -> None:
+        super().__init__()
+        self.stores = stores
+        self.says = outcome
+
+    def answer(self, write: Write) -> None:
+        if write.intent is not Intent.FLOOR:
+            super().answer(write)
+            return
+        self.floor_permille = self.stores(write.value)
+        outcome = "confirmed" if self.floor_permille == write.value else self.says
+        self.queue.append(WriteDone("inverter", "floor", write.value, outcome, self.now_ns))
+
+
+@pytest.mark.parametrize("outcome", ["confirmed", "mismatch"])
+@pytest.mark.parametrize(
+    ("stores", "asked", "stands"),
+    [
+        (lambda v: -(-v // 50) * 50, [230], 250),  # up to 5 %
+        (lambda v: v // 10 * 10, [230], 230),
+        (lambda v: v - 5, [230, 240], 235),  # half a percent less
+        (lambda v: v // 50 * 50, [230, 240, 280], 250),  # down to 5 %
+        (lambda v: v // 20 * 20, [230, 240], 240),
+    ],
+)
+def test_a_floor_that_is_kept_in_coarse_steps_comes_to_stand_at_or_above_the_reserve(
+    stores: Callable[[int], int], asked: list[int], stands: int, outcome: str
+) -> None:
+    home = Rounding(stores, outcome)
+    home.reserve = Reserve(230, "file")
+    home.run(3600)
+    assert (floors(home), home.floor_permille) == (asked, stands)
+    assert home.faults() == []
+    assert not home.disk.floor_alarm
+    home.floor_permille = stands - 30  # and it is known when another hand leaves what stood
+    home.run(20)
+    assert "floor_changed" in home.faults()
+    assert home.floor_permille == stands
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    reserve=st.integers(50, 1000),
+    step=st.sampled_from((1, 5, 10, 20, 50)),
+    nearest=st.booleans(),
+    outcome=st.sampled_from(("confirmed", "mismatch")),
+)
+def test_no_floor_is_asked_below_the_reserve_and_few_are_asked_at_all(
+    reserve: int, step: int, nearest: bool, outcome: str
+) -> None:
+    home = Rounding(lambda v: (v + (step // 2 if nearest else 0)) // step * step, outcome)
+    home.reserve = Reserve(reserve, "file")
+    home.run(200)
+    for _ in range(200):
+        home.tick(s=60)
+    assert all(value >= reserve for value in floors(home))
+    assert home.floor_permille >= reserve
+    assert len(floors(home)) <= 3
+    assert home.faults() == []
+
+
+def test_what_cannot_be_held_is_told_driven_and_asked_for_ever_more_seldom() -> None:
+    home = Rounding(lambda _: 100)
+    home.reserve = Reserve(590, "file")
+    home.battery["soc_permille"] = 592
+    home.run(3600)
+    assert "floor_refused" in home.faults()
+    assert home.decision.source == "self_consumption"  # we keep the reserve meanwhile
+    assert home.given() is not None
+    assert len(floors(home)) <= 12
+    early = len(floors(home))
+    home.run(5 * 3600)
+    assert len(floors(home)) - early <= 6
+    assert not home.disk.floor_alarm
+
+
+def test_a_floor_far_above_the_reserve_is_not_taken_for_rounding() -> None:
+    home = Rounding(lambda _: 400)
+    home.reserve = Reserve(230, "file")
+    home.run(600)
+    assert "floor_refused" in home.faults()
+    assert set(floors(home)) == {230}
+
+
+def test_another_hand_that_comes_back_again_and_again_is_answered_ever_more_seldom() -> None:
+    home = Home().ready()
+    home.reserve = Reserve(300, "file")
+    home.run(5)
+    for _ in range(6 * 60):
+        home.floor_permille = 100
+        home.run(60)
+    assert 5 <= len(floors(home)) <= 20
+    home.floor_permille = 300
+    home.run(7 * 3600)
+    known = len(floors(home))
+    for _ in range(2):  # long after that: at once, and soon again
+        home.floor_permille = 100
+        home.run(30)
+    assert len(floors(home)) == known + 2

@@ -107,6 +107,83 @@ def test_a_meter_that_falls_silent_after_it_saw_a_dead_grid_does_not_bring_it_ba
     assert home.decision.grid == "connected"
 
 
+def orphaned(said: GridState, silent_s: int) -> Home:
+    """An outage that the meter saw before it died for good; the grid came back for an inverter that says so now."""
+    home = dispatched()
+    home.meter = dict(DEAD)
+    home.inverter["grid_state"] = said
+    home.run(5)
+    home.mute.add("meter")
+    home.presence["meter"] = "silent"
+    home.run(5)
+    back(home)
+    home.run(silent_s)
+    return home
+
+
+def test_a_meter_that_died_in_an_outage_that_the_inverter_saw_too_does_not_keep_the_home_in_it() -> None:
+    """The inverter tells an island from the grid, as it has shown: its word counts, through the whole dwell."""
+    home = orphaned(GridState.ISLANDED, 5)
+    assert home.decision.grid == "connected"
+    assert home.mode() is Mode.BACKUP
+    home.run(280)
+    assert (home.mode(), "meter_dead" in home.faults()) == (Mode.BACKUP, False)
+    home.run(60)
+    assert home.mode() is Mode.DEGRADED
+    assert home.faults() == ["meter_stale"]  # no setpoint without the limits of the site
+    assert home.intents() == ["clear"]
+    home.mute.clear()
+    home.meter = dict(DEAD)  # it speaks: what it says counts
+    home.run(1)
+    assert home.decision.grid == "unknown"
+
+
+def test_an_inverter_that_never_saw_the_outage_is_not_believed_against_a_silent_meter() -> None:
+    """A person must look, and is told so; the dwell is served after that."""
+    home = orphaned(GridState.CONNECTED, 590)
+    assert "meter_dead" not in home.faults()
+    home.tick(LocalResume("ada"))
+    home.run(5)
+    assert home.decision.grid == "unknown"  # it may be back any moment
+    home.run(600)
+    assert (home.mode(), home.decision.grid) == (Mode.BACKUP, "unknown")
+    shown = next(f for f in home.decision.faults if f.id == "meter_dead")
+    last_word = "the last that the meter said before it fell silent was a dead grid"
+    assert shown.sentence == f"the inverter says connected, but {last_word}, 20 min ago"
+    assert "batteryctl resume" in shown.remedy
+    home.tick(LocalResume("ada"))
+    home.run(2)
+    assert home.decision.grid == "connected"
+    assert "meter_dead" not in home.faults()
+    home.run(295)
+    assert home.mode() is Mode.BACKUP
+    home.run(10)
+    assert home.mode() is Mode.DEGRADED
+    assert home.intents() == ["clear"]
+
+
+def test_a_resume_does_not_outlive_what_a_meter_says_later() -> None:
+    home = orphaned(GridState.CONNECTED, 700)
+    home.tick(LocalResume("ada"))
+    home.run(2)
+    home.mute.clear()
+    home.run(1)
+    assert home.decision.grid == "unknown"
+    home.mute.add("meter")
+    home.run(700)
+    assert home.decision.grid == "unknown"
+    assert "meter_dead" in home.faults()
+
+
+def test_a_resume_under_a_meter_that_speaks_forgets_nothing() -> None:
+    home = dispatched()
+    home.meter = dict(DEAD)
+    home.run(1000)
+    home.tick(LocalResume("ada"))
+    home.run(5)
+    assert home.decision.grid == "unknown"
+
+
 def test_an_inverter_that_is_late_and_a_meter_that_is_dead_end_by_age() -> None:
     """Nobody says anything false: the inverter's word ages, the meter is silent."""
     home = dispatched()
@@ -226,6 +303,16 @@ def test_a_silent_line_is_no_outage_while_the_meter_sees_the_grid(seconds: int, 
     assert not home.disk.outage
     home.run(75)
     assert home.given() == 5000
+
+
+def test_releases_that_a_silent_line_does_not_answer_are_no_refusals() -> None:
+    """They were counted, and three such silences an hour locked a healthy home out."""
+    home = dispatched()
+    for _ in range(4):
+        hiccup(home, 12)
+        home.run(300)
+        assert "writes_refused" not in home.faults()
+    assert home.disk.lockout is None
 
 
 def test_a_silent_line_does_not_open_the_reserve_of_a_home_without_a_floor() -> None:

@@ -165,6 +165,78 @@ def test_without_a_clock_a_reboot_gives_back_no_more_than_a_checkpoint() -> None
     assert reserve(later) == 200
 
 
+def in_force_s(every_s: int, hours: int = 72, step_s: int = 60, disk: bool = True) -> int:
+    """For how long of a running gateway a remote raise holds that has no clock and restarts so often."""
+    home = Home()
+    home.trust = ClockTrust.UNTRUSTED
+    home.tick(remote(hours=hours))
+    home.run(2)
+    ran_s = boots = 0
+    while reserve(home) == 500 and ran_s < 2 * hours * H:
+        home.disk_ok = home.commits = disk
+        if ran_s // every_s > boots:
+            boots = ran_s // every_s
+            home = home.crash(kernel_boot=f"again-{boots}")
+            home.trust = ClockTrust.UNTRUSTED
+        home.tick(s=step_s)
+        ran_s += step_s
+    return ran_s
+
+
+@pytest.mark.parametrize("every_s", [300, 540, 600, 660, 1200, 1800, 7200, 12 * H, 1000 * H])
+def test_without_a_clock_a_remote_raise_is_in_force_for_its_time_at_most_however_often_the_gateway_restarts(
+    every_s: int,
+) -> None:
+    ran_s = in_force_s(every_s)
+    assert ran_s <= 72 * H + 60
+    assert ran_s + ran_s // every_s * CHECKPOINT_S >= 72 * H  # ten minutes a restart too early at most
+
+
+@pytest.mark.parametrize("how", ["length", "dates"])
+def test_with_a_clock_no_restart_ends_a_remote_raise_before_its_date(how: str) -> None:
+    home = Home().ready()
+    home.tick(asked(home, how, "remote"))
+    home.run(2)
+    left_s = 6 * H - 3
+    while left_s > 660:
+        home.trust = ClockTrust.UNTRUSTED  # until the time was asked
+        wall = home.clock().wall_ms
+        home = home.crash(kernel_boot=f"kernel-{left_s}")
+        home.wall_offset_ms = wall - home.now_ns // 1_000_000
+        home.tick(s=10)
+        assert reserve(home) == 800
+        home.trust = ClockTrust.SYNCED
+        home.tick(s=50)
+        home.tick(s=600)
+        left_s -= 660
+        assert reserve(home) == 800, left_s
+    home.tick(s=left_s + 2)
+    home.tick(s=600)
+    assert reserve(home) == 200
+
+
+def test_a_remote_raise_that_neither_clock_nor_disk_counts_ends() -> None:
+    assert in_force_s(600, disk=False) == 660
+    home = Home()  # one that was counted since it was asked for does not
+    home.trust, home.disk_ok, home.commits = ClockTrust.UNTRUSTED, False, False
+    home.tick(remote(), storm(300))
+    home.run(5)
+    assert reserve(home) == 500
+    assert [r.id for r in home.decision.raises] == ["ops-1", "storm"]
+
+
+def test_a_storm_is_not_shortened_by_a_restart() -> None:
+    home = Home()
+    home.trust = ClockTrust.UNTRUSTED
+    home.tick(storm(for_s=H))
+    for n in range(20):
+        home.run(300)
+        home = home.crash(kernel_boot=f"k{n}")
+        home.trust = ClockTrust.UNTRUSTED
+        home.tick()
+        assert home.decision.raises[0].left_s > H - 60
+
+
 def test_one_that_began_without_a_clock_is_dated_when_there_is_one() -> None:
     home = Home()
     home.trust = ClockTrust.UNTRUSTED

@@ -43,13 +43,71 @@ def test_a_floor_that_is_not_the_reserve_is_set_and_awaited() -> None:
     assert home.mode() in (Mode.STANDBY, Mode.LOCAL)
 
 
+def floorless(at_w: int | None, **found: Any) -> Home:
+    """At the reserve, with no floor of the inverter's; it starts with that setpoint of before."""
+    home = Home()
+    home.told, home.inverter = {"floor": False}, {"floor_permille": None, **found}
+    home.battery["soc_permille"] = 200
+    home.remote_w = at_w
+    return home
+
+
+@pytest.mark.parametrize("at_w", [None, 0, 3_000])
+def test_near_an_unguarded_reserve_the_first_order_is_zero(at_w: int | None) -> None:
+    home = floorless(at_w)
+    home.run(3)
+    assert [(w.intent, w.value) for _, w in home.writes] == [(Intent.POWER, 0)]
+    assert home.mode() is Mode.LOCAL
+
+
+def test_no_zero_is_asked_for_before_the_timer_that_ends_it_is_read() -> None:
+    home = floorless(0, reversion_s=None)
+    home.run(29)
+    assert (home.mode(), home.powers(), home.remote_w) == (Mode.SELF_TEST, [], None)
+    home.inverter["reversion_s"] = 60
+    home.run(1)
+    assert home.powers() == [0]
+
+
+def test_an_implicit_timer_needs_no_reading() -> None:
+    home = floorless(None, reversion_s=None)
+    home.told["reversion"] = "implicit"
+    home.run(3)
+    assert home.powers() == [0]
+
+
+@pytest.mark.parametrize(("found", "writes"), [({"remote_w": 0}, []), ({"remote_w": 100}, ["clear"]), (None, [])])
+def test_before_the_first_readings_a_zero_is_let_be(found: dict[str, Any] | None, writes: list[str]) -> None:
+    home = floorless(0)
+    home.inverter.update({"remote_active": True, **(found or {})})
+    home.mute.add("battery" if found is not None else "inverter")
+    home.run(9)
+    assert home.mode() is Mode.INIT
+    assert list(dict.fromkeys(home.intents())) == writes
+
+
+def test_several_are_asked_for_zero_as_well_each_timer_read() -> None:
+    home = Several()
+    for name in ("inv1", "inv2"):
+        home.ratings[name] = {"floor": False}
+        home.each[name]["floor_permille"] = None
+    for pack in home.packs:
+        home.each[pack]["soc_permille"] = 200
+    home.each["inv2"]["reversion_s"] = None
+    home.run(5)
+    assert home.given() is None
+    home.each["inv2"]["reversion_s"] = 60
+    home.run(1)
+    assert home.given() == 0
+
+
 @pytest.mark.parametrize(
     ("found", "said"),
     [
         ({"reversion_s": None}, "the reversion time of inverter is not read"),
         ({"floor_permille": None}, "the floor of inverter is not read"),
         ({"floor_permille": 50}, "the floor of inverter reads 5.0 %, 20.0 % were asked for"),
-        ({"floor_permille": 210}, "the floor of inverter reads 21.0 %, 20.0 % were asked for"),
+        ({"floor_permille": 300}, "the floor of inverter reads 30.0 %, 20.0 % were asked for"),
     ],
 )
 def test_what_does_not_come_is_awaited_for_half_a_minute_and_told(found: dict[str, Any], said: str) -> None:

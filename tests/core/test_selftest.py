@@ -19,7 +19,8 @@ from tests.core.home import Home, arriving, command
         (Looked(at_ns=5, skipped=("a", "b")), None, "ok; not tested: a; not tested: b"),
         (Looked(at_ns=5, changed=("x was changed",), skipped=("a",)), None, "ok; x was changed; not tested: a"),
         (Looked(memory="bits"), "bits", "failed: bits"),
-        (Looked(at_ns=5, memory="bits", clock="slow"), "bits; slow", "failed: bits; slow"),
+        (Looked(at_ns=5, memory="bits", clock="slow"), "bits", "failed: bits"),
+        (Looked(at_ns=5, memory="", clock="slow"), None, "ok; slow"),
     ],
 )
 def test_verdict(looked: Looked, wrong: str | None, words: str) -> None:
@@ -42,6 +43,21 @@ def test_a_failed_self_test_releases_a_running_dispatch() -> None:
     assert home.mode() is Mode.FAULT
     assert home.remote_w is None
     assert home.intents()[-1] == Intent.CLEAR.value
+
+
+def test_who_answers_network_time_ends_no_dispatch_and_no_reserve() -> None:
+    """Clocks that run apart are told: network time is nobody's word, and a release leaves a reserve without a floor."""
+    home = Home().ready()
+    home.tick(arriving(command()))
+    home.run(12)
+    home.looked = Looked(at_ns=home.now_ns, memory="", clock="the clock took 600 s for 607 s")
+    home.run(120)
+    assert home.remote_w == 5000
+    assert home.mode() is Mode.DISPATCHED
+    assert home.faults() == ["clocks_apart"]
+    home.looked = Looked(at_ns=home.now_ns, memory="", clock="")
+    home.run(1)
+    assert home.faults() == []
 
 
 def test_what_changed_on_the_disk_changes_nothing_but_is_told() -> None:

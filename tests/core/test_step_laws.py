@@ -157,7 +157,9 @@ def check(i: Inputs, before: State, after: State, out: Outputs) -> None:
     assert d.hi_w <= 11_400
     assert d.given_w is None or d.lo_w <= d.given_w <= d.hi_w
     assert d.given_w is None or d.asked_w is not None
-    assert d.given_w is None or d.mode in (Mode.LOCAL, Mode.DISPATCHED, Mode.DEGRADED)
+    if d.given_w is not None and d.mode not in (Mode.LOCAL, Mode.DISPATCHED, Mode.DEGRADED):
+        assert d.given_w == 0  # near an unguarded reserve
+        assert d.mode not in (Mode.INIT, Mode.LOCKOUT)
     if d.asked_w is not None and d.given_w is not None:
         assert abs(d.given_w) <= abs(d.asked_w)
         assert d.given_w * d.asked_w >= 0

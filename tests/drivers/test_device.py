@@ -226,6 +226,26 @@ def test_a_device_swapped_while_we_run_is_noticed_without_a_pin() -> None:
     assert wire.statuses("inverter")[-1].presence is Presence.MISMATCH
 
 
+def test_one_that_is_nobody_for_a_moment_is_asked_again_soon_and_then_ever_more_seldom() -> None:
+    """A gateway that answers zeros for a moment: a setpoint may stand, and nobody may end it until it has a name."""
+    slave = inverter()
+    wire = alone(INVERTER, slave)
+    for _ in range(2):
+        slave.alive = False
+        wire.run(3 * S)
+        slave.alive = True
+        slave.put(3, 40000, 0, 0)  # no marker
+        wire.sent.clear()
+        wire.run(90 * S)
+        asked = [at for at, frame in wire.sent if frame[2:4] == (40000).to_bytes(2, "big")]
+        gaps = [(b - a) / S for a, b in pairwise(asked)]
+        assert gaps == pytest.approx([1, 2, 4, 8, *[10] * (len(gaps) - 4)], abs=0.5)
+        assert len(gaps) > 8
+        slave.put(3, 40000, 0x5375, 0x6E53)
+        wire.run(11 * S)
+        assert wire.statuses("inverter")[-1].presence is Presence.OK
+
+
 def test_a_scale_factor_that_changes_makes_everything_unknown_until_read_anew() -> None:
     slave = inverter()
     wire = alone(INVERTER, slave)

@@ -81,7 +81,9 @@ def test_every_pair_of_faults_comes_before_any_comes_by_chance() -> None:
 def test_the_same_case_gives_the_same_trace() -> None:
     case = Deck(5).case(1)
     short = Case(case.name, case.seed, 60, case.home, case.config, [a for a in case.acts if a.at_s < 30])
-    assert run(short) == run(short)
+    one = run(short, traced=True)
+    assert one == run(short, traced=True)
+    assert one.trace
 
 
 # --- the observer -----------------------------------------------------------------------------------------------------
@@ -102,6 +104,7 @@ GOOD: Mapping[str, Value] = {
     "agent.stated_end_s": 67,
     "agg.conflicts": 0,
     "agg.bad": 0,
+    "agg.expired": 0,
     "proc.alive": True,
 }
 
@@ -170,9 +173,10 @@ def test_a_clock_that_jumps_for_home_and_aggregator_alike_is_nobodys_fault() -> 
     observer = Observer({})
     observer.event(10 * NS, an_event("clock.step", s=7200), False)
     for second in range(10, 140):
-        observer.sample(second * NS, {**GOOD, "agg.bad": 1 if second > 10 else 0})
+        late = 1 if second > 10 else 0
+        observer.sample(second * NS, {**GOOD, "agg.bad": late, "agg.expired": late})
     assert observer.violations == []
-    observer.sample(140 * NS, {**GOOD, "agg.bad": 2})
+    observer.sample(140 * NS, {**GOOD, "agg.bad": 2, "agg.expired": 2})
     assert [v.promise for v in observer.violations] == [LEDGER]
 
 
@@ -214,8 +218,8 @@ def test_a_house_that_our_setpoint_darkens_is_seen() -> None:
     assert watched(lambda n: {**outage, "truth.remote": False} if n > 10 else {"truth.remote": False}) == set()
 
 
-def ack(command: str, state: str) -> Happening:
-    return Happening("ack", NS, {"command": command, "state": state})
+def ack(command: str, state: str, repeated: bool = False) -> Happening:
+    return Happening("ack", NS, {"command": command, "state": state, "repeated": repeated})
 
 
 def test_a_command_that_nobody_sent_and_one_that_starts_twice_are_seen() -> None:

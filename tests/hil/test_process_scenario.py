@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import subprocess
 import sys
@@ -9,6 +10,12 @@ import time
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
 from hil import demo
 from hil.backends.process import ProcessBackend
@@ -117,6 +124,29 @@ def test_a_life_of_the_daemon_in_real_processes(tmp_path: Path) -> None:
     failed, _ = unstalled(once, say=said.append, fine=lambda broken: not broken)
 
     assert failed == [], "\n".join(said)
+    assert shown(tmp_path) == []
+
+
+def shown(directory: Path) -> list[str]:
+    """Where a private key of the run can be read but in its own file: logs, traces, the store with its WAL, the state.
+    Each is looked for raw, in hex and in base64; the key files, which it does stand in, show that this finds one."""
+    hidden = {}
+    for path in [*directory.rglob("*.pem"), *directory.rglob("tls.key")]:
+        key = load_pem_private_key(path.read_bytes(), None)
+        raw = key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())[-32:]
+        forms = (path.read_bytes().splitlines()[1],)
+        if path.name == "sign.pem":
+            forms += (raw, raw.hex().encode(), base64.b64encode(raw).rstrip(b"="), base64.urlsafe_b64encode(raw)[:-1])
+        hidden[path] = forms
+    assert hidden
+    found = set()
+    for file in (path for path in directory.rglob("*") if path.is_file()):
+        data = file.read_bytes()
+        for path, forms in hidden.items():
+            if any(form in data for form in forms):
+                found.add((path, file))
+    assert {(path, path) for path in hidden} <= found
+    return [f"{path} in {file}" for path, file in found if path != file]
 
 
 @pytest.mark.slow

@@ -33,6 +33,9 @@ class World:
     def now_ns(self) -> int:
         return self.now
 
+    def wall_ms(self) -> int:
+        return 1_767_286_800_000
+
     def run_until(self, at_ns: int) -> None:
         for when, power in [p for p in self.plans if p[0] <= at_ns]:
             self.plans.remove((when, power))

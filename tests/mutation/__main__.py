@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hil.figures import Figure, Report
+from hil.progress import Progress
 from tests.mutation.ground import changed, ground
 from tests.mutation.operators import Mutant, mutants, unchanged
 from tests.mutation.reviewed import REVIEWED
@@ -110,13 +111,14 @@ def _judged(chosen: Sequence[Mutant], jobs: int, trial: Trial, book: Book) -> li
     """By the record where it tells, else by trial."""
     told = [book.verdict(mutant) for mutant in chosen]
     verdicts = [verdict for verdict in told if verdict is not None]
-    for verdict in judge([m for m, said in zip(chosen, told, strict=True) if said is None], jobs, trial):
-        if verdict.word == BROKEN:
-            raise SystemExit(f"{verdict.mutant.place}: {verdict.by}")
-        verdicts.append(verdict)
-        book.write(verdict)
-        if sys.stderr.isatty():
-            sys.stderr.write(f"\r{len(verdicts)}/{len(chosen)}")
+    left = [mutant for mutant, said in zip(chosen, told, strict=True) if said is None]
+    with Progress("mutation", len(left), unit="mutants") as bar:
+        for verdict in judge(left, jobs, trial):
+            if verdict.word == BROKEN:
+                raise SystemExit(f"{verdict.mutant.place}: {verdict.by}")
+            verdicts.append(verdict)
+            book.write(verdict)
+            bar.step(verdict.mutant.place)
     return verdicts
 
 

@@ -24,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not chosen:
         parser.error(f"no such theorem; there are {', '.join(one.id for one in theorems())}")
     m = Modules()
-    proofs = [_show(one, prove(one, m), planted(one)) for one in chosen]
+    proofs = [_show(f"{n}/{len(chosen)}", one, prove(one, m), planted(one)) for n, one in enumerate(chosen, 1)]
     proving = sum(proof.seconds for proof, _ in proofs)
     report = Report(
         "theorems over the shipped source of agent.core and agent.gate",
@@ -38,10 +38,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     return report.print(as_json=args.json)
 
 
-def _show(one: Theorem, proof: Proof, defect: Proof) -> tuple[Proof, bool]:
+def _show(number: str, one: Theorem, proof: Proof, defect: Proof) -> tuple[Proof, bool]:
     found = defect.against is not None and defect.against.startswith("AssertionError")
     word = "proved" if proof.against is None else "BROKEN"
-    lines = [f"{word} {proof.seconds:5.1f} s  {one.id}: {one.words}"]
+    lines = [f"{number:>5} {word} {proof.seconds:5.1f} s  {one.id}: {one.words}"]
     if proof.against is not None:
         lines.append(f"                 {proof.against}")
     if not found:

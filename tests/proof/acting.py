@@ -238,7 +238,7 @@ def answer_inside(m: Modules, o: Paths) -> None:
 @theorem(
     "Q3",
     "a mode that may not act leaves zero or a release; zero for no longer than its delay, and begun by no mode, unless "
-    "the reserve would be lost: then for as long as a lost reading lasts",
+    "the reserve would be lost: then zero, for as long as that may be held (D5)",
     (
         SETPOINT,
         "return (0 if keep or now_ns - hand.zero_ns",
@@ -263,6 +263,8 @@ def fitted(m: Modules, o: Paths) -> None:
             assert got is None
         elif got is not None:
             assert now - after.zero_ns < params(m).timers.release_delay_ns
+    elif keep:
+        assert got == 0
     else:
         assert got is None
 
@@ -272,11 +274,7 @@ def planned(m: Modules, o: Paths, given: Any) -> tuple[Any, Any, Any]:
     """`plan` over any home with an inverter that answers, and any memory of the hand."""
     loosen(m.writes)
     o.texts = ("any",)  # no write hangs on a word
-    m.writes.__dict__["_floor"] = lambda hand, *_: (
-        hand,
-        None,
-        None,
-    )  # in this copy: a device's floor is another matter
+    m.mirror.__dict__["plan"] = lambda hand, *_: (hand, None, None)  # in this copy: a device's floor is another matter
     m.writes.__dict__["_beat"] = lambda hand, *_: (hand, None)  # as is its heartbeat
     capability = Free(o, Capability, "capability", control="any")  # one that can be commanded, not only read
     device = Free(o, m.inputs.Device, "inverter device", presence="ok", capability=capability)
@@ -433,3 +431,29 @@ def gate_keeps_floor(m: Modules, o: Paths) -> None:
         assert write.value >= decision.reserve_permille
         assert write.value >= p.reserve_min_permille
         assert write.value <= 1000
+
+
+# --- the evidence of the grid -----------------------------------------------------------------------------------------
+@theorem(
+    "G5",
+    "no inverter's word connects the home while a meter that speaks sees a dead grid; nor after such a meter fell "
+    "silent, unless an inverter told of that outage later, or a person resumed when it had been silent for ten minutes",
+    (
+        "agent.core.grid",
+        "meter.at_ns > end.islanded_ns and meter.at_ns > end.resumed_ns - LONG_SILENT_NS",
+        "meter.at_ns > end.islanded_ns and meter.at_ns > end.resumed_ns",
+    ),
+)
+def dead_grid(m: Modules, o: Paths) -> None:
+    now = o.number("now_ns", 0, NEVER)
+    meter = Free(o, MeterReading, "meter", device="meter", phase_mv=(o.number("phase_mv", 0, 59_999),))
+    inverter = Free(o, InverterReading, "inverter")
+    end = m.grid.End(o.number("islanded_ns", 0, NEVER), o.number("resumed_ns", 0, NEVER))
+    o.assume(meter.at_ns <= now)
+    timers = params(m).timers
+    dark = m.grid.dark((meter,), ["meter"], now, timers, end)
+    said = m.grid.verdict(now, inverter, dark, timers, o.flag("it was connected before"), None, True)
+    if said[0].name != "CONNECTED":
+        return
+    assert now - meter.at_ns > timers.stale_meter_ns
+    assert (meter.at_ns <= end.islanded_ns) | (meter.at_ns + 600 * S <= end.resumed_ns)

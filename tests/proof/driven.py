@@ -128,3 +128,38 @@ def within(m: Modules, o: Paths) -> None:
     assert lo <= got
     assert got <= hi
     assert SYMBOLS.greatest(got, -got) <= takes_w
+
+
+@theorem(
+    "D5",
+    "zero is held for the reserve by a mode that does not act only where no fault keeps hands off but the hold of a "
+    "silence that is over: never in the dwell after an outage, under any other fault or lockout, before the first "
+    "readings, or, unless a reading is lost, where the inverter's timer is not read",
+    ("agent.core.standing", "m.id in SILENCE and m.gone_ns is not None", "m.gone_ns is not None"),
+)
+def rests(m: Modules, o: Paths) -> None:
+    mode = o.pick("mode", tuple(m.decision.Mode))
+    own = m.standing
+    ids = ("inverter_stale", "grid_unknown", "grid_lost", "deaf_inverter", "over_voltage", "battery_stale")
+    there = {"is there": (True, None, False), "is held": (True, 0, False), "was there": (False, 0, False)}
+    there["cannot be looked at"] = (True, None, True)
+
+    def fault(which: str, how: str) -> Any:
+        active, gone_ns, broken = there[how]
+        return own.Memory(which, active, 0, gone_ns, 0, (), "any", 0, broken)
+
+    first = fault(o.pick("a fault", ids), o.pick("it", tuple(there)))
+    beside = o.pick(
+        "beside it", (("grid_lost", "is held"), ("inverter_stale", "is held"), ("grid_unknown", "was there"))
+    )
+    memory = (first, fault(*beside))
+    timed = o.flag("its timer is read")
+    if mode is m.decision.Mode.DEGRADED or not own.resting(mode, memory, timed):
+        return
+    assert timed
+    assert mode.name not in ("INIT", "LOCKOUT")
+    for one in memory:
+        if one.active and (one.broken or one.id != "battery_stale"):
+            assert one.id in ("inverter_stale", "grid_unknown")
+            assert one.gone_ns is not None
+            assert not one.broken

@@ -393,3 +393,80 @@ def test_a_retry_waits_its_time_and_longer_each_time(tmp_path: Path) -> None:
         now = Now(wake, 0)
         list(store.handle(Wake(), now))
     assert waits == [2, 4, 8, 16, 32, 60, 60, 60]
+
+
+# --- what a database that takes nothing would forget ------------------------------------------------------------------
+def full(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From now on the database is refused, the files beside it are not."""
+
+    def refused(_: object) -> None:
+        error = sqlite3.OperationalError("database or disk is full")
+        error.sqlite_errorcode = sqlite3.SQLITE_FULL
+        raise error
+
+    assert store._vault._db is not None
+    monkeypatch.setattr(store._vault._db, "commit", refused)
+
+
+def stopped(number: int) -> Durable:
+    return dataclasses.replace(durable(number), stopped_by="ada")
+
+
+def test_a_stop_that_the_database_does_not_take_survives_in_the_second_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = started(tmp_path)
+    list(store.handle(request(1), at(1)))
+    full(store, monkeypatch)
+    assert posted(store.handle(request(2), at(2)), CommitFailed)
+    assert not [e for e in store.handle(mail.KeepAside(stopped(1)), at(3)) if isinstance(e, Log)]
+    image = shutil.copytree(tmp_path, tmp_path / "image")  # the power goes
+
+    assert Store(config(shutil.copytree(image, tmp_path / "twice"))).load() == stopped(1)
+    later = started(image)
+    assert later._vault.durable == stopped(1)
+    assert Store(config(shutil.copytree(image, tmp_path / "again"))).load() == stopped(1)  # until the database has it
+    assert posted(later.handle(mail.CommitRequest(1, stopped(1), (), CLOCK, 0), at(4)), Committed)
+    list(later.handle(mail.CommitRequest(2, durable(1), (), CLOCK, 0), at(5)))  # resumed
+    assert Store(config(shutil.copytree(image, tmp_path / "last"))).load() == durable(1)
+
+
+def test_numbers_that_are_reserved_meanwhile_keep_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = started(tmp_path)
+    list(store.handle(request(1), at(1)))
+    list(store.handle(mail.KeepAside(stopped(1)), at(3)))
+    monkeypatch.setattr(store._vault, "_reserved", 0)
+    assert rows(store.handle(batch(1), at(4)))  # telemetry goes through again before the core is heard
+    assert Store(config(shutil.copytree(tmp_path, tmp_path / "image"))).load() == stopped(1)
+
+
+def test_one_that_is_too_large_for_it_goes_without_its_commands(tmp_path: Path) -> None:
+    store = started(tmp_path)
+    many = dataclasses.replace(stopped(1), commands=durable(1).commands * 400)
+    list(store.handle(mail.KeepAside(many), at(1)))
+    left = Store(config(shutil.copytree(tmp_path, tmp_path / "image"))).load()
+    assert left == dataclasses.replace(many, commands=())
+
+
+def test_where_the_second_file_takes_nothing_either_it_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = started(tmp_path)
+
+    def refused(*_: object) -> int:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("os.pwrite", refused)
+    (log,) = (e for e in store.handle(mail.KeepAside(stopped(1)), at(1)) if isinstance(e, Log))
+    assert (log.level, "a restart would forget what was stopped" in log.text) == ("error", True)
+
+
+def test_a_second_file_that_fails_once_the_database_has_it_is_written_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = started(tmp_path)
+    list(store.handle(request(1), at(0)))  # numbers are reserved
+    list(store.handle(mail.KeepAside(stopped(1)), at(1)))
+    with monkeypatch.context() as patch:
+        patch.setattr(store._vault._floor, "write", lambda _: (_ for _ in ()).throw(OSError(5, "Input/output error")))
+        assert posted(store.handle(request(2), at(2)), Committed)
+    list(store.handle(Wake(), at(3)))
+    assert Store(config(shutil.copytree(tmp_path, tmp_path / "image"))).load() == durable(2)

@@ -1,0 +1,132 @@
+"""Slices of every part in turn, until all that was asked is done or the time is up; a file keeps what was reached."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from hil.campaign.resume import ROOT, Resume
+from hil.figures import machine
+from hil.long.part import Done, Part, Report
+from hil.program import CLONE
+from hil.strict import FileError
+from hil.talk import say
+
+ROUNDS = 20  # so many slices of each
+
+
+class Long:
+    """One long run. `ask` does one slice: the words after `python -m hil` -> the object that it printed."""
+
+    def __init__(
+        self, parts: Sequence[Part], seed: int, directory: Path, ask: Callable[[Sequence[str]], Report]
+    ) -> None:
+        self.parts = parts
+        self._seed = seed
+        self._directory = directory
+        self._ask = ask
+        self._resume = Resume(directory / "long.json", "long", seed)
+        known = self._resume.load() or {}
+        self.commits: list[str] = list(known.get("commits", []))
+        if self._resume.commit not in self.commits:
+            self.commits.append(self._resume.commit)
+        done = known.get("parts", {})
+        self.done = {part.name: Done(**done.get(part.name, {})) for part in parts}
+
+    def run(self, until: float, cores: int) -> None:
+        """Rounds, as long as time.monotonic() < `until`."""
+        while any(self._open(part) for part in self.parts) and time.monotonic() < until:
+            for part in self.parts:
+                if part.wide and self._open(part) and time.monotonic() < until:
+                    self._slice(part)
+            narrow = [part for part in self.parts if not part.wide and self._open(part)]
+            with ThreadPoolExecutor(cores) as pool:
+                list(pool.map(lambda part: self._slice(part) if time.monotonic() < until else None, narrow))
+
+    def _open(self, part: Part) -> bool:
+        return self.done[part.name].amount < part.asked
+
+    def _slice(self, part: Part) -> None:
+        done = self.done[part.name]
+        share = part.asked / ROUNDS if part.unit == "device-days" else math.ceil(part.asked / ROUNDS)
+        upto = min(part.asked, done.amount + share)
+        began = time.monotonic()
+        report = self._ask(part.slice(self._seed, done.amount, upto, self._directory, done.slices))
+        done.add(part, report, time.monotonic() - began)
+        self._resume.save({"commits": self.commits, "parts": {n: dataclasses.asdict(d) for n, d in self.done.items()}})
+        say(self.line(part))
+
+    def line(self, part: Part) -> str:
+        """Where a part stands: done, rate, what is left."""
+        done = self.done[part.name]
+        each = done.seconds / done.amount if done.amount else 0.0
+        left = max(0.0, part.asked - done.amount) * each
+        found = (
+            f"xx {', '.join(f'{name} {value}' for name, value in done.missed.items())}"
+            if done.missed
+            else "nothing found"
+        )
+        share = f"{done.amount:,.6g} of {part.asked:,.6g} {part.unit}"
+        return f"-- {part.name}: {share}, {_each(each, part.unit)}, {left / 3600:.1f} h left; {found}"
+
+    def result(self) -> Mapping[str, Any]:
+        """The object that is kept: figures for the page, with where they come from."""
+        rows = []
+        for part in self.parts:
+            done = self.done[part.name]
+            rows.append(
+                {
+                    "name": part.name,
+                    "command": part.command(self._seed),
+                    "unit": part.unit,
+                    "asked": part.asked,
+                    "done": round(done.amount, 3),
+                    "seconds": done.seconds,
+                    "void_runs": done.void,
+                    "missed": done.missed,
+                    "notes": done.notes,
+                    "daemon": done.daemon,
+                    "figures": done.figures,
+                }
+            )
+        return {
+            "ok": not any(row["missed"] for row in rows),
+            "complete": not any(self._open(part) for part in self.parts),
+            "seed": self._seed,
+            "source": self._resume.source,
+            "commits": self.commits,
+            "machine": machine(),
+            "parts": rows,
+        }
+
+
+def _each(seconds: float, unit: str) -> str:
+    one = unit.removesuffix("s")
+    for factor, name in ((60.0, "min"), (1.0, "s"), (1e-3, "ms"), (1e-6, "us")):
+        if seconds >= factor:
+            return f"{seconds / factor:.3g} {name} a {one}"
+    return "not begun"
+
+
+def ask(words: Sequence[str]) -> Report:
+    """One slice, in a process of its own. Its talk goes where ours goes. FileError when it printed no object."""
+    done = subprocess.run([_python(), "-m", "hil", *words], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
+    try:
+        report: Report = json.loads(done.stdout)
+    except ValueError as error:
+        raise FileError(f"`{' '.join(words)}` ended with {done.returncode} and printed no figures: {error}") from error
+    return report
+
+
+def _python() -> str:
+    """The clone's own environment has the installed daemon, as the demo starts it; without it the source runs."""
+    own = CLONE / ".venv" / "bin" / "python"
+    return str(own) if (own.with_name("batteryd")).is_file() else sys.executable
