@@ -105,10 +105,10 @@ def bundle(version: int = 1, **changes: Any) -> dict[str, Any]:
     } | changes  # fmt: skip
 
 
-def general(body: Mapping[str, Any], *names: str) -> dict[str, Any]:
+def general(body: Mapping[str, Any], *names: str, typ: str = "trust") -> dict[str, Any]:
     """A JWS in general JSON form, signed by the test keys of `names`."""
     payload = encode(body)
-    parts = [sign(key(name), encode(header("trust", name)), payload).decode().split(".") for name in names]
+    parts = [sign(key(name), encode(header(typ, name)), payload).decode().split(".") for name in names]
     signatures = [{"protected": head, "signature": signature} for head, _, signature in parts]
     return {"payload": b64url(payload).decode(), "signatures": signatures}
 
@@ -174,7 +174,7 @@ def batch(body: Mapping[str, Any] | bytes) -> bytes:
 
 def document() -> dict[str, Any]:
     """The whole file."""
-    from hil.protocol import vectors_down, vectors_home, vectors_up
+    from hil.protocol import vectors_documents, vectors_down, vectors_home, vectors_up
 
     return {
         "about": "Golden vectors of the batteryd link. The private keys (d) are published here: TEST KEYS, never trust"
@@ -184,6 +184,7 @@ def document() -> dict[str, Any]:
         "home": home(),
         "keys": {name: _private(name) for name in KEYS},
         "down": [vector.json() for vector in (*vectors_down.vectors(), *vectors_home.vectors())],
+        "documents": [vector.json() for vector in vectors_documents.vectors()],
         "up": [vector.json() for vector in vectors_up.vectors()],
     }
 

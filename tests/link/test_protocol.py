@@ -28,7 +28,6 @@ from hil.protocol.states import REASONS, STATES
 from hil.protocol.table import BY_NAME, TABLE
 from hil.protocol.words import WORDS
 from tests.link.home import WALL, posted
-from tests.link.test_protocol_messages import BODY
 from tests.link.test_vectors import DATA, DOWN, UP, message_of, the_home
 
 ROOT = Path(__file__).parents[2]
@@ -194,18 +193,12 @@ def test_golden_bodies_fit_their_schemas(row: dict[str, Any]) -> None:
     assert errors(f"{direction}-{leaf}", row["claims"]) == []
 
 
-DOCUMENTS: dict[str, dict[str, Any]] = {
-    "config": {"version": 4, "probation_s": 600, "settings": {"export_limit_w": 5000, "raise_permille": 400,
-                                                              "raise_s": 3600}},
-    "default": {"version": 2, "mode": "self_consumption", "ramp_permille_per_s": 10},
-    "firmware": {"version": 7, "min_version": 5, "name": "0.7.0",
-                 "packages": [{"arch": "arm64", "url": "https://x.example/b.deb", "size": 9, "sha256": "a" * 64}]},
-}  # fmt: skip
+DOCUMENTS: dict[str, dict[str, Any]] = {r["name"]: r["claims"] for r in DATA["documents"] if "claims" in r}
 
 
 @pytest.mark.parametrize("name", documents.DOCUMENTS)
 def test_documents_fit_and_are_read(name: str) -> None:
-    body = {**BODY, **DOCUMENTS[name]}
+    body = DOCUMENTS[name]
     assert errors(f"down-{name}", body) == []
     found = documents.parse_document(name, body)
     assert not isinstance(found, str), found
@@ -226,7 +219,7 @@ def test_documents_fit_and_are_read(name: str) -> None:
     ids=str,
 )  # fmt: skip
 def test_documents_that_are_not_read(name: str, changes: dict[str, Any]) -> None:
-    assert isinstance(documents.parse_document(name, {**BODY, **DOCUMENTS[name], **changes}), str)
+    assert isinstance(documents.parse_document(name, {**DOCUMENTS[name], **changes}), str)
 
 
 def unb64(part: str) -> Any:
