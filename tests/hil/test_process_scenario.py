@@ -130,13 +130,13 @@ def test_a_life_of_the_daemon_in_real_processes(tmp_path: Path) -> None:
 def shown(directory: Path) -> list[str]:
     """Where a private key of the run can be read but in its own file: logs, traces, the store with its WAL, the state.
     Each is looked for raw, in hex and in base64; the key files, which it does stand in, show that this finds one."""
-    hidden = {}
+    hidden: dict[Path, list[bytes]] = {}
     for path in [*directory.rglob("*.pem"), *directory.rglob("tls.key")]:
         key = load_pem_private_key(path.read_bytes(), None)
         raw = key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())[-32:]
-        forms = (path.read_bytes().splitlines()[1],)
+        forms = [path.read_bytes().splitlines()[1]]
         if path.name == "sign.pem":
-            forms += (raw, raw.hex().encode(), base64.b64encode(raw).rstrip(b"="), base64.urlsafe_b64encode(raw)[:-1])
+            forms += [raw, raw.hex().encode(), base64.b64encode(raw).rstrip(b"="), base64.urlsafe_b64encode(raw)[:-1]]
         hidden[path] = forms
     assert hidden
     found = set()
