@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, ValidationError
 
 from agent.link.messages import DAY_MS, Down, _first, _lifetime
 
@@ -54,13 +54,23 @@ class Consent(Down):
 
 
 AnyHomeowner = SetReserve | Storm | OptOut | OptIn | Consent
-_ANY: TypeAdapter[AnyHomeowner] = TypeAdapter(Annotated[AnyHomeowner, Field(discriminator="kind")])
+KINDS: Mapping[str, type[AnyHomeowner]] = {
+    "reserve": SetReserve,
+    "storm": Storm,
+    "opt_out": OptOut,
+    "opt_in": OptIn,
+    "consent": Consent,
+}
 
 
 def parse_homeowner(claims: Mapping[str, object]) -> AnyHomeowner | str:
     """The message, or a sentence that says which field is wrong."""
+    kind = claims.get("kind")
+    model = KINDS.get(kind) if isinstance(kind, str) else None
+    if model is None:
+        return f"kind: {kind!r:.40}, one of {', '.join(KINDS)} expected"
     try:
-        found = _ANY.validate_python(dict(claims))
+        found = model.model_validate(dict(claims))
     except ValidationError as error:
         return _first(error)
     if isinstance(found, Storm) and found.permille and not found.for_s:

@@ -34,6 +34,15 @@ _TYP = re.compile(r"battery-[a-z]{1,16}\+jws\Z")
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")  # only ever needed for a character that could be written plainly
 _STRINGS = re.compile(r'"(?:[^"\\]|\\.)*"')
 _ZIPPED = frozenset({"battery-batch+jws"})
+_P = (1 << 255) - 19
+_Y = (1 << 255) - 1  # the bits of an encoded point that are its y
+_SMALL = frozenset(  # y of the eight points of small order (RFC 7748, 7; RFC 8032, 5.1): 1, -1, 0 and two of order 8
+    {0, 1, _P - 1}
+    | {int.from_bytes(bytes.fromhex(y), "little") for y in (
+        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+    )}
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +122,14 @@ def signer(seed: bytes) -> Signer:
 
 
 def verifier(public: bytes) -> Verifier:
-    """The verifier of a raw 32-byte public key. ValueError if it is not one."""
-    return Verifier(thumbprint_kid(public), Ed25519PublicKey.from_public_bytes(public))
+    """The verifier of a raw 32-byte public key. ValueError if it is not one.
+
+    Under a key of small order anybody can make signatures that OpenSSL takes; such a one, or one that is not encoded
+    canonically, is a verifier that verifies nothing.
+    """
+    y = int.from_bytes(public, "little") & _Y
+    sound = y < _P and y not in _SMALL
+    return Verifier(thumbprint_kid(public), Ed25519PublicKey.from_public_bytes(public), ALG if sound else "")
 
 
 def deflate(data: bytes) -> bytes:
@@ -190,6 +205,8 @@ def verify(token: bytes, keys: Mapping[str, Verifier], typ: str, limit: int) -> 
 
 def prove(token: bytes, header: Header, key: Verifier) -> Verified | Refused:
     """The dear half of `verify`, for a token that `peek` has passed: signature, then payload."""
+    if key.alg != ALG:
+        return Refused("unknown_key", f"kid {header.kid} is no key for {ALG}")
     signing, _, tail = token.rpartition(b".")
     signature = unb64(tail)
     payload = unb64(signing[signing.index(b".") + 1 :])

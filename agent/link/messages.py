@@ -155,11 +155,17 @@ class Receipt(Down):
 
 
 AnyCommand = Dispatch | Cancel | Halt | Schedule | Session | Price | Quote | Resend
-KINDS = ("dispatch", "cancel", "stop", "schedule", "session", "price", "quote", "resend")
 
-_KINDS: Mapping[str, type[AnyCommand]] = dict(
-    zip(KINDS, (Dispatch, Cancel, Halt, Schedule, Session, Price, Quote, Resend), strict=True)
-)
+KINDS: Mapping[str, type[AnyCommand]] = {
+    "dispatch": Dispatch,
+    "cancel": Cancel,
+    "stop": Halt,
+    "schedule": Schedule,
+    "session": Session,
+    "price": Price,
+    "quote": Quote,
+    "resend": Resend,
+}
 _LIFE_MS: Mapping[str, int] = {"schedule": WEEK_MS, "price": WEEK_MS}
 
 
@@ -172,7 +178,7 @@ def foreign(claims: Mapping[str, object]) -> bool:
 def parse_command(claims: Mapping[str, object]) -> AnyCommand | str:
     """The command, or a sentence that says which field is wrong."""
     kind = claims.get("kind")
-    model = _KINDS.get(kind) if isinstance(kind, str) else None
+    model = KINDS.get(kind) if isinstance(kind, str) else None
     if model is None:
         return f"kind: {kind!r:.40}, one of {', '.join(KINDS)} expected"
     try:

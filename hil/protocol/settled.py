@@ -38,7 +38,7 @@ class Reasons(Open):
     """How long something was so, and why."""
 
     reason: str
-    seconds: UInt
+    lasted_s: UInt
 
 
 class Settlement(Up):

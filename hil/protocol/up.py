@@ -252,6 +252,16 @@ class Raise(Up):
     end_ms: WallMs
 
 
+class Homeowner(Up):
+    """A message of the homeowner came and is on record; `token` proves it to whoever has that key."""
+
+    event: Literal["homeowner"]
+    kind: Literal["reserve", "storm", "opt_out", "opt_in", "consent"]
+    message_id: Id
+    kid: Kid
+    token: str
+
+
 class Gap(Up):
     """Rows that will never come: `first` null = from the first one on."""
 
@@ -262,4 +272,4 @@ class Gap(Up):
     kind: Literal["batch"] | None = None
 
 
-EVENTS: tuple[type[Up], ...] = (Started, Fault, Floor, SelfTest, Local, Raise, Gap)
+EVENTS: tuple[type[Up], ...] = (Started, Fault, Floor, SelfTest, Local, Raise, Homeowner, Gap)

@@ -71,7 +71,6 @@ KINDS: list[dict[str, object]] = [
     {"kind": "none of them"},
     {},
 ]
-
 SAID: list[dict[str, object]] = [
     {"kind": "reserve", "permille": 300},
     {"kind": "reserve", "permille": "300"},

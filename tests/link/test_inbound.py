@@ -93,7 +93,7 @@ def test_forged_signature(home: Home) -> None:
     "claims",
     [
         {"v": True}, {"id": "x"}, {"id": "A" * 32}, {"id": 5}, {"iss": "a|b"}, {"iss": ""}, {"iss": "x" * 65},
-        {"v": 1.0}, {"aud": ["dev:home1"]}, {"aud": None}, {"seq": -1}, {"seq": 2**63}, {"seq": "1"}, {"seq": 1.0}, {"iat": -1},
+        {"aud": ["dev:home1"]}, {"aud": None}, {"seq": -1}, {"seq": 2**63}, {"seq": "1"}, {"seq": 1.0}, {"iat": -1},
         {"iat": 1.5}, {"exp": "soon"}, {"exp": WALL - 1}, {"exp": WALL + 86_400_001}, {"kind": "detonate"}, {"kind": 1},
         {"power_w": 1.5}, {"power_w": "5000"}, {"power_w": True}, {"power_w": 10**7}, {"power_w": None},
         {"duration_s": 0}, {"duration_s": 86_401}, {"start": "now"}, {"start": -5}, {"primacy": 256}, {"primacy": -1},

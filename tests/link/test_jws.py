@@ -10,6 +10,7 @@ import zlib
 from typing import Any
 
 import pytest
+from cryptography.exceptions import InvalidSignature
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -227,6 +228,50 @@ def test_signature_with_s_plus_the_group_order_is_refused() -> None:
     order = 2**252 + 27742317777372353535851937790883648493
     s = int.from_bytes(signature[32:], "little") + order
     assert reason(signing + b"." + jws.b64(signature[:32] + s.to_bytes(32, "little")).encode()) == "bad_signature"
+
+
+SMALL_ORDER = [
+    "0100000000000000000000000000000000000000000000000000000000000000",
+    "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    "0000000000000000000000000000000000000000000000000000000000000000",
+    "0000000000000000000000000000000000000000000000000000000000000080",
+    "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+    "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc85",
+    "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+    "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac03fa",
+    "0100000000000000000000000000000000000000000000000000000000000080",
+    "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+]
+
+
+@pytest.mark.parametrize("public", SMALL_ORDER)
+def test_a_key_of_small_order_verifies_nothing(public: str) -> None:
+    """Under it, OpenSSL takes a signature that nobody made for about one message in eight, or for all."""
+    weak = jws.verifier(bytes.fromhex(public))
+    header = HEADER | {"kid": weak.kid}
+    taken = 0
+    for n in range(64):
+        payload = jws.b64(b'{"n":%d}' % n)
+        signing = f"{jws.b64(json.dumps(header).encode())}.{payload}".encode()
+        for point in SMALL_ORDER[:8]:
+            signature = bytes.fromhex(point) + bytes(32)
+            token = signing + b"." + jws.b64(signature).encode()
+            taken += _holds(weak, signature, signing)
+            peeked = jws.peek(token, jws.COMMAND_MAX)
+            assert isinstance(peeked, jws.Header)
+            found = jws.prove(token, peeked, weak)
+            assert isinstance(found, jws.Refused)
+            assert found.reason == "unknown_key"
+    assert taken > 0, "no signature here would have passed without the rule"
+
+
+def _holds(key: jws.Verifier, signature: bytes, signing: bytes) -> bool:
+    try:
+        key.key.verify(signature, signing)
+    except InvalidSignature:
+        return False
+    return True
 
 
 # --- JSON -------------------------------------------------------------------------------------------------------------

@@ -1,0 +1,129 @@
+"""What docs/protocol.md says in sentences; the tables come from the models (hil.protocol.page)."""
+
+from __future__ import annotations
+
+HEAD = """\
+# The protocol
+Made from the models by `python scripts/protocol.py`; a test holds it to that. For machines: [JSON Schema](schema) of
+every message, [AsyncAPI 3](asyncapi.json), [golden vectors](vectors.md). For the order in which to build an
+aggregator: [the integrator's page](integrator.md). How the words map to IEEE 2030.5 and OpenADR 3: [the
+map](protocol-map.md).
+
+Power is **+ toward the house**: battery + = discharge, grid + = import, PV + = production. Every member with a unit
+has it in its name: `_w _wh _ms _s _permille _mhz _mv _ma _dc` (0.1 °C) and so on. Numbers are integers: `5000.0` is
+refused. Times are UTC milliseconds. `null` = not known, or not set."""
+
+ENVELOPE = """\
+## The envelope
+A message is one JWS in compact form (RFC 7515), `alg` exactly `Ed25519` (RFC 9864). The protected header has exactly
+`alg`, `kid` and `typ`; a batch `"zip":"DEF"` besides, and its payload is raw DEFLATE (RFC 1951) of the JSON. `kid` is
+the first 16 characters of the base64url RFC 7638 thumbprint of the key. The payload is one flat JSON object. What
+several must sign (`down/trust`, `down/firmware`) is a JWS in general JSON form with a signature of each: {"payload",
+"signatures": [{"protected", "signature"}, ..]}, or {"bundles": [..]} of such, in order.
+
+Both sides read strictly, byte for byte: three parts; base64url without padding that encodes back to itself; nothing
+before or after; at most 256 characters of header; no repeated keys, `NaN`, infinities, escaped surrogates, integers
+of more than 20 characters, no nesting deeper than 8. Nothing of a payload is looked at before the signature holds; at
+most 262,144 bytes are inflated. The key comes from your table by `kid`, never from the message; its algorithm is the
+table's. Keys of small order and keys that are not encoded canonically verify nothing.
+
+These members are in every signed message:"""
+
+CHECKS = """\
+## What a home does with a message
+In this order, and the first thing that is wrong ends it. **Nothing is answered**: a counter rises, and the counters
+go up with each batch. A forger learns nothing, and floods nobody.
+
+`cancel`, `stop` and `opt_out` pass without a known time, after `exp`, and beyond 5 a second: they only ever make the
+home do less. Signature, audience, role and replay bind them too. The `exp` of time and receipts is not judged: a nonce
+is never used twice, nor is the number of a row.
+
+| counter | what was wrong |
+|---|---|"""
+
+VERSIONS = """\
+## Versions
+Every signed body says in `v` which version of the protocol it is written in; topics begin with it too
+(`battery/v1/`). Birth lists in `protocols` every version that the agent takes and speaks. This is the whole
+negotiation:
+
+- You write in the highest version that both know. If there is none, you write nothing: there is no older form to fall
+  back to, no unsigned mode, no second algorithm. The device shows as there (`up/state`, birth) and takes no dispatch.
+- A message in a version that the agent does not know is refused with `bad_version`, whatever its members look like,
+  also a stop. It is never read as if it were another version.
+- A version is taken out of `protocols` by a software update and does not come back by a message. A broker that holds
+  back or repeats births can make you speak a version that is still listed, never one that is gone: the device judges
+  by its own list.
+- Remember the highest version that a device has listed. A birth that lists less is another software or an old birth:
+  look at its `boot` and `seq`, raise an alarm, and do not go down for it.
+- Within a version members are only added upward: **ignore what you do not know there.** Downward, unknown members are
+  refused, so a new member needs a new version."""
+
+SEQUENCES = """\
+## Sequences
+Every start: no dispatch before a signed time has echoed the nonce of this boot.
+
+```text
+device                                   broker                                aggregator
+  |-- up/state ready (retained) ----------->|                                      |
+  |-- up/birth {nonce, protocols, ..} ----->|------------------------------------->|
+  |                                         |<------- down/time {nonce, wall_ms} --|
+  |   dispatch is taken from here on        |                                      |
+  |-- up/live (one) ----------------------->|------------------------------------->|
+```
+
+A direct setpoint. `received` is on the disk before anything moves; `started` was read back.
+
+```text
+  |<---------------------------------- down/command dispatch {power_w, duration_s} --|
+  |  commit, then act                                                                |
+  |-- up/ack received ------------------------------------------------------------->|
+  |  write, read back                                                                |
+  |-- up/ack started --------------------------------------------------------------->|
+  |-- up/live every 2 s ------------------------------------------------------------>|
+  |-- up/ack limited {reason: "reserve", given_w} ---------------------------------->|  if a limit binds
+  |-- up/ack limited {reason: null} ------------------------------------------------>|  when it lifts
+  |-- up/ack completed {energy_wh} -------------------------------------------------->|
+```
+
+Cancel and stop: release first, then commit, then tell.
+
+```text
+  |<------------------------------------------------- down/command cancel {target} --|
+  |  release                                                                         |
+  |-- up/ack of the cancel: completed ---------------------------------------------->|
+  |-- up/ack of the target: cancelled ---------------------------------------------->|
+```
+
+Rows are kept until a signed receipt, and come again until then.
+
+```text
+  |-- up/batch seq 41 -------------------------------------------------------------->|
+  |-- up/ack   seq 42 -------------------------------------------------- lost        |
+  |-- up/batch seq 43 -------------------------------------------------------------->|  on your disk
+  |<-------------------------------------------- down/receipt {upto: 41, also: [43]} --|
+  |  forgets 41 and 43                                                               |
+  |-- up/ack   seq 42 again -------------------------------------------------------->|
+  |<------------------------------------------------------ down/receipt {upto: 43} --|
+```
+
+A new trust bundle, and the homeowner's word by way of the aggregator.
+
+```text
+  |<--------------------------------- down/trust {payload, signatures} (retained) --|
+  |  old root and new root both above their threshold, version + 1                   |
+  |-- up/birth {trust_version} ----------------------------------------------------->|
+  |<---------------------------- down/homeowner reserve {permille} (homeowner's key) --|
+  |  on the disk, then it holds                                                      |
+  |-- up/event homeowner {kind, message_id, token} --------------------------------->|
+```"""
+
+# under the heading of a topic
+NOTES = {
+    "down-command": """\
+This version runs `dispatch` with `power_w`, `cancel` and `stop`. The other kinds, and a dispatch with `session`,
+`import_limit_w`, `export_limit_w` or `randomize_start_s`, are checked like these and answered
+`rejected_not_applicable`, as a whole. A cancel ends its target at once, whatever `randomize_s` says.""",
+    "down-receipt": "This version keeps no settlement chain: `checkpoint` is read, and nothing follows.",
+    "up-settlement": "The record `n` is signed like any row; `prev` makes the chain.",
+}
