@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from agent.core.actuation import Actuation
 from agent.core.astray import Astray
+from agent.core.beneath import NOTHING, Beneath
 from agent.core.book import Book
 from agent.core.bounds import Evaluated
 from agent.core.commits import Desk
@@ -34,6 +35,7 @@ class State:
     crew: Crew = ()  # each of several inverters
     actuation: Actuation = field(default_factory=Actuation)
     astray: Astray | None = None
+    beneath: Beneath = NOTHING
     testing_ns: int = 0  # the first cycle of the self-test
     unread: str | None = None  # what the self-test waited for in vain
     faults: tuple[Memory, ...] = ()

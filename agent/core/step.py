@@ -12,6 +12,7 @@ from typing import NamedTuple
 from agent.core import (
     arbiter,
     astray,
+    beneath,
     bounds,
     commits,
     crew,
@@ -34,7 +35,7 @@ from agent.core.actuation import Actuation, Loss, contested, excuse, paused, rea
 from agent.core.arbiter import Proposal, Rank
 from agent.core.astray import Astray
 from agent.core.book import Book, Cycle, Live, metered, resumable, settled, wake
-from agent.core.checks import World
+from agent.core.checks import World, floor_is_ignored
 from agent.core.command import TERMINAL, CommandState
 from agent.core.commits import Desk
 from agent.core.decision import Decision, FaultValue, Mode, Outputs, Record
@@ -125,6 +126,7 @@ class Judged(NamedTuple):
     obliged: oblige.Obliged = oblige.NOTHING
     spent: throughput.Spent = throughput.Spent(0, 0)
     astray: Astray | None = None
+    beneath: beneath.Beneath = beneath.NOTHING
     testing_ns: int = 0
     unread: str | None = None
 
@@ -190,6 +192,7 @@ def _step(p: Params, state: State, i: Inputs) -> tuple[State, Outputs]:
         crew=manned,
         actuation=_rearmed(judged.actuation, s, planned.loss) if planned.loss is not None else judged.actuation,
         astray=judged.astray,
+        beneath=judged.beneath,
         testing_ns=judged.testing_ns,
         unread=judged.unread,
         faults=judged.checked.memory,
@@ -219,7 +222,9 @@ def _guarded(p: Params, state: State, s: Snapshot, judged: Judged) -> tuple[bool
     mode, memory = judged.mode, judged.checked.memory
     rests = mode not in modes.ACTING and standing.resting(mode, memory, readback.timed(s))
     blind = rests and standing.blind(memory)
-    if judged.book.durable.stopped_by is not None or not self_consumption.at_risk(s, p, state.hand, judged.crew, blind):
+    durable = judged.book.durable
+    floorless = floor_is_ignored(durable)
+    if durable.stopped_by is not None or not self_consumption.at_risk(s, p, state.hand, judged.crew, blind, floorless):
         return False, False, judged.waiting
     held = state.hand.setpoint_w == 0 if mode is Mode.STANDBY else mode is Mode.INIT and readback.zero(s)
     return True, rests, judged.waiting or held
@@ -249,8 +254,9 @@ def _judge(p: Params, state: State, i: Inputs, s: Snapshot, say: Cycle, dt: int)
     book = metered(state.book, hand.command_id if hand.held_ns is not None else None, s.battery_w, dt)
     readings = state.mode is not Mode.INIT
     lost = astray.follow(state.astray, s, p, hand)
+    below = beneath.follow(state.beneath, s, p, hand, dt)
     testing_ns, awaited, unread = _tested(state, s)
-    told = (state.boot_ns, state.resumed, state.internal, lost, unread, manned)
+    told = (state.boot_ns, state.resumed, state.internal, lost, unread, manned, state.mode, below)
     world = World(s, i, p, book.durable, actuation, hand, readings, *told)
     checked = standing.evaluate(world, state.faults, i.draw)
     durable = standing.latch(book.durable, checked, s.now_ns)
@@ -279,7 +285,9 @@ def _judge(p: Params, state: State, i: Inputs, s: Snapshot, say: Cycle, dt: int)
         sentence = f"the agent is locked out: {durable.lockout}"
         book, due = dispatch.end_all(book, CommandState.FAILED, "lockout", sentence, say), None
     waiting = resuming and mode in modes.PASSING
-    return Judged(book, actuation, checked, cure, due, waiting, mode, manned, obliged, spent, lost, testing_ns, unread)
+    return Judged(
+        book, actuation, checked, cure, due, waiting, mode, manned, obliged, spent, lost, below, testing_ns, unread
+    )
 
 
 def _tested(state: State, s: Snapshot) -> tuple[int, bool, str | None]:
