@@ -29,6 +29,7 @@ from agent.core import (
     setpoint,
     standing,
     throughput,
+    trim,
     writes,
 )
 from agent.core.actuation import Actuation, Loss, contested, excuse, paused, rearm, short, unheeded, watch
@@ -164,7 +165,10 @@ def _step(p: Params, state: State, i: Inputs) -> tuple[State, Outputs]:
     if wish.power_w is not None and wish.rank in FOLLOWING:
         trace = replace(trace, sanity=trace.sanity.following())
     answer = setpoint.answer(wish, shown, state.ramped_w, state.hand, s, p)
+    even = trim.follow(state.trim, s, p, state.hand, dt) if judged.mode in modes.ACTING else trim.NOTHING
     given, hand = setpoint.fit(answer.given_w, judged.mode, state.hand, s.now_ns, p, keep)
+    if even.charge_w and s.capability is not None:
+        given = trim.trimmed(given, even.charge_w, left.lo_w, s.capability.resolution_w)
     wanted = Wanted(
         judged.mode,
         given,
@@ -193,6 +197,7 @@ def _step(p: Params, state: State, i: Inputs) -> tuple[State, Outputs]:
         actuation=_rearmed(judged.actuation, s, planned.loss) if planned.loss is not None else judged.actuation,
         astray=judged.astray,
         beneath=judged.beneath,
+        trim=even,
         testing_ns=judged.testing_ns,
         unread=judged.unread,
         faults=judged.checked.memory,
