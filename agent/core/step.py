@@ -68,7 +68,9 @@ OURS = (  # what is carried still, after each so many tries
     (Committed, CommitFailed),
 )
 UNHEARD = 64
-FOLLOWING = frozenset({Rank.SITE, Rank.SELF_CONSUMPTION})  # wishes that are made from what the meter says
+FOLLOWING = frozenset(
+    {Rank.SITE, Rank.RESTORE, Rank.STORM, Rank.SELF_CONSUMPTION}
+)  # wishes that are made from what the meter says
 CELL_CURES = {"cure:cell_low": 1, "cure:cell_high": 2}  # as agent.core.caps.Facts has them
 UNFIT = {
     Mode.INIT: "first readings are awaited",
@@ -131,6 +133,11 @@ class Judged(NamedTuple):
     testing_ns: int = 0
     unread: str | None = None
 
+    @property
+    def curing(self) -> bool:
+        """The cure is more than filling up."""
+        return self.cure is not None and self.cure.rank is not Rank.RESTORE
+
 
 def _planned(
     state: State, judged: Judged, hand: Hand, s: Snapshot, wanted: Wanted, p: Params
@@ -161,7 +168,10 @@ def _step(p: Params, state: State, i: Inputs) -> tuple[State, Outputs]:
     shown = bounds.raised(left, held.shown, s.reserve_permille)
     risk, keep, waiting = _guarded(p, state, s, judged)
     own = self_consumption.propose(s, p, state.hand, left.lo_w, left.hi_w, risk)
-    wish = arbiter.choose((judged.cure, storm.propose(s, p, state.cure), dispatching.propose(judged.due), own))
+    stored = storm.propose(s, p, state.cure, state.hand.setpoint_w)
+    full = left.lo_w == 0 and oblige.full(s, p)
+    fills = (judged.cure if not full or judged.curing else None, None if full else stored)
+    wish = arbiter.choose((*fills, dispatching.propose(judged.due), own))
     if wish.power_w is not None and wish.rank in FOLLOWING:
         trace = replace(trace, sanity=trace.sanity.following())
     answer = setpoint.answer(wish, shown, state.ramped_w, state.hand, s, p)
@@ -268,8 +278,8 @@ def _judge(p: Params, state: State, i: Inputs, s: Snapshot, say: Cycle, dt: int)
     if durable is not book.durable:
         book = replace(book, durable=durable)
     book, due = dispatch.due(book, say)
-    cure, obliged = oblige.cure(s, p, state.obliged, i.draw)
-    if cure is not None and _waived(cure, due, durable):
+    cure, obliged = oblige.cure(s, p, state.obliged, i.draw, hand.setpoint_w)
+    if cure is not None and _waived(cure, due, durable, hand.setpoint_w):
         cure = None
     spent = throughput.count(state.spent, i.clock, s, dt)
     book = _counted(book, spent, p)
@@ -305,11 +315,11 @@ def _tested(state: State, s: Snapshot) -> tuple[int, bool, str | None]:
     return state.testing_ns, found is not None and not over, found if over else None
 
 
-def _waived(cure: Proposal, due: CommandRecord | None, durable: Durable) -> bool:
-    """Only cells are cured while a person has stopped the agent; a dispatch may do what the site needs."""
+def _waived(cure: Proposal, due: CommandRecord | None, durable: Durable, ruling_w: int | None) -> bool:
+    """Only cells are cured while a person has stopped the agent; a dispatch may do what the site needs, once it does."""
     if durable.stopped_by is not None and cure.rank is not Rank.CELL_CURE:
         return True
-    return due is not None and oblige.overtaken(cure, due.command.power_w)
+    return due is not None and oblige.overtaken(cure, due.command.power_w, ruling_w)
 
 
 def _counted(book: Book, spent: throughput.Spent, p: Params) -> Book:

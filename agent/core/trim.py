@@ -1,8 +1,8 @@
 """At the reserve 0 W must be zero. What an inverter gives all the same, within the band in which it still counts as
 obedient, adds up; then so much charge is asked for as makes up for it.
 
-Each permille of the capacity that was given moves the charge by the mean power that it was given with, and each one that
-came back moves it the other way. It ends with the discharge that is allowed again, or with the setpoint.
+Each permille of the capacity that was given moves the charge by the mean power that it was given with, and each one
+that came back moves it the other way. It ends with the discharge that is allowed again, or with the setpoint.
 """
 
 from __future__ import annotations
