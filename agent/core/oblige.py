@@ -59,8 +59,8 @@ def full(s: Snapshot, params: Params) -> bool:
 
 
 def overtaken(wish: Proposal, dispatched_w: int, ruling_w: int | None) -> bool:
-    """A dispatch does as much of the same as the site needs, and the setpoint that rules does so already: on a slow ramp
-    the site would wait for it over its limit."""
+    """A dispatch does as much of the same as the site needs, and the setpoint that rules does so already: the site
+    does not wait over its limit for a slow ramp."""
     if wish.rank is not Rank.SITE or wish.power_w is None or ruling_w is None:
         return False
     if wish.power_w < 0:

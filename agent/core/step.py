@@ -316,7 +316,7 @@ def _tested(state: State, s: Snapshot) -> tuple[int, bool, str | None]:
 
 
 def _waived(cure: Proposal, due: CommandRecord | None, durable: Durable, ruling_w: int | None) -> bool:
-    """Only cells are cured while a person has stopped the agent; a dispatch may do what the site needs, once it does."""
+    """Only cells are cured while a person has stopped the agent; a dispatch that does what the site needs goes on."""
     if durable.stopped_by is not None and cure.rank is not Rank.CELL_CURE:
         return True
     return due is not None and oblige.overtaken(cure, due.command.power_w, ruling_w)

@@ -13,7 +13,7 @@ SOURCE = "storm"
 
 def propose(s: Snapshot, params: Params, before: str | None, ruling_w: int | None = None) -> Proposal | None:
     """None = nothing to charge for, or it is there. `before`: source of the last cycle's cure or storm; once begun it
-    goes on up to the hysteresis above, or to the ceiling as far as the BMS can tell. `ruling_w`: the setpoint of now."""
+    goes on up to the hysteresis above, or as near the ceiling as the BMS can tell. `ruling_w`: the setpoint of now."""
     if not s.storm_permille or s.soc_lo_mwh is None or s.battery_age_ns > s.battery_stale_ns:
         return None
     goal = s.storm_permille + (params.hysteresis_permille if before == SOURCE else 0)
