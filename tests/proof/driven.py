@@ -28,8 +28,9 @@ def _home(m: Modules, o: Paths) -> tuple[ModuleType, Any, Any]:
 
 @theorem(
     "D1",
-    "an inverter is left alone only where its own floor is at the reserve or on its way there, and was not found out, or "
-    "where it cannot cross the reserve within the horizon with all it has, or where it takes no setpoint; and never under a silent BMS",
+    "an inverter is left alone only where its own floor is at the reserve or on its way there and was not found out, "
+    "or where it cannot cross the reserve within the horizon with all it has, or where it takes no setpoint; and never "
+    "under a silent BMS",
     (DRIVEN, "left_mwh * 3_600_000_000 < most_w * s.horizon_ns", "left_mwh * 3_600_000_000 < most_w"),
 )
 def left_alone(m: Modules, o: Paths) -> None:
