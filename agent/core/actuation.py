@@ -8,6 +8,10 @@ within the band never.
 Less than was asked, the right way round, is no disobedience where the inverter gives a good part of it or has a reason
 (`excused`): its rating is used by PV, the battery is nearly full or empty, or it restarted and waits as its grid code
 has it. That is counted apart and only told.
+
+Nor is being on its way: some inverters change their power by a grid code's gradient. While each reading is nearer to
+one setpoint than all before it, by 2 % of the rating a second at least, nothing is added. It can come nearer for 50 s
+from the rating to zero and 100 s from end to end, and no longer; one that does not move is counted at once.
 """
 
 from __future__ import annotations
@@ -22,6 +26,7 @@ from drivers.readings import InverterReading
 SETTLE_NS = 3 * S  # dead time, lag and the reading's own age after a setpoint was read back
 BAND_PERMILLE = 50  # of the rating, plus a tenth of the setpoint
 PATIENCE_PERMILLE = 175  # of rating x `timers.actuation_ns`: 4 x 5 kWs at 11.4 kW and 10 s
+NEARING_PERMILLE = 20  # of the rating, a second: gradients that inverters are set to begin at 5 %
 REARM_WINDOW_NS = 3600 * S
 REARMS = 5  # an hour: restarts and early ends that are put up with
 LOST_REST_NS = 600 * S  # without another loss
@@ -58,6 +63,9 @@ class Actuation:
     told: Told = ()  # the setpoints that the power may still be following
     foreign: tuple[str, ...] = ()  # points that another hand had changed when it was last lost
     patience_nj: int = 1  # at which it is a fault
+    nearest_w: int = -1  # the least that it has been away from the setpoint of now, -1 = not looked at yet
+    neared_ns: int = 0  # the reading that was looked at last
+    nearing: bool = False  # it was nearer than all before it
 
 
 def watch(
@@ -81,11 +89,17 @@ def watch(
         return Actuation(rearms=actuation.rearms, overrides=actuation.overrides, foreign=actuation.foreign)
     told = _told(actuation.told, commanded_w, confirmed_ns, now_ns)
     if told is not actuation.told:
-        actuation = replace(actuation, told=told)
-    if measured_w is None or measured_at_ns < confirmed_ns or now_ns - told[0][0] < SETTLE_NS:
+        anew = not actuation.told or told[-1] != actuation.told[-1]
+        actuation = replace(actuation, told=told, nearest_w=-1 if anew else actuation.nearest_w)
+    if measured_w is None or measured_at_ns < confirmed_ns:
         return actuation
     rated = rated_w or max(params.site.nameplate_charge_w, params.site.nameplate_discharge_w)
     band = rated * BAND_PERMILLE // 1000 + abs(commanded_w) // 10
+    away = abs(measured_w - commanded_w)
+    if away > band and measured_at_ns > actuation.neared_ns:
+        actuation = _nearer(actuation, away, measured_at_ns, rated)
+    if now_ns - told[0][0] < SETTLE_NS:
+        return actuation
     values = [w for _, w in told]
     difference = measured_w - max(min(values), min(max(values), measured_w))
     mirrored = abs(commanded_w) > band and abs(measured_w + commanded_w) <= band
@@ -95,6 +109,8 @@ def watch(
         return actuation
     less = commanded_w * difference < 0 and commanded_w * measured_w >= 0
     short = less and (excused or abs(measured_w) * GOOD_PART >= abs(commanded_w))
+    if excess > 0 and actuation.nearing and not mirrored:
+        return replace(actuation, reversed_ns=0)
     patience = max(1, rated * PATIENCE_PERMILLE // 1000 * params.timers.actuation_ns)
     return Actuation(
         max(0, actuation.off_nj + (excess if excess > 0 and not short else -band) * dt_ns),
@@ -106,13 +122,25 @@ def watch(
         told,
         actuation.foreign,
         patience,
+        actuation.nearest_w,
+        actuation.neared_ns,
+        actuation.nearing,
     )
+
+
+def _nearer(actuation: Actuation, away_w: int, at_ns: int, rated_w: int) -> Actuation:
+    """One reading that is `away_w` from the setpoint."""
+    least_w = actuation.nearest_w
+    if least_w < 0:
+        return replace(actuation, nearest_w=away_w, neared_ns=at_ns, nearing=False)
+    step_w = rated_w * NEARING_PERMILLE * (at_ns - actuation.neared_ns) // (1000 * S)
+    return replace(actuation, nearest_w=min(least_w, away_w), neared_ns=at_ns, nearing=away_w <= least_w - step_w)
 
 
 def paused(actuation: Actuation, commanded_w: int, now_ns: int) -> Actuation:
     """One cycle in which the inverter follows another hand: what it does says nothing of its obedience, and once the
     setpoint is ours again it has time to settle. What it owed, it owes."""
-    return replace(actuation, reversed_ns=0, told=((now_ns, commanded_w),))
+    return replace(actuation, reversed_ns=0, told=((now_ns, commanded_w),), nearest_w=-1)
 
 
 def excuse(commanded_w: int | None, ac_w: int | None, rated_w: int, s: Snapshot, params: Params) -> bool:

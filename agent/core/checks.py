@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from agent.core import actuation, astray, selftest
+from agent.core import actuation, astray, beneath, selftest
 from agent.core.actuation import Actuation, Loss
 from agent.core.alarms import blocked
 from agent.core.astray import Astray
+from agent.core.beneath import Beneath
 from agent.core.caps import NEVER_NS
 from agent.core.crew import Crew
+from agent.core.decision import Mode
 from agent.core.durable import Durable
 from agent.core.grid import LAST_DEAD, LONG_SILENT_NS
 from agent.core.inputs import ClockTrust, Inputs
@@ -28,6 +30,7 @@ COOLER_DC, LOWER_MV = 20, 30  # by how much it must have come back: 2 K and 30 m
 FLOOR_FAILURES = 3
 CRASH_REST_NS = 1800 * S
 REVERSED_NS = 5 * S
+HANDS_OFF = frozenset({Mode.FAULT, Mode.LOCKOUT})  # of all modes on grid, those in which no zero is begun
 
 
 class World(NamedTuple):
@@ -46,6 +49,8 @@ class World(NamedTuple):
     astray: Astray | None = None
     unread: str | None = None  # what the self-test waited for in vain
     crew: Crew = ()
+    mode: Mode = Mode.INIT  # of the last cycle
+    beneath: Beneath = beneath.NOTHING
 
 
 def late(who: str, age_ns: int, stale_ns: int) -> str | None:
@@ -304,15 +309,33 @@ def floor_refused(w: World) -> str | None:
     return f"the inverter did not take its SoC floor in {w.hand.floor_failures} tries"
 
 
+def floor_ignored(w: World) -> str | None:
+    s = w.snapshot
+    if s.inverter is None or not beneath.ignored(w.beneath, s.now_ns, w.params):
+        return None
+    wh = w.beneath.drawn_nj // (3600 * S)
+    asked = f"the reserve is {tenths(s.reserve_permille, '%')} and so reads the inverter's floor"
+    return f"{asked}, but below it the inverter took {wh} Wh from the battery by itself"
+
+
+def floor_is_ignored(durable: Durable) -> bool:
+    """It was found out, and nobody has resumed since."""
+    return "floor_ignored" in durable.latches
+
+
 def unguarded(w: World) -> str | None:
     """Nobody keeps the reserve while the inverter runs in its own mode."""
-    if not self_consumption.unguarded(w.snapshot, w.hand, w.crew):
+    ignored = floor_is_ignored(w.durable)
+    if not self_consumption.unguarded(w.snapshot, w.hand, w.crew, ignored):
         return None
-    alone = "in its own mode the inverter may go below the reserve, it has no floor there"
+    lacks = "its floor does not hold" if ignored else "it has no floor there"
+    alone = f"in its own mode the inverter may go below the reserve, {lacks}"
     if w.durable.stopped_by is not None:
         return f"stopped by {w.durable.stopped_by}: {alone}"
     if self_consumption.drivable(w.snapshot):
-        return None  # we do
+        if w.mode not in HANDS_OFF or w.hand.setpoint_w is not None:
+            return None  # we do
+        return f"the agent is in {w.mode.value}: {alone}"
     return f"{alone} and takes no setpoint that it would end by itself"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from agent.core import commits, crew, dispatch, writes
+from agent.core.beneath import NOTHING
 from agent.core.book import Cycle, committed
 from agent.core.command import CommandState
 from agent.core.decision import Record
@@ -24,7 +25,8 @@ from agent.core.snapshot import Snapshot
 from agent.core.state import State
 
 UNSURE = "the disk failed since the start: what was stopped or locked out just before it may not be on record"
-ANEW = frozenset({"floor_changed", "meter_wrong", "current_wrong"})  # judged anew after a resume, whatever they say now
+# judged anew after a resume, whatever they say now
+ANEW = frozenset({"floor_changed", "floor_ignored", "meter_wrong", "current_wrong"})
 
 
 def locked(state: State) -> str | None:
@@ -118,4 +120,5 @@ def _local_resume(state: State, by: str, s: Snapshot, say: Cycle) -> State:
         memory = tuple(replace(m, entries=()) if BY_ID[m.id].strikes else m for m in memory)
     say.locked = "lockout" if durable.lockout is not None else None
     trace = replace(state.trace, sanity=state.trace.sanity.forgiven())
-    return replace(state, book=replace(state.book, durable=durable), faults=memory, resumed=True, trace=trace)
+    book = replace(state.book, durable=durable)
+    return replace(state, book=book, faults=memory, resumed=True, trace=trace, beneath=NOTHING)

@@ -405,6 +405,16 @@ FAULTS: tuple[Fault, ...] = (
         what="that the inverter takes its SoC floor",
     ),
     Fault(
+        "floor_ignored",
+        Severity.WARN,  # it is driven then, as if it had none
+        Clear.TECHNICIAN,
+        checks.floor_ignored,
+        "Compare the inverter's own SoC and minimum SoC with the BMS' on its display, and the profile's floor register "
+        "with its manual; then run `batteryctl resume`. Until then the agent keeps the reserve.",
+        grace=True,
+        what="that the inverter in its own mode stops at its floor: what it takes from the battery below the reserve",
+    ),
+    Fault(
         "reserve_unguarded",
         Severity.WARN,
         Clear.AUTO,

@@ -72,12 +72,16 @@ def plan(hand: Hand, s: Snapshot, mode: Mode, connected: bool) -> tuple[Hand, Wr
 
 
 def _reads(s: Snapshot, mode: Mode, connected: bool) -> int | None:
-    """What the device's floor reads; None = nothing is done about it now."""
-    if not connected or mode in (Mode.INIT, Mode.LOCKOUT) or s.capability is None or not s.capability.floor:
+    """What the device's floor reads; None = nothing is done about it now. In a lockout it is raised alone: nobody else
+    keeps a reserve that was raised meanwhile, and a device that is another one is not written at all."""
+    if not connected or mode is Mode.INIT or s.capability is None or not s.capability.floor:
         return None
     if s.inverter is None or s.inverter_age_ns > s.inverter_stale_ns:
         return None
-    return s.inverter.floor_permille
+    reads = s.inverter.floor_permille
+    if mode is Mode.LOCKOUT and (s.mismatch is not None or reads is None or reads >= s.reserve_permille):
+        return None
+    return reads
 
 
 def _stands(hand: Hand, reads: int) -> bool:

@@ -4,7 +4,8 @@ no limit.
 Cell cure: a cell that is nearly empty is charged, one that is over-full is discharged, slowly, until it is safe again.
 Request: the BMS asks to be charged. Absorb and shed: the site exports or imports more than it may, and the battery
 takes or gives the rest, though a dispatch that does more of the same goes on. Restore: back up to the homeowner's
-reserve, gently, after a random delay, so that a street does not start at once when its grid returns.
+reserve, gently, after a random delay, so that a street does not start at once when its grid returns; with all that the
+sun leaves over, where that is more.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from agent.core.command import RampClass
 from agent.core.packs import Pack
 from agent.core.params import Params
 from agent.core.snapshot import Snapshot
+from agent.core.strategies.self_consumption import follow
 
 LOW_START_MV, LOW_END_MV = 2850, 3100
 HIGH_START_MV, HIGH_END_MV = 3630, 3450
@@ -35,22 +37,35 @@ class Obliged(NamedTuple):
 NOTHING = Obliged()
 
 
-def cure(s: Snapshot, params: Params, before: Obliged, draw: int) -> tuple[Proposal | None, Obliged]:
-    """The cure that is needed now, or None, and what the next cycle must know. `draw`: random bits."""
+def cure(
+    s: Snapshot, params: Params, before: Obliged, draw: int, ruling_w: int | None = None
+) -> tuple[Proposal | None, Obliged]:
+    """The cure that is needed now, or None, and what the next cycle must know. `draw`: random bits; `ruling_w`: the
+    setpoint of now, None = released."""
     pack = s.pack
     if pack is None or s.battery_age_ns > s.battery_stale_ns:
         return None, NOTHING
     site, over_ns = _site(s, params, before)
-    restore, restore_ns = _restore(s, params, before, draw)
+    restore, restore_ns = _restore(s, params, before, draw, ruling_w)
     wish = _cell(pack, params, before.source) or _requested(pack, params) or site or restore
     return wish, Obliged(wish.source if wish is not None else None, restore_ns, over_ns)
 
 
-def overtaken(wish: Proposal, dispatched_w: int) -> bool:
-    """A dispatch does as much of the same as the site needs."""
-    if wish.rank is not Rank.SITE or wish.power_w is None:
+def full(s: Snapshot, params: Params) -> bool:
+    """Near the ceiling: once it was reached, nothing charges for the width of its hysteresis. To hold zero meanwhile
+    for what would fill it up would only keep the sun out of it."""
+    top = params.soc_ceiling_permille - params.hysteresis_permille
+    return s.soc_hi_mwh is not None and s.soc_hi_mwh >= top * params.site.capacity_wh
+
+
+def overtaken(wish: Proposal, dispatched_w: int, ruling_w: int | None) -> bool:
+    """A dispatch does as much of the same as the site needs, and the setpoint that rules does so already: the site
+    does not wait over its limit for a slow ramp."""
+    if wish.rank is not Rank.SITE or wish.power_w is None or ruling_w is None:
         return False
-    return dispatched_w <= wish.power_w if wish.power_w < 0 else dispatched_w >= wish.power_w
+    if wish.power_w < 0:
+        return max(dispatched_w, ruling_w) <= wish.power_w
+    return min(dispatched_w, ruling_w) >= wish.power_w
 
 
 def _cell(pack: Pack, params: Params, before: str | None) -> Proposal | None:
@@ -101,8 +116,10 @@ def _in(s: Snapshot, params: Params, over_w: int) -> int:
     return max(over_w, legs.hi_w - fuse_of(site, legs.mv) // 1000)
 
 
-def _restore(s: Snapshot, params: Params, before: Obliged, draw: int) -> tuple[Proposal | None, int | None]:
-    """Charge from the grid to the reserve that the homeowner set."""
+def _restore(
+    s: Snapshot, params: Params, before: Obliged, draw: int, ruling_w: int | None
+) -> tuple[Proposal | None, int | None]:
+    """Charge from the grid to the reserve that the homeowner set; from the sun as much as it gives."""
     if params.restore_w <= 0 or s.soc_lo_mwh is None or not s.reserve_told:
         return None, None
     below = 0 if before.restore_ns is not None else RESTORE_BELOW_PERMILLE
@@ -114,4 +131,5 @@ def _restore(s: Snapshot, params: Params, before: Obliged, draw: int) -> tuple[P
     if s.now_ns < start_ns:
         return None, start_ns
     power_w = min(params.restore_w, params.site.capacity_wh // RESTORE_HOURS)
-    return Proposal(Rank.RESTORE, "cure:reserve", -power_w, RampClass.SCHEDULED), start_ns
+    asked_w = min(-power_w, follow(s, params.dead_band_w, ruling_w))
+    return Proposal(Rank.RESTORE, "cure:reserve", asked_w, RampClass.SCHEDULED), start_ns

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from agent.core.actuation import Actuation
 from agent.core.astray import Astray
+from agent.core.beneath import NOTHING, Beneath
 from agent.core.book import Book
 from agent.core.bounds import Evaluated
 from agent.core.commits import Desk
@@ -17,6 +18,8 @@ from agent.core.overlay import Said
 from agent.core.snapshot import Trace
 from agent.core.standing import Memory
 from agent.core.throughput import Spent
+from agent.core.trim import NOTHING as UNTRIMMED
+from agent.core.trim import Trim
 from agent.core.writes import Hand
 
 
@@ -34,6 +37,8 @@ class State:
     crew: Crew = ()  # each of several inverters
     actuation: Actuation = field(default_factory=Actuation)
     astray: Astray | None = None
+    beneath: Beneath = NOTHING
+    trim: Trim = UNTRIMMED
     testing_ns: int = 0  # the first cycle of the self-test
     unread: str | None = None  # what the self-test waited for in vain
     faults: tuple[Memory, ...] = ()

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from agent.core import (
     arbiter,
     astray,
+    beneath,
     bounds,
     commits,
     crew,
@@ -26,6 +27,7 @@ from agent.core import (
     setpoint,
     standing,
     throughput,
+    trim,
     writes,
 )
 from agent.core.actuation import Actuation, Loss, contested, excuse, paused, rearm, restarting, short, unheeded, watch
@@ -33,7 +35,7 @@ from agent.core.arbiter import Proposal, Rank
 from agent.core.astray import Astray
 from agent.core.book import Book, Cycle, Live, metered, resumable, settled, wake
 from agent.core.broken import broken
-from agent.core.checks import World
+from agent.core.checks import World, floor_is_ignored
 from agent.core.command import TERMINAL, CommandState
 from agent.core.commits import Desk
 from agent.core.decision import Decision, Mode, Outputs, Record
@@ -52,7 +54,9 @@ from drivers.readings import GridState
 
 INIT_NS = 10 * S  # first readings have this long to come
 STARTS_KEPT = 16
-FOLLOWING = frozenset({Rank.SITE, Rank.SELF_CONSUMPTION})  # wishes that are made from what the meter says
+FOLLOWING = frozenset(
+    {Rank.SITE, Rank.RESTORE, Rank.STORM, Rank.SELF_CONSUMPTION}
+)  # wishes that are made from what the meter says
 CELL_CURES = {"cure:cell_low": 1, "cure:cell_high": 2}  # as agent.core.caps.Facts has them
 UNFIT = {
     Mode.INIT: "first readings are awaited",
@@ -112,8 +116,14 @@ class Judged(NamedTuple):
     obliged: oblige.Obliged = oblige.NOTHING
     spent: throughput.Spent = throughput.Spent(0, 0)
     astray: Astray | None = None
+    beneath: beneath.Beneath = beneath.NOTHING
     testing_ns: int = 0
     unread: str | None = None
+
+    @property
+    def curing(self) -> bool:
+        """The cure is more than filling up."""
+        return self.cure is not None and self.cure.rank is not Rank.RESTORE
 
 
 def _planned(
@@ -135,6 +145,7 @@ class Chosen(NamedTuple):
     given_w: int | None
     planned: Planned
     crew: crew.Crew
+    trim: trim.Trim
 
 
 def _step(p: Params, state: State, i: Inputs) -> tuple[State, Outputs]:
@@ -177,10 +188,16 @@ def _choose(p: Params, state: State, s: Snapshot, judged: Judged, held: overlay.
     shown = bounds.raised(left, held.shown, s.reserve_permille)
     risk, keep, waiting = _guarded(p, state, s, judged)
     own = self_consumption.propose(s, p, state.hand, left.lo_w, left.hi_w, risk)
+    stored = storm.propose(s, p, state.cure, state.hand.setpoint_w)
+    full = left.lo_w == 0 and oblige.full(s, p)
+    fills = (judged.cure if not full or judged.curing else None, None if full else stored)
     asked = dispatching.propose(None if judged.worn else judged.due)
-    wish = arbiter.choose((judged.cure, storm.propose(s, p, state.cure), asked, own))
+    wish = arbiter.choose((*fills, asked, own))
     answer = setpoint.answer(wish, shown, state.ramped_w, state.hand, s, p)
+    even = trim.follow(state.trim, s, p, state.hand, dt) if judged.mode in modes.ACTING else trim.NOTHING
     given, hand = setpoint.fit(answer.given_w, judged.mode, state.hand, s.now_ns, p, keep)
+    if even.charge_w and s.capability is not None:
+        given = trim.trimmed(given, even.charge_w, left.lo_w, s.capability.resolution_w)
     wanted = Wanted(
         judged.mode,
         given,
@@ -194,7 +211,7 @@ def _choose(p: Params, state: State, s: Snapshot, judged: Judged, held: overlay.
     if manned and given is not None:
         given = planned.hand.setpoint_w
     given = given if planned.hand.setpoint_w == given else None
-    return Chosen(left, shown, wish, answer, given, planned, manned)
+    return Chosen(left, shown, wish, answer, given, planned, manned, even)
 
 
 def _after(
@@ -220,6 +237,8 @@ def _after(
         crew=chosen.crew,
         actuation=_rearmed(judged.actuation, s, loss) if loss is not None else judged.actuation,
         astray=judged.astray,
+        beneath=judged.beneath,
+        trim=chosen.trim,
         testing_ns=judged.testing_ns,
         unread=judged.unread,
         faults=judged.checked.memory,
@@ -241,7 +260,9 @@ def _guarded(p: Params, state: State, s: Snapshot, judged: Judged) -> tuple[bool
     mode, memory = judged.mode, judged.checked.memory
     rests = mode not in modes.ACTING and standing.resting(mode, memory, readback.timed(s))
     blind = rests and standing.blind(memory)
-    if judged.book.durable.stopped_by is not None or not self_consumption.at_risk(s, p, state.hand, judged.crew, blind):
+    durable = judged.book.durable
+    floorless = floor_is_ignored(durable)
+    if durable.stopped_by is not None or not self_consumption.at_risk(s, p, state.hand, judged.crew, blind, floorless):
         return False, False, judged.waiting
     held = state.hand.setpoint_w == 0 if mode is Mode.STANDBY else mode is Mode.INIT and readback.zero(s)
     return True, rests, judged.waiting or held
@@ -273,8 +294,9 @@ def _judge(p: Params, state: State, i: Inputs, s: Snapshot, say: Cycle, dt: int)
     book = metered(state.book, hand.command_id if hand.held_ns is not None else None, s.battery_w, dt)
     readings = state.mode is not Mode.INIT
     lost = astray.follow(state.astray, s, p, hand)
+    below = beneath.follow(state.beneath, s, p, hand, dt)
     testing_ns, awaited, unread = _tested(state, s)
-    told = (state.boot_ns, state.resumed, state.internal, lost, unread, manned)
+    told = (state.boot_ns, state.resumed, state.internal, lost, unread, manned, state.mode, below)
     world = World(s, i, p, book.durable, actuation, hand, readings, *told)
     checked = standing.evaluate(world, state.faults, i.draw)
     durable = standing.latch(book.durable, checked, s.now_ns)
@@ -282,8 +304,8 @@ def _judge(p: Params, state: State, i: Inputs, s: Snapshot, say: Cycle, dt: int)
         book = replace(book, durable=durable)
     book, due = dispatch.due(book, say)
     followed = None if hand.spent_until_ns > s.now_ns else due
-    cure, obliged = oblige.cure(s, p, state.obliged, i.draw)
-    if cure is not None and _waived(cure, followed, durable):
+    cure, obliged = oblige.cure(s, p, state.obliged, i.draw, hand.setpoint_w)
+    if cure is not None and _waived(cure, followed, durable, hand.setpoint_w):
         cure = None
     spent = throughput.count(state.spent, i.clock, s, dt)
     book = _counted(book, spent, p)
@@ -304,7 +326,7 @@ def _judge(p: Params, state: State, i: Inputs, s: Snapshot, say: Cycle, dt: int)
         sentence = f"the agent is locked out: {durable.lockout}"
         book, due = dispatch.end_all(book, CommandState.FAILED, "lockout", sentence, say), None
     waiting = resuming and mode in modes.PASSING
-    rest = (waiting, mode, manned, obliged, spent, lost, testing_ns, unread)
+    rest = (waiting, mode, manned, obliged, spent, lost, below, testing_ns, unread)
     return Judged(book, actuation, checked, cure, due, followed is not due, *rest)
 
 
@@ -318,11 +340,11 @@ def _tested(state: State, s: Snapshot) -> tuple[int, bool, str | None]:
     return state.testing_ns, found is not None and not over, found if over else None
 
 
-def _waived(cure: Proposal, due: CommandRecord | None, durable: Durable) -> bool:
-    """Only cells are cured while a person has stopped the agent; a dispatch may do what the site needs."""
+def _waived(cure: Proposal, due: CommandRecord | None, durable: Durable, ruling_w: int | None) -> bool:
+    """Only cells are cured while a person has stopped the agent; a dispatch that does what the site needs goes on."""
     if durable.stopped_by is not None and cure.rank is not Rank.CELL_CURE:
         return True
-    return due is not None and oblige.overtaken(cure, due.command.power_w)
+    return due is not None and oblige.overtaken(cure, due.command.power_w, ruling_w)
 
 
 def _counted(book: Book, spent: throughput.Spent, p: Params) -> Book:

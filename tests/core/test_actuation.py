@@ -6,6 +6,7 @@ Patience at 11.4 kW: 0.175 x 11.4 kW x 10 s = 19.95 kWs, a quarter of it says th
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -17,11 +18,13 @@ from agent.core.actuation import (
     excuse,
     lost,
     overridden,
+    paused,
     rearm,
     short,
     unheeded,
     watch,
 )
+from agent.core.command import RampClass
 from agent.core.decision import Mode
 from agent.core.inputs import LocalResume
 from agent.core.params import S
@@ -246,3 +249,65 @@ def test_a_reversed_battery_is_latched() -> None:
     later.tick(LocalResume("technician ada"))
     later.run(5)
     assert later.mode() is Mode.DISPATCHED  # the command has time left
+
+
+# --- on its way -------------------------------------------------------------------------------------------------------
+def course(powers: list[int], commanded: int = 0, start: Actuation | None = None) -> Actuation:
+    """A reading a second of an inverter that was told otherwise before."""
+    seen = start if start is not None else Actuation()
+    for second, measured in enumerate(powers):
+        now = (100 + second) * S
+        seen = watch(seen, PARAMS, now, S, commanded, 90 * S, measured, now)
+    return seen
+
+
+def test_an_inverter_that_comes_nearer_by_a_gradient_is_not_deaf() -> None:
+    """11.4 kW that sink by 2 % a second: 228 W."""
+    assert course([11_400 - 228 * n for n in range(48)]).off_nj == (11_400 - 570) * S  # of the first reading alone
+    assert course([-11_400 + 228 * n for n in range(48)]).off_nj == (11_400 - 570) * S
+    assert deaf(course([11_400 - 227 * n for n in range(51)]))
+
+
+def test_one_that_does_not_move_or_moves_away_is_counted_from_the_first_second() -> None:
+    assert deaf(course([5_000] * 6))
+    assert deaf(course([5_000 + 300 * n for n in range(6)]))
+
+
+def test_what_only_swings_comes_no_nearer_than_it_was() -> None:
+    assert deaf(course([5_000, 4_500, 5_000, 4_500, 5_000, 4_500, 5_000]))
+
+
+def test_a_reading_that_is_seen_twice_counts_as_it_did() -> None:
+    seen = course([9_000, 8_000])
+    again = watch(seen, PARAMS, 102 * S, S, 0, 90 * S, 8_000, 101 * S)
+    assert again.off_nj == seen.off_nj == (9_000 - 570) * S
+    assert watch(again, PARAMS, 103 * S, S, 0, 90 * S, 8_000, 103 * S).off_nj == (9_000 + 8_000 - 2 * 570) * S
+
+
+def test_each_setpoint_is_approached_anew() -> None:
+    seen = course([9_000, 8_000])
+    assert (seen.nearest_w, seen.nearing) == (8_000, True)
+    other = watch(seen, PARAMS, 110 * S, S, 2_000, 105 * S, 7_000, 110 * S)
+    assert (other.nearest_w, other.nearing) == (5_000, False)
+    assert paused(seen, 0, 110 * S).nearest_w == -1
+
+
+def test_the_opposite_of_the_setpoint_is_never_on_its_way() -> None:
+    seen = course([-6_000, -5_500, -5_000], commanded=5_000)
+    assert seen.reversed_ns > 0
+
+
+@pytest.mark.parametrize("permille", [50, 80, 100])
+def test_ordinary_dispatches_lock_out_no_slow_inverter(permille: int) -> None:
+    home, power_w = Home().ready(), 0
+    for second in range(900):
+        events: tuple[Any, ...] = ()
+        if second % 300 in (5, 60):
+            asked = 11_400 if second % 300 == 5 else 0
+            events = (arriving(command(second, power_w=asked, duration_s=200, ramp=RampClass.REGULATION)),)
+        wanted, step = home.remote_w or 0, 11_400 * permille // 1000
+        power_w = wanted if wanted > power_w else max(wanted, power_w - step)
+        home.inverter["battery_w"] = power_w
+        home.tick(*events)
+        assert "deaf_inverter" not in home.faults()
+    assert home.mode() in (Mode.LOCAL, Mode.DISPATCHED)

@@ -108,6 +108,7 @@ ELSEWHERE = {  # raised in the tests of the part that they watch
     "soc_doubted": "test_sanity",
     "inverter_out": "test_several",
     "reserve_unguarded": "test_self_consumption",
+    "floor_ignored": "test_beneath",
     "forbidden_flow": "test_astray",
     "setpoint_lost": "test_overridden",
     "setpoint_overridden": "test_overridden",

@@ -245,3 +245,69 @@ def test_an_old_reading_of_the_floor_moves_nothing() -> None:
     assert plan(Hand(), seen, Mode.LOCAL, True)[1] is not None
     old = replace(seen, inverter_age_ns=seen.inverter_stale_ns + 1)
     assert plan(Hand(), old, Mode.LOCAL, True) == (Hand(), None, None)
+
+
+# --- locked out -------------------------------------------------------------------------------------------------------
+def locked(**changes: Any) -> Home:
+    """A home that a hot cell locked out, cold again."""
+    home = Home(**changes).ready()
+    home.battery["temp_max_dc"] = 620
+    home.run(5)
+    home.battery["temp_max_dc"] = 250
+    home.run(120)
+    assert home.mode() is Mode.LOCKOUT
+    return home
+
+
+def test_a_reserve_that_is_raised_in_a_lockout_reaches_the_floor() -> None:
+    home = locked()
+    assert floors(home) == []
+    home.reserve = Reserve(600, "file")
+    home.run(60)
+    assert (floors(home), home.mode()) == ([600], Mode.LOCKOUT)
+    assert "reserve_unguarded" not in home.faults()
+
+
+def test_in_a_lockout_a_floor_is_never_lowered() -> None:
+    home = locked()
+    home.reserve = Reserve(150, "file")
+    home.run(60)
+    home.floor_permille = 900  # nor is what another hand raised
+    home.run(60)
+    assert floors(home) == []
+    home.floor_permille = 100
+    home.run(60)
+    assert floors(home) == [150]
+
+
+def test_in_a_lockout_of_a_device_that_is_another_one_no_floor_is_written() -> None:
+    home = locked()
+    home.presence["battery"] = "mismatch"
+    home.reserve = Reserve(600, "file")
+    home.run(60)
+    assert floors(home) == []
+    home.presence.clear()
+    home.inverter["floor_permille"] = None
+    home.run(60)
+    assert floors(home) == []
+
+
+def test_in_a_lockout_a_floor_waits_for_the_grid_like_every_write() -> None:
+    home = locked()
+    home.inverter["grid_state"] = GridState.ISLANDED
+    home.reserve = Reserve(600, "file")
+    home.run(60)
+    assert floors(home) == []
+    home.inverter.clear()
+    home.run(10)
+    assert floors(home) == [600]
+
+
+def test_a_floor_that_is_refused_in_a_lockout_leaves_the_reserve_unguarded_and_that_is_said() -> None:
+    home = locked()
+    home.outcome = "refused"
+    home.reserve = Reserve(600, "file")
+    home.run(60)
+    assert "reserve_unguarded" in home.faults()
+    told = next(f.sentence for f in home.decision.faults if f.id == "reserve_unguarded")
+    assert told.startswith("the agent is in lockout: in its own mode the inverter may go below the reserve")

@@ -10,7 +10,7 @@ import pytest
 from agent.core.arbiter import Proposal, Rank
 from agent.core.command import RampClass
 from agent.core.decision import Mode
-from agent.core.inputs import Event, LocalStop, RaiseReserve
+from agent.core.inputs import Event, LocalStop, RaiseReserve, Reserve
 from agent.core.oblige import NOTHING, Obliged, cure, overtaken
 from agent.core.params import Params, S
 from agent.core.recent import Legs
@@ -258,10 +258,105 @@ def test_a_leg_over_its_fuse_is_relieved_where_the_battery_reaches_it() -> None:
 def test_a_dispatch_that_does_as_much_of_the_same_goes_on() -> None:
     absorb = Proposal(Rank.SITE, "cure:absorb", -2_000)
     shed = Proposal(Rank.SITE, "cure:shed", 2_000)
-    assert [overtaken(absorb, w) for w in (-2_001, -2_000, -1_999, 5_000)] == [True, True, False, False]
-    assert [overtaken(shed, w) for w in (2_001, 2_000, 1_999, -5_000)] == [True, True, False, False]
-    assert not overtaken(Proposal(Rank.CELL_CURE, "cure:cell_low", -1_000), -5_000)
-    assert not overtaken(Proposal(Rank.SITE, "cure:absorb", None), -5_000)
+    assert [overtaken(absorb, w, -5_000) for w in (-2_001, -2_000, -1_999, 5_000)] == [True, True, False, False]
+    assert [overtaken(shed, w, 5_000) for w in (2_001, 2_000, 1_999, -5_000)] == [True, True, False, False]
+    assert not overtaken(Proposal(Rank.CELL_CURE, "cure:cell_low", -1_000), -5_000, -5_000)
+    assert not overtaken(Proposal(Rank.SITE, "cure:absorb", None), -5_000, -5_000)
+
+
+def test_a_dispatch_on_its_way_there_does_not_yet() -> None:
+    absorb = Proposal(Rank.SITE, "cure:absorb", -2_000)
+    shed = Proposal(Rank.SITE, "cure:shed", 2_000)
+    assert [overtaken(absorb, -5_000, w) for w in (-2_000, -1_999, 0, None)] == [True, False, False, False]
+    assert [overtaken(shed, 5_000, w) for w in (2_000, 1_999, 0, None)] == [True, False, False, False]
+
+
+@pytest.mark.parametrize(("sign", "source"), [(1, "cure:shed"), (-1, "cure:absorb")])
+def test_a_slow_ramp_does_not_keep_the_site_over_its_limit(sign: int, source: str) -> None:
+    """5 kW each way, a house of 9 kW, and an event of 8 kW that comes with 114 W a second."""
+    home = Home(replace(PARAMS, site=replace(PARAMS.site, import_limit_w=5_000, export_limit_w=5_000))).ready()
+    event = command(power_w=8_000 * sign, start_ms=home.clock().wall_ms, duration_s=900, ramp=RampClass.SCHEDULED)
+    home.tick(arriving(event))
+    home.run(2)
+    sources, over = set(), 0
+    for _ in range(60):
+        home.meter["grid_w"] = 9_000 * sign - (home.remote_w or 0)
+        home.inverter["battery_w"] = home.remote_w or 0
+        home.tick()
+        sources.add(home.decision.source)
+        over += abs(9_000 * sign - (home.remote_w or 0)) > 5_000
+    assert over <= 3
+    assert source in sources
+    assert home.given() == 8_000 * sign
+
+
+def sunny(surplus_w: int, seconds: int, soc: float, home: Home) -> float:
+    """A home whose inverter charges from the sun in its own mode; what was not taken of the sun, Wh."""
+    lost_ws = 0
+    for _ in range(seconds):
+        own_w = -surplus_w if soc < 1000 else 0
+        power_w = home.remote_w if home.remote_w is not None else own_w
+        soc = min(1000.0, soc - power_w / 3600 / 25)
+        home.battery["soc_permille"] = int(soc)
+        home.inverter["battery_w"], home.meter["grid_w"] = power_w, -surplus_w - power_w
+        home.tick()
+        lost_ws += max(0, power_w - own_w)
+    return lost_ws / 3600
+
+
+def test_restoring_takes_all_of_the_sun() -> None:
+    home = Home(replace(PARAMS, restore_w=1_000))
+    home.reserve, home.battery["soc_permille"] = Reserve(500, "file"), 300
+    home.ready()
+    assert sunny(8_000, 1_200, 300.0, home) < 120  # the ramp's
+    assert home.decision.source == "cure:reserve"
+    assert -8_000 <= (home.given() or 0) <= -7_900  # the dead band
+
+
+def test_a_storm_takes_all_of_the_sun() -> None:
+    home = Home()
+    home.battery["soc_permille"] = 300
+    home.ready()
+    home.tick(RaiseReserve("storm", "storm", 800, "homeowner", "me", "s", 0, 0, 86_400))
+    assert sunny(8_000, 1_200, 300.0, home) < 120
+    assert home.decision.source == "storm"
+    assert -8_000 <= (home.given() or 0) <= -7_900  # the dead band
+
+
+def test_a_tariff_that_forbids_the_grid_binds_both() -> None:
+    home = Home(replace(PARAMS, restore_w=1_000, site=replace(PARAMS.site, pv_only=True)))
+    home.reserve, home.battery["soc_permille"] = Reserve(500, "file"), 300
+    home.ready()
+    sunny(600, 120, 300.0, home)
+    given_w = home.given()
+    assert given_w is not None
+    assert -600 <= given_w <= 0
+
+
+@pytest.mark.parametrize("quantum", [1, 10])
+def test_a_storm_to_the_top_ends_and_leaves_the_sun_alone(quantum: int) -> None:
+    home = Home()
+    home.battery.update(soc_permille=960, soc_quantum_permille=quantum, cell_max_mv=3_380, cell_min_mv=3_370)
+    home.ready()
+    home.tick(RaiseReserve("storm", "storm", 1_000, "homeowner", "me", "s", 0, 0, 86_400))
+    sunny(3_000, 1_800, 960.0, home)
+    assert (home.decision.source, home.given()) == ("self_consumption", None)
+    assert sunny(3_000, 600, 985.0, home) == 0  # nor does it begin again within the ceiling's hysteresis
+    home.battery["soc_permille"] = 960
+    home.meter["grid_w"] = 500
+    home.run(90)
+    assert home.decision.source == "storm"
+    assert (home.given() or 0) < 0
+
+
+def test_restoring_to_the_top_does_not_hold_zero_there() -> None:
+    home = Home(replace(PARAMS, restore_w=1_000))
+    home.reserve = Reserve(1_000, "file")
+    home.battery.update(soc_permille=970, cell_max_mv=3_380, cell_min_mv=3_370)
+    home.ready()
+    sunny(3_000, 1_800, 970.0, home)
+    assert sunny(3_000, 600, 985.0, home) == 0
+    assert home.given() is None
 
 
 def test_a_home_absorbs_its_own_surplus_and_returns_to_its_own_mode() -> None:

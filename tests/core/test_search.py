@@ -154,6 +154,9 @@ def lived(home: Home, seconds: int) -> None:
                 assert d.grid == "connected"
                 assert home.inverter.get("grid_state", GridState.CONNECTED) is GridState.CONNECTED
                 assert home.presence.get("inverter", "ok") == "ok"
+            if d.mode is Mode.LOCKOUT and write.intent is Intent.FLOOR:  # of all settings, and only to raise it
+                assert write.value >= d.reserve_permille
+                assert home.frozen["inverter"].floor_permille < d.reserve_permille
 
 
 def settled(home: Home, name: str) -> None:

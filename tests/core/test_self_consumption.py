@@ -412,3 +412,19 @@ def test_two_that_nobody_can_drive_are_told() -> None:
     home = two(205, floor=False, reversion="none")
     assert home.given() is None
     assert home.faults() == ["reserve_unguarded"]
+
+
+def test_what_nobody_keeps_while_hands_are_off_is_told() -> None:
+    """A fault of the pair releases the inverter; a reading that is late holds zero, which keeps it."""
+    home = bare(209)
+    home.inverter["status"] = "fault"
+    home.run(5)
+    assert (home.mode(), home.given()) == (Mode.FAULT, None)
+    assert "reserve_unguarded" in home.faults()
+    told = next(f.sentence for f in home.decision.faults if f.id == "reserve_unguarded")
+    assert told == "the agent is in fault: in its own mode the inverter may go below the reserve, it has no floor there"
+    late = bare(209)
+    late.mute.add("battery")
+    late.run(30)
+    assert (late.mode(), late.given()) == (Mode.DEGRADED, 0)
+    assert "reserve_unguarded" not in late.faults()

@@ -89,14 +89,19 @@ def site_cures(m: Modules, o: Paths) -> None:
 
 @theorem(
     "O3",
-    "the cures of a site give way only to a dispatch that does as much of the same; those of the battery to none",
-    (OBLIGE, "dispatched_w <= wish.power_w if wish.power_w < 0", "dispatched_w < 0 if wish.power_w < 0"),
+    "the cures of a site give way only to a dispatch that does as much of the same, once the setpoint that rules does; "
+    "those of the battery to none",
+    (OBLIGE, "max(dispatched_w, ruling_w) <= wish.power_w", "dispatched_w <= wish.power_w"),
 )
 def given_way(m: Modules, o: Paths) -> None:
     asked, dispatched = o.number("power_w", -WATTS, WATTS), o.number("dispatched_w", -WATTS, WATTS)
     rank = o.pick("rank", tuple(m.arbiter.Rank))
-    if m.oblige.overtaken(m.arbiter.Proposal(rank, "cure", asked), dispatched):
+    ruling = o.number("ruling_w", -WATTS, WATTS) if o.flag("a setpoint rules") else None
+    if m.oblige.overtaken(m.arbiter.Proposal(rank, "cure", asked), dispatched, ruling):
         assert rank is m.arbiter.Rank.SITE
+        assert ruling is not None
+        assert (ruling <= asked) | (asked >= 0)
+        assert (ruling >= asked) | (asked < 0)
         assert (dispatched <= asked) | (asked >= 0)
         assert (dispatched >= asked) | (asked < 0)
 

@@ -28,17 +28,19 @@ def _home(m: Modules, o: Paths) -> tuple[ModuleType, Any, Any]:
 
 @theorem(
     "D1",
-    "an inverter is left alone only where its own floor is at the reserve or on its way there, or where it cannot "
-    "cross the reserve within the horizon with all it has, or where it takes no setpoint; and never under a silent BMS",
+    "an inverter is left alone only where its own floor is at the reserve or on its way there and was not found out, "
+    "or where it cannot cross the reserve within the horizon with all it has, or where it takes no setpoint; and never "
+    "under a silent BMS",
     (DRIVEN, "left_mwh * 3_600_000_000 < most_w * s.horizon_ns", "left_mwh * 3_600_000_000 < most_w"),
 )
 def left_alone(m: Modules, o: Paths) -> None:
     own, s, hand = _home(m, o)
     p, blind = params(m), o.flag("blind")
-    if own.at_risk(s, p, hand, (), blind):
+    ignored = o.flag("its floor was seen not to hold")
+    if own.at_risk(s, p, hand, (), blind, ignored):
         return
     can, inverter = s.capability, s.inverter
-    if can.floor and inverter.floor_permille is not None:
+    if not ignored and can.floor and inverter.floor_permille is not None:
         if inverter.floor_permille >= s.reserve_permille:
             return
         asked = hand.floor_permille is not None and hand.floor_permille == s.reserve_permille

@@ -22,8 +22,11 @@ SOURCE = "self_consumption"
 RELEASED = Proposal(Rank.SELF_CONSUMPTION, SOURCE, None)
 
 
-def unguarded(s: Snapshot, hand: Hand, crew: Crew) -> bool:
-    """An inverter has no floor of its own at or above the reserve in force: in its own mode it would go below."""
+def unguarded(s: Snapshot, hand: Hand, crew: Crew, ignored: bool = False) -> bool:
+    """An inverter has no floor of its own at or above the reserve in force: in its own mode it would go below.
+    `ignored`: whatever its floor reads, it was seen not to hold."""
+    if ignored:
+        return s.inverter is not None
     if not s.units:
         return _open(s.capability, s.inverter, hand, s)
     hands = {member.name: member.hand for member in crew}
@@ -56,11 +59,11 @@ def drivable(s: Snapshot) -> bool:
     return can.control_point != "grid" or s.load_w is not None
 
 
-def at_risk(s: Snapshot, params: Params, hand: Hand, crew: Crew, blind: bool) -> bool:
+def at_risk(s: Snapshot, params: Params, hand: Hand, crew: Crew, blind: bool, ignored: bool = False) -> bool:
     """By itself the inverter could cross the reserve before our word reaches it, and our word does. Once a setpoint
     rules, for a margin more, and while the day's wearing writes are too few for giving it again. `blind`: what the BMS
-    says is not to be relied on."""
-    if not unguarded(s, hand, crew) or not drivable(s):
+    says is not to be relied on; `ignored`: nor is the floor."""
+    if not unguarded(s, hand, crew, ignored) or not drivable(s):
         return False
     if blind or s.soc_lo_mwh is None or (hand.setpoint_w is not None and s.now_ns < hand.short_until_ns):
         return True
