@@ -52,5 +52,5 @@ def store(book: Book, desk: Desk, say: Cycle) -> tuple[Book, Desk, Commit | None
     """As after a good cycle; where that is what is broken, the next good one does it."""
     try:
         return commits.store(book, desk, say)
-    except Exception:  # noqa: BLE001
+    except Exception:  # noqa: BLE001  # what broke the cycle may break this too; nothing is lost, it is kept
         return book, replace(desk, backlog=commits.keep((*desk.backlog, *say.records))), None
