@@ -22,6 +22,7 @@ REENTRY_NS = 3600 * S  # a fault that stayed away this long starts with its firs
 STRIKES = 3  # entries of striking faults within REENTRY_NS
 FORGIVEN = 3  # entries within REENTRY_NS after which the hold of every fault that stops power doubles
 SILENCE = frozenset({"inverter_stale", "grid_unknown"})  # an inverter that says nothing, or nothing of the grid
+LATCHED = "latched before this start"
 CRITICAL_NS = 60 * S  # STOP is held so long after a cell has come back from beyond its limits
 KEPT = 8  # entries remembered: enough doublings for the longest hold
 
@@ -63,7 +64,7 @@ def evaluate(world: World, memory: tuple[Memory, ...], draw: int) -> Evaluated:
         was = old is not None and old.active
         sentence, broken = _looked(row, world, old)
         if sentence is None and row.id in latches and not was:
-            sentence = "latched before this start"
+            sentence = LATCHED
         if sentence is not None:
             new = _there(row, old, sentence, now, world.params, draw, broken and row.id not in latches)
         elif old is not None:
@@ -205,7 +206,11 @@ def cause(memory: tuple[Memory, ...]) -> str:
 def critical(memory: tuple[Memory, ...], now_ns: int) -> bool:
     """A cell is beyond its own limits, or was a moment ago, latch aside: what trembles is not let go each time."""
     return any(
-        m.id in CRITICAL and m.active and not m.broken and (m.gone_ns is None or now_ns - m.gone_ns < CRITICAL_NS)
+        m.id in CRITICAL
+        and m.active
+        and not m.broken
+        and m.sentence != LATCHED
+        and (m.gone_ns is None or now_ns - m.gone_ns < CRITICAL_NS)
         for m in memory
     )
 

@@ -30,12 +30,12 @@ SHORT_TIMERS: Section = {
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """One event, in whole seconds."""
+    """One event; those that are drawn lie on whole seconds."""
 
-    at_s: int
+    at_s: float
     do: str
     args: Section = field(default_factory=dict)
-    for_s: int | None = None
+    for_s: float | None = None
     id: str = ""
 
 

@@ -18,6 +18,7 @@ import hil.backends.virtual
 from agent.core.params import S, Timers
 from agent.link import homeowner
 from agent.ready import ready
+from agent.runtime import lean
 from hil import site
 from tests.blackbox.agent import Run
 
@@ -124,6 +125,7 @@ def _composed(monkeypatch: pytest.MonkeyPatch, module: Any, start: Callable[[], 
 
 def _daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
     path = site.write_config(tmp_path, line={"port": str(tmp_path / "tty")})
+    monkeypatch.setattr(lean, "forget_model_makers", lambda: None)  # other tests of this process make models yet
     return _composed(monkeypatch, agent.compose, lambda: ready(path, lambda state_dir: None))
 
 

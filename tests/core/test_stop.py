@@ -105,3 +105,22 @@ def test_a_stop_that_is_needed_again_at_once_does_not_wait_for_its_renewal() -> 
     home.inverter["battery_w"] = -4000
     home.run(2)
     assert home.intents().count("stop") == written + 1
+
+
+def test_a_latch_from_before_the_start_is_no_cell_that_is_critical_now() -> None:
+    home = Home().ready()
+    home.battery["temp_max_dc"] = 600
+    home.inverter["battery_w"] = -4000
+    home.run(3)
+    home.battery["temp_max_dc"], home.inverter["battery_w"] = 300, 0
+    home.run(150)  # such a jump of a sensor is not believed for a while
+    assert home.intents()[-1] == "clear"
+    home.inverter["battery_w"] = -4000
+    home = home.crash()
+    home.run(90)
+    assert home.mode() is Mode.LOCKOUT
+    assert "over_temperature" in home.faults()
+    assert "stop" not in home.intents()
+    home.battery["temp_max_dc"] = 600
+    home.run(2)
+    assert home.intents()[-1] == "stop"

@@ -280,6 +280,7 @@ def planned(m: Modules, o: Paths, given: Any) -> tuple[Any, Any, Any]:
     loosen(m.writes)
     o.texts = ("any",)  # no write hangs on a word
     m.mirror.__dict__["plan"] = lambda hand, *_: (hand, None, None)  # in this copy: a device's floor is another matter
+    m.writes.__dict__["_excused"] = lambda hand, _: hand  # it makes counts zero; any count is in `hand`
     m.writes.__dict__["_beat"] = lambda hand, *_: (hand, None)  # as is its heartbeat
     capability = Free(o, Capability, "capability", control="any")  # one that can be commanded, not only read
     device = Free(o, m.inputs.Device, "inverter device", presence="ok", capability=capability)

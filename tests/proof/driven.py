@@ -137,7 +137,7 @@ def within(m: Modules, o: Paths) -> None:
     "zero is held for the reserve by a mode that does not act only where no fault keeps hands off but the hold of a "
     "silence that is over: never in the dwell after an outage, under any other fault or lockout, before the first "
     "readings, or, unless a reading is lost, where the inverter's timer is not read",
-    ("agent.core.standing", "m.id in SILENCE and m.gone_ns is not None", "m.gone_ns is not None"),
+    ("agent.core.standing", "m.id in SILENCE and m.gone_ns is not None and not m", "m.gone_ns is not None and not m"),
 )
 def rests(m: Modules, o: Paths) -> None:
     mode = o.pick("mode", tuple(m.decision.Mode))
