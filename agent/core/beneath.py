@@ -12,13 +12,13 @@ from typing import NamedTuple
 
 from agent.core.params import Params, S
 from agent.core.snapshot import Snapshot
+from agent.core.soc import NJ_PER_MWH
 from agent.core.writes import Hand
 from drivers.readings import GridState
 
 MARGIN_PERMILLE = 15  # below the reserve: whole percents of an inverter's SoC, and half of one that it lags behind
 MOST_PERMILLE = 5  # of the capacity, given down there: more than idle losses of a night without sun
 SURE_NS = 60 * S  # a reserve that was just raised, or a grid that is just back, is heeded by then
-NJ_PER_MWH = 3_600_000_000  # W x ns
 
 
 class Beneath(NamedTuple):

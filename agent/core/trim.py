@@ -12,11 +12,11 @@ from typing import NamedTuple
 from agent.core.actuation import BAND_PERMILLE
 from agent.core.params import Params
 from agent.core.snapshot import Snapshot
+from agent.core.soc import NJ_PER_MWH
 from agent.core.writes import Hand
 
 NEAR_PERMILLE = 10  # above the reserve; further up what leaks is not missing
 STEP_PERMILLE = 1  # of the capacity, given or come back, before the charge is moved
-NJ_PER_MWH = 3_600_000_000  # W x ns
 
 
 class Trim(NamedTuple):

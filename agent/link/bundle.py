@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from agent.link.jws import Refused, Verifier, parse_object, peek, prove, unb64, verifier
+from agent.link.jws import Refused, Verifier, listed_key, parse_object, peek, prove, unb64
 from agent.link.roles import BUNDLED, ROLES, TRUST
 
 MAX_BYTES = 60 * 1024  # of a chain: it must fit into one packet of the link
@@ -205,13 +205,9 @@ def _key(
 ) -> str | None:
     if not isinstance(entry, dict) or set(entry) - {"nbf", "exp"} != {"kid", "x"}:
         return "a key is not exactly {kid, x} with or without nbf, exp"
-    x = entry["x"]
-    public = unb64(x.encode("utf-8")) if isinstance(x, str) else None
-    if public is None or len(public) != 32:
-        return "x is not 32 bytes in base64url without padding"
-    key = verifier(public)
-    if entry["kid"] != key.kid:
-        return f"kid {entry['kid']!r} does not belong to its x (expected {key.kid})"
+    key = listed_key(entry)
+    if isinstance(key, str):
+        return key
     if key.kid in listed:
         return f"key {key.kid} is listed twice; a key has one role"
     begin, end = entry.get("nbf", 0), entry.get("exp", _LAST_MS)

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from agent.link.messages import DAY_MS, Down, _first, _lifetime
+from agent.link.messages import DAY_MS, Down, _lifetime, of_kind
 
 Permille = Annotated[int, Field(ge=0, le=1000)]
 LIFE_MS = DAY_MS
@@ -65,14 +65,9 @@ KINDS: Mapping[str, type[AnyHomeowner]] = {
 
 def parse_homeowner(claims: Mapping[str, object]) -> AnyHomeowner | str:
     """The message, or a sentence that says which field is wrong."""
-    kind = claims.get("kind")
-    model = KINDS.get(kind) if isinstance(kind, str) else None
-    if model is None:
-        return f"kind: {kind!r:.40}, one of {', '.join(KINDS)} expected"
-    try:
-        found = model.model_validate(dict(claims))
-    except ValidationError as error:
-        return _first(error)
+    found = of_kind(claims, KINDS)
+    if isinstance(found, str):
+        return found
     if isinstance(found, Storm) and found.permille and not found.for_s:
         return "for_s: a storm needs a length"
     return _lifetime(found, LIFE_MS) or found

@@ -132,6 +132,18 @@ def verifier(public: bytes) -> Verifier:
     return Verifier(thumbprint_kid(public), Ed25519PublicKey.from_public_bytes(public), ALG if sound else "")
 
 
+def listed_key(entry: Mapping[str, object]) -> Verifier | str:
+    """The key of a {kid, x}; else what is wrong with it."""
+    x = entry["x"]
+    public = unb64(x.encode("utf-8")) if isinstance(x, str) else None
+    if public is None or len(public) != 32:
+        return "x is not 32 bytes in base64url without padding"
+    key = verifier(public)
+    if entry["kid"] != key.kid:
+        return f"kid {entry['kid']!r} does not belong to its x (expected {key.kid})"
+    return key
+
+
 def deflate(data: bytes) -> bytes:
     """Raw deflate (RFC 1951); the same bytes for the same input on one machine."""
     packer = zlib.compressobj(9, zlib.DEFLATED, -15)

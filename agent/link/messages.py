@@ -7,13 +7,15 @@ is W at the battery's own AC point with + = discharge. docs/protocol.md says eac
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from agent.core.command import Command, CommandKind, RampClass
 
 PROTOCOLS = (1,)  # versions of the protocol that this agent takes and speaks; birth lists them
+M = TypeVar("M", bound=BaseModel)
+
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
 WEEK_MS = 7 * DAY_MS
@@ -175,16 +177,23 @@ def foreign(claims: Mapping[str, object]) -> bool:
     return type(v) is int and v not in PROTOCOLS
 
 
-def parse_command(claims: Mapping[str, object]) -> AnyCommand | str:
-    """The command, or a sentence that says which field is wrong."""
+def of_kind(claims: Mapping[str, object], kinds: Mapping[str, type[M]]) -> M | str:
+    """The message by the model of its kind, or a sentence that says what is wrong."""
     kind = claims.get("kind")
-    model = KINDS.get(kind) if isinstance(kind, str) else None
+    model = kinds.get(kind) if isinstance(kind, str) else None
     if model is None:
-        return f"kind: {kind!r:.40}, one of {', '.join(KINDS)} expected"
+        return f"kind: {kind!r:.40}, one of {', '.join(kinds)} expected"
     try:
-        command = model.model_validate(dict(claims))
+        return model.model_validate(dict(claims))
     except ValidationError as error:
         return _first(error)
+
+
+def parse_command(claims: Mapping[str, object]) -> AnyCommand | str:
+    """The command, or a sentence that says which field is wrong."""
+    command = of_kind(claims, KINDS)
+    if isinstance(command, str):
+        return command
     life = _LIFE_MS.get(command.kind, DAY_MS)
     return _lifetime(command, life) or _contradiction(command) or command
 

@@ -16,7 +16,7 @@ from types import MappingProxyType
 
 from agent.link import files, roles
 from agent.link.bundle import Bundle
-from agent.link.jws import Verifier, b64, parse_object, unb64, verifier
+from agent.link.jws import Verifier, b64, listed_key, parse_object, verifier
 
 ROLES = ("dispatch", "service", "operations", "homeowner")
 KEYS_PER_ROLE = 2  # the old and the new one, while they overlap
@@ -140,13 +140,9 @@ def _role(role: str, entries: object, keys: dict[str, Verifier], role_of: dict[s
     for entry in entries:
         if not isinstance(entry, dict) or set(entry) != {"kid", "x"}:
             return "a key is not exactly {kid, x}"
-        x = entry["x"]
-        public = unb64(x.encode("utf-8")) if isinstance(x, str) else None
-        if public is None or len(public) != 32:
-            return "x is not 32 bytes in base64url without padding"
-        key = verifier(public)
-        if entry["kid"] != key.kid:
-            return f"kid {entry['kid']!r} does not belong to its x (expected {key.kid})"
+        key = listed_key(entry)
+        if isinstance(key, str):
+            return key
         if key.kid in keys:
             return f"key {key.kid} is listed twice; a key has one role"
         keys[key.kid] = key

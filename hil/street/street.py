@@ -88,7 +88,7 @@ def _memory() -> str | None:
 
 def _work(home: FleetHome, street: Street, seed: int) -> None:
     """Every home is dispatched twice, each in its own way."""
-    rng = Random(f"{seed}/work/{home.device}")
+    rng = Random(f"{seed}/dispatches/{home.device}")
     for number, at_s in enumerate((20 + rng.random(), 60 + rng.random())):
         args: dict[str, Value] = {
             "power_w": rng.randrange(-6_000, 6_000),
