@@ -11,7 +11,7 @@ from hil.figures import Figure, Scalar
 from hil.report.frame import text
 from hil.report.scale import Scale, plain, ticks
 
-WIDTH, NAMES, ROW, FOOT = 620.0, 190.0, 22.0, 20.0
+WIDTH, NAMES, ROW, FOOT = 920.0, 210.0, 22.0, 20.0
 HEAD = 16.0
 EDGE = 52.0  # room for a value behind the longest bar
 UNITS = ("MB", "KiB", "ms", "us", "s")  # last words of names beside a figure, by which they are compared
@@ -23,7 +23,7 @@ def bars(figure: Figure) -> str:
     measured, limit = _number(figure.value), _limit(figure)
     peers = [(name, value, "peer") for name in figure.peers if (value := _number(figure.beside.get(name))) is not None]
     out = ""
-    if measured is not None and (limit or peers):
+    if measured is not None and (limit or peers) and _worth_drawing(figure):
         mine = "mine" if figure.holds else "mine missed"
         out = _drawn(figure.name, [("measured", measured, mine), *peers], limit, figure.reach or "")
     known = [(name, value) for name in figure.beside if (value := _number(figure.beside[name])) is not None]
@@ -39,9 +39,13 @@ def room(figure: Figure) -> str:
     value, limit = _number(figure.value), _limit(figure)
     if value is None or not limit:
         return ""
+    if not _worth_drawing(figure):
+        return ""
     share = (1 - value / limit) if (figure.reach or "").startswith("<=") else (value / limit - 1)
     if share >= 9.5:
         return f"{1 + share:.0f} times what is asked"
+    if share < -1:
+        return f"{1 - share:.1f} times the limit"
     return f"{abs(share):.1%} {'to spare' if share >= 0 else 'beyond it'}"
 
 
@@ -69,6 +73,11 @@ def _drawn(name: str, rows: Sequence[tuple[str, float, str]], limit: float | Non
     return (
         f'<svg viewBox="0 0 {WIDTH:g} {bottom + FOOT:g}" role="img" aria-label="{escape(label)}">{"".join(out)}</svg>'
     )
+
+
+def _worth_drawing(figure: Figure) -> bool:
+    """Not a count of which there must be one."""
+    return bool(figure.peers) or figure.reach not in (">= 0", ">= 1")
 
 
 def _limit(figure: Figure) -> float | None:
