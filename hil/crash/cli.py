@@ -21,6 +21,7 @@ from hil.crash.story import KINDS
 from hil.figures import Figure, Report
 from hil.program import installed_from
 from hil.progress import Progress
+from hil.report import sheet
 from hil.stall import unstalled
 from hil.strict import FileError
 from hil.talk import say
@@ -37,9 +38,12 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--homes", type=int, default=2, help="so many side by side (default 2)")
     parser.add_argument("--state", type=Path, metavar="FILE", help="go on where the run of that file stopped")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    sheet.option(parser)
     args = parser.parse_args(argv)
+    if sheet.refused(args):
+        return 2
     try:
-        return int(campaign(args.kills, args.seed, args.homes, args.state).print(as_json=args.json))
+        return sheet.told(campaign(args.kills, args.seed, args.homes, args.state), args, "crash", argv)
     except FileError as error:
         say(str(error))
         return 2
