@@ -39,6 +39,7 @@ class Claim:
     device: str
     root_hash: str
     secret: bytes = field(repr=False)
+    server: str | None = None  # SHA-256 of the public key (SPKI) that the aggregator's desk shows
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,10 @@ class Gateway:
     def path(self, key: str) -> Path:
         """Of a file that [link] names."""
         return self.config.resolve(getattr(self.link, key))
+
+    def state(self, name: str) -> Path:
+        """A file of that name in the state directory."""
+        return self.config.state_dir / name
 
     def anchor(self) -> Anchor | None:
         """What this home holds. Refused if it is damaged: that is never taken for nothing."""
@@ -99,14 +104,20 @@ def read_claim(path: Path) -> Claim:
         raw = jws.parse_object(read(path, CLAIM_MAX))
     except ValueError as error:
         raise Refused(2, f"{path}: not strict JSON ({error})", "copy it anew, as the aggregator gave it") from None
-    if set(raw) != {"v", "fleet", "device", "secret", "root_hash"} or raw["v"] != 1 or type(raw["v"]) is not int:
+    known = {"v", "fleet", "device", "secret", "root_hash"}
+    if set(raw) - {"server"} != known or raw["v"] != 1 or type(raw["v"]) is not int:
         raise Refused(2, f"{path}: not a claim (v 1, fleet, device, secret, root_hash)", "ask the aggregator for one")
     texts = {key: value for key, value in raw.items() if isinstance(value, str)}
     if not _HEX.match(texts.get("secret", "")) or not _HASH.match(texts.get("root_hash", "")):
         raise Refused(2, f"{path}: secret is not 32 hex digits, or root_hash not 64", "ask the aggregator for one")
     if not {"fleet", "device"} <= set(texts):
         raise Refused(2, f"{path}: fleet and device are not text", "ask the aggregator for one")
-    return Claim(texts["fleet"], texts["device"], texts["root_hash"], bytes.fromhex(texts["secret"]))
+    server = raw.get("server")
+    if server is not None and not _HASH.match(texts.get("server", "")):
+        raise Refused(2, f"{path}: server is not 64 hex digits", "ask the aggregator for one")
+    return Claim(
+        texts["fleet"], texts["device"], texts["root_hash"], bytes.fromhex(texts["secret"]), texts.get("server")
+    )
 
 
 def read_chain(path: Path) -> tuple[bundle.Envelope, ...]:

@@ -16,7 +16,7 @@ from agent.cli import text
 from agent.link import files, jws, keys
 from agent.link import roles as matrix
 from agent.link.anchor import HOMEOWNER_KEYS, Anchor, public_key
-from agent.tools import enrol, keyfiles
+from agent.tools import enrol, keyfiles, online
 from agent.tools.enrol import Consented, Gateway
 from agent.tools.lines import Refused
 
@@ -42,8 +42,9 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="batteryctl keys", description=__doc__.splitlines()[0])
     parser.add_argument("action", choices=("show", "enrol", "rotate", "homeowner"))
     parser.add_argument("what", nargs="?")
-    for option in ("--claim", "--bundle", "--certificate", "--ca", "--consent", "--key", "--out"):
+    for option in ("--claim", "--bundle", "--url", "--certificate", "--ca", "--consent", "--key", "--out"):
         parser.add_argument(option)
+    parser.add_argument("--due", action="store_true", help="only when half of the certificate's life is over")
     parser.add_argument("--config", required=True)
     parser.add_argument("--pin-stdin", action="store_true")
     parser.add_argument("--running", action="store_true", help="batteryd runs")
@@ -87,10 +88,11 @@ def _done(lines: list[str], next_: str, **rest: object) -> Body:
 def _enrol(home: Gateway, args: argparse.Namespace) -> Body:
     if args.certificate:
         return _certificate(home, args)
+    if args.url and args.claim:
+        return _online(home, args)
     if not args.bundle:
-        raise Refused(
-            2, "enrol what?", "--claim FILE --bundle FILE at first; --bundle FILE; --certificate FILE --ca FILE"
-        )
+        ways = "at first --claim FILE --url URL, or --claim FILE --bundle FILE; later --bundle FILE; "
+        raise Refused(2, "enrol what?", f"{ways}--certificate FILE --ca FILE")
     _asleep(args)
     chain = enrol.read_chain(Path(args.bundle))
     if not args.claim:
@@ -117,6 +119,28 @@ def _enrol(home: Gateway, args: argparse.Namespace) -> Body:
     return _done(lines, next_, kid=signer.kid, request=str(out), version=anchor.bundle.version)
 
 
+def _online(home: Gateway, args: argparse.Namespace) -> Body:
+    """Claim to certificate in one go. Nothing is kept before everything is proven, but the keys that were made here."""
+    _asleep(args)
+    claim = enrol.read_claim(Path(args.claim))
+    first = online.FirstTrust(home, claim, args.url, _wall_ms())
+    held = home.anchor()
+    changes = held is not None and held.root_hash != claim.root_hash
+    anchor, said = first.believe(_consented(home, args) if changes else Consented())
+    first.prepare()
+    signer, made = keyfiles.sign_key(home.path("sign_key"), home.owner)
+    cert, authorities = first.certify(signer)
+    first.keep(anchor, cert, authorities)
+    lines = [
+        f"{said}: bundle {anchor.bundle.version} of fleet {anchor.bundle.fleet}, root {claim.root_hash[:16]}...",
+        f"signing key {signer.kid} {'made' if made else 'kept'} in {home.path('sign_key')}",
+        f"certificate of {home.device}, valid until {cert.not_valid_after_utc:%Y-%m-%d}",
+    ]
+    return _done(
+        lines, f"batteryctl net check; {RESTART}; destroy the claim", kid=signer.kid, version=anchor.bundle.version
+    )
+
+
 def _certificate(home: Gateway, args: argparse.Namespace) -> Body:
     data = enrol.read(Path(args.certificate), keyfiles.PEM_MAX)
     ca_data = enrol.read(Path(args.ca) if args.ca else home.path("ca"), keyfiles.PEM_MAX)
@@ -136,6 +160,9 @@ def _certificate(home: Gateway, args: argparse.Namespace) -> Body:
 # --- rotate -----------------------------------------------------------------------------------------------------------
 def _rotate(home: Gateway, args: argparse.Namespace) -> Body:
     if args.what == "tls":
+        online.settle(home)
+        if args.url or home.state("registrar").exists():
+            return _renew(home, args)
         signer, _ = keyfiles.sign_key(home.path("sign_key"), home.owner)
         csr = keyfiles.request_of(keyfiles.tls_key(home.path("key"), home.owner, anew=True), home.device)
         out = Path(args.out or f"{home.device}.enrol")
@@ -159,6 +186,16 @@ def _rotate(home: Gateway, args: argparse.Namespace) -> Body:
     return _done(
         lines, f"give {out} to the aggregator before the restart; {RESTART}", kid=new.kid, old=old.kid, file=str(out)
     )
+
+
+def _renew(home: Gateway, args: argparse.Namespace) -> Body:
+    """A new TLS key and its certificate, from where this gateway enrolled. The next connection takes them."""
+    present = keyfiles.certificate(enrol.read(home.path("cert"), keyfiles.PEM_MAX))
+    if args.due and present is not None and not online.is_due(present, _wall_ms()):
+        return _done([f"not due: the certificate is good until {present.not_valid_after_utc:%Y-%m-%d}"], "")
+    cert = online.renew(home, args.url, _wall_ms())
+    lines = [f"a new TLS key, and a certificate until {cert.not_valid_after_utc:%Y-%m-%d}"]
+    return _done(lines, "", expires=f"{cert.not_valid_after_utc:%Y-%m-%dT%H:%M:%SZ}")
 
 
 # --- homeowner --------------------------------------------------------------------------------------------------------
