@@ -174,21 +174,3 @@ def certify(body: Mapping[str, Any], authority: Authority) -> bytes:
     if not csr.is_signature_valid:
         raise NotEnrolledError("the request for a certificate is not signed by its key")
     return authority.certify(csr, str(body["device"]))
-
-
-def announced(file: bytes, known: Mapping[str, str]) -> dict[str, Any]:
-    """A rotation that the old key (kid -> x in `known`) and the new one signed; NotEnrolledError otherwise."""
-    raw = json.loads(file)
-    part = raw["payload"]
-    body: dict[str, Any] = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
-    signed = set()
-    for one in raw["signatures"]:
-        token = jws.extract_compact(f"{one['protected']}.{part}.{one['signature']}".encode(), registry=_REGISTRY)
-        kid = str(token.headers()["kid"])
-        x = known.get(kid) if kid == body["old"] else body["x"] if kid == body["kid"] else None
-        key = OKPKey.import_key({"kty": "OKP", "crv": "Ed25519", "x": x}) if x else None
-        if key is not None and jws.validate_compact(token, key, registry=_REGISTRY):
-            signed.add(kid)
-    if signed != {body["old"], body["kid"]}:
-        raise NotEnrolledError("not signed by the old key and the new one")
-    return body

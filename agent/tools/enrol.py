@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -130,9 +131,9 @@ def read_chain(path: Path) -> tuple[bundle.Envelope, ...]:
 
 # --- first trust, and another root ------------------------------------------------------------------------------------
 def believe(
-    home: Gateway, claim: Claim, chain: tuple[bundle.Envelope, ...], wall_ms: int, agreed: Consented
+    home: Gateway, claim: Claim, chain: tuple[bundle.Envelope, ...], wall_ms: int, agreed: Callable[[], Consented]
 ) -> tuple[Anchor, str]:
-    """The anchor after a claim, and a sentence. Another root than the present one needs the homeowner."""
+    """The anchor after a claim, and a sentence. Another root than the present needs the homeowner: `agreed` asks."""
     if (claim.fleet, claim.device) != (home.fleet, home.device):
         text = f"the claim is of {claim.device} in fleet {claim.fleet}, this gateway is {home.device} in {home.fleet}"
         raise Refused(4, text, "take the claim of this gateway, or correct [agent] in the configuration")
@@ -144,10 +145,10 @@ def believe(
     held = home.anchor()
     if held is None:
         return anchors.begin(found, claim.root_hash), "first trust"
-    later = bundle.follow(held.bundle, chain, wall_ms)
+    later = anchors.carry(held, chain, wall_ms)
     if not isinstance(later, jws.Refused) and held.root_hash == claim.root_hash:
-        return held.followed(later), f"trust is as it was, at version {later.version}"
-    consent(home, held, "root", claim.root_hash, agreed)
+        return later, f"trust is as it was, at version {later.bundle.version}"
+    consent(home, held, "root", claim.root_hash, agreed())
     return anchors.begin(found, claim.root_hash).named(held.homeowner), "another root, with the homeowner's consent"
 
 

@@ -100,10 +100,7 @@ def _enrol(home: Gateway, args: argparse.Namespace) -> Body:
         home.keep(anchor)
         return _done([said], RESTART, version=anchor.bundle.version)
     claim = enrol.read_claim(Path(args.claim))
-    held = home.anchor()
-    changes = held is not None and held.root_hash != claim.root_hash
-    agreed = _consented(home, args) if changes else Consented()
-    anchor, said = enrol.believe(home, claim, chain, _wall_ms(), agreed)
+    anchor, said = enrol.believe(home, claim, chain, _wall_ms(), lambda: _consented(home, args))
     signer, made = keyfiles.sign_key(home.path("sign_key"), home.owner)
     csr = keyfiles.request_of(keyfiles.tls_key(home.path("key"), home.owner, anew=False), home.device)
     out = Path(args.out or f"{home.device}.enrol")
@@ -124,9 +121,7 @@ def _online(home: Gateway, args: argparse.Namespace) -> Body:
     _asleep(args)
     claim = enrol.read_claim(Path(args.claim))
     first = online.FirstTrust(home, claim, args.url, _wall_ms())
-    held = home.anchor()
-    changes = held is not None and held.root_hash != claim.root_hash
-    anchor, said = first.believe(_consented(home, args) if changes else Consented())
+    anchor, said = first.believe(lambda: _consented(home, args))
     first.prepare()
     signer, made = keyfiles.sign_key(home.path("sign_key"), home.owner)
     cert, authorities = first.certify(signer)
@@ -173,19 +168,20 @@ def _rotate(home: Gateway, args: argparse.Namespace) -> Body:
     if args.what != "sign":
         raise Refused(2, "rotate what? This gateway's own keys are sign and tls", "batteryctl keys rotate sign")
     _asleep(args)
-    out = Path(args.out or f"{home.device}.rotate")
-    if os.path.lexists(out):
-        raise Refused(
-            2, f"{out} is there already, perhaps from a rotation that nobody was told of", "hand that over first"
-        )
     path, seed = home.path("sign_key"), keyfiles.new_seed()
     old, new = keyfiles.signer_of(path), jws.signer(seed)
-    home.owner.put(out, enrol.announcement(home, old, new, _wall_ms()) + b"\n", 0o644)  # first: the old key goes
+    said = enrol.announcement(home, old, new, _wall_ms())
+    told = [*keys.load_rotations(home.state("rotation"), old.kid), json.loads(said)][-keys.ROTATIONS :]
+    listed = json.dumps({"rotations": told}, separators=(",", ":")).encode("ascii") + b"\n"
+    lines = [f"signing key {new.kid} follows {old.kid}", "the next births tell the aggregator, signed by both keys"]
+    if args.out:
+        if os.path.lexists(args.out):
+            raise Refused(2, f"{args.out} is there already", "take another name for the announcement")
+        home.owner.put(Path(args.out), said + b"\n", 0o644)
+        lines.append(f"the announcement is in {args.out} too")
+    home.owner.put(home.state("rotation"), listed, 0o644)  # first: the old key goes
     keyfiles.put_seed(path, seed, home.owner)
-    lines = [f"signing key {new.kid} follows {old.kid}", f"announcement, signed by both, written to {out}"]
-    return _done(
-        lines, f"give {out} to the aggregator before the restart; {RESTART}", kid=new.kid, old=old.kid, file=str(out)
-    )
+    return _done(lines, RESTART, kid=new.kid, old=old.kid, file=args.out)
 
 
 def _renew(home: Gateway, args: argparse.Namespace) -> Body:

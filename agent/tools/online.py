@@ -7,6 +7,7 @@ made, and only then does it say who it is. The desk never hears the secret: it g
 from __future__ import annotations
 
 import ssl
+from collections.abc import Callable
 from pathlib import Path
 
 from cryptography import x509
@@ -33,7 +34,7 @@ class FirstTrust:
         self._data = b""
         self._authorities: list[x509.Certificate] = []
 
-    def believe(self, agreed: Consented) -> tuple[Anchor, str]:
+    def believe(self, agreed: Callable[[], Consented]) -> tuple[Anchor, str]:
         """The trust that the desk hands out, by the claim's hash. Nothing is kept yet."""
         self._data = self._desk.bundles(self._claim.fleet)
         chain = bundle.parse_chain(self._data)

@@ -15,6 +15,7 @@ from hil.aggregator.book import DeviceBook, Message
 from hil.aggregator.claims import DURABLE, KINDS, ROOT, problem_of, typ_of
 from hil.aggregator.keys import Keyring
 from hil.aggregator.ledger import Fate
+from hil.aggregator.registry import Registry
 from hil.aggregator.token import MAX_BATCH, MAX_TOKEN, Refused, open_token, seal
 
 COMMAND_LIFE_MS = 60_000  # a command is accepted for this long after it was signed
@@ -80,6 +81,7 @@ class Aggregator:
         live_s: int = 0,
     ) -> None:
         self.keyring = keyring
+        self.registry = Registry(keyring)
         self.books = {device: DeviceBook(device) for device in keyring.devices}
         self.refused: list[Verdict] = []
         self.refused_count = self.expired_count = 0
@@ -215,7 +217,10 @@ class Aggregator:
         if message.retain and kind != "birth":
             return Refused("retained", f"a retained {kind}: only birth and state may be")
         limit = MAX_BATCH if kind == "batch" else MAX_TOKEN
-        opened = open_token(message.payload, typ_of(kind), self.keyring.devices[device], limit)
+        opened = open_token(message.payload, typ_of(kind), self.registry.keys(device, now.wall_ms), limit)
+        stranger = isinstance(opened, Refused) and opened.reason == "unknown_key" and kind == "birth"
+        if stranger and self.registry.learn(device, message.payload, now.wall_ms):  # the birth itself is still to prove
+            opened = open_token(message.payload, typ_of(kind), self.registry.keys(device, now.wall_ms), limit)
         if isinstance(opened, Refused):
             return opened
         problem = problem_of(kind, opened.claims, device, self.keyring.fleet, now.wall_ms)

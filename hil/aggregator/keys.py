@@ -29,6 +29,7 @@ class Keyring:
     groups: tuple[str, ...]
     roles: Mapping[str, SigningKey]
     devices: Mapping[str, Mapping[str, OKPKey]]  # device -> kid -> public key
+    retired: tuple[tuple[str, str, int, str], ...] = ()  # device, kid, until when (UTC ms), kid of the key that follows
 
 
 def kid_of(key: OKPKey) -> str:
@@ -67,4 +68,10 @@ def load_keyring(directory: Path) -> Keyring:
         groups=tuple(known["groups"]),
         roles={role: load_signing_key(path) for role, path in paths.items() if path.exists()},
         devices={name: dict(public_key(entry) for entry in entries) for name, entries in known["devices"].items()},
+        retired=tuple(
+            (name, entry["kid"], entry["until_ms"], entry["next"])
+            for name, entries in known["devices"].items()
+            for entry in entries
+            if "until_ms" in entry
+        ),
     )
