@@ -53,7 +53,7 @@ class Desk:
     """Claims that were handed out, and what became of them. `devices`: id -> its public keys, as devices.json has them.
 
     A claim is good for one gateway, for a day. The gateway that spent it may ask again with the same signing key: its
-    answer may have been lost. `now_ms`: UTC.
+    answer may have been lost. `now_ms`: UTC. `enrolled` hears of each gateway and its public key.
     """
 
     def __init__(
@@ -62,12 +62,14 @@ class Desk:
         fleet: str,
         bundles: bytes,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        enrolled: Callable[[str, Mapping[str, str]], None] = lambda device, entry: None,
     ) -> None:
         self.authority, self.fleet, self.bundles = authority, fleet, bundles
         self.devices: dict[str, list[dict[str, str]]] = {}
         self.issued_ms: dict[str, int] = {}
         self._claims: dict[str, Mapping[str, object]] = {}
         self._now_ms = now_ms
+        self._enrolled = enrolled
 
     def issue(self, device: str, server: str) -> dict[str, object]:
         """A claim for that gateway; an earlier one is void. `server`: `pin_of` the desk's certificate."""
@@ -119,6 +121,7 @@ class Desk:
             return _NO  # spent, by another gateway
         cert = certify(said, self.authority)
         self.devices[device] = [mine]
+        self._enrolled(device, mine)
         return Answer(200, "application/pkcs7-mime", certs_only([cert]))
 
     def _renew(self, peer: str | None, body: bytes) -> Answer:

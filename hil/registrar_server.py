@@ -9,7 +9,7 @@ import argparse
 import json
 import ssl
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
@@ -120,7 +120,8 @@ def main(argv: Sequence[str]) -> int:
     try:
         pki = make_pki(args.directory, args.fleet, devices, authority=authority)
         tls = authority.issue(args.directory / "registrar", "registrar", ["localhost", "127.0.0.1"])
-        desk = Desk(authority, args.fleet, pki.devices[devices[0]].trust.read_bytes())
+        bundles = pki.devices[devices[0]].trust.read_bytes()
+        desk = Desk(authority, args.fleet, bundles, enrolled=into(pki.devices_file))
         claims = claims_of(desk, tls, args.directory, devices)
         with Serving(desk, tls, args.port) as there:
             data(json.dumps({"url": there.url, "claims": claims}))
@@ -130,6 +131,19 @@ def main(argv: Sequence[str]) -> int:
         say(f"hil registrar: {error}")
         return 2
     return 0
+
+
+def into(path: Path) -> Callable[[str, Mapping[str, str]], None]:
+    """Tells an aggregator of new gateways, by its devices.json. What one signed with before counts no more."""
+
+    def enrolled(device: str, entry: Mapping[str, str]) -> None:
+        known = json.loads(path.read_text())
+        known["devices"][device] = [dict(entry)]
+        new = path.with_suffix(".new")
+        new.write_text(json.dumps(known, indent=1) + "\n")
+        new.replace(path)
+
+    return enrolled
 
 
 def claims_of(desk: Desk, tls: Tls, directory: Path, devices: Sequence[str]) -> dict[str, str]:

@@ -310,7 +310,7 @@ def _print(args: argparse.Namespace, body: Body) -> None:
                 print(line, file=sys.stderr)
         return
     for row in body.get("rows", ()):
-        for line in text.hang(f"{row['name'].upper():10}{text.symbol(row['level'])}  ", row["text"], 14):
+        for line in text.hang(f"{row['name'].upper():11}{text.symbol(row['level'])}  ", row["text"], 15):
             print(line)
     for words in body.get("lines", ()):
         for line in text.hang(f"{text.symbol('ok')}  ", words, 4):

@@ -112,7 +112,7 @@ class Aggregator:
                 self.refused.append(verdict)
             return verdict, ()
         heard = verdict.message
-        if heard is not None and heard.kind == "birth" and self.answer_births:
+        if heard is not None and heard.kind == "birth" and self.answer_births and self.versions.speaks(heard.device):
             return verdict, (self.time(heard.device, heard.claims["nonce"], now).publish,)
         return verdict, ()
 
@@ -121,7 +121,10 @@ class Aggregator:
         due = [
             book
             for book in self.books.values()
-            if self._receipts and book.unreceipted and now.mono_ns - book.receipt_sent_ns >= self._receipt_every_ns
+            if self._receipts
+            and book.unreceipted
+            and self.versions.speaks(book.device)
+            and now.mono_ns - book.receipt_sent_ns >= self._receipt_every_ns
         ]
         return tuple(self.receipt(book.device, now).publish for book in due)
 
@@ -189,7 +192,7 @@ class Aggregator:
         found = []
         for device, book in self.books.items():
             missing = book.ledger.missing(most)
-            if missing:
+            if missing and self.versions.speaks(device):
                 body = {"kind": "resend", "first": missing[0], "last": missing[-1]}
                 key = self.keyring.roles["service"]
                 found.append(self.say(device, "command", body, now, key, "service", COMMAND_LIFE_MS))

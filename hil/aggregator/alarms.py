@@ -38,6 +38,10 @@ class Versions:
         self.best[device] = max(self.best.get(device, 0), *listed, 0)
         return tuple(found)
 
+    def speaks(self, device: str) -> bool:
+        """Whether anything can be said to that home."""
+        return bool(set(self._listed.get(device, self._own)) & set(self._own))
+
     def choose(self, devices: tuple[str, ...]) -> int:
         """The highest version that all of them and we speak. ValueError if there is none."""
         common = set(self._own)

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from agent.runtime.part import MqttMessage, Now
 from hil.aggregator import lab, show, verbs
@@ -236,6 +236,10 @@ def _await_birth(live: LiveAggregator, device: str) -> None:
         return
     if not live.wait_for(lambda a: a.books[device].birth, _BIRTH_S):
         print(f"hil aggregator: no birth of {device} at the broker; sending all the same", file=sys.stderr)
+        return
+    state = (live.look(lambda a: a.books[device].presence) or {}).get("state", "ready")
+    if state != "ready":
+        print(f"hil aggregator: {device} is not there ({state}); sending all the same", file=sys.stderr)
 
 
 def _is_there(live: LiveAggregator, device: str) -> bool:
@@ -323,12 +327,20 @@ def _out(args: argparse.Namespace, data: Mapping[str, Any] | None, *lines: str) 
     columns = shutil.get_terminal_size().columns
     for line in lines:
         for each in line.split("\n"):
-            print(show.fit(each, columns), flush=True)
+            print("\n".join(show.fit(each, columns)), flush=True)
 
 
 # --- the command line -------------------------------------------------------------------------------------------------
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in a sentence, and where the rest is told."""
+
+    def error(self, message: str) -> NoReturn:
+        example = f"\n{self.epilog}" if self.epilog else ""
+        self.exit(USAGE, f"{self.prog}: {message}{example}\n{self.prog} --help tells the rest\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="python -m hil aggregator",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

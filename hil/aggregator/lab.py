@@ -11,7 +11,7 @@ from typing import Any
 from hil.broker import Broker
 from hil.pki import Authority, make_pki
 from hil.registrar import Desk
-from hil.registrar_server import Serving, claims_of
+from hil.registrar_server import Serving, claims_of, into
 
 
 def parser(rows: Any) -> None:
@@ -31,7 +31,8 @@ def run(args: argparse.Namespace) -> int:
     authority = Authority("lab CA")
     pki = make_pki(args.directory, args.fleet, names, args.group, authority=authority)
     tls = authority.issue(args.directory / "registrar", "registrar", ["localhost", "127.0.0.1"])
-    desk = Desk(authority, args.fleet, pki.devices[names[0]].trust.read_bytes())
+    bundles = pki.devices[names[0]].trust.read_bytes()
+    desk = Desk(authority, args.fleet, bundles, enrolled=into(pki.devices_file))
     claims = claims_of(desk, tls, args.directory, names)
     with Broker(args.directory / "broker", pki, port=args.port) as broker, Serving(desk, tls) as registrar:
         devices = {name: str(files.tls.ca.parent) for name, files in pki.devices.items()}

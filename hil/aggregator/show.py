@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -15,16 +16,16 @@ Claims = Mapping[str, Any]
 def verdict(found: Verdict, wall_ms: int) -> list[str]:
     """What was heard, and what is alarming in it."""
     lines = [f"{_clock(wall_ms)}  !! {found.device}: {sentence}" for sentence in found.alarms]
-    head = f"{_clock(wall_ms)}  {found.device or '?':<12.12}  "
+    head = f"{_clock(wall_ms)} {found.device or '?':<10.24} "
     if found.refused is not None:
-        return [f"{head}xx refused    {found.refused.reason}: {found.refused.sentence}", *lines]
+        return [f"{head}xx refused {found.refused.reason}: {found.refused.sentence}", *lines]
     if found.message is None:
         state = (found.presence or {}).get("state")
-        return [f"{head}   state      {state} (unsigned)", *lines]
+        return [f"{head}   state   {state} (unsigned)", *lines]
     kind = found.message.kind
     mark = {"new": "  ", "duplicate": "==", "conflict": "!!"}[str(found.fate)]
-    row = f"#{found.message.seq}" if kind not in ("birth", "live") else ""
-    return [f"{head}{mark} {kind:<10} {row:<6} {_SAYS[kind](found.message)}".rstrip(), *lines]
+    row = f"#{found.message.seq} " if kind not in ("birth", "live") else ""
+    return [f"{head}{mark} {kind:<7} {row}{_SAYS[kind](found.message)}".rstrip(), *lines]
 
 
 def ack(found: Ack) -> str:
@@ -46,10 +47,11 @@ def score(found: Mapping[str, Any]) -> str:
     return "--  " + ", ".join(parts)
 
 
-def fit(line: str, columns: int) -> str:
-    """Printable, and no longer than the terminal."""
+def fit(line: str, columns: int) -> list[str]:
+    """Printable, and no longer than the terminal: at most three lines of it."""
     clean = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line)
-    return clean if len(clean) <= columns else clean[: columns - 3] + "..."
+    lines = textwrap.wrap(clean, columns, subsequent_indent=" " * min(23, columns // 3), drop_whitespace=True)
+    return [*lines[:2], lines[2][: columns - 3] + "..."] if len(lines) > 3 else lines or [""]
 
 
 def _clock(wall_ms: int) -> str:
@@ -58,7 +60,7 @@ def _clock(wall_ms: int) -> str:
 
 def _ack(claims: Claims) -> str:
     asked, given, reason = claims.get("asked_w"), claims.get("given_w"), claims.get("reason")
-    power = f"{given} of {asked} W" if asked is not None else ""
+    power = "" if asked is None else f"asked {asked} W" if given is None else f"{given} of {asked} W"
     words = [str(claims.get("state")), power, str(reason) if reason else "", str(claims.get("sentence") or "")]
     return f"{str(claims.get('command_id'))[:8]} " + "  ".join(word for word in words if word)
 
@@ -90,7 +92,7 @@ def _batch(claims: Claims) -> str:
 
 def _event(claims: Claims) -> str:
     known = ("fault", "kind", "kid", "reason", "by", "sentence")
-    return " ".join([str(claims.get("event")), *(str(claims[name]) for name in known if claims.get(name))])
+    return ", ".join([str(claims.get("event")), *(str(claims[name]) for name in known if claims.get(name))])
 
 
 def _settlement(claims: Claims) -> str:
