@@ -30,6 +30,7 @@ VERBS = {
     "soak": ("hil.soak.cli", "the real daemon at work for long: memory, descriptors, lateness: --minutes N"),
     "teeth": ("hil.teeth.cli", "plants defects in a copy of the source and shows which check finds each"),
     "serve": ("hil.serve", "one simulated device, alone, for any Modbus client: PROFILE --tcp HOST:PORT | --pty"),
+    "registrar": ("hil.registrar_server", "the aggregator's desk, to enrol gateways at: DIR [--device ID] [--port N]"),
     "aggregator": ("hil.aggregator.cli", "an integrator's tool: watch, verify, dispatch, cancel, price, quote, forge"),
 }
 
