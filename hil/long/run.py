@@ -21,7 +21,6 @@ from hil.long.part import Done, Part, Report
 from hil.strict import FileError
 from hil.talk import say
 
-
 RUNNING: set[subprocess.Popen[str]] = set()  # slices of now: whoever ends us ends them
 
 
