@@ -92,6 +92,7 @@ def compose(
         read()
     if config.file.link is not None:
         parts["link"] = _link(config, durable, boot, random)
+        _sealed(config, store)
     return Agent(parts, buses)
 
 
@@ -257,6 +258,17 @@ def _link(config: Config, durable: Durable, boot: str, random: Callable[[int], b
     )
     known = [(record.command.id, record.command.digest) for record in durable.commands]
     return Session(link, boot, random, durable.windows, known)
+
+
+def _sealed(config: Config, store: Store) -> None:
+    """Settlement records are kept as they are sent: signed, byte for byte."""
+    from agent.link import jws, keys, upward
+
+    section = config.file.link
+    assert section is not None
+    seed = _or_refuse(config, "link.sign_key", keys.load_seed(config.resolve(section.sign_key)))
+    sender = upward.Sender(config.file.agent.id, config.file.agent.fleet, jws.signer(seed))
+    store.sign(lambda row: upward.row_token(sender, row), {"agent": VERSION})
 
 
 def _trust(config: Config, section: LinkSection) -> tuple[Trust, Anchor | None]:

@@ -350,7 +350,7 @@ class Session:
                 out.append(Post("control", got))
         elif isinstance(got, Receipt):
             self._outbox.receipted(got.upto, got.also)
-            out.append(Post("store", mail.Receipted(got.upto, tuple(got.also))))
+            out.append(Post("store", _receipted(got, message.payload)))
         elif isinstance(got, Spoken):
             out.extend(self._relayed.spoken(got, self._kept_clock(now), now))
         elif isinstance(got, Changed):
@@ -422,3 +422,9 @@ class Session:
             self._phase = _Phase.DONE
             self._detail = "stopped"
             out.append(Post("runtime", part.Stopped("link")))
+
+
+def _receipted(got: Receipt, token: bytes) -> mail.Receipted:
+    if got.checkpoint is None:
+        return mail.Receipted(got.upto, tuple(got.also))
+    return mail.Receipted(got.upto, tuple(got.also), (got.checkpoint.n, got.checkpoint.head), token)
