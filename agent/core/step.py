@@ -47,8 +47,8 @@ from agent.core.inputs import (
 from agent.core.params import Params, S
 from agent.core.snapshot import Snapshot, Trace, take
 from agent.core.state import State
+from agent.core.strategies import default, self_consumption, storm
 from agent.core.strategies import dispatch as dispatching
-from agent.core.strategies import self_consumption, storm
 from agent.core.writes import Hand, Planned, Wanted
 from drivers.readings import GridState
 
@@ -192,7 +192,7 @@ def _choose(p: Params, state: State, s: Snapshot, judged: Judged, held: overlay.
     full = left.lo_w == 0 and oblige.full(s, p)
     fills = (judged.cure if not full or judged.curing else None, None if full else stored)
     asked = dispatching.propose(None if judged.worn else judged.due)
-    wish = arbiter.choose((*fills, asked, own))
+    wish = arbiter.choose((*fills, asked, default.propose(own, s, p) if p.default.version else own))
     answer = setpoint.answer(wish, shown, state.ramped_w, state.hand, s, p)
     even = trim.follow(state.trim, s, p, state.hand, dt) if judged.mode in modes.ACTING else trim.NOTHING
     given, hand = setpoint.fit(answer.given_w, judged.mode, state.hand, s.now_ns, p, keep)
