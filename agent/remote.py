@@ -166,7 +166,7 @@ def unfit(site: Params, settings: Settings) -> str | None:
 
 
 def _least(own: int, *others: int | None) -> int:
-    return min(own, *[other for other in others if other is not None])
+    return min((own, *[other for other in others if other is not None]))
 
 
 # --- text -------------------------------------------------------------------------------------------------------------
