@@ -73,7 +73,7 @@ def test_a_key_that_is_revoked_while_its_word_waits_says_nothing() -> None:
     home = unsynced()
     home.send(said(home, "config", CONFIG))
     home.send(manifest(home, "firmware1", "firmware2"))
-    gone = LATER.keys | {"firmware": [entry(key(n)) for n in ("firmware1", "firmware3")]}
+    gone = dict(LATER.keys) | {"firmware": [entry(key(n)) for n in ("firmware1", "firmware3")]}
     home.send(
         down("trust", chain([signed(draft()), signed(draft().next(keys=gone, revoked=[kid("operations")]))]), True)
     )
