@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.runtime.part import MqttMessage, Now
+from hil.aggregator import documents_cli
 from hil.aggregator.aggregator import Aggregator, Publish, Signed, Verdict
 from hil.aggregator.book import Ack
 from hil.aggregator.forge import FORGERIES, forge
@@ -120,6 +121,29 @@ def _attack(live: LiveAggregator, args: argparse.Namespace) -> int:
         _print({"answered": [_ack_line(ack) for ack in _acks(live, valid.id)]})
         return BROKEN
     return OK
+
+
+def _document(args: argparse.Namespace) -> int:
+    """Publish a configuration, default control or release, retained; then the event that tells what became of it."""
+    told: list[Verdict] = []
+    came = threading.Event()
+    mine = documents_cli.tells(args.verb, args.number)
+
+    def hear(verdict: Verdict, at: Now) -> None:
+        if mine(verdict):
+            told.append(verdict)
+            _print(_line(verdict, at))
+            came.set()
+
+    with _connect(args, _aggregator(args, receipts=False), on_verdict=hear) as live:
+        message = live.build(lambda aggregator, at: documents_cli.built(args.verb, aggregator, args, at))
+        live.publish(message, _CONNECT_S)
+        _print({"sent": args.verb, "version": args.number, "topic": message.topic})
+        if args.wait_s and not came.wait(args.wait_s):
+            print(f"hil aggregator: nothing was told of it within {args.wait_s:g} s", file=sys.stderr)
+            return TIMED_OUT
+    word = told[0].message.claims["event"] if told and told[0].message is not None else ""
+    return REJECTED if word in ("config_refused", "config_rolled_back") else OK
 
 
 def _clear(args: argparse.Namespace) -> int:
@@ -258,6 +282,8 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument("--topic", help="the topic of plain tokens")
     for verb, text in _COMMANDS.items():
         _command_verb(verbs, verb, text)
+    for kind, text in documents_cli.KINDS.items():
+        documents_cli.options(kind, _verb(verbs, kind, _document, text, broker=True))
     attack = _verb(verbs, "forge", _forge, "send a command changed in one way; nothing may move", broker=True)
     attack.add_argument("kind", nargs="?", choices=list(FORGERIES), metavar="KIND")
     attack.add_argument("device", nargs="?")
