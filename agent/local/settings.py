@@ -60,7 +60,8 @@ def _rows(found: InForce) -> Iterator[Json]:
             _default(remote.default): getattr(remote.default, name, None),
         }
         value = holds[name]
-        by = COMMISSIONED if value == was[name] else next(who for who, what in asked.items() if what == value)
+        by = next((who for who, what in asked.items() if what == value), _config(remote))
+        by = COMMISSIONED if value == was[name] else by
         beyond = [who for who, what in asked.items() if what is not None and who != by]
         yield {
             "name": name,

@@ -1,4 +1,4 @@
-"""What the aggregator sets for good: configuration, default control, releases. Retained, by version; signed with joserfc."""
+"""What the aggregator sets for good: configuration, default control, releases. Retained, each with its version."""
 
 from __future__ import annotations
 

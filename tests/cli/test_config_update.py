@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,10 @@ from typing import Any
 import pytest
 
 from agent import remote as remotes
-from agent.cli import config as shown
+from agent.cli import config as config_verb
 from agent.cli import talk
+from agent.cli import update as update_verb
+from agent.cli.main import _parser
 from agent.config import EXAMPLE, load
 from agent.core.params import DefaultControl
 from agent.local.settings import config_json
@@ -207,7 +210,7 @@ def test_each_setting_says_whose_word_it_is(config: Path, run: Run) -> None:
     assert rows["groups"]["value"] == ["north"]
     assert body["default"]["text"] == "default control 2: idle, neither way"
     assert body["known"] == {"config": 4, "firmware": 7000}
-    printed = "\n".join(shown.lines(body))
+    printed = "\n".join(config_verb.lines(body))
     assert "5000 W" in printed
     assert "commissioned: 11400 W" in " ".join(printed.split())
 
@@ -228,7 +231,7 @@ def test_what_the_default_sets_is_the_defaults() -> None:
     rows = {row["name"]: row for row in body["settings"]}
     assert rows["export_limit_w"]["by"] == "default control 2: self-consumption"
     assert (rows["soc_floor_permille"]["value"], rows["soc_floor_permille"]["by"]) == (80, "configuration 1, confirmed")
-    assert "8 %" in "\n".join(shown.lines(body))
+    assert "8 %" in "\n".join(config_verb.lines(body))
 
 
 def load_example() -> Any:
@@ -257,3 +260,40 @@ def test_an_export_by_anybody_and_onto_no_disk(config: Path, run: Run, monkeypat
     assert run(config_tool, "export", str(config / "where.json"))[0] == 5
     monkeypatch.setattr("os.geteuid", lambda: 4711)
     assert run(config_tool, "export", str(config.parent / "out.json"))[0] == 4
+
+
+# --- the verbs themselves ---------------------------------------------------------------------------------------------
+def arguments(*words: str) -> Namespace:
+    return _parser(list(words)).parse_args([*words])
+
+
+class Became(Exception):
+    """The process would be the tool now."""
+
+
+def test_verbs_become_their_tools(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def become(_: str, argv: list[str]) -> None:
+        raise Became(*argv[1:])
+
+    monkeypatch.setattr("os.execv", become)
+    for verb, words in (
+        (config_verb, ("config", "--json")), (config_verb, ("config", "export", "x.json", "--json")),
+        (update_verb, ("update",)), (update_verb, ("update", "check", "--file", "x.deb", "--json")),
+    ):  # fmt: skip
+        with pytest.raises(Became) as became:
+            verb.run(arguments(*words, "--socket", "/nowhere/x.sock"))
+        assert f"agent.tools.{words[0]}" in became.value.args
+        assert ("--json" in became.value.args) is ("--json" in words)
+    assert config_verb.run(arguments("config", "export")) == 2
+    assert update_verb.run(arguments("update", "check")) == 2
+    assert "which package" in capsys.readouterr().err
+
+
+def test_a_daemon_that_runs_answers_for_itself(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    site = load_example()
+    reply = config_json(InForce(site, site, Remote()))
+    monkeypatch.setattr(talk, "ask", lambda *_: reply)
+    assert config_verb.run(arguments("config")) == 0
+    assert "what was commissioned holds" in capsys.readouterr().out
