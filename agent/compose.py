@@ -97,6 +97,7 @@ def compose(
         read()
     if config.file.link is not None:
         parts["link"] = _link(config, durable, kept, boot, random)
+        _sealed(config, store)
     return Agent(parts, buses)
 
 
@@ -245,7 +246,7 @@ def _documents(config: Config) -> tuple[Remote, str | None]:
 
 
 def _link(config: Config, durable: Durable, kept: Remote, boot: str, random: Callable[[int], bytes]) -> Part:
-    from agent.link import keys
+    from agent.link import jws, keys
     from agent.link.config import LinkConfig
     from agent.link.session import Session
 
@@ -272,9 +273,21 @@ def _link(config: Config, durable: Durable, kept: Remote, boot: str, random: Cal
         anchor=anchor,
         floors=dict(kept.floors),
         settings=kept.held.settings,
+        rotations=keys.load_rotations(config.state_dir / "rotation", jws.signer(seed).kid),
     )
     known = [(record.command.id, record.command.digest) for record in durable.commands]
     return Session(link, boot, random, durable.windows, known)
+
+
+def _sealed(config: Config, store: Store) -> None:
+    """Settlement records are kept as they are sent: signed, byte for byte."""
+    from agent.link import jws, keys, upward
+
+    section = config.file.link
+    assert section is not None
+    seed = _or_refuse(config, "link.sign_key", keys.load_seed(config.resolve(section.sign_key)))
+    sender = upward.Sender(config.file.agent.id, config.file.agent.fleet, jws.signer(seed))
+    store.sign(lambda row: upward.row_token(sender, row), {"agent": VERSION})
 
 
 def _trust(config: Config, section: LinkSection) -> tuple[Trust, Anchor | None]:

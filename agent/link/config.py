@@ -33,6 +33,7 @@ class LinkConfig:
     anchor: Anchor | None = None  # what the trust was made of; None: a plain file
     floors: Mapping[str, tuple[int, str]] = field(default_factory=dict)  # kind of document -> version, digest
     settings: Settings = field(default_factory=Settings)  # as set from afar when this started
+    rotations: tuple[Mapping[str, object], ...] = ()  # announcements that led to this signing key, the latest last
 
     @property
     def root(self) -> str:

@@ -46,7 +46,7 @@ REASONS: dict[str, str] = {
     "version_rollback": "a configuration, default control or release older than what is known",
     "version_fork": "the same version of it with other content",
     "key_time": "the key is outside its `nbf` and `exp`; a time from before the bundle",
-    "trust_root": "not the bundle that the claim named, or a home with a plain trust file",
+    "trust_root": "not the bundle that the claim named; a root that could do without those of enrolment; a plain file",
     "trust_threshold": "too few keys of the old root, or of the new one, have signed; of a release, of firmware",
     "trust_rollback": "an older bundle",
     "trust_fork": "the same version with other content",

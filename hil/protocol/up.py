@@ -115,6 +115,20 @@ class Device(Open):
     packs: list[str] | None = None
 
 
+class SignedBy(Open):
+    """One signature of an announcement."""
+
+    protected: str
+    signature: str
+
+
+class Rotation(Open):
+    """A new signing key, announced by the old one and by itself: a JWS in general JSON form (battery-rotate+jws)."""
+
+    payload: str
+    signatures: Annotated[list[SignedBy], Field(min_length=2, max_length=2)]
+
+
 class Birth(Up):
     """Who is there, what it can do, and the nonce of this boot."""
 
@@ -131,6 +145,7 @@ class Birth(Up):
     config_trial: bool | None = None
     default_version: UInt | None = None
     firmware_version: UInt | None = None
+    rotations: Annotated[list[Rotation], Field(max_length=4)] | None = None
 
 
 class Live(Up):
@@ -266,6 +281,24 @@ class Homeowner(Up):
     token: str
 
 
+class Rotated(Up):
+    """Another key signs for this home; every birth repeats the announcement."""
+
+    event: Literal["rotate"]
+    kid: Kid
+    rotation: Rotation
+
+
+class TrustLife(Up):
+    """Half, four fifths or all of the trust bundle's life are over: a later one is due."""
+
+    event: Literal["trust_life"]
+    used_pct: Literal[50, 80, 100]
+    version: UInt
+    expires_ms: WallMs
+    sentence: str
+
+
 class Document(Up):
     """What became of a configuration, of default control, or of a release that was told of."""
 
@@ -292,4 +325,16 @@ class Gap(Up):
     kind: Literal["batch"] | None = None
 
 
-EVENTS: tuple[type[Up], ...] = (Started, Fault, Floor, SelfTest, Local, Raise, Homeowner, Document, Gap)
+EVENTS: tuple[type[Up], ...] = (
+    Started,
+    Fault,
+    Floor,
+    SelfTest,
+    Local,
+    Raise,
+    Homeowner,
+    Rotated,
+    TrustLife,
+    Document,
+    Gap,
+)
