@@ -139,10 +139,8 @@ class Store:
                 self._keep_aside(event, out)
             case mail.WriteMemory():
                 self._remember(event, out)
-            case mail.WriteTrust():
-                self._keep_trust(event, now, out)
-            case mail.WriteDocuments():
-                self._keep_documents(event, now, out)
+            case mail.WriteTrust() | mail.WriteDocuments():
+                self._keep(event, now, out)
             case part.Stop():
                 self._stop(now, out)
             case part.Start() | part.Wake():
@@ -151,6 +149,12 @@ class Store:
             self._try(lambda: self._backlog(out), now)
         self._tell(now, out)
         return out
+
+    def _keep(self, event: mail.WriteTrust | mail.WriteDocuments, now: Now, out: list[Effect]) -> None:
+        if isinstance(event, mail.WriteTrust):
+            self._keep_trust(event, now, out)
+        else:
+            self._keep_documents(event, now, out)
 
     def _remember(self, request: mail.WriteMemory, out: list[Effect]) -> None:
         what = request.what
