@@ -196,11 +196,13 @@ def _choose(p: Params, state: State, s: Snapshot, judged: Judged, held: overlay.
     shown = bounds.raised(left, held.shown, s.reserve_permille)
     risk, keep, waiting = _guarded(p, state, s, judged)
     own = self_consumption.propose(s, p, state.hand, left.lo_w, left.hi_w, risk)
+    if p.default.version:
+        own = default.propose(own, s, p)
     stored = storm.propose(s, p, state.cure, state.hand.setpoint_w)
     full = left.lo_w == 0 and oblige.full(s, p)
     fills = (judged.cure if not full or judged.curing else None, None if full else stored)
     asked = dispatching.propose(None if judged.worn else judged.due)
-    wish = arbiter.choose((*fills, asked, default.propose(own, s, p) if p.default.version else own))
+    wish = arbiter.choose((*fills, asked, own))
     answer = setpoint.answer(wish, shown, state.ramped_w, state.hand, s, p)
     even = trim.follow(state.trim, s, p, state.hand, dt) if judged.mode in modes.ACTING else trim.NOTHING
     given, hand = setpoint.fit(answer.given_w, judged.mode, state.hand, s.now_ns, p, keep)
