@@ -18,11 +18,11 @@ def timed(scenario: Scenario) -> list[Assertion]:
 
 
 def later(scenario: Scenario, by_ms: int) -> Scenario:
-    """Its first fault and all that follow it come so much later, each chapter for itself; orders, and the moments at
-    which they were to end, stay where they are."""
+    """Its first fault and all that follow it come so much later, each chapter for itself. What is so from the start,
+    orders, and the moments at which they were to end stay where they are."""
     first: dict[str, int] = {}
     for event in scenario.events:
-        if event.verb not in STAYS:
+        if event.verb not in STAYS and event.at_ns:
             first[event.chapter] = min(first.get(event.chapter, event.at_ns), event.at_ns)
 
     def moved(event: Event) -> Event:
