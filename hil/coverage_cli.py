@@ -159,7 +159,7 @@ def run_one(scenario: Scenario, backend: str, tell: Callable[[str], None], page:
         first, others = (None, None) if page is None else (watch(), watch)
         return fleet.run(scenario, lambda: make_backend(backend), scenario.seed, first, others)
 
-    outcome, void = (once(), 0) if backend == "virtual" else unstalled(once, say=tell, fine=lambda o: o.ok)
+    outcome, void = (once(), 0) if backend == "virtual" else unstalled(once, say=tell, fine=lambda o: o.stands)
     if page is not None:
         reports.write(page, outcome, seen[0], void, seen[1:])
     return outcome
