@@ -238,6 +238,23 @@ class Local(Up):
     by: str
 
 
+class Partaking(Up):
+    """Somebody at home opted out, or in again."""
+
+    event: Literal["opt_out", "opt_in"]
+    by: str
+    until_ms: WallMs = 0
+
+
+class Overridden(Up):
+    """Somebody at home holds the battery at a power, or no longer."""
+
+    event: Literal["override", "override_over"]
+    by: str
+    power_w: int = 0
+    for_s: UInt = 0
+
+
 class Raise(Up):
     """The reserve is raised for a while, or no longer."""
 
@@ -272,4 +289,4 @@ class Gap(Up):
     kind: Literal["batch"] | None = None
 
 
-EVENTS: tuple[type[Up], ...] = (Started, Fault, Floor, SelfTest, Local, Raise, Homeowner, Gap)
+EVENTS: tuple[type[Up], ...] = (Started, Fault, Floor, SelfTest, Local, Partaking, Overridden, Raise, Homeowner, Gap)
