@@ -61,7 +61,7 @@ def _good() -> Iterator[Vector]:
                  True, ACCEPTED, claims=receipt)  # fmt: skip
     for n, (name, about, body) in enumerate(KINDS, 10):
         said = claims(n, **body)
-        before = FRESH
+        before: tuple[str, ...] = FRESH
         if "session" in body:  # its number is of that session's block, which was opened before
             opened = next(i for i, row in enumerate(KINDS, 10) if row[0] == "session")
             said |= {"session": claims(opened)["id"], "seq": NOW + 5000}

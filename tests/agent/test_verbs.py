@@ -157,7 +157,9 @@ def test_a_viewer_may_not_speak_for_the_home(verb: str) -> None:
 
 
 def test_what_was_taken_is_told_with_its_length() -> None:
-    say = lambda verb, ok=True, **more: told(settled(Verb(1, verb, "ann", "technician", **more), ok))  # noqa: E731
+    def say(verb: str, ok: bool = True, **more: Any) -> tuple[int, str]:
+        return told(settled(Verb(1, verb, "ann", "technician", **more), ok))
+
     assert say("optout", for_s=5400)[1].startswith("opted out for 1 h 30 min")
     assert "until `batteryctl optin`" in say("optout")[1]
     assert say("optin") == (0, "the home takes part again")
