@@ -52,6 +52,8 @@ def answers(book: Book, asks: Asks, given: Given, quiet: tuple[bool, bool, bool]
         if not rests and not worn:
             book = dispatch.in_force(book, record, "in force: the battery keeps the grid inside it", say)
         cause = bound if rests or wish.rank >= Rank.DISPATCH else report.first(wish)
+        if cause is None and short:
+            cause = report.less(s, given_w)
         kept = grid_limit.broken_by(record, asks, s, given_w, cause, say.params)
         book = dispatch.limit(book, record, given_w, kept, say)
     return book

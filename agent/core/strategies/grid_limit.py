@@ -77,14 +77,9 @@ def broken_by(
     if s.net_lo_w is None or s.net_hi_w is None:
         return LimitValue("stale_meter", Side.BOTH, 0, "no meter tells what the grid gives and takes", "agent")
     battery_w = given_w if given_w is not None else (s.battery_w or 0)
-    over_w, side = 0, Side.BOTH
+    over_w = 0
     if record is asks.imports:
-        over_w, side = s.net_hi_w - battery_w - (record.command.import_limit_w or 0), Side.DISCHARGE
-    if over_w <= params.dead_band_w and record is asks.exports:
-        over_w, side = battery_w - s.net_lo_w - (record.command.export_limit_w or 0), Side.CHARGE
-    if over_w <= params.dead_band_w:
-        return None
-    if bound is not None:
-        return bound
-    word = "takes" if side is Side.DISCHARGE else "gives"
-    return LimitValue("grid_over", side, abs(battery_w), f"the home {word} {over_w} W more than that still", "agent")
+        over_w = s.net_hi_w - battery_w - (record.command.import_limit_w or 0)
+    if record is asks.exports:
+        over_w = max(over_w, battery_w - s.net_lo_w - (record.command.export_limit_w or 0))
+    return bound if over_w > params.dead_band_w else None  # without any: it is on its way there
