@@ -34,6 +34,13 @@ class Asks(NamedTuple):
         return self.power_w if self.power_w is not None else self.schedule_w
 
     @property
+    def holder(self) -> CommandRecord | None:
+        """Whose the power of now is: dispatch, then schedule; a limit where neither wants any."""
+        if self.power_w is not None:
+            return self.power
+        return self.schedule if self.schedule_w is not None else self.imports or self.exports
+
+    @property
     def acting(self) -> bool:
         """Somebody wants power, or a limit on the grid."""
         return self.watts is not None or self.imports is not None or self.exports is not None

@@ -96,6 +96,7 @@ class Durable:
     outage: bool = False  # the grid was away, and its return has not lasted through the dwell yet
     kernel_boot: str = ""  # of the last start; "" = there was none
     opted_out: OptOut | None = None  # None = the home takes part
+    account: str = ""  # of settlement, as agent.core.accounts writes it; as of the last commit
 
 
 def to_json(durable: Durable) -> str:
@@ -146,6 +147,7 @@ def from_json(text: str) -> Durable:
             outage=bool(raw.get("outage", False)),
             kernel_boot=str(raw.get("kernel_boot", "")),
             opted_out=OptOut(**raw["opted_out"]) if raw.get("opted_out") is not None else None,
+            account=str(raw.get("account", "")),
         )
     except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"stored state is not readable: {error!r}") from error
