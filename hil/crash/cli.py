@@ -85,13 +85,22 @@ def campaign(kills: int, seed: int, homes: int, state: Path | None = None) -> Re
     shares = [min(each, left - at) for at in range(0, left, each)] if left else []
     with Progress("crash", left) as bar, ThreadPoolExecutor(homes) as pool:
         killed = itertools.count(1)
+        broken_off = threading.Event()
 
         def step(_: str) -> None:
+            if broken_off.is_set():
+                raise InterruptedError("broken off")  # in the home's own thread: it ends what it started
             bar.step(f"{(time.monotonic() - began) / next(killed):.2f} s a kill, {sum(count.wrong.values())} wrong")
 
         jobs = [pool.submit(_home, count, count.homes + n, seed, share, step) for n, share in enumerate(shares)]
-        for job in jobs:
-            job.result()
+        try:
+            for job in jobs:
+                job.result()
+        except BaseException:
+            say("broken off: each home ends the kill that it is at")
+            broken_off.set()
+            pool.shutdown(cancel_futures=True)
+            raise
     return _report(count, resume, time.monotonic() - began, count.done["done"] - before)
 
 
