@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=3, help="at least 3; medians are taken")
     parser.add_argument("--seconds", type=int, default=600, help="virtual: length of one round")
     parser.add_argument("--count", type=int, default=200, help="dispatch: commands in all")
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=1, help="the same seed does the same again (default 1)")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     sheet.option(parser)
     args = parser.parse_args(argv)

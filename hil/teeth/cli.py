@@ -105,7 +105,7 @@ def fails(check: str, tree: Path) -> str | None:
         "case": ["hil", "campaign", "--case", f"hil/teeth/cases/{rest[0]}.toml"],
         "powercut": ["hil", "powercut", "--cuts", rest[0]],
         "fuzz": ["hil", "fuzz", rest[0], "--inputs", rest[-1]],
-        "test": ["pytest", rest[0], "-x", "-m", "not slow", "-p", "no:cacheprovider", "--tb=line"],
+        "test": ["pytest", rest[0], "-x", "-m", "not slow", "-p", "no:cacheprovider", "--timeout=550"],
     }[word]
     done = subprocess.run(
         [sys.executable, "-m", *command],

@@ -13,7 +13,7 @@ from hil.strict import FileError, Table
 ROOT = Path(__file__).parents[2]
 FILE = Path(__file__).with_name("defects.toml")
 CASES = Path(__file__).with_name("cases")
-COPIED = ("agent", "drivers", "hil", "tests", "pyproject.toml")
+COPIED = ("agent", "drivers", "hil", "tests", "docs", "pyproject.toml")  # pages too: some tests read them
 CHECKS = {"scenario": 1, "case": 1, "powercut": 1, "fuzz": 2, "test": 1}  # word -> how many words follow
 
 
