@@ -130,6 +130,9 @@ What each kind does, beside each other and over a restart, is told in [the life 
   answered, and ends by itself. A restart of the home ends the session (`failed`, `restart`): open another.
 - A **quote** is answered by one ack, `completed`: `given_w`, `energy_wh`, `reason`, `bounds`. At most 12 a minute.
 - A **price** has no `primacy`: of one issuer the newest list counts, of several the newest.""",
+    "down-config": "Tried, kept or taken back: [what is set from afar](configuration.md). `version` counts, not `seq`.",
+    "down-default": "It holds at once: [default control](configuration.md#default-control).",
+    "down-firmware": "Nothing is installed by it: [releases](configuration.md#releases).",
     "down-receipt": "This version keeps no settlement chain: `checkpoint` is read, and nothing follows.",
     "up-settlement": "The record `n` is signed like any row; `prev` makes the chain.",
 }
