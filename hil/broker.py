@@ -61,7 +61,7 @@ class Broker:
     def __init__(self, directory: Path, pki: Pki, tls: Tls | None = None, port: int | None = None) -> None:
         self.directory = directory.resolve()
         self.host = "localhost"
-        self.port = port or _free_port()
+        self.port = port or free_ports(1)[0]
         self.log = self.directory / "mosquitto.log"
         self._fixed_port = port is not None
         self._program = find_mosquitto()
@@ -69,6 +69,11 @@ class Broker:
         self._acl = access_list(pki.fleet, dict.fromkeys(pki.devices, pki.groups))
         self._process: subprocess.Popen[bytes] | None = None
         self._reader: threading.Thread | None = None
+
+    @property
+    def addresses(self) -> tuple[tuple[str, int], ...]:
+        """Where a client finds it: one host and port."""
+        return ((self.host, self.port),)
 
     @property
     def pid(self) -> int | None:
@@ -84,7 +89,7 @@ class Broker:
         for _ in range(4):
             if said is None or self._fixed_port or "in use" not in said:
                 break
-            self.port = _free_port()  # somebody took it between our look and mosquitto's
+            self.port = free_ports(1)[0]  # somebody took it between our look and mosquitto's
             said = self._launch()
         if said is None:
             self._fixed_port = True
@@ -192,15 +197,19 @@ class Broker:
         )
 
 
-def _free_port() -> int:
+def free_ports(count: int) -> list[int]:
+    """That many ports on the loopback that nobody holds now, all different."""
+    found: list[int] = []
     for port in random.sample(_PORTS, 200):
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
-            return port
-    raise BrokerError(f"no free port between {_PORTS.start} and {_PORTS.stop} on 127.0.0.1")
+            found.append(port)
+            if len(found) == count:
+                return found
+    raise BrokerError(f"too few free ports between {_PORTS.start} and {_PORTS.stop} on 127.0.0.1")
 
 
 def _accepts(port: int) -> bool:

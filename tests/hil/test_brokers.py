@@ -1,16 +1,18 @@
-"""One script of behaviour, run on the virtual broker and on a real mosquitto: both must agree."""
+"""One script of behaviour, run on the virtual broker, on a real mosquitto, and with `--brokers cluster` on RabbitMQ."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
 from agent.runtime.part import MqttDown, MqttMessage, MqttUp
 from hil.broker import Broker
-from hil.pki import Pki, make_pki
+from hil.cluster import Cluster
+from hil.pki import Pki, Tls, make_pki
 from hil.virtual_broker import VirtualBroker, matches
+from tests.conftest import AnyBroker
 from tests.hil.clients import Client, Heap, RealClient, VirtualClient
 
 ROOT = "battery/v1/demo"
@@ -24,21 +26,35 @@ def pki(tmp_path_factory: pytest.TempPathFactory) -> Pki:
 
 
 @pytest.fixture(scope="module")
-def real(pki: Pki, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    with Broker(tmp_path_factory.mktemp("broker"), pki) as broker:
+def real(pki: Pki, tmp_path_factory: pytest.TempPathFactory, a_broker: AnyBroker) -> Iterator[Broker | Cluster]:
+    with a_broker(tmp_path_factory.mktemp("broker"), pki) as broker:
         yield broker
 
 
 @pytest.fixture(params=["virtual", pytest.param("real", marks=pytest.mark.slow)])
 def make(request: pytest.FixtureRequest, pki: Pki) -> Make:
     if request.param == "real":
-        broker: Broker = request.getfixturevalue("real")
-        broker.restart()  # forget what the last test left
+        broker: Broker | Cluster = request.getfixturevalue("real")
         tls = {"aggregator": pki.aggregator} | {name: files.tls for name, files in pki.devices.items()}
+        if isinstance(broker, Broker):
+            broker.restart()  # forget what the last test left
+        else:
+            forget(tls, broker)
         return lambda name: RealClient(name, tls[name], broker.port)
     heap = Heap()
     virtual = VirtualBroker(heap.at, heap.now)
     return lambda name: VirtualClient(name, virtual, heap)
+
+
+def forget(tls: Mapping[str, Tls], cluster: Cluster) -> None:
+    """A cluster takes half a minute to start: its sessions are ended and its retained messages cleared one by one."""
+    of = {"home-1": (f"{UP}/birth", f"{UP}/state"), "aggregator": (f"{DOWN}/command", f"{DOWN}/time"), "home-2": ()}
+    for name, topics in of.items():
+        client = RealClient(name, tls[name], cluster.port)
+        client.connect()
+        for topic in topics:
+            client.publish(topic, b"", retain=True)
+        client.disconnect()
 
 
 def test_wildcards_and_plain_topics(make: Make) -> None:
