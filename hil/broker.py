@@ -16,6 +16,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Protocol
 
 from hil.pki import AGGREGATOR, Pki, Tls
 
@@ -52,6 +53,37 @@ def access_list(fleet: str, devices: Mapping[str, Sequence[str]]) -> str:
     return "\n".join(lines) + "\n"
 
 
+class AnyBroker(Protocol):
+    """What the bench needs of a broker: one mosquitto here, three nodes in `hil.cluster`."""
+
+    @property
+    def addresses(self) -> tuple[tuple[str, int], ...]:
+        """Where a client finds it, each a host and a port."""
+        ...
+
+    @property
+    def host(self) -> str:
+        """Of the first address."""
+        ...
+
+    @property
+    def port(self) -> int:
+        """Of the first address."""
+        ...
+
+    def start(self) -> None:
+        """Start what does not run, and wait until it listens. BrokerError with its own words if it does not."""
+        ...
+
+    def stop(self) -> None:
+        """End it in order."""
+        ...
+
+    def kill(self) -> None:
+        """SIGKILL to all of it."""
+        ...
+
+
 class Broker:
     """One mosquitto process. `start` returns when it listens; after `kill` or `stop`, `start` uses the same port again.
 
@@ -60,8 +92,8 @@ class Broker:
 
     def __init__(self, directory: Path, pki: Pki, tls: Tls | None = None, port: int | None = None) -> None:
         self.directory = directory.resolve()
-        self.host = "localhost"
-        self.port = port or free_ports(1)[0]
+        self.host: str = "localhost"
+        self.port: int = port or free_ports(1)[0]
         self.log = self.directory / "mosquitto.log"
         self._fixed_port = port is not None
         self._program = find_mosquitto()

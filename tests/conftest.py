@@ -12,7 +12,7 @@ from hil.cluster import Cluster
 # A run in the background of a shell inherits an ignored Ctrl-C, and so would every program that a test interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-AnyBroker = type[Broker] | type[Cluster]
+BrokerKind = type[Broker] | type[Cluster]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -30,6 +30,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(scope="session")
-def a_broker(request: pytest.FixtureRequest) -> AnyBroker:
+def a_broker(request: pytest.FixtureRequest) -> BrokerKind:
     """The kind of broker that was asked for; both are made and used in the same way."""
     return Cluster if request.config.getoption("brokers") == "cluster" else Broker

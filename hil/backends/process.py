@@ -38,7 +38,7 @@ from hil.aggregator.live import now as clocks
 from hil.backends.backend import Ending
 from hil.backends.gateway import Gateway
 from hil.backends.timers import timers_of
-from hil.broker import Broker
+from hil.broker import AnyBroker, Broker
 from hil.desk import Desk, ack_fields, aggregator_signals, uplink_fields
 from hil.devices.client import HomeClient
 from hil.expr import Value
@@ -90,16 +90,9 @@ class ProcessBackend:
         self.pki = make_pki(directory / "pki", site.FLEET, [site.DEVICE, *self.others])
         self.home_client = self._start_home(scenario, seed)
         self.mosquitto = self._start_broker()
-        ring = load_keyring(directory / "pki" / "aggregator")
-        self.live = LiveAggregator(
-            Aggregator(ring, os.urandom, receipt_every_ns=2_000_000_000),
-            directory / "pki" / "aggregator",
-            *self.mosquitto.addresses[0],
-            on_verdict=self._verdict,
-        )
-        stack.enter_context(self.live)
+        self.live = stack.enter_context(self._start_aggregator(directory / "pki" / "aggregator"))
         if not self.live.wait_connected(START_S):
-            raise OSError(f"the aggregator did not reach mosquitto: {self.live.last_error}")
+            raise OSError(f"the aggregator did not reach the broker: {self.live.last_error}")
         self._desk = Desk(self, site.DEVICE, self._take_over)
         path = self._write_config(scenario)
         self.config = configuration.load(path)
@@ -167,8 +160,16 @@ class ProcessBackend:
         """The daemon, without its arguments."""
         return batteryd()
 
-    def _start_broker(self) -> Broker:
+    def _start_broker(self) -> AnyBroker:
         return self._stack.enter_context(Broker(self.directory / "broker", self.pki))
+
+    def _start_aggregator(self, directory: Path) -> LiveAggregator:
+        aggregator = Aggregator(load_keyring(directory), os.urandom, receipt_every_ns=2_000_000_000)
+        return LiveAggregator(aggregator, directory, *self.mosquitto.addresses[0], on_verdict=self._verdict)
+
+    def _addresses(self) -> tuple[tuple[str, int], ...]:
+        """Of the broker, in the order in which the daemon is to try them."""
+        return self.mosquitto.addresses
 
     def _start_home(self, scenario: Scenario, seed: int) -> HomeClient:
         directory = self.directory
@@ -207,7 +208,7 @@ class ProcessBackend:
         return site.write_config(
             self.directory,
             line={"port": str(self.directory / "bus"), "baud": self.baud},
-            brokers=tuple(f"{host}:{port}" for host, port in self.mosquitto.addresses),
+            brokers=tuple(f"{host}:{port}" for host, port in self._addresses()),
             device=self.directory / "pki" / "device" / site.DEVICE,
             overrides=scenario.config,
             polls=self.polls,
@@ -361,7 +362,7 @@ class ProcessBackend:
         take_over(self.pki, self.mosquitto, then)
 
 
-def take_over(pki: Pki, broker: Broker, then: Callable[[], None]) -> None:
+def take_over(pki: Pki, broker: AnyBroker, then: Callable[[], None]) -> None:
     """End the session of the device, do `then`, and go."""
     tls = pki.devices[site.DEVICE].tls
     client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=site.DEVICE, clean_session=True)
@@ -372,7 +373,7 @@ def take_over(pki: Pki, broker: Broker, then: Callable[[], None]) -> None:
     client.loop_start()
     try:
         if not connected.wait(START_S):
-            raise OSError("mosquitto did not accept the device's own certificate")
+            raise OSError("the broker did not accept the device's own certificate")
         then()
     finally:
         client.disconnect()

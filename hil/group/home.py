@@ -185,4 +185,5 @@ class _Last:
 def scenario(device: str) -> Scenario:
     """An ordinary home that is in the group."""
     made = dataclasses.replace(parse(HOME.format(device=device), device), name=device)
-    return dataclasses.replace(made, config={**made.config, "link": {"groups": [GROUP]}})
+    link = {"groups": [GROUP]}
+    return dataclasses.replace(made, config={**made.config, "link": link})  # type: ignore[dict-item]  # a list is TOML

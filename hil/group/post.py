@@ -101,7 +101,10 @@ class MqttPort:
         client.connect_timeout = CONNECT_S
         client.connect(*self._address, keepalive=KEEPALIVE_S)
         self._client = client
-        self._post.add(self, client.socket().fileno())
+        sock = client.socket()
+        if sock is None:
+            raise OSError(f"no connection to {self._address[0]}:{self._address[1]}")
+        self._post.add(self, sock.fileno())
 
     def read(self) -> None:
         """Whatever came, TLS's own buffer included."""

@@ -12,7 +12,7 @@ from hil.broker import Broker
 from hil.cluster import Cluster
 from hil.pki import Pki, Tls, make_pki
 from hil.virtual_broker import VirtualBroker, matches
-from tests.conftest import AnyBroker
+from tests.conftest import BrokerKind
 from tests.hil.clients import Client, Heap, RealClient, VirtualClient
 
 ROOT = "battery/v1/demo"
@@ -26,7 +26,7 @@ def pki(tmp_path_factory: pytest.TempPathFactory) -> Pki:
 
 
 @pytest.fixture(scope="module")
-def real(pki: Pki, tmp_path_factory: pytest.TempPathFactory, a_broker: AnyBroker) -> Iterator[Broker | Cluster]:
+def real(pki: Pki, tmp_path_factory: pytest.TempPathFactory, a_broker: BrokerKind) -> Iterator[Broker | Cluster]:
     with a_broker(tmp_path_factory.mktemp("broker"), pki) as broker:
         yield broker
 
