@@ -21,15 +21,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from agent.runtime.part import MqttMessage, Now
 from hil import site
-from hil.aggregator.aggregator import Aggregator
+from hil.aggregator.aggregator import Aggregator, Verdict
 from hil.aggregator.keys import load_keyring
 from hil.aggregator.live import LiveAggregator
 from hil.backends.process import ROOT
 from hil.broker import Broker
 from hil.figures import Figure, Report
 from hil.group.home import GROUP, Stamps
-from hil.pki import make_pki
+from hil.pki import Pki, make_pki
 from hil.progress import Progress
 from hil.rounds import median, percentile
 from hil.stall import unstalled
@@ -70,6 +71,7 @@ class Measured:
     broker_kib: int
     broker_cpu_ms: float  # of one command and its acks
     idle_cores: float  # what the homes cost when nothing happens
+    verifier_us: float  # CPU of the aggregator, a message
 
 
 def run(args: argparse.Namespace) -> Report:
@@ -112,6 +114,7 @@ def figures(found: Measured, agents: int) -> list[Figure]:
     )
     beside = {"RSS KiB": found.broker_kib}
     shown.append(Figure("broker, a command and its acks", round(found.broker_cpu_ms), "ms CPU", None, beside))
+    shown.append(Figure("verifier, a message", round(found.verifier_us), "us CPU"))
     return shown
 
 
@@ -124,9 +127,7 @@ def measure(agents: int, rounds: int) -> Measured:
         with (
             Broker(directory / "broker", pki) as broker,
             workers(directory, broker, agents) as fleet,
-            LiveAggregator(
-                _aggregator(pki.devices_file.parent), pki.aggregator.ca.parent, *broker.addresses[0]
-            ) as live,
+            _listening(pki, broker, verifier := Verifier()) as live,
         ):
             bar.step("built")
             if not live.wait_connected(READY_S):
@@ -142,11 +143,15 @@ def measure(agents: int, rounds: int) -> Measured:
                 bar.step("command")
             spent = (_cpu_ms(broker.pid) - spent) / rounds
             rss, score = fleet.kib(), live.look(Aggregator.score)
-            return Measured(turns, score, rss / agents, _kib(broker.pid), spent, idle)
+            each_us = median(verifier.spent_ns) / 1e3
+            return Measured(turns, score, rss / agents, _kib(broker.pid), spent, idle, each_us)
 
 
-def _aggregator(directory: Path) -> Aggregator:
-    return Aggregator(load_keyring(directory), os.urandom, receipt_every_ns=2_000_000_000)
+def _listening(pki: Pki, broker: Broker, verifier: Verifier) -> LiveAggregator:
+    directory = pki.aggregator.ca.parent
+    aggregator = Aggregator(load_keyring(directory), os.urandom, receipt_every_ns=2_000_000_000)
+    host, port = broker.addresses[0]
+    return LiveAggregator(aggregator, directory, host, port, on_verdict=verifier.verdict, on_raw=verifier.raw)
 
 
 def _command(fleet: Fleet, live: LiveAggregator, agents: int, power_w: int) -> Round:
@@ -174,6 +179,23 @@ def _idle(fleet: Fleet) -> float:
     before, began = sum(told["cpu_s"] for told in fleet.ask("tell")), time.monotonic()
     time.sleep(SETTLE_S)
     return float(sum(told["cpu_s"] for told in fleet.ask("tell")) - before) / (time.monotonic() - began)
+
+
+class Verifier:
+    """What a message costs the aggregator: signature, claims, books and answer."""
+
+    def __init__(self) -> None:
+        self._began_ns = 0
+        self.spent_ns: list[int] = []
+
+    def raw(self, message: MqttMessage, at: Now) -> None:
+        """It begins."""
+        self._began_ns = time.thread_time_ns()
+
+    def verdict(self, verdict: Verdict, at: Now) -> None:
+        """It is done."""
+        if verdict.message is not None:
+            self.spent_ns.append(time.thread_time_ns() - self._began_ns)
 
 
 class Fleet:

@@ -25,6 +25,7 @@ from pathlib import Path
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
+from agent.runtime.part import MqttMessage
 from hil import site
 from hil.aggregator.aggregator import Aggregator
 from hil.aggregator.keys import load_keyring
@@ -133,10 +134,15 @@ class Subscriber:
         self._seen, self._heard = set(), 0
 
     def _subscribe(self) -> None:
-        self._client.subscribe(f"{TOPIC}/up/event", 1)
+        self._client.subscribe([(f"{TOPIC}/up/event", 1), (f"{TOPIC}/up/birth", 1)])
 
     def _message(self, message: mqtt.MQTTMessage) -> None:
         payload = bytes(message.payload)
+        if message.topic.endswith("/birth"):
+            _, answers = self._aggregator.receive(MqttMessage(message.topic, payload, 1, message.retain), now())
+            for answer in answers:
+                self._client.publish(answer.topic, answer.payload, 1)
+            return
         self._heard += 1
         if self._heard % RECEIPT_EVERY or payload.count(b".") != 2:
             return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from hil.aggregator.keys import load_keyring
 from hil.aggregator.live import LiveAggregator
 from hil.backends.process import ProcessBackend
 from hil.cluster import Cluster
+from hil.scenario import Scenario
 
 AGGREGATOR_AT, DEVICE_AT = 0, 1
 REPEAT_NS = 1_000_000_000
@@ -24,9 +26,9 @@ class ClusterBackend(ProcessBackend):
         assert isinstance(self.mosquitto, Cluster)
         return self.mosquitto
 
-    def at(self) -> dict[str, int]:
-        """The node of the aggregator's and of the device's connection, as far as the aggregator's is known."""
-        return {"aggregator": self.cluster.addresses.index(self.live.address)}
+    def _write_config(self, scenario: Scenario) -> Path:
+        link = {**scenario.config.get("link", {}), "kept_session": True}
+        return super()._write_config(dataclasses.replace(scenario, config={**scenario.config, "link": link}))
 
     def _start_broker(self) -> Cluster:
         return self._stack.enter_context(Cluster(self.directory / "broker", self.pki))

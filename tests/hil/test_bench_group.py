@@ -14,7 +14,7 @@ SCORE = {"duplicates": 0, "conflicts": 0, "missing": 0, "refused": 0}
 def _measured(*late_s: float, acks: tuple[str, ...] = STATES) -> Measured:
     stamps = {f"home-{i}": Stamps(S, S, S, round(s * S) if s else 0, 1000, 2000, 3000) for i, s in enumerate(late_s, 1)}
     turn = Round(0, stamps, dict.fromkeys(stamps, acks))
-    return Measured([turn], SCORE, 1.0, 1, 1.0, 0.1)
+    return Measured([turn], SCORE, 1.0, 1, 1.0, 0.1, 300.0)
 
 
 def _figure(found: Measured, agents: int, name: str) -> bool:
