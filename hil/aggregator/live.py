@@ -8,6 +8,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -27,6 +28,18 @@ _RECONNECT_S = 0.2  # before any device comes back: a broker keeps nothing for w
 def now() -> Now:
     """Both clocks of this machine."""
     return Now(time.monotonic_ns(), time.time_ns() // 1_000_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How a broker lets us in. Without `user`: by the certificate of the directory. `tls` False: a broker on this
+    machine, for a lab. `mqtt5`: the newer version of MQTT; everything works the same."""
+
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+    ca: Path | None = None  # default: ca.crt of the directory
+    tls: bool = True
+    mqtt5: bool = False
 
 
 class LiveAggregator:
@@ -50,6 +63,7 @@ class LiveAggregator:
         kept: bool = False,
         on_verdict: Callable[[Verdict, Now], None] | None = None,
         on_raw: Callable[[MqttMessage, Now], None] | None = None,
+        access: Access | None = None,
     ) -> None:
         self.aggregator = aggregator
         self.connected = False
@@ -61,6 +75,7 @@ class LiveAggregator:
         self._addresses = [(host, port), *others]
         self._stopping = threading.Event()
         self._ticker = threading.Thread(target=self._tick, name="aggregator-tick", daemon=True)
+        self._access = access or Access()
         self._client = self._make_client(directory, client_id or f"aggregator-{os.urandom(4).hex()}", kept)
 
     def start(self) -> LiveAggregator:
@@ -148,11 +163,14 @@ class LiveAggregator:
 
     # --- paho's thread ------------------------------------------------------------------------------------------------
     def _make_client(self, directory: Path, client_id: str, kept: bool) -> mqtt.Client:
-        context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=str(directory / "ca.crt"))
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.load_cert_chain(str(directory / "tls.crt"), str(directory / "tls.key"))
-        client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=client_id, clean_session=not kept)
-        client.tls_set_context(context)
+        access = self._access
+        clean = None if access.mqtt5 else not kept  # MQTT 5 says clean_start, which is paho's default
+        protocol = mqtt.MQTTv5 if access.mqtt5 else mqtt.MQTTv311
+        client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=client_id, clean_session=clean, protocol=protocol)
+        if access.tls:
+            client.tls_set_context(_context(directory, access))
+        if access.user is not None:
+            client.username_pw_set(access.user, access.password)
         client.reconnect_delay_set(_RECONNECT_S, _RECONNECT_S)  # type: ignore[arg-type]  # annotated int, used as a float
         client.on_connect = self._connected
         client.on_connect_fail = self._failed
@@ -210,3 +228,11 @@ class LiveAggregator:
             for receipt in receipts:
                 with contextlib.suppress(ValueError):  # paho's queue is full: the next tick makes a newer one
                     self.publish(receipt)
+
+
+def _context(directory: Path, access: Access) -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=str(access.ca or directory / "ca.crt"))
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if access.user is None or (directory / "tls.crt").exists():
+        context.load_cert_chain(str(directory / "tls.crt"), str(directory / "tls.key"))
+    return context
