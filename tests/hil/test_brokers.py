@@ -102,6 +102,7 @@ def test_retained_is_flagged_for_the_late_only_and_can_be_cleared(make: Make) ->
     assert late is not device
 
 
+@pytest.mark.mosquitto  # what RabbitMQ does instead: tests/cluster/test_lacks.py
 def test_a_retained_command_waits_for_the_subscription(make: Make) -> None:
     device, aggregator = make("home-1"), make("aggregator")
     aggregator.connect()
@@ -148,6 +149,7 @@ def test_no_will_after_a_proper_goodbye(make: Make) -> None:
     assert aggregator.next().payload == b"after"
 
 
+@pytest.mark.mosquitto  # what RabbitMQ does instead: tests/cluster/test_lacks.py
 def test_another_client_of_the_same_id_takes_over_and_the_will_is_published(make: Make) -> None:
     device, twin, aggregator = make("home-1"), make("home-1"), make("aggregator")
     aggregator.connect()
@@ -158,6 +160,7 @@ def test_another_client_of_the_same_id_takes_over_and_the_will_is_published(make
     assert [aggregator.next().payload, aggregator.next().payload] == [b"lost", b"after"]
 
 
+@pytest.mark.mosquitto  # what RabbitMQ does instead: tests/cluster/test_lacks.py
 def test_a_clean_session_forgets_and_a_kept_one_delivers(make: Make) -> None:
     device, aggregator = make("home-1"), make("aggregator")
     aggregator.connect()
