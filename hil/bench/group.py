@@ -23,7 +23,7 @@ from typing import Any
 
 from agent.runtime.part import MqttMessage, Now
 from hil import site
-from hil.aggregator.aggregator import Aggregator, Verdict
+from hil.aggregator.aggregator import Aggregator, Publish, Verdict
 from hil.aggregator.keys import load_keyring
 from hil.aggregator.live import LiveAggregator
 from hil.backends.process import ROOT
@@ -45,6 +45,7 @@ READY_S = 900.0
 ACKS_S = 60.0
 STATES = ("received", "started")
 SETTLE_S = 5.0
+TIMES_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +156,9 @@ def _listening(pki: Pki, broker: Broker, verifier: Verifier) -> LiveAggregator:
 
 
 def _command(fleet: Fleet, live: LiveAggregator, agents: int, power_w: int) -> Round:
+    for message in live.build(_times):  # on a machine that is too small for all of them, homes lag behind
+        live.publish(message)
+    time.sleep(TIMES_S)
     fleet.ask("watch")
     signed = live.build(
         lambda aggregator, now: aggregator.dispatch(f"grp:{GROUP}", power_w, LASTS_S, now, primacy=1, ramp="direct")
@@ -168,6 +172,11 @@ def _command(fleet: Fleet, live: LiveAggregator, agents: int, power_w: int) -> R
         lambda a: {book.device: tuple(ack.state for ack in book.acks.get(signed.id, ())) for book in a.books.values()}
     )
     return Round(sent_ns, stamps, acks)
+
+
+def _times(aggregator: Aggregator, at: Now) -> list[Publish]:
+    births = [book.birth for book in aggregator.books.values() if book.birth is not None]
+    return [aggregator.time(birth.device, birth.claims["nonce"], at).publish for birth in births]
 
 
 def _answered(aggregator: Aggregator, command: str) -> int:

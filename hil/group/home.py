@@ -129,9 +129,10 @@ class GroupHome(VirtualBackend):
         self._offset_ns = time.monotonic_ns() - self.runtime.mono_ns
         self.runtime.step_wall(time.time_ns() // 1_000_000 - self.runtime.now().wall_ms)
 
-    def live(self) -> None:
-        """Up to now."""
-        self.runtime.run_until(time.monotonic_ns() - self._offset_ns)
+    def live(self, most_ns: int) -> None:
+        """Up to now, or as far as that."""
+        now_ns = time.monotonic_ns() - self._offset_ns
+        self.runtime.run_until(min(now_ns, self.runtime.mono_ns + most_ns))
 
     def react(self) -> None:
         """Work off what was heard, and nothing that is due by time alone."""

@@ -24,10 +24,13 @@ from hil.talk import data
 MISC_NS = 5_000_000_000
 NAP_S = 0.05
 READY_S = 240.0
+STEP_NS = 1_000_000_000  # of a home's time at once: who lags behind must not hold up the others
+QUIET_NS = 5_000_000_000
 
 
 class Worker:
-    """One loop over sockets, the homes' own times, and the parent's words. What was heard goes first."""
+    """One loop over sockets, the homes' own times, and the parent's words. What was heard goes first, and while a
+    command is on its way nothing else is done: a home's polls would run on a processor of its own."""
 
     def __init__(self, pki: Path, address: tuple[str, int], first: int, count: int) -> None:
         self._post = Post()
@@ -43,6 +46,7 @@ class Worker:
         os.set_blocking(0, False)
         self._text = b""
         self._lag_ns = 0
+        self._quiet_ns = 0  # until then homes do what they are told and nothing else
 
     def run(self) -> None:
         """Until "end", or until the parent is gone."""
@@ -57,8 +61,9 @@ class Worker:
             elif word == "watch":
                 for home in self.homes:
                     home.watch()
+                self._quiet_ns = time.monotonic_ns() + QUIET_NS
+                data(json.dumps({"lag_ms": self._lag_ns / 1e6}))
                 self._lag_ns = 0
-                data("{}")
             elif word == "tell":
                 data(json.dumps(self._told()))
             self._turn()
@@ -79,7 +84,7 @@ class Worker:
         data(json.dumps({"fresh": sum(home.fresh() for home in self.homes)}))
 
     def _turn(self) -> None:
-        """Sockets first; then those whose time has come, a few at a time: nobody who is spoken to waits long."""
+        """Sockets first; then one whose time has come: nobody who is spoken to waits long."""
         now = time.monotonic_ns()
         wait_s = max(0.0, min(NAP_S, (self._due[0][0] - now) / 1e9)) if self._due else NAP_S
         heard = [self._of[port] for port in self._post.turn(wait_s)]
@@ -98,18 +103,19 @@ class Worker:
 
     def _alive(self) -> None:
         now = time.monotonic_ns()
-        for _ in range(4):
-            if not self._due or self._due[0][0] > now:
-                return
+        if now < self._quiet_ns and not all(home.stamps.gate for home in self.homes):
+            return
+        while self._due and self._due[0][0] <= now:
             at, number = heapq.heappop(self._due)
             if self._planned.get(number) != at:
                 continue  # it has another appointment since
             del self._planned[number]
             self._lag_ns = max(self._lag_ns, now - at)
             home = self.homes[number]
-            home.live()
+            home.live(STEP_NS)
             home.port.flush()
             self._plan(home)
+            return
 
     def _plan(self, home: GroupHome) -> None:
         number, at = self._number[home], home.due_ns
@@ -120,7 +126,6 @@ class Worker:
     def _told(self) -> dict[str, Any]:
         return {
             "stamps": {home.device: home.stamps.row() for home in self.homes},
-            "lag_ms": self._lag_ns / 1e6,
             "cpu_s": time.process_time(),
             "rss_kib": _rss_kib(),
             "sent": sum(home.port.sent for home in self.homes),
