@@ -27,6 +27,7 @@ class Cluster:
         _, self._mapper_program = find_rabbitmq()
         self._mapper: subprocess.Popen[bytes] | None = None
         self._pki = pki
+        self._formed = False
         ports = free_ports(2 * size + 1)
         self._mapper_port = ports.pop()
         names = [f"batteries{i}@localhost" for i in range(1, size + 1)]
@@ -59,10 +60,19 @@ class Cluster:
         return self.addresses[0][1]
 
     def start(self) -> None:
-        """Start whatever does not run, one after the other: two that form a cluster at once may form two."""
+        """Start whatever does not run. The first time one after the other: two that form a cluster at once may form
+        two. Later all together: of nodes that all went down, each waits for the others."""
         self._prepare()
+        if self._formed:
+            for node in self.nodes:
+                if node.pid is None:
+                    node.launch()
+            for node in self.nodes:
+                node.wait()
+            return
         for node in self.nodes:
             self.start_node(node)
+        self._formed = True
 
     def start_node(self, node: Node) -> None:
         """Start one, and wait until it listens and is in the cluster."""
