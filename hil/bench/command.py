@@ -36,7 +36,7 @@ COUNT = 1_000
 ROUNDS = 3
 PAUSE_S = (0.11, 0.17)  # each of the two; the link takes five commands a second
 BARE = "bare-0001"
-WAIT_S = 20.0
+POLLS = {**SLOW_POLLS, "inverter": {"fast": 1000, "slow": 3000, "control": 3000}}  # one may be lost
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class StampedBackend(ProcessBackend):
     """A daemon with stamps on a line that is quick and polled at leisure; another client beside it at the broker."""
 
     baud = 115_200
-    polls = SLOW_POLLS
+    polls = POLLS
     others = (BARE,)
 
     @property

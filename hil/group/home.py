@@ -18,7 +18,7 @@ from agent.runtime.part import Effect, Now, Part
 from drivers import events as bus_events
 from drivers.bus import Bus
 from hil.backends.virtual import Plug, VirtualBackend
-from hil.bench.virtual import SLOW_POLLS
+from hil.bench.command import POLLS
 from hil.group.post import MqttPort, Post
 from hil.pki import DeviceFiles
 from hil.scenario import Scenario, parse
@@ -110,7 +110,7 @@ class GroupHome(VirtualBackend):
     disk_ns = 0  # the real one takes its time
 
     def __init__(self, files: DeviceFiles, post: Post, address: tuple[str, int]) -> None:
-        super().__init__(SLOW_POLLS, observed=False, traced=False)
+        super().__init__(POLLS, observed=False, traced=False)
         self.device = files.id
         self.begins_ms = time.time_ns() // 1_000_000
         self._files = files
