@@ -6,6 +6,7 @@ the time; "watch" times the next command; "tell" answers with what became of it;
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import heapq
 import json
@@ -16,6 +17,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from hil.bench.tick import unit_nice
 from hil.group.home import GroupHome
 from hil.group.post import Post
 from hil.pki import DeviceFiles, Tls
@@ -62,9 +64,11 @@ class Worker:
                 for home in self.homes:
                     home.watch()
                 self._quiet_ns = time.monotonic_ns() + QUIET_NS
+                nice(os.getpid(), unit_nice())  # what a daemon has in its home
                 data(json.dumps({"lag_ms": self._lag_ns / 1e6}))
                 self._lag_ns = 0
             elif word == "tell":
+                nice(os.getpid(), 0)
                 data(json.dumps(self._told()))
             self._turn()
         for home in self.homes:
@@ -141,6 +145,12 @@ class Worker:
             return ""
         self._text = rest
         return line.decode()
+
+
+def nice(pid: int, value: int) -> None:
+    """As the unit has it, where we may."""
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, pid, value)
 
 
 def device_files(pki: Path, name: str) -> DeviceFiles:
