@@ -10,6 +10,7 @@ import argparse
 import time
 from collections.abc import Sequence
 
+from hil.amount import count
 from hil.campaign.resume import commit
 from hil.figures import Figure, Report
 from hil.progress import TIMES, Progress
@@ -23,7 +24,7 @@ def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m hil fleet", description=__doc__)
     parser.add_argument(
         "--agents",
-        type=int,
+        type=count,
         default=100,
         help="homes (default 100); a fault at each second one, at most one of each kind",
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -395,4 +396,6 @@ def test_the_command_runs_one_case(tmp_path: Path, capsys: pytest.CaptureFixture
         Case("mine", 3, 30, {"soc_permille": 500}, {}, [Act(20, "home.load", {"w": 10}, id="l")]).toml(["x"])
     )
     assert cli.main(["--case", str(path)]) == 0
-    assert "every promise held" in capsys.readouterr().err
+    assert "ok every reach holds" in capsys.readouterr().out
+    assert cli.main(["--case", str(path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["ok"] is True
