@@ -73,8 +73,8 @@ class Tally:
 def main(argv: Sequence[str]) -> int:
     """0 when no promise broke."""
     parser = argparse.ArgumentParser(prog="python -m hil campaign", description=__doc__)
-    parser.add_argument("--device-days", type=amount, default=1.0)
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--device-days", type=amount, default=1.0, help="in all, a resumed run's too (default 1)")
+    parser.add_argument("--seed", type=int, default=1, help="the same seed does the same again (default 1)")
     parser.add_argument("--jobs", type=count, default=os.cpu_count() or 1, help="processes (default: one a core)")
     parser.add_argument("--case", metavar="FILE|NUMBER", help="only that case: a file, or a number of the seed")
     parser.add_argument(

@@ -34,8 +34,8 @@ COUNTED = ("done", "in_start", "remote", "unsettled", "commands", "acted", "repl
 def main(argv: Sequence[str]) -> int:
     """0 when every figure with a reach holds."""
     parser = argparse.ArgumentParser(prog="python -m hil crash", description=__doc__)
-    parser.add_argument("--kills", type=count, default=50)
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--kills", type=count, default=50, help="in all, a resumed run's too (default 50)")
+    parser.add_argument("--seed", type=int, default=1, help="the same seed does the same again (default 1)")
     parser.add_argument("--homes", type=count, default=2, help="so many side by side (default 2)")
     parser.add_argument("--state", type=Path, metavar="FILE", help="go on where the run of that file stopped")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")

@@ -30,7 +30,7 @@ def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m hil long", description=__doc__)
     parser.add_argument("--state-dir", type=Path, metavar="DIR", help="what was reached, found cases, corpora")
     parser.add_argument("--hours", type=amount, default=math.inf, help="no new slice after that; default: until done")
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=1, help="the same seed does the same again (default 1)")
     parser.add_argument("--device-days", type=amount, default=DAYS)
     parser.add_argument("--kills", type=count, default=KILLS)
     parser.add_argument("--cuts", type=count, default=CUTS)

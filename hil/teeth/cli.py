@@ -106,13 +106,14 @@ def fails(check: str, tree: Path) -> str | None:
     """None when the check passes in that tree; else what it said of the failure."""
     word, *rest = check.split()
     command = {
-        "scenario": ["scenario", *rest, "--backend", "virtual"],
-        "case": ["campaign", "--case", f"hil/teeth/cases/{rest[0]}.toml"],
-        "powercut": ["powercut", "--cuts", rest[0]],
-        "fuzz": ["fuzz", rest[0], "--inputs", rest[-1]],
+        "scenario": ["hil", "scenario", *rest, "--backend", "virtual"],
+        "case": ["hil", "campaign", "--case", f"hil/teeth/cases/{rest[0]}.toml"],
+        "powercut": ["hil", "powercut", "--cuts", rest[0]],
+        "fuzz": ["hil", "fuzz", rest[0], "--inputs", rest[-1]],
+        "test": ["pytest", rest[0], "-x", "-m", "not slow", "-p", "no:cacheprovider", "--timeout=550"],
     }[word]
     done = subprocess.run(
-        [sys.executable, "-m", "hil", *command],
+        [sys.executable, "-m", *command],
         cwd=tree,
         env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(tree)},
         capture_output=True,
@@ -123,7 +124,7 @@ def fails(check: str, tree: Path) -> str | None:
     if done.returncode == 0:
         return None
     said = (done.stderr + done.stdout).splitlines()
-    lines = [line for line in said if line.startswith("xx")] or said[-1:]
+    lines = [line for line in said if line.startswith("FAILED" if word == "test" else "xx")] or said[-1:]
     return lines[0].strip() if lines else f"exit {done.returncode}"
 
 

@@ -98,6 +98,39 @@ def test_every_family_and_every_hazard_has_a_fault() -> None:
     assert [n for n in HAZARDS if n not in caused] == [12, 32, 41], "a cell's state, the reserve, a valid order"
 
 
+AT_ONCE = {  # over as soon as done: what comes of it is judged by who receives it, not seen as a state of the world
+    "meter.dies_with_grid",
+    "mqtt.flood",
+    "crypto.forge",
+    "proc.crash",
+    "proc.start",
+}
+
+
+def test_every_fault_of_a_family_is_observed_and_whatever_lasts_can_be_ended() -> None:
+    faults = [verb for verb in VERBS.values() if verb.family in FAMILIES]
+    assert {verb.name for verb in faults if not verb.observe} == AT_ONCE
+    assert [verb.name for verb in faults if verb.revert is not None and not verb.observe] == []
+
+
+INCIDENTS = [  # of the field: what happened, the scenario that makes it happen, by which fault
+    ("a BMS cache that was byte-identical for an hour", "bms_frozen", "bms.freeze"),
+    ("a state of charge that stuck in mid-dispatch", "soc_lies", "bms.stuck"),
+    ("a limit of 0 W that had no effect", "inverter_deaf", "inverter.zero_ignored"),
+    ("a reversion time of 0 as delivered: never", "no_timer", "inverter.word"),
+    ("one sample of zeros after a dropout", "bms_words", "bms.zeros"),
+    ("an adapter that came back as another device node", "unplugged", "usb.unplug"),
+    ("two masters on one line", "two_masters", "bus.stranger"),
+    ("an SD card put back to an older image", "old_image", "disk.restore"),
+]
+
+
+@pytest.mark.parametrize(("what", "name", "verb"), INCIDENTS, ids=[row[1] for row in INCIDENTS])
+def test_each_incident_of_the_field_has_its_scenario(what: str, name: str, verb: str) -> None:
+    assert verb in {event.verb for event in SHIPPED[name].events}, what
+    assert coverage.shown_by(SHIPPED[name]), what
+
+
 def test_what_a_backend_cannot_do_it_says() -> None:
     for verb in VERBS.values():
         assert verb.unable.keys() <= set(BACKENDS)
@@ -170,7 +203,8 @@ CALM_ANYWAY: dict[tuple[str, str], str] = {  # holds without its fault as well, 
     ("clocks", "and the command ends when it was to end"): "an order's own end, that the jumps must not move",
     ("offline", "and no longer"): "an order's own end, that nobody is there to tell again",
     ("echo", "dispatch is followed"): "what must go on in spite of the adapter",
-    ("harm", "charging yields to the fuse, the agent's part"): "PLACEHOLDER",
+    ("old_image", "started once"): "without the old image nothing could start twice; the crash bench shows that it can",
+    ("rotten", "no number of a record comes with two contents"): "a sound database gives none; powercut shows it can",
 }
 
 
@@ -216,6 +250,8 @@ HARM = [  # what must not happen happens: the assertion that says so must see it
     ("swapped", "swapped", "moment", {}, "nothing is written to anybody"),
     ("other_device", "other", "moment", {}, "nothing is written to it"),
     ("no_timer", "no timer", "moment", {}, "no dispatch flows"),
+    ("soc_lies", "jump", "local.reserve", {"permille": 100}, "no watt leaves below the reserve because of it"),
+    ("harm", "most", "home.pv", {"w": 15_000}, "the nameplate and the connection bind"),
     ("soc_lies", "stuck", "bms.bias", {"permille": 40}, "a stuck SoC reaches the reserve by our own count"),
 ]
 

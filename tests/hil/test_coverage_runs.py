@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from hil import coverage, coverage_cli, phases
+from hil import scenario as scenarios
 from hil.backends.virtual import VirtualBackend
+from hil.campaign.resume import source
 from hil.coverage import Cell
 from hil.crash import cli as crash
 from hil.crash.run import Kills
@@ -80,7 +82,7 @@ def test_only_some_kept_rows_are_replaced_and_each_knows_its_source(tmp_path: Pa
     kept = coverage.read(path)
     assert kept is not None
     assert {(c.scenario, c.measured) for c in kept.cells} == {("frost", 1.0), ("heat", 1.2)}
-    assert all(c.source == coverage.source() and "this source" in c.age() for c in kept.cells)
+    assert all(c.source == source() and "this source" in c.age() for c in kept.cells)
     assert "this source" in str(kept.cells[0].figure().beside["kept"])
 
 
@@ -98,7 +100,7 @@ def test_rows_of_another_source_count_and_say_so_and_of_another_story_do_not() -
 def test_a_story_is_what_the_file_says_and_not_how(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     text = find("frost").read_text()
     path = tmp_path / "frost.toml"
-    monkeypatch.setattr(coverage.scenarios, "find", lambda name: path)
+    monkeypatch.setattr(scenarios, "find", lambda name: path)
 
     def story(text: str) -> str:
         path.write_text(text)
