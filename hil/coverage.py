@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import fcntl
 import functools
 import hashlib
 import json
@@ -175,6 +176,13 @@ def figures(cells: Sequence[Cell], kept: Mapping[str, str]) -> list[Figure]:
 def write(path: Path, backend: str, cells: Sequence[Cell]) -> None:
     """Keep the cells of a run, each with commit, date and source. Cells of scenarios that were not run stay, as long
     as their scenario says the same."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two runs may end at once, each with rows of its own
+        _write(path, backend, cells)
+
+
+def _write(path: Path, backend: str, cells: Sequence[Cell]) -> None:
     date, mine = dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M UTC"), commit()
     stories = {scenario.name: story_of(scenario) for scenario in shipped()}
     ran = {cell.scenario for cell in cells}
@@ -189,13 +197,12 @@ def write(path: Path, backend: str, cells: Sequence[Cell]) -> None:
         **dataclasses.asdict(Kept(mine, date, backend, machine(), ())),
         "cells": [dataclasses.asdict(cell) for cell in every],
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(raw, indent=1) + "\n", encoding="utf-8")
 
 
 def read(path: Path) -> Kept | None:
     """What `write` kept, or None when there is none. ValueError for a file that is no such thing."""
-    if not path.is_file():
+    if not path.is_file() or not path.stat().st_size:
         return None
     try:
         raw: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))

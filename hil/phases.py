@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from hil.hazards import HAZARDS
 from hil.scenario import Assertion, Event, Kind, Scenario
 
 MS = 1_000_000
@@ -14,7 +15,8 @@ STAYS = ("aggregator.dispatch", "moment")  # what was asked before, and when it 
 
 def timed(scenario: Scenario) -> list[Assertion]:
     """Its assertions that show a required bound in seconds."""
-    return [a for a in scenario.assertions if a.hazard is not None and a.kind is Kind.WITHIN]
+    named = [a for a in scenario.assertions if a.hazard is not None and a.kind is Kind.WITHIN]
+    return [a for a in named if a.hazard is not None and HAZARDS[a.hazard].seconds is not None]
 
 
 def later(scenario: Scenario, by_ms: int) -> Scenario:
