@@ -250,8 +250,8 @@ HARM = [  # what must not happen happens: the assertion that says so must see it
     ("swapped", "swapped", "moment", {}, "nothing is written to anybody"),
     ("other_device", "other", "moment", {}, "nothing is written to it"),
     ("no_timer", "no timer", "moment", {}, "no dispatch flows"),
-    ("soc_lies", "jump", "local.reserve", {"permille": 100}, "no watt leaves below the reserve because of it"),
-    ("harm", "most", "home.pv", {"w": 15_000}, "the nameplate and the connection bind"),
+    ("soc_lies", "jump", "inverter.remote", {"w": 3000, "revert_s": 60}, "no watt leaves below the reserve because of it"),
+    ("harm", "charge", "home.pv", {"w": 40_000}, "the nameplate and the connection bind"),
     ("soc_lies", "stuck", "bms.bias", {"permille": 40}, "a stuck SoC reaches the reserve by our own count"),
 ]
 
