@@ -1,7 +1,7 @@
 """What a setpoint of ours may be by the plant's own word: what its BMS allows, and the limits of the site's connection.
 
-The agent is not asked: a permit that is too wide shows here. The plant's inverter holds to its BMS by itself, over a line
-of their own, so what counts is the setpoint that stands in it and not the watts that flow.
+The agent is not asked: a permit that is too wide shows here. The plant's inverter holds to its BMS by itself, over a
+line of their own, so what counts is the setpoint that stands in it and not the watts that flow.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ class Bounds:
         self._over_ns: int | None = None  # since when the connection carries too much, and we add to it
 
     def see(self, at_ns: int, s: Mapping[str, Value], ours: bool, metered: bool) -> Iterator[tuple[str, str]]:
-        """One second. `ours`: a setpoint stands that the agent can see to; `metered`: and it sees the connection. Yields
-        the promise that breaks, and the sentence."""
+        """One second. `ours`: a setpoint stands that the agent can see to; `metered`: and it sees the connection.
+        Yields the promise that breaks, and the sentence."""
         volts = _number(s["truth.cell_max_mv"]) * CELLS / 1000
         charge_w, discharge_w = (
             (_number(s[f"truth.{side}_a"]) + self._others * PACK_A) * volts for side in ("ccl", "dcl")
