@@ -91,8 +91,8 @@ def seeded_keys(
     directory: Path, seed: int, begins_ms: int, devices: Mapping[str, str] | None = None
 ) -> tuple[Path, Ceremony]:
     """Lay files out as hil.pki does, with signing keys made of `seed` and no TLS: in virtual time the same seed must
-    give the same signatures. `devices`: name -> what its key is made of. Gives the aggregator's directory, and who signs
-    the bundles."""
+    give the same signatures. `devices`: name -> what its key is made of. Gives the aggregator's directory, and who
+    signs the bundles."""
     aggregator, offline = directory / AGGREGATOR, directory / "offline"
     for path in (aggregator, offline):
         path.mkdir(parents=True, exist_ok=True)
