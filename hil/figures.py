@@ -27,7 +27,10 @@ _OPS: Mapping[str, Callable[[object, object], bool]] = {
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One measured value. `reach`: "<= 250", ">= 0.97", "== 0", "== true" or None; an unmeasured value holds none."""
+    """One measured value. `reach`: "<= 250", ">= 0.97", "== 0", "== true" or None; an unmeasured value holds none.
+
+    `peers`: those names of `beside` that are the same quantity in the same unit, so that they can be drawn beside it.
+    """
 
     name: str
     value: Scalar
@@ -35,6 +38,7 @@ class Figure:
     reach: str | None = None
     beside: Mapping[str, Scalar] = field(default_factory=dict)
     note: str = ""
+    peers: tuple[str, ...] = ()
 
     @property
     def holds(self) -> bool:
@@ -89,8 +93,8 @@ class Report:
         }
 
     def print(self, *, as_json: bool, out: TextIO | None = None, talk: TextIO | None = None) -> int:
-        """JSON to stdout when asked for, the table to stderr; the exit code."""
-        (talk or sys.stderr).write(self.table() + "\n")
+        """JSON to stdout when asked for, and then the table to stderr; else the table to stdout. The exit code."""
+        ((talk or sys.stderr) if as_json else (out or sys.stdout)).write(self.table() + "\n")
         if as_json:
             (out or sys.stdout).write(json.dumps(self.as_json()) + "\n")
         return 0 if self.ok else 1
@@ -110,7 +114,10 @@ class Report:
         if self.void:
             lines.append(f"-- {self.void} run(s) thrown away: the machine itself stalled")
         missed = [f.name for f in self.figures if not f.holds]
-        lines.append(f"xx missed: {', '.join(missed)}" if missed else "ok every reach holds")
+        if not self.figures:
+            lines.append("xx nothing was measured")
+        else:
+            lines.append(f"xx missed: {', '.join(missed)}" if missed else "ok every reach holds")
         return "\n".join(lines)
 
 

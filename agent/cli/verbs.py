@@ -180,6 +180,18 @@ def _keys(sub: ArgumentParser) -> None:
     _config(sub)
 
 
+def _settings(sub: ArgumentParser) -> None:
+    sub.add_argument("action", nargs="?", choices=("show", "export"), default="show")
+    sub.add_argument("file", nargs="?", metavar="FILE", help="export: the file to write")
+    _config(sub)
+
+
+def _update(sub: ArgumentParser) -> None:
+    sub.add_argument("action", nargs="?", choices=("status", "check"), default="status")
+    sub.add_argument("--file", metavar="PACKAGE", help="check: the package that is to be installed")
+    _config(sub)
+
+
 def _net(sub: ArgumentParser) -> None:
     sub.add_argument("action", nargs="?", choices=("check",), default="check")
     _config(sub)
@@ -190,6 +202,21 @@ def _replace(sub: ArgumentParser) -> None:
     sub.add_argument("file", metavar="FILE", help="the export: to write, or to read")
     sub.add_argument("--root", metavar="DIR", default="/", help="export: where the disk of a dead gateway is mounted")
     _pin(sub)
+    _config(sub)
+
+
+def _statement(sub: ArgumentParser) -> None:
+    sub.add_argument("files", nargs="*", metavar="FILE", help="records to read (default: this gateway's own)")
+    sub.add_argument("--month", metavar="YYYY-MM", help="of UTC (default: this month)")
+    sub.add_argument("--csv", action="store_true", help="every interval of it, one a row")
+    sub.add_argument("--export", metavar="FILE", help="write its signed records there, and the public keys beside")
+    _config(sub)
+
+
+def _verify_chain(sub: ArgumentParser) -> None:
+    sub.add_argument("files", nargs="*", metavar="FILE", help="records to check (default: this gateway's own)")
+    sub.add_argument("--keys", action="append", metavar="FILE", help="the public keys (default: this gateway's)")
+    sub.add_argument("--known", metavar="N:HASH", help="the chain up to record N must have this hash")
     _config(sub)
 
 
@@ -205,8 +232,12 @@ VERBS: dict[str, VerbSpec] = {
     "device": VerbSpec("device", "what each device can be told and says; adopt one that was replaced", _device),
     "bus": VerbSpec("bus", "find devices on a line, read their registers, judge the line", _bus),
     "keys": VerbSpec("keys", "this gateway's keys and whom it believes; enrol, rotate", _keys),
+    "config": VerbSpec("config", "which settings hold and whose word each is; export them", _settings),
+    "update": VerbSpec("update", "which release is known; whether a package is that, and now is the time", _update),
     "net": VerbSpec("net", "every step to the brokers: what was seen, expected, what to do", _net),
     "replace": VerbSpec("replace", "another gateway in the place of this one, or of a dead one", _replace),
+    "statement": VerbSpec("statement", "what this home gave and got in a month, by its signed records", _statement),
+    "verify-chain": VerbSpec("verify_chain", "whether settlement records are what was signed", _verify_chain),
     "wait": VerbSpec("wait", "for scripts: until the agent is up, linked or healthy", _wait),
     "version": VerbSpec("version", "of batteryctl and of the running batteryd"),
 }

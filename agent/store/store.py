@@ -7,7 +7,7 @@ store keeps trying until a write goes through again.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,8 @@ from agent.core.inputs import CommitFailed, Committed, Reserve
 from agent.runtime import part
 from agent.runtime.part import Effect, Log, Now, Post, WakeAt
 from agent.store.database import Change, CorruptError, is_corrupt
+from agent.store.documents import DocumentsFile
+from agent.store.ledger import Seal
 from agent.store.memories import Memories
 from agent.store.pins import Pins
 from agent.store.reserve import ReserveFile
@@ -58,6 +60,16 @@ class StoreConfig:
         return self.path.with_name("trust")
 
     @property
+    def documents_path(self) -> Path:
+        """What was set from afar."""
+        return self.path.with_name("documents")
+
+    @property
+    def ledger_path(self) -> Path:
+        """How the names of the settlement archive's files begin."""
+        return self.path.with_name("ledger")
+
+    @property
     def floor_path(self) -> Path:
         """The small second file beside the database."""
         return self.path.with_name("floor")
@@ -71,8 +83,9 @@ class Store:
         self._reserve = ReserveFile(config.reserve_path)
         self._pins = Pins(config.pins_path)
         self._trust = TrustFile(config.trust_path)
+        self._documents = DocumentsFile(config.documents_path)
         self._memories = Memories(config.memories_path, config.kernel_boot)
-        self._vault = Vault(config.path, config.floor_path)
+        self._vault = Vault(config.path, config.floor_path, config.ledger_path)
         self._receipted = 0
         self._also: set[int] = set()
         self._forgot_ns = 0
@@ -83,6 +96,10 @@ class Store:
         self._retry_ns: int | None = None
         self._floor_ns: int | None = None
         self._closed = False
+
+    def sign(self, seal: Seal, versions: Mapping[str, object]) -> None:
+        """From now on settlement records are kept as `seal` signs them, and say the `versions` of what made them."""
+        self._vault.ledger.seal, self._vault.ledger.versions = seal, versions
 
     def load(self) -> Durable:
         """What the last boot left. A disk that does not answer, or lies, gives the second copy or an empty Durable."""
@@ -107,6 +124,8 @@ class Store:
                 self._append(event, now, out)
             case mail.Receipted():
                 self._receipt(event, out)
+                if event.checkpoint is not None:
+                    self._checkpoint(event, now, out)
             case mail.LoadBacklog():
                 self._asked = event
             case mail.WriteReserve():
@@ -120,8 +139,8 @@ class Store:
                 self._keep_aside(event, out)
             case mail.WriteMemory():
                 self._remember(event, out)
-            case mail.WriteTrust():
-                self._keep_trust(event, now, out)
+            case mail.WriteTrust() | mail.WriteDocuments():
+                self._keep(event, now, out)
             case part.Stop():
                 self._stop(now, out)
             case part.Start() | part.Wake():
@@ -130,6 +149,12 @@ class Store:
             self._try(lambda: self._backlog(out), now)
         self._tell(now, out)
         return out
+
+    def _keep(self, event: mail.WriteTrust | mail.WriteDocuments, now: Now, out: list[Effect]) -> None:
+        if isinstance(event, mail.WriteTrust):
+            self._keep_trust(event, now, out)
+        else:
+            self._keep_documents(event, now, out)
 
     def _remember(self, request: mail.WriteMemory, out: list[Effect]) -> None:
         what = request.what
@@ -151,6 +176,17 @@ class Store:
         self._receipted = max(self._receipted, receipt.upto)
         self._also = {seq for seq in (*self._also, *receipt.also) if seq > self._receipted}
 
+    def _checkpoint(self, receipt: mail.Receipted, now: Now, out: list[Effect]) -> None:
+        assert receipt.checkpoint is not None
+        n, digest = receipt.checkpoint
+
+        def keep() -> None:
+            found = self._vault.receipted(n, digest, receipt.token, now.wall_ms)
+            if found is not None:
+                out.append(Log("error", f"settlement: {found}"))
+
+        self._try(keep, now)
+
     def _keep_trust(self, request: mail.WriteTrust, now: Now, out: list[Effect]) -> None:
         """The record first: what is kept without one is a consent that nobody can show."""
         event = request.event
@@ -165,6 +201,17 @@ class Store:
                 out.append(Post("link", mail.TrustStored(self._bad or "the store is closed")))
                 return
         out.append(Post("link", mail.TrustStored(self._trust.write(request.state))))
+
+    def _keep_documents(self, request: mail.WriteDocuments, now: Now, out: list[Effect]) -> None:
+        """The record first: a rollback that nobody is told of would leave the operator with a wrong belief."""
+        new = [("event", encode(event)) for event in request.events]
+
+        def write() -> None:
+            rows = self._vault.write(None, new, request.clock, request.mono_ms, Change())
+            out.append(Post("link", mail.Stored(rows)))
+
+        error = None if not new or self._try(write, now) else self._bad or "the store is closed"
+        out.append(Post("control", mail.DocumentsStored(error or self._documents.write(request.state))))
 
     def _keep_aside(self, request: mail.KeepAside, out: list[Effect]) -> None:
         try:
@@ -258,8 +305,9 @@ class Store:
             self._try(self._vault.sync_floor, now)
 
     def _tell(self, now: Now, out: list[Effect]) -> None:
-        out.extend(Log("error", note) for note in self._vault.notes)
-        self._vault.notes.clear()
+        for notes in (self._vault.notes, self._vault.ledger.notes):
+            out.extend(Log("error", note) for note in notes)
+            notes.clear()
         state = mail.DiskState(self._bad is None, self._bad or "the store takes writes")
         if state != self._told and not self._closed:
             if self._told is not None or self._bad is not None:

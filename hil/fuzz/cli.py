@@ -12,6 +12,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from hil.report import sheet
+
 TARGETS = {
     "port": ("hil.fuzz.port", "mutated Modbus frames, RTU and TCP, through drivers.port and drivers.codec"),
     "codec": ("hil.fuzz.codec", "register values of every type at sentinels, extremes and random bits"),
@@ -31,19 +33,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("target", choices=list(TARGETS))
-    parser.add_argument("--inputs", type=_positive, default=50_000)
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--inputs", type=_positive, default=50_000, help="default 50,000")
+    parser.add_argument("--seed", type=int, default=1, help="the same seed does the same again (default 1)")
     parser.add_argument(
         "--corpus", type=Path, metavar="DIR", help="inputs that reached something new: kept, and begun with"
     )
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    sheet.option(parser)
     args = parser.parse_args(argv)
+    if sheet.refused(args):
+        return 2
     if args.corpus is not None and args.target in ("port", "codec"):
         parser.error(f"{args.target} is not fuzzed by coverage: it has no corpus")
     run = importlib.import_module(TARGETS[args.target][0]).run
     kept = {} if args.corpus is None else {"kept": args.corpus}
     report = run(args.inputs, args.seed, **kept)
-    return int(report.print(as_json=args.json))
+    return sheet.told(report, args, "fuzz", sys.argv[1:] if argv is None else argv)
 
 
 def _positive(text: str) -> int:

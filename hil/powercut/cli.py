@@ -12,10 +12,12 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from hil.amount import count
 from hil.campaign.resume import Resume
 from hil.figures import Figure, Report
 from hil.powercut.tally import KINDS, Tally
 from hil.progress import Progress
+from hil.report import sheet
 from hil.strict import FileError
 from hil.talk import say
 
@@ -23,19 +25,22 @@ from hil.talk import say
 def main(argv: Sequence[str]) -> int:
     """0 when every figure with a reach holds."""
     parser = argparse.ArgumentParser(prog="python -m hil powercut", description=__doc__)
-    parser.add_argument("--cuts", type=int, default=2_000)
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--cuts", type=count, default=2_000, help="in all, a resumed run's too (default 2,000)")
+    parser.add_argument("--seed", type=int, default=1, help="the same seed does the same again (default 1)")
     parser.add_argument("--life", type=int, help="only that life of the seed, to look at what failed")
     parser.add_argument("--state", type=Path, metavar="FILE", help="go on where the run of that file stopped")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    sheet.option(parser)
     args = parser.parse_args(argv)
+    if sheet.refused(args):
+        return 2
     try:
         import apsw  # noqa: F401 - the message below is better than a traceback
     except ImportError:
         say("powercut needs apsw: pip install '.[hil]', or make env")
         return 2
     try:
-        return int(_report(args).print(as_json=args.json))
+        return sheet.told(_report(args), args, "powercut", argv)
     except FileError as error:
         say(str(error))
         return 2

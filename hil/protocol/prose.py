@@ -124,6 +124,9 @@ NOTES = {
 This version runs `dispatch` with `power_w`, `cancel` and `stop`. The other kinds, and a dispatch with `session`,
 `import_limit_w`, `export_limit_w` or `randomize_start_s`, are checked like these and answered
 `rejected_not_applicable`, as a whole. A cancel ends its target at once, whatever `randomize_s` says.""",
+    "down-config": "Tried, kept or taken back: [what is set from afar](configuration.md). `version` counts, not `seq`.",
+    "down-default": "It holds at once: [default control](configuration.md#default-control).",
+    "down-firmware": "Nothing is installed by it: [releases](configuration.md#releases).",
     "down-receipt": "This version keeps no settlement chain: `checkpoint` is read, and nothing follows.",
     "up-settlement": "The record `n` is signed like any row; `prev` makes the chain.",
 }

@@ -15,12 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+from hil.amount import amount
 from hil.backends.process import ProcessBackend
 from hil.bench.rig import live
 from hil.campaign.resume import commit
 from hil.figures import Figure, Report
 from hil.program import installed_from
 from hil.progress import Progress
+from hil.report import sheet
 from hil.rounds import percentile
 
 SAMPLE_S = 2.0
@@ -44,10 +46,13 @@ class Held:
 def main(argv: Sequence[str]) -> int:
     """0 when every figure with a reach holds."""
     parser = argparse.ArgumentParser(prog="python -m hil soak", description=__doc__)
-    parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--minutes", type=amount, default=10.0, help="default 10; memory is judged from an hour on")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    sheet.option(parser)
     args = parser.parse_args(argv)
-    return int(soak(60.0 * args.minutes).print(as_json=args.json))
+    if sheet.refused(args):
+        return 2
+    return sheet.told(soak(60.0 * args.minutes), args, "soak", argv)
 
 
 def soak(seconds: float) -> Report:

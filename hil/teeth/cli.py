@@ -16,9 +16,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from hil.amount import count
 from hil.campaign.resume import commit
 from hil.figures import Figure, Report
 from hil.progress import Progress
+from hil.report import sheet
 from hil.strict import FileError
 from hil.talk import say
 from hil.teeth.defects import Defect, copy, load, plant
@@ -39,17 +41,20 @@ def main(argv: Sequence[str]) -> int:
     """0 when every defect was found."""
     parser = argparse.ArgumentParser(prog="python -m hil teeth", description=__doc__)
     parser.add_argument("ids", nargs="*", help="only these defects")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: one a core)")
+    parser.add_argument("--jobs", type=count, default=os.cpu_count() or 1, help="processes (default: one a core)")
     parser.add_argument("--list", action="store_true", help="what there is")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    sheet.option(parser)
     args = parser.parse_args(argv)
+    if sheet.refused(args):
+        return 2
     try:
         defects = [d for d in load() if not args.ids or d.id in args.ids]
         if args.list or not defects:
             for defect in load():
                 print(f"{defect.id.ljust(26)} {defect.about}  [{'; '.join(defect.checks)}]")
             return 0 if args.list else 2
-        return int(teeth(defects, args.jobs).print(as_json=args.json))
+        return sheet.told(teeth(defects, args.jobs), args, "teeth", argv)
     except FileError as error:
         say(str(error))
         return 2
@@ -78,8 +83,12 @@ def teeth(defects: Sequence[Defect], jobs: int = 1) -> Report:
             bar.step(defect.id)
             return result
 
-        broken = [(check, said) for check, said in pool.map(passes, checks) if said is not None]
-        results = list(pool.map(found, defects)) if not broken else []
+        try:
+            broken = [(check, said) for check, said in pool.map(passes, checks) if said is not None]
+            results = list(pool.map(found, defects)) if not broken else []
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     return _report(broken, checks, results, time.monotonic() - began)
 
 
@@ -97,13 +106,14 @@ def fails(check: str, tree: Path) -> str | None:
     """None when the check passes in that tree; else what it said of the failure."""
     word, *rest = check.split()
     command = {
-        "scenario": ["scenario", *rest, "--backend", "virtual"],
-        "case": ["campaign", "--case", f"hil/teeth/cases/{rest[0]}.toml"],
-        "powercut": ["powercut", "--cuts", rest[0]],
-        "fuzz": ["fuzz", rest[0], "--inputs", rest[-1]],
+        "scenario": ["hil", "scenario", *rest, "--backend", "virtual"],
+        "case": ["hil", "campaign", "--case", f"hil/teeth/cases/{rest[0]}.toml"],
+        "powercut": ["hil", "powercut", "--cuts", rest[0]],
+        "fuzz": ["hil", "fuzz", rest[0], "--inputs", rest[-1]],
+        "test": ["pytest", rest[0], "-x", "-m", "not slow", "-p", "no:cacheprovider", "--timeout=550"],
     }[word]
     done = subprocess.run(
-        [sys.executable, "-m", "hil", *command],
+        [sys.executable, "-m", *command],
         cwd=tree,
         env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(tree)},
         capture_output=True,
@@ -113,7 +123,8 @@ def fails(check: str, tree: Path) -> str | None:
     )
     if done.returncode == 0:
         return None
-    lines = [line for line in done.stderr.splitlines() if line.startswith("xx")] or done.stderr.splitlines()[-1:]
+    said = (done.stderr + done.stdout).splitlines()
+    lines = [line for line in said if line.startswith("FAILED" if word == "test" else "xx")] or said[-1:]
     return lines[0].strip() if lines else f"exit {done.returncode}"
 
 
