@@ -374,6 +374,15 @@ def test_it_is_due_at_half_its_life(gateway: Online) -> None:
         assert gateway.files()["tls.crt"] != half
 
 
+def test_who_enrolled_by_files_is_not_renewed_by_a_timer(gateway: Online) -> None:
+    gateway.enrol()
+    before = gateway.files()
+    done = gateway.ctl("rotate", "tls", "--due")
+    assert done.returncode == 0
+    assert "did not enrol online" in done.stdout
+    assert gateway.files() == before
+
+
 def test_a_stranger_and_a_device_that_was_struck_off_get_no_renewal(gateway: Online) -> None:
     said = gateway.desk.answer("POST", REENROL, {}, b"", None)
     assert said.status == 403
