@@ -255,7 +255,7 @@ def test_joserfc_judges_the_announcements_of_a_new_key() -> None:
             kid = json.loads(unb64(one["protected"]))["kid"]
             key = next(entry["x"] for entry in DATA["keys"].values() if entry["kid"] == kid)
             part = f"{one['protected']}.{told['payload']}.{one['signature']}"
-            assert jose.deserialize_compact(part, okp(key), registry=REGISTRY), "every signature holds; not every word"
+            jose.deserialize_compact(part, okp(key), registry=REGISTRY)  # every signature holds; not every word
             signers.append(kid)
         device = DATA["home"]
         named = (said["device"], said["fleet"]) == (device["device"], device["fleet"])
