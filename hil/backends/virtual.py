@@ -152,8 +152,8 @@ class VirtualBackend:
         self._t0 = runtime.mono_ns
         self._boot()
 
-    def _keys(self, directory: Path, seed: int) -> tuple[Path, Path, Ceremony]:
-        """Directories of the device and of the aggregator, and who signs the trust bundles."""
+    def _keys(self, directory: Path, seed: int) -> tuple[Path, Path, Ceremony | None]:
+        """Directories of the device and of the aggregator, and who signs the trust bundles; None: nobody here does."""
         aggregator, ceremony = site.seeded_keys(directory, seed, self.begins_ms)
         return directory / "device" / self.device, aggregator, ceremony
 

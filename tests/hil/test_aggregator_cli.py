@@ -231,12 +231,12 @@ def test_a_password_does_where_a_broker_asks_for_no_certificate(
     bench: Bench, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """And a wrong one is a sentence. The password stands in a file, never among the arguments."""
-    from hil.broker import _free_port, find_mosquitto
+    from hil.broker import find_mosquitto, free_ports
 
     (tmp_path / "passwords").write_text("operator:word\n")
     (tmp_path / "passwords").chmod(0o600)
     subprocess.run(["mosquitto_passwd", "-U", str(tmp_path / "passwords")], check=True, capture_output=True)
-    port = _free_port()
+    [port] = free_ports(1)
     told = f"user root\nlistener {port} 127.0.0.1\nallow_anonymous false\npassword_file {tmp_path}/passwords\n"
     (tmp_path / "broker.conf").write_text(told)
     (tmp_path / "good").write_text("word\n")
