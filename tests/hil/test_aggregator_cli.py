@@ -193,7 +193,7 @@ def test_the_kinds_of_forgery_are_listed(capsys: pytest.CaptureFixture[str]) -> 
 def test_usage_is_one_sentence_and_exit_2(
     bench: Bench, argv: list[str], words: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hil.aggregator.cli._CONNECT_S", 0.2)
+    monkeypatch.setattr("hil.aggregator.reach.CONNECT_S", 0.2)
     assert main([*argv, "--pki", bench.directory]) == 2
     assert words in capsys.readouterr().err
 
@@ -252,7 +252,7 @@ def test_a_password_does_where_a_broker_asks_for_no_certificate(
             common += ["--broker", f"127.0.0.1:{port}", "--password-file"]
             assert main([*common, str(tmp_path / "good")]) == 0
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr("hil.aggregator.cli._CONNECT_S", 1.0)
+                patch.setattr("hil.aggregator.reach.CONNECT_S", 1.0)
                 assert main([*common, str(tmp_path / "bad")]) == 2
         finally:
             broker.terminate()
