@@ -16,9 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import pkcs7
 
 from agent.store.trust import TrustFile
-from agent.tools import est
+from agent.tools import est, online
+from agent.tools.keys import _wall_ms
+from agent.tools.lines import Refused
 from hil import registrar
 from hil.bundles import chain, root_hash
 from hil.pki import Authority, signed
@@ -287,6 +291,29 @@ def test_a_certificate_of_another_key_name_ca_or_time_is_not_kept(gateway: Onlin
         with Villain(gateway.server, spoil(gateway, ENROL, said)) as there:
             refused(gateway.ask(there.url), 4, says)
         gateway.nothing_is_kept(keys=True)
+
+
+def test_every_spoiled_byte_of_a_certificate_is_a_sentence_or_no_matter(gateway: Online) -> None:
+    """Whatever a bad memory, or an authority gone mad, makes of the answer: no traceback, and no other certificate."""
+    gateway.enrol()
+    body = registrar.check((gateway.root / "request").read_bytes(), gateway.body)
+    ca = x509.load_pem_x509_certificate(gateway.authority.certificate)
+    good = base64.b64decode(b"".join(certs_only([registrar.certify(body, gateway.authority)]).split()))
+    [cert] = pkcs7.load_der_pkcs7_certificates(good)
+    refusals = 0
+    for at in range(len(good)):
+        spoiled = base64.b64encode(good[:at] + bytes([good[at] ^ (1 << at % 8)]) + good[at + 1 :])
+        found = est.certificates(spoiled)
+        if isinstance(found, str):
+            refusals += 1
+            continue
+        try:
+            online.issued(found[0], [ca], "home-0001", cert.public_key(), _wall_ms())
+        except Refused:
+            refusals += 1
+        else:
+            assert found[0] == cert, f"byte {at}"
+    assert refusals > len(good) * 8 // 10
 
 
 def test_an_expired_certificate_is_not_kept(gateway: Online) -> None:
