@@ -85,11 +85,12 @@ class Now(NamedTuple):
 
 
 def begin(text: str) -> Ledger:
-    """After a start, from what was kept; ValueError for what `kept` did not write."""
+    """After a start, from what `text` wrote; anything else is none: accounts then begin anew."""
     if not text:
         return Ledger()
     try:
-        raw = Kept(*_tuples(json.loads(text)))
+        now_ms, *rest = _tuples(json.loads(text))
+        raw = Kept._make((now_ms, *rest))
         kept = raw._replace(
             stand=_stand(raw.stand),
             open=None if raw.open is None else _open(raw.open),
@@ -97,8 +98,8 @@ def begin(text: str) -> Ledger:
             day=Day(*raw.day),
         )
         return Ledger(kept=kept)
-    except (TypeError, ValueError, IndexError) as error:
-        raise ValueError(f"the accounts are not readable: {error!r}") from error
+    except (TypeError, ValueError, IndexError, AttributeError, RecursionError):
+        return Ledger()
 
 
 def text(ledger: Ledger, book: Book) -> str:
@@ -150,7 +151,7 @@ def _follow(ledger: Ledger, now: Now) -> Ledger:
         and dt <= MOST_NS
         and ledger.excursion is None
         and not guarantee.is_out(second[5])
-        and (wall_ms if now.trusted else opened.t0_ms + opened.ns // 1_000_000) < interval.following(opened.t0_ms)
+        and wall_ms < interval.following(opened.t0_ms)
     )
     if plain:
         held = (*ledger.held, second)
@@ -178,10 +179,9 @@ def _turn(ledger: Ledger, now: Now, key: Key, second: Second, slip_ms: int) -> L
         ledger = _commands(ledger, now)
     opened = ledger.kept.open
     assert opened is not None
-    reached = now.i.clock.wall_ms if now.trusted else opened.t0_ms + opened.ns // 1_000_000
-    if reached >= interval.following(opened.t0_ms):
+    if now.i.clock.wall_ms >= interval.following(opened.t0_ms):
         ledger = _folded(ledger, now.book)
-        t1_ms = reached // QUARTER_MS * QUARTER_MS if now.trusted else reached
+        t1_ms = now.i.clock.wall_ms // QUARTER_MS * QUARTER_MS
         ledger = _closed(_registers(ledger, now), now, t1_ms)
         ledger = _opened(ledger, now, t1_ms)
     return ledger
