@@ -229,7 +229,7 @@ def installed(config: Config) -> Installed:
 
 
 def _link(config: Config, durable: Durable, boot: str, random: Callable[[int], bytes]) -> Part:
-    from agent.link import keys
+    from agent.link import jws, keys
     from agent.link.config import LinkConfig
     from agent.link.session import Session
 
@@ -254,6 +254,7 @@ def _link(config: Config, durable: Durable, boot: str, random: Callable[[int], b
         backoff_floor_ns=timers.backoff_min_ns,
         backoff_cap_ns=timers.backoff_max_ns,
         anchor=anchor,
+        rotations=keys.load_rotations(config.state_dir / "rotation", jws.signer(seed).kid),
     )
     known = [(record.command.id, record.command.digest) for record in durable.commands]
     return Session(link, boot, random, durable.windows, known)

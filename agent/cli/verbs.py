@@ -167,6 +167,10 @@ def _keys(sub: ArgumentParser) -> None:
     sub.add_argument("what", nargs="?", choices=("sign", "tls"), help="rotate: which of this gateway's keys")
     sub.add_argument("--claim", metavar="FILE", help="enrol: what the aggregator handed out for this gateway")
     sub.add_argument("--bundle", metavar="FILE", help="enrol: the signed trust bundles")
+    sub.add_argument(
+        "--url", metavar="URL", help="enrol: the aggregator's desk, instead of files; rotate tls: another one"
+    )
+    sub.add_argument("--due", action="store_true", help="rotate tls: only when half of the certificate's life is over")
     sub.add_argument("--certificate", metavar="FILE", help="enrol: the aggregator's answer to the request")
     sub.add_argument("--ca", metavar="FILE", help="enrol: who signed it (default: the one that is there)")
     sub.add_argument("--consent", metavar="FILE", help="the homeowner's signed consent, instead of the PIN")
