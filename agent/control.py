@@ -18,6 +18,7 @@ from agent.core.inputs import (
     CommandIn,
     CommitFailed,
     Committed,
+    Consent,
     Event,
     FreshTime,
     Inputs,
@@ -386,6 +387,8 @@ class Control:
             text = f"the reserve could not be written: {stored.error}"
             return [*self._say("error", text, now), *(done(verb, 5, text) for verb in verbs)]
         self._reserve = Reserve(stored.permille, "file")
+        for verb in verbs:
+            self._events.append(Consent("reserve", verb.by, verb.conn != mail.LINK, None, stored.permille))
         text = f"the reserve is {stored.permille / 10:.1f} %"
         told = [done(verb, 0, text, reserve_pct=stored.permille / 10) for verb in verbs]
         return [*self._say("info", text, now), *self._cycle(now), *told]

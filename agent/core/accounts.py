@@ -20,7 +20,7 @@ from agent.core.fault import Severity
 from agent.core.faults import BY_ID
 from agent.core.flows import DT, Integrals, Jump, Registers, Second, Stand, jumps, read, span
 from agent.core.guarantee import Day, Excursion
-from agent.core.inputs import ClockTrust, Inputs
+from agent.core.inputs import ClockTrust, Consent, Inputs
 from agent.core.interval import QUARTER_MS, Key, Open, Spread
 from agent.core.modes import ACTING
 from agent.core.params import S
@@ -151,7 +151,7 @@ def _follow(ledger: Ledger, now: Now) -> Ledger:
         and dt <= MOST_NS
         and ledger.excursion is None
         and not guarantee.is_out(second[5])
-        and wall_ms < interval.following(opened.t0_ms)
+        and wall_ms // QUARTER_MS <= opened.t0_ms // QUARTER_MS
     )
     if plain:
         held = (*ledger.held, second)
@@ -179,7 +179,7 @@ def _turn(ledger: Ledger, now: Now, key: Key, second: Second, slip_ms: int) -> L
         ledger = _commands(ledger, now)
     opened = ledger.kept.open
     assert opened is not None
-    if now.i.clock.wall_ms >= interval.following(opened.t0_ms):
+    if now.i.clock.wall_ms // QUARTER_MS > opened.t0_ms // QUARTER_MS:
         ledger = _folded(ledger, now.book)
         t1_ms = now.i.clock.wall_ms // QUARTER_MS * QUARTER_MS
         ledger = _closed(_registers(ledger, now), now, t1_ms)
@@ -362,6 +362,12 @@ def _gap(ledger: Ledger, now: Now, before: Stand, from_ms: int, reason: str, was
 
 
 # --- parts of it ------------------------------------------------------------------------------------------------------
+def consent(event: Consent, wall_ms: int) -> Record:
+    """Who agreed to what, or changed it: the homeowner's own word."""
+    body = {"record": "consent", "at_ms": wall_ms, "what": event.what, "by": event.by, "local": event.local}
+    return Record("settlement", body | {"terms": event.terms, "reserve_permille": event.reserve_permille})
+
+
 def _commands(ledger: Ledger, now: Now) -> Ledger:
     """Commands that came, and the record of each that ended."""
     commands = now.book.durable.commands
@@ -430,7 +436,10 @@ def _key(before: Key | None, now: Now) -> Key:
 
 def _limited(due: CommandRecord, book: Book) -> str | None:
     """The reason that was last told for it."""
-    return next((live.acked_reason for live in book.live if live.id == due.command.id), None)
+    for live in book.live:
+        if live.id == due.command.id:
+            return live.acked_reason
+    return None
 
 
 def _below(before: Key | None, now: Now, reserve: int, islanded: bool) -> str:

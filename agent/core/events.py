@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from agent.core import commits, crew, dispatch, writes
+from agent.core import accounts, commits, crew, dispatch, writes
 from agent.core.beneath import NOTHING
 from agent.core.book import Cycle, committed
 from agent.core.command import CommandState
@@ -14,6 +14,7 @@ from agent.core.inputs import (
     CommandIn,
     CommitFailed,
     Committed,
+    Consent,
     EndRaise,
     FreshTime,
     Inputs,
@@ -61,6 +62,8 @@ def happen(state: State, i: Inputs, s: Snapshot, say: Cycle) -> State:
                 state = replace(state, fresh=True)
             case LocalStop(by):
                 state = _local_stop(state, by, say)
+            case Consent():
+                say.records.append(accounts.consent(event, i.clock.wall_ms))
             case RaiseReserve() | EndRaise():
                 pass  # agent.core.overlay has settled them before anything was looked at
             case _:

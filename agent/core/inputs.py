@@ -131,7 +131,30 @@ class EndRaise:
     by: str
 
 
-Event = CommandIn | FreshTime | Committed | CommitFailed | WriteDone | LocalStop | LocalResume | RaiseReserve | EndRaise
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """What the homeowner agreed to or changed, for the record alone: `what` is "reserve", "terms", "opt_out", "opt_in"
+    or "storm". `terms`: hash of the programme's terms. The part that does it posts this as well."""
+
+    what: str
+    by: str
+    local: bool
+    terms: str | None = None
+    reserve_permille: int | None = None
+
+
+Event = (
+    CommandIn
+    | FreshTime
+    | Committed
+    | CommitFailed
+    | WriteDone
+    | LocalStop
+    | LocalResume
+    | RaiseReserve
+    | EndRaise
+    | Consent
+)
 
 
 @dataclass(frozen=True, slots=True)
