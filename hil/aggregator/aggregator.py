@@ -265,9 +265,8 @@ class Aggregator:
         problem = problem_of(kind, opened.claims, device, self.keyring.fleet, now.wall_ms)
         if problem is not None:
             return Refused(*problem)
-        return Message(
-            device, kind, opened.claims, now, len(message.payload), hashlib.sha256(opened.payload).hexdigest()
-        )
+        digest = hashlib.sha256(opened.payload).hexdigest()
+        return Message(device, kind, opened.claims, now, len(message.payload), digest)
 
     def _address(self, topic: str) -> tuple[str, str]:
         """(device, kind) of an upward topic, or ("", "")."""

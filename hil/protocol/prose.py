@@ -124,6 +124,11 @@ NOTES = {
 This version runs `dispatch` with `power_w`, `cancel` and `stop`. The other kinds, and a dispatch with `session`,
 `import_limit_w`, `export_limit_w` or `randomize_start_s`, are checked like these and answered
 `rejected_not_applicable`, as a whole. A cancel ends its target at once, whatever `randomize_s` says.""",
-    "down-receipt": "This version keeps no settlement chain: `checkpoint` is read, and nothing follows.",
-    "up-settlement": "The record `n` is signed like any row; `prev` makes the chain.",
+    "down-receipt": """`checkpoint` countersigns the settlement chain: send it once you have every record up to a
+`checkpoint` record `n`; `head` is the hash that you computed of that. The device keeps the signed receipt beside its
+records; one over another hash, or beyond its own records, makes it say so in a `chain` record.""",
+    "up-settlement": """The record `n` is signed like any row; `prev` makes the chain: the hash of a record is
+SHA-256(`prev` || SHA-256(its signed payload)), and that is the next one's `prev`. Energy is what registers say at
+both ends; what is `estimated` is an integral of the agent's own, and adds up the same way. Where a register jumped,
+take `after_wh` - `before_wh` out.""",
 }

@@ -16,14 +16,15 @@ from agent.core.book import Book, Cycle
 from agent.core.command import Command, CommandKind, CommandState
 from agent.core.decision import Mode
 from agent.core.durable import CommandRecord, Durable
-from agent.core.inputs import Clock, ClockTrust, Reserve
+from agent.core.inputs import Clock, ClockTrust, Consent, Reserve
 from agent.core.params import S
 from agent.core.settlement import Meters
 from agent.core.snapshot import Snapshot, Trace, take
 from agent.core.standing import Memory
+from agent.core.step import final
 from drivers.readings import GridState
 from tests.core import home as h
-from tests.core.home import PARAMS
+from tests.core.home import PARAMS, Home, arriving, command
 from tests.core.test_snapshot import world
 
 WALL_MS = 1_700_000_100_000  # 22:15:00 UTC: a quarter begins
@@ -530,3 +531,30 @@ def test_two_cycles_within_a_second_are_one() -> None:
     assert tally.ledger is before
     tally.put(3600, s=0.7)
     assert tally.ledger.held[0][0] == S
+
+
+def test_a_consent_is_a_record_of_who_what_and_whence() -> None:
+    home = Home().ready()
+    home.tick(Consent("reserve", "ada", True, None, 300))
+    home.tick()
+    (found,) = [record for record in home.settled if record["record"] == "consent"]
+    assert (found["by"], found["local"], found["reserve_permille"], found["terms"]) == ("ada", True, 300, None)
+
+
+def test_a_dispatch_through_whole_cycles_is_accounted_for_and_a_crash_doubles_nothing() -> None:
+    home = Home().ready()
+    home.tick(arriving(command(1, duration_s=120)))
+    home.run(60)
+    later = home.crash()
+    later.run(200)
+    (found,) = [record for record in later.settled if record["record"] == "performance"]
+    done = next(a for a in later.acks if a["state"] == "completed")
+    assert found["delivered_wh"] == done["energy_wh"] == sum(q["delivered_wh"] for q in found["quarters"])
+    assert [record["record"] for record in later.settled if record["record"] == "gap"] == ["gap"]
+    stopped = final(later.state)
+    again = Home(durable=stopped, at_ns=later.now_ns)
+    again.wall_offset_ms = later.wall_offset_ms
+    again.ready()
+    again.run(3)
+    closed = [record for record in again.settled if record["record"] == "interval"]
+    assert closed[0]["t1_ms"] == later.clock().wall_ms

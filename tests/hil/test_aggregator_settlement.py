@@ -66,10 +66,10 @@ def test_the_countersigned_receipt_is_kept_and_verified_offline(tmp_path: Path) 
         for path in archive.Archive(tmp_path / "ledger").months()
         for line in archive.lines(path)
     ]  # fmt: skip
-    keys = [
+    device, services = (
         {signer.kid: jws.verifier(signer.key.public_key().public_bytes_raw())} for signer in (SENDER.signer, service)
-    ]
-    verdict = examine(lines, *keys)
+    )
+    verdict = examine(lines, device, services)
     assert verdict.ok, verdict.findings
     assert verdict.receipted == 6
 
@@ -87,7 +87,7 @@ def test_flaws_are_found_and_not_countersigned(tmp_path: Path) -> None:
     ):
         chain = chain_of(order)
         assert any(words in finding for finding in chain.findings), name
-        if name not in ("forked",):
+        if name != "forked":
             assert chain.receipt() is None, name
 
 
