@@ -1,13 +1,14 @@
 """What the parts of the agent post to each other. Core's own events (agent.core.inputs) travel as they are.
 
-control -> store   CommitRequest, KeepAside, WriteReserve, WritePins, WriteMemory
+control -> store   CommitRequest, KeepAside, WriteReserve, WritePins, WriteMemory, WriteDocuments
 store   -> bus     Remembered (drivers.events)
 store   -> control Committed, CommitFailed (core.inputs), ReserveStored, DiskState
 store   -> link    Stored, Backlog
 store   -> link    TrustStored
+store   -> control DocumentsStored
 link    -> store   AppendBatch, Receipted, LoadBacklog, WriteTrust
-link    -> control CommandIn, FreshTime (core.inputs), LinkState, Verb
-control -> link    Sample, Profile
+link    -> control CommandIn, FreshTime (core.inputs), LinkState, Verb, Document, ServiceHeard
+control -> link    Sample, Profile, LinkSettings
 control -> local   View, VerbDone, Line
 local   -> control Verb
 """
@@ -22,6 +23,7 @@ from agent.core.durable import Durable
 from agent.core.inputs import NOT_LOOKED, Clock
 from agent.core.params import Wiring
 from agent.core.selftest import Looked as SelfTest
+from agent.remote import InForce
 from drivers.events import BusStats, DeviceStatus, Identity, Remember
 from drivers.readings import BatteryReading, InverterReading, MeterReading
 
@@ -145,6 +147,23 @@ class TrustStored:
 
 
 @dataclass(frozen=True, slots=True)
+class WriteDocuments:
+    """Keep this as what was set from afar, `events` in the outbox before it; answered by DocumentsStored."""
+
+    state: bytes = field(repr=False)
+    events: tuple[Mapping[str, object], ...]
+    clock: Clock
+    mono_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentsStored:
+    """Answers to WriteDocuments come in its order; `error` is a sentence if it is not on the disk."""
+
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class WriteMemory:
     """What a device must not forget; answered to its bus by Remembered once it is on the disk, else not at all."""
 
@@ -191,6 +210,34 @@ class Profile:
     body: Mapping[str, object]  # capabilities, limits, reserve, versions, stated_end_s
 
 
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A proven document of the operator, newer than any before. `kind`: "config" | "default" | "firmware". `body`: its
+    members as the protocol names them; of a firmware manifest {"raw"} is what came, signatures and all."""
+
+    kind: str
+    version: int
+    digest: str
+    body: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class LinkSettings:
+    """How the link goes on. `floors`: kind of document -> highest version and its digest. None = as the file says.
+    `trial`: ServiceHeard is wanted."""
+
+    floors: Mapping[str, tuple[int, str]] = field(default_factory=dict)
+    batch_s: int | None = None
+    live_s: int | None = None
+    groups: tuple[str, ...] | None = None
+    trial: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceHeard:
+    """A signed time or receipt has come: the aggregator is there, and believes this home."""
+
+
 # --- local ------------------------------------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class View:
@@ -215,6 +262,7 @@ class View:
     soc_floor_permille: int = 0
     critical_load_w: int = 0  # 0 = nobody said
     looked: SelfTest = NOT_LOOKED
+    in_force: InForce | None = None  # what was set from afar, and what it makes of what was commissioned
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,6 +95,7 @@ def ready(config_path: Path, claim: Callable[[Path], None]) -> Ready | str:
 def _forget_model_makers(linked: bool) -> None:
     """The last models are those of the messages; the link then takes the memory of whoever made them."""
     if linked:
+        import agent.link.documents
         import agent.link.homeowner  # noqa: F401  # they are defined when it is imported, and those of messages too
 
     lean.forget_model_makers()

@@ -180,6 +180,18 @@ def _keys(sub: ArgumentParser) -> None:
     _config(sub)
 
 
+def _settings(sub: ArgumentParser) -> None:
+    sub.add_argument("action", nargs="?", choices=("show", "export"), default="show")
+    sub.add_argument("file", nargs="?", metavar="FILE", help="export: the file to write")
+    _config(sub)
+
+
+def _update(sub: ArgumentParser) -> None:
+    sub.add_argument("action", nargs="?", choices=("status", "check"), default="status")
+    sub.add_argument("--file", metavar="PACKAGE", help="check: the package that is to be installed")
+    _config(sub)
+
+
 def _net(sub: ArgumentParser) -> None:
     sub.add_argument("action", nargs="?", choices=("check",), default="check")
     _config(sub)
@@ -220,6 +232,8 @@ VERBS: dict[str, VerbSpec] = {
     "device": VerbSpec("device", "what each device can be told and says; adopt one that was replaced", _device),
     "bus": VerbSpec("bus", "find devices on a line, read their registers, judge the line", _bus),
     "keys": VerbSpec("keys", "this gateway's keys and whom it believes; enrol, rotate", _keys),
+    "config": VerbSpec("config", "which settings hold and whose word each is; export them", _settings),
+    "update": VerbSpec("update", "which release is known; whether a package is that, and now is the time", _update),
     "net": VerbSpec("net", "every step to the brokers: what was seen, expected, what to do", _net),
     "replace": VerbSpec("replace", "another gateway in the place of this one, or of a dead one", _replace),
     "statement": VerbSpec("statement", "what this home gave and got in a month, by its signed records", _statement),

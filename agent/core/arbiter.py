@@ -23,12 +23,13 @@ class Rank(IntEnum):
     PRICE = 8
     SELF_CONSUMPTION = 9
     DEFAULT = 10
+    NONE = 11
 
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
     """What one strategy wants. `power_w` None = released: the inverter runs in its own mode. `within_w`: the most that
-    it takes of the permit, W >= 0; None = all of it."""
+    it takes of the permit, W >= 0; None = all of it. `rate_permille`: slower than `ramp`, of nameplate a second."""
 
     rank: Rank
     source: str
@@ -36,9 +37,10 @@ class Proposal:
     ramp: RampClass = RampClass.DIRECT
     command_id: str | None = None
     within_w: int | None = None
+    rate_permille: int | None = None
 
 
-NOTHING = Proposal(Rank.DEFAULT, "none", None)
+NOTHING = Proposal(Rank.NONE, "none", None)
 
 
 def choose(proposals: Iterable[Proposal | None]) -> Proposal:

@@ -49,8 +49,8 @@ from agent.core.inputs import (
 from agent.core.params import Params, S
 from agent.core.snapshot import Snapshot, Trace, take
 from agent.core.state import State
+from agent.core.strategies import default, self_consumption, storm
 from agent.core.strategies import dispatch as dispatching
-from agent.core.strategies import self_consumption, storm
 from agent.core.writes import Hand, Planned, Wanted
 from drivers.readings import GridState
 
@@ -196,6 +196,8 @@ def _choose(p: Params, state: State, s: Snapshot, judged: Judged, held: overlay.
     shown = bounds.raised(left, held.shown, s.reserve_permille)
     risk, keep, waiting = _guarded(p, state, s, judged)
     own = self_consumption.propose(s, p, state.hand, left.lo_w, left.hi_w, risk)
+    if p.default.version:
+        own = default.propose(own, s, p)
     stored = storm.propose(s, p, state.cure, state.hand.setpoint_w)
     full = left.lo_w == 0 and oblige.full(s, p)
     fills = (judged.cure if not full or judged.curing else None, None if full else stored)

@@ -106,6 +106,7 @@ _KEYS: dict[str, tuple[str, ...]] = {
     "adopt": ("device",),
     "device": ("device",),
     "bus": ("bus",),
+    "config": (),
     "look": ("device", "bus", "unit", "function", "address", "count", "response_ms", "dialect"),
 }
 

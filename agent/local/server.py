@@ -146,7 +146,15 @@ class Server:
             case "device":
                 return (self._asking.devices(conn, request.device, view, now),)
             case _:
-                return (_last(conn, status_json(view, self._config.version, now)),)
+                return (_last(conn, self._whole(request.verb, view, now)),)
+
+    def _whole(self, verb: str, view: View, now: Now) -> Json:
+        """The answer to "status", or to "config"."""
+        if verb == "config" and view.in_force is not None:
+            from agent.local.settings import config_json  # rarely asked: loaded by the first who does
+
+            return config_json(view.in_force)
+        return status_json(view, self._config.version, now)
 
     def _watch(self, event: LocalRequest, view: View, now: Now) -> Iterable[Effect]:
         if self._full(event):

@@ -141,6 +141,10 @@ class Birth(Up):
     reserve_permille: Permille | None = None
     stated_end_s: UInt | None = None
     devices: list[Device] | None = None
+    config_version: UInt | None = None
+    config_trial: bool | None = None
+    default_version: UInt | None = None
+    firmware_version: UInt | None = None
     rotations: Annotated[list[Rotation], Field(max_length=4)] | None = None
 
 
@@ -295,6 +299,22 @@ class TrustLife(Up):
     sentence: str
 
 
+class Document(Up):
+    """What became of a configuration, of default control, or of a release that was told of."""
+
+    event: Literal[
+        "config_applied",
+        "config_refused",
+        "config_rolled_back",
+        "config_confirmed",
+        "default_applied",
+        "firmware_known",
+    ]
+    version: UInt
+    reason: Literal["not_applicable", "fault", "aggregator_lost", "restart", "replaced", "damaged"] | None
+    sentence: str
+
+
 class Gap(Up):
     """Rows that will never come: `first` null = from the first one on."""
 
@@ -305,4 +325,16 @@ class Gap(Up):
     kind: Literal["batch"] | None = None
 
 
-EVENTS: tuple[type[Up], ...] = (Started, Fault, Floor, SelfTest, Local, Raise, Homeowner, Rotated, TrustLife, Gap)
+EVENTS: tuple[type[Up], ...] = (
+    Started,
+    Fault,
+    Floor,
+    SelfTest,
+    Local,
+    Raise,
+    Homeowner,
+    Rotated,
+    TrustLife,
+    Document,
+    Gap,
+)

@@ -46,7 +46,7 @@ def signed(home: Home, role: str = "dispatch", typ: str = "command", **claims: A
 # --- what is refused, in the order of the checks ----------------------------------------------------------------------
 def test_topic_that_is_not_served(home: Home) -> None:
     token = home.agg.command(home.now).payload
-    for leaf in ("config", "default", "firmware", "homeowner", "nonsense", "command/x", ""):
+    for leaf in ("config", "default", "homeowner", "nonsense", "command/x", ""):
         assert refused(home, down(leaf, token)) == "bad_typ"
     assert refused(home, MqttMessage("battery/v1/fleet/group/south/command", token, 1, False)) == "bad_typ"
     assert refused(home, MqttMessage(f"{ROOT}/up/state", token, 1, False)) == "bad_typ"

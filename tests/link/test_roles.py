@@ -28,7 +28,7 @@ def test_the_page_is_printed_from_the_table() -> None:
 def test_every_role_that_the_table_names_exists_and_every_keyed_one_is_used() -> None:
     named = {role for row in (*LINK.values(), *LOCAL.values()) for role in row[0]}
     assert named <= set(ROLES)
-    assert set(ROLES) - named == {"firmware", "device-sign", "device-tls"}  # these sign what no row of a person is
+    assert set(ROLES) - named == {"device-sign", "device-tls"}  # these sign what no row of a person is
     assert set(BUNDLED) <= set(ROLES)
     assert {role for role in BUNDLED if ROLES[role][0] > 1} == {"root", "firmware"}
 
@@ -69,7 +69,7 @@ def test_the_rules_ask_the_table() -> None:
 def test_what_is_unknown_is_nobodys() -> None:
     for role in (*ROLES, "nobody", ""):
         assert not may_ask(role, "nonsense")
-        assert not may_sign(role, "battery-firmware+jws")
+        assert may_sign(role, "battery-firmware+jws") is (role == "firmware")
         assert not may_sign(role, roles.COMMAND, "nonsense")
     assert not may_sign(None, roles.COMMAND, "dispatch")
 
