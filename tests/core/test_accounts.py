@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from agent.core import accounts
 from agent.core.accounts import Ledger, Now
-from agent.core.book import Book, Cycle
+from agent.core.book import Book, Cycle, Live
 from agent.core.command import Command, CommandKind, CommandState
 from agent.core.decision import Mode
 from agent.core.durable import CommandRecord, Durable
+from agent.core.flows import Integrals, Jump, Registers, Stand, flowed
 from agent.core.inputs import Clock, ClockTrust, Consent, Reserve
 from agent.core.params import S
 from agent.core.settlement import Meters
@@ -45,6 +46,7 @@ class Tally:
         self.notices: list[str] = []
         self.durable = Durable()
         self.meters = Meters()
+        self.live: tuple[Live, ...] = ()
         self.due: CommandRecord | None = None
         self.mode = Mode.LOCAL
         self.memory: tuple[Memory, ...] = ()
@@ -87,7 +89,7 @@ class Tally:
 
     def follow(self) -> None:
         say = Cycle(self.now_ns, self.clock(), PARAMS, True, True, None)
-        book = Book(self.durable, (), self.meters)
+        book = Book(self.durable, self.live, self.meters)
         room = (-5000, 5000)
         self.ledger = accounts.follow(
             self.ledger, Now(self.inputs, self.snapshot, book, self.due, self.mode, self.memory, room, say)
@@ -558,3 +560,58 @@ def test_a_dispatch_through_whole_cycles_is_accounted_for_and_a_crash_doubles_no
     again.run(3)
     closed = [record for record in again.settled if record["record"] == "interval"]
     assert closed[0]["t1_ms"] == later.clock().wall_ms
+
+
+def test_a_meter_that_falls_silent_leaves_its_registers_as_they_were() -> None:
+    tally = Tally(registers=True)
+    tally.put(0)
+    for second in range(1000):
+        tally.put(0, 100, meter_age_ns=0 if second < 800 else 60 * S)
+    (found,) = tally.of("interval")
+    assert found["end"]["import_wh"] == found["start"]["import_wh"] == 1_000_000
+    assert (found["missing_s"], found["quality"]) == (99, "est")
+    assert found["grid_w"]["avg"] == 100
+
+
+def test_a_register_that_comes_late_and_jumps_at_once_is_no_energy() -> None:
+    start = Stand(Registers(), Integrals())
+    end = Stand(Registers(import_wh=500), Integrals(imported=3 * 3_600_000_000_000))
+    jump = Jump("import_wh", 10, 500, "ahead")
+    assert flowed(start, end, (jump,))["import_wh"] == 3
+
+
+def test_an_event_that_waits_has_no_quarter_of_its_own() -> None:
+    tally = Tally()
+    tally.put(0)
+    waiting = replace(running(), state=CommandState.SCHEDULED)
+    tally.durable = replace(tally.durable, commands=(waiting,))
+    for _ in range(1000):
+        tally.put(0)
+    take_up(tally, running())
+    drive(tally, 5, 3600)
+    done = replace(running(), state=CommandState.COMPLETED, delivered_mwh=5_000)
+    tally.durable, tally.due = replace(tally.durable, commands=(done,)), None
+    tally.put(0)
+    (found,) = tally.of("performance")
+    assert [q["delivered_wh"] for q in found["quarters"]] == [5]
+
+
+def test_a_latched_fault_has_no_expected_end_and_a_limit_that_was_told_is_counted() -> None:
+    tally = Tally()
+    tally.put(0)
+    gone = tally.now_ns
+    tally.mode, tally.memory = Mode.DEGRADED, (Memory("battery_stale", True, gone, gone, 0, (gone,), "x"),)
+    tally.durable = Durable(latches=("battery_stale",))
+    for _ in range(65):
+        tally.put(0)
+    assert tally.of("availability")[-1]["expected_return_ms"] is None
+    tally.mode, tally.memory, tally.durable = Mode.LOCAL, (), Durable()
+    take_up(tally, running())
+    tally.live = (Live("x" * 32), Live(running().command.id, acked_reason="reserve"))
+    drive(tally, 7, 3600)
+    tally.live = ()
+    drive(tally, 3, 3600)
+    done = replace(running(), state=CommandState.COMPLETED)
+    tally.durable, tally.due = replace(tally.durable, commands=(done,)), None
+    tally.put(0)
+    assert tally.of("performance")[0]["limited"] == [{"reason": "reserve", "lasted_s": 7}]
