@@ -77,6 +77,7 @@ class Now(NamedTuple):
     memory: tuple[Memory, ...]
     room: tuple[int, int]  # lo_w <= 0 <= hi_w
     say: Cycle
+    asked_w: int = 0  # what `due` wants now
 
     @property
     def trusted(self) -> bool:
@@ -362,10 +363,13 @@ def _gap(ledger: Ledger, now: Now, before: Stand, from_ms: int, reason: str, was
 
 
 # --- parts of it ------------------------------------------------------------------------------------------------------
-def consent(event: Consent, wall_ms: int) -> Record:
+def consents(i: Inputs, say: Cycle) -> None:
     """Who agreed to what, or changed it: the homeowner's own word."""
-    body = {"record": "consent", "at_ms": wall_ms, "what": event.what, "by": event.by, "local": event.local}
-    return Record("settlement", body | {"terms": event.terms, "reserve_permille": event.reserve_permille})
+    for event in i.events:
+        if isinstance(event, Consent):
+            body = {"record": "consent", "at_ms": i.clock.wall_ms, "what": event.what, "by": event.by}
+            body |= {"local": event.local, "terms": event.terms, "reserve_permille": event.reserve_permille}
+            say.records.append(Record("settlement", body))
 
 
 def _commands(ledger: Ledger, now: Now) -> Ledger:
@@ -418,16 +422,17 @@ def _key(before: Key | None, now: Now) -> Key:
     islanded = s.grid is GridState.ISLANDED
     reserve = now.i.reserve.permille if s.reserve_told else None
     below = None
+    out = durable.stopped_by is not None or durable.opted_out is not None
     pack = s.pack
     if reserve is not None and pack is not None and pack.soc_max is not None and pack.soc_max < reserve:
         below = _below(before, now, reserve, islanded)
     return Key(
         due.command.id if due is not None else None,
-        due.command.power_w if due is not None else 0,
+        now.asked_w if due is not None else 0,
         _limited(due, now.book) if due is not None else None,
         islanded,
-        durable.stopped_by is not None,
-        _away(now) if durable.stopped_by is not None or now.mode not in ACTING or not now.i.disk_ok else None,
+        out,
+        _away(now) if out or now.mode not in ACTING or not now.i.disk_ok else None,
         below,
         reserve,
         now.i.clock.trust,
@@ -446,7 +451,7 @@ def _below(before: Key | None, now: Now, reserve: int, islanded: bool) -> str:
     """Who is to blame stays so until the battery is back; a dispatch that drains it now is always."""
     if islanded:
         return "outage"
-    if now.due is not None and now.due.command.power_w > 0 and (now.s.battery_w or 0) > DRAW_W:
+    if now.due is not None and now.asked_w > 0 and (now.s.battery_w or 0) > DRAW_W:
         return "dispatch"
     if before is not None and before.below is not None:
         return before.below
@@ -460,6 +465,8 @@ def _away(now: Now) -> str:
         return "lockout"
     if durable.stopped_by is not None:
         return "stopped"
+    if durable.opted_out is not None:
+        return "opt_out"
     if now.mode in ACTING:
         return "disk"
     gravest = _gravest(now.memory)
@@ -473,6 +480,9 @@ def _gravest(memory: tuple[Memory, ...]) -> Memory | None:
 def _returns_ms(now: Now) -> int | None:
     """When what keeps the home from dispatch is expected to be over: known only while nothing but a hold is left."""
     gravest, durable = _gravest(now.memory), now.book.durable
+    out = durable.opted_out
+    if out is not None:
+        return out.until_ms or None
     if gravest is None or gravest.gone_ns is None or durable.lockout is not None or durable.stopped_by is not None:
         return None
     if gravest.id in durable.latches:

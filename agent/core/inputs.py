@@ -143,6 +143,32 @@ class Consent:
     reserve_permille: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class OptsOut:
+    """A person at home, or the homeowner's signed word: no dispatch, session, schedule or price. `for_s` 0 = until
+    OptsIn."""
+
+    by: str
+    role: str  # "homeowner" | "technician"
+    for_s: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class OptsIn:
+    """And takes part again."""
+
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Overrides:
+    """`batteryctl override`: hold `power_w`, + discharge, for `for_s` in the place of any dispatch. None ends it."""
+
+    by: str
+    power_w: int | None
+    for_s: int = 0
+
+
 Event = (
     CommandIn
     | FreshTime
@@ -154,6 +180,9 @@ Event = (
     | RaiseReserve
     | EndRaise
     | Consent
+    | OptsOut
+    | OptsIn
+    | Overrides
 )
 
 

@@ -90,9 +90,9 @@ class Tally:
     def follow(self) -> None:
         say = Cycle(self.now_ns, self.clock(), PARAMS, True, True, None)
         book = Book(self.durable, self.live, self.meters)
-        room = (-5000, 5000)
+        room, asked_w = (-5000, 5000), self.due.command.power_w or 0 if self.due is not None else 0
         self.ledger = accounts.follow(
-            self.ledger, Now(self.inputs, self.snapshot, book, self.due, self.mode, self.memory, room, say)
+            self.ledger, Now(self.inputs, self.snapshot, book, self.due, self.mode, self.memory, room, say, asked_w)
         )
         self.records += [dict(record.body) for record in say.records]
         self.notices += say.notices
