@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
+from hil.amount import count
 from hil.figures import Report
 from hil.report import sheet
 
@@ -31,10 +32,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("name", choices=[*BENCHES, "all"])
-    parser.add_argument("--rounds", type=int, default=3, help="at least 3; medians are taken")
-    parser.add_argument("--seconds", type=int, default=600, help="virtual: length of one round")
-    parser.add_argument("--count", type=int, default=200, help="dispatch: commands in all")
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--rounds", type=count, default=3, help="at least 3; medians are taken")
+    parser.add_argument("--seconds", type=count, default=600, help="virtual: length of one round")
+    parser.add_argument("--count", type=count, default=200, help="dispatch: commands in all")
+    parser.add_argument("--seed", type=int, default=1, help="the same seed does the same again (default 1)")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     sheet.option(parser)
     args = parser.parse_args(argv)
