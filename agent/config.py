@@ -168,6 +168,7 @@ class LinkSection(_Strict):
     trust: str
     root_hash: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None  # of the bundle to begin with
     groups: list[Name] = []
+    kept_session: bool = False  # the broker keeps what comes while we are away; a RabbitMQ cluster needs it
 
 
 class LocalSection(_Strict):

@@ -35,12 +35,13 @@ READERS = (
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """Where the brokers are, and the files of mutual TLS."""
+    """Where the brokers are, the files of mutual TLS, and whether the broker is to keep our session."""
 
     brokers: tuple[tuple[str, int], ...]
     ca: Path
     cert: Path
     key: Path
+    kept_session: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,7 @@ def ready(config_path: Path, claim: Callable[[Path], None]) -> Ready | str:
             config.resolve(section.ca),
             config.resolve(section.cert),
             config.resolve(section.key),
+            section.kept_session,
         )
     return Ready(
         agent.parts,

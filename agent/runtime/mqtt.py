@@ -34,12 +34,23 @@ class Tls:
 
 
 class MqttAdapter:
-    """`handle` takes the Mqtt* effects; `post` gets the Mqtt* events for the link."""
+    """`handle` takes the Mqtt* effects; `post` gets the Mqtt* events for the link.
 
-    def __init__(self, brokers: tuple[tuple[str, int], ...], tls: Tls, post: Callable[[object], None]) -> None:
+    `kept`: the broker keeps the session while we are away. What it then delivers late is refused by its own times; but
+    a RabbitMQ cluster lets nobody back whose clean session was on a node that died (docs/scale.md).
+    """
+
+    def __init__(
+        self,
+        brokers: tuple[tuple[str, int], ...],
+        tls: Tls,
+        post: Callable[[object], None],
+        kept: bool = False,
+    ) -> None:
         self._brokers = brokers
         self._tls = tls
         self._post = post
+        self._kept = kept
         self._context: ssl.SSLContext | None = None
         self._made_of: tuple[tuple[int, int], ...] = ()
         self._client: paho.Client | None = None
@@ -72,7 +83,7 @@ class MqttAdapter:
             paho.CallbackAPIVersion.VERSION2,
             client_id=want.client_id,
             protocol=paho.MQTTv311,
-            clean_session=True,  # a queue at the broker would only deliver stale commands
+            clean_session=not self._kept,  # a queue at the broker would only deliver stale commands
             reconnect_on_failure=False,  # the link decides when to come back
         )
         client.max_inflight_messages_set(IN_FLIGHT)

@@ -121,9 +121,15 @@ A new trust bundle, and the homeowner's word by way of the aggregator.
 # under the heading of a topic
 NOTES = {
     "down-command": """\
-This version runs `dispatch` with `power_w`, `cancel` and `stop`. The other kinds, and a dispatch with `session`,
-`import_limit_w`, `export_limit_w` or `randomize_start_s`, are checked like these and answered
-`rejected_not_applicable`, as a whole. A cancel ends its target at once, whatever `randomize_s` says.""",
+What each kind does, beside each other and over a restart, is told in [the life of a command](lifecycle.md).
+
+- A **dispatch** has up to three modes: `power_w`, `import_limit_w`, `export_limit_w`. Of each there is one holder.
+- A **session**'s block `seq_from` to `seq_to` begins above the session's own `seq` and is its setpoints' alone: from
+  acceptance on all of it counts as used, so every other message of that `iss` and key, **`cancel` and `stop` too, needs
+  a `seq` above `seq_to`**. A setpoint has `session`, `power_w` and a number of the block; it acts at once, is not
+  answered, and ends by itself. A restart of the home ends the session (`failed`, `restart`): open another.
+- A **quote** is answered by one ack, `completed`: `given_w`, `energy_wh`, `reason`, `bounds`. At most 12 a minute.
+- A **price** has no `primacy`: of one issuer the newest list counts, of several the newest.""",
     "down-config": "Tried, kept or taken back: [what is set from afar](configuration.md). `version` counts, not `seq`.",
     "down-default": "It holds at once: [default control](configuration.md#default-control).",
     "down-firmware": "Nothing is installed by it: [releases](configuration.md#releases).",
