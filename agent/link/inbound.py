@@ -17,7 +17,7 @@ from agent.link import homeowner, jws, messages, replay
 from agent.link.clock import LinkClock
 from agent.link.config import LinkConfig
 from agent.link.homeowner import AnyHomeowner
-from agent.link.messages import AnyCommand, Down, Receipt, Time
+from agent.link.messages import AnyCommand, Down, Receipt, Resend, Time
 from agent.link.roles import COMMAND, HOMEOWNER, LINK, RECEIPT, TIME, TRUST
 from agent.link.trust import Trust
 from agent.link.trusting import Changed, Keeper, Spoken
@@ -33,10 +33,10 @@ EXPIRES_NOT = frozenset({"resend"})  # asks for what is the aggregator's anyway,
 
 
 class Bucket:
-    """Token bucket: `rate` a second, at most `burst` saved up."""
+    """Token bucket: `rate` in `per_s` seconds, at most `burst` saved up."""
 
-    def __init__(self, rate: int, burst: int) -> None:
-        self._step_ns = NS // rate
+    def __init__(self, rate: int, burst: int, per_s: int = 1) -> None:
+        self._step_ns = per_s * NS // rate
         self._span_ns = self._step_ns * burst
         self._spent_ns: int | None = None  # the bucket is as full as now is ahead of this
 
@@ -52,11 +52,13 @@ class Bucket:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """`reason` is a word of the counters. `repeat_of`: the same command came again, its ack may be sent again."""
+    """`reason` is a word of the counters. `repeat_of`: the same command came again, its ack may be sent again.
+    `other_ms`: it is a verified time for another boot, signed then."""
 
     reason: str
     detail: str
     repeat_of: str | None = None
+    other_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,7 @@ class Inbound:
         self._verifications = Bucket(200, 200)
         self._commands = Bucket(5, 20)
         self._bundles = Bucket(1, 4)
+        self._resends = Bucket(1, 4, per_s=60)
         self._keeper = Keeper(config.trust, config.anchor)
         device = f"dev:{config.device}"
         self._routes = {
@@ -94,7 +97,7 @@ class Inbound:
 
     def receive(
         self, topic: str, payload: bytes, retained: bool, clock: LinkClock, fresh: bool, now_ns: int
-    ) -> CommandIn | Time | Receipt | Changed | Spoken | Refusal | None:
+    ) -> CommandIn | Resend | Time | Receipt | Changed | Spoken | Refusal | None:
         """What the message is, all checks passed and its window advanced; or why it moves nothing. None: a bundle that
         is in force already."""
         route = self._routes.get(topic)
@@ -165,7 +168,7 @@ class Inbound:
     def _fact(self, body: Time | Receipt, kid: str) -> Time | Receipt | Refusal:
         """Time is bound to the nonce, a receipt to numbers that are never used twice: `exp` adds nothing to either."""
         if isinstance(body, Time) and body.nonce != self._boot:
-            return Refusal("replay", "the nonce is not of this boot")
+            return Refusal("replay", "the nonce is not of this boot", other_ms=body.iat)
         if isinstance(body, Time) and not (
             self.trust.current(kid, body.wall_ms) and body.wall_ms >= self.trust.issued_ms - SKEW_MS
         ):
@@ -174,7 +177,7 @@ class Inbound:
 
     def _command(
         self, body: AnyCommand, found: jws.Verified, clock: LinkClock, fresh: bool, now_ns: int
-    ) -> CommandIn | Refusal:
+    ) -> CommandIn | Resend | Refusal:
         digest = found.digest
         seen = self._known.get(body.id)
         if seen is not None:
@@ -189,12 +192,16 @@ class Inbound:
                 return Refusal("replay", f"seq {body.seq}")
             if not self._commands.take(now_ns):
                 return Refusal("flood", "more commands a second than this home takes")
+            if isinstance(body, Resend) and not self._resends.take(now_ns):
+                return Refusal("flood", "more resends than this home answers")
         refused = self._admit(body, found.header.kid)
         if refused is not None:
             return refused
         self._known[body.id] = digest
         while len(self._known) > KNOWN_IDS:
             self._known.popitem(last=False)
+        if isinstance(body, Resend):  # moves nothing: the link answers it, and the next command brings its window along
+            return body
         stream = _stream(body, found.header.kid)
         return CommandIn(messages.to_core(body, digest), ((stream, self._windows[stream]),))
 

@@ -66,6 +66,7 @@ class DeviceBook:
     batches: list[Message] = field(default_factory=list)
     verified: dict[str, int] = field(default_factory=dict)  # by kind, duplicates included
     stale: int = 0  # births and lives whose seq did not rise within their boot
+    back_from: int = 0  # births and lives of a boot after one that came later: two of them live
     boot_counters: dict[str, dict[str, int]] = field(default_factory=dict)  # refused by the device: boot -> reason
     unreceipted: set[int] = field(default_factory=set)  # heard since a receipt last named them
     receipt_sent_ns: int = 0
@@ -136,6 +137,7 @@ class DeviceBook:
             self.stale += 1
             return Fate.DUPLICATE
         self._last_seq[key] = message.seq
+        self.back_from += message.claims["boot"] != self.boots[-1]
         if message.kind == "birth":
             self.birth = message
             self.ledger.begin(first_row(message.claims))

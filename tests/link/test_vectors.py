@@ -17,7 +17,7 @@ from joserfc.registry import HeaderParameter
 from agent.core.inputs import CommandIn, FreshTime
 from agent.link import anchor, documents, homeowner, jws, trust
 from agent.link.messages import KINDS, parse_command, parse_receipt, parse_time
-from agent.mail import Receipted, WriteTrust
+from agent.mail import Receipted, Resend, WriteTrust
 from agent.runtime.part import MqttMessage, Now
 from hil.aggregator.aggregator import Aggregator
 from hil.aggregator.keys import Keyring, SigningKey
@@ -127,6 +127,9 @@ def test_joserfc_opens_the_good_ones_by_its_front_door(row: dict[str, Any]) -> N
     assert json.loads(payload) == row["claims"]
 
 
+MOVES = CommandIn | FreshTime | Receipted | Resend | WriteTrust
+
+
 def the_home() -> Home:
     """A start of the home of the file, with its trust and the key of its homeowner."""
     told = DATA["home"]
@@ -147,7 +150,7 @@ def test_verdict_of_a_home(row: dict[str, Any]) -> None:
         home.send(message_of(DOWN[name]))
     assert home.session._counters == {}
     effects = home.send(message_of(row))
-    moved = [e for e in posted(effects, object) if isinstance(e, CommandIn | FreshTime | Receipted | WriteTrust)]
+    moved = [e for e in posted(effects, object) if isinstance(e, MOVES)]
     if row["verdict"] == "accepted":
         assert home.session._counters == {}
         assert len(moved) == 1
