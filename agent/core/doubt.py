@@ -16,8 +16,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from agent.core.params import S
-
-NJ_PER_MWH = 3_600_000_000  # 1 W x 1 ns = 1 nJ; 1 permille of SoC = capacity_wh mWh
+from agent.core.soc import NJ_PER_MWH
 
 EMPTY_MV, EMPTY_ABOVE = 3050, 200  # such a cell, at rest, and a SoC above this permille: a contradiction
 FULL_MV, FULL_BELOW = 3450, 900

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from agent.core.caps import PLAIN, Facts, full
+from agent.core.decision import Side
 from agent.core.limits import LIMITS, Lift, Limit
 from agent.core.params import Params, S
 
@@ -55,11 +56,12 @@ def narrow(
     out = list(caps)
     kept: list[Hold] = []
     known = {h.index: h for h in holds}
+    wholes = {side: full(params, side) for side in Side}
     for i in REMEMBERING:
         cap = caps[i]
         hold = known.get(i)
         if hold is None:
-            whole = full(params, LIMITS[i].side)
+            whole = wholes[LIMITS[i].side]
             if cap < whole:
                 if first and LIMITS[i].lift is Lift.LATCH:
                     cap = out[i] = 0  # it may have been latched at nothing before the start, and nobody knows

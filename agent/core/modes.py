@@ -47,6 +47,8 @@ TABLE: tuple[Row, ...] = (
     Row((), lambda s: True, Mode.LOCAL),
 )
 
+FROM = {mode: tuple([row for row in TABLE if not row.frm or mode in row.frm]) for mode in Mode}
+
 ACTING = frozenset({Mode.LOCAL, Mode.DISPATCHED})  # a setpoint may be written
 PASSING = frozenset({Mode.INIT, Mode.SELF_TEST, Mode.STANDBY})  # on the way to act: no news for who sent a command
 ZEROING = frozenset({Mode.DEGRADED})  # a running setpoint becomes zero first, then is released
@@ -54,4 +56,4 @@ ZEROING = frozenset({Mode.DEGRADED})  # a running setpoint becomes zero first, t
 
 def following(mode: Mode, signs: Signs) -> Mode:
     """The mode of this cycle. The last row fits always."""
-    return next(row.to for row in TABLE if (not row.frm or mode in row.frm) and row.when(signs))
+    return next(row.to for row in FROM[mode] if row.when(signs))

@@ -45,10 +45,11 @@ def follow(old: Watch | None, block: BatteryReading, now_ns: int) -> Watch:
     recent = tuple(t for t in old.refused_ns if now_ns - t < WINDOW_NS)
     if block is old.good or block.at_ns == old.refused_at_ns:
         return old if recent == old.refused_ns else old._replace(refused_ns=recent)
-    why = _absurd(old, block)
+    count = _cells(block)
+    why = _absurd(old, block, count)
     if why is not None:
         return old._replace(refused_ns=(*recent, now_ns)[-STRIKES:], refused_at_ns=block.at_ns, why=why)
-    cells, agreed = _learnt(old, block)
+    cells, agreed = _learnt(old, count)
     leap = _leap(old, block)
     if leap is None:
         return Watch(block, cells, recent, 0, old.why, block.at_ns, agreed)
@@ -56,18 +57,16 @@ def follow(old: Watch | None, block: BatteryReading, now_ns: int) -> Watch:
     return Watch(kept, cells, (*recent, now_ns)[-STRIKES:], block.at_ns, why, old.calm_ns, agreed)
 
 
-def _learnt(old: Watch, block: BatteryReading) -> tuple[int | None, int]:
+def _learnt(old: Watch, cells: int | None) -> tuple[int | None, int]:
     """The number of cells, and how many blocks have said so: a BMS that starts may say anything once."""
-    cells = _cells(block)
     if cells is None or old.agreed >= AGREEING:
         return old.cells, old.agreed
     return (cells, old.agreed + 1) if cells == old.cells else (cells, 1)
 
 
-def _absurd(old: Watch, block: BatteryReading) -> str | None:
+def _absurd(old: Watch, block: BatteryReading, cells: int | None) -> str | None:
     if block.pack_mv == 0 and block.soc_permille == 0 and not block.cell_max_mv and not block.cell_min_mv:
         return f"{block.device} reports no volts, no cells and no charge: a cleared block"
-    cells = _cells(block)
     if cells is not None and not FEWEST_CELLS <= cells <= MOST_CELLS:
         return f"{block.device}: {_volts(block)}: a pack of {cells} cells; check the profile's scales"
     if cells is not None and old.cells is not None and old.agreed >= AGREEING and not _fits(block, old.cells):
@@ -77,10 +76,12 @@ def _absurd(old: Watch, block: BatteryReading) -> str | None:
 
 def _cells(block: BatteryReading) -> int | None:
     """Cells in series, as the voltages of one block give them; None = it does not say."""
-    cells = (block.cell_min_mv, block.cell_max_mv)
-    if not block.pack_mv or any(mv is None or not CELL_MV[0] <= mv <= CELL_MV[1] for mv in cells):
+    low, high = block.cell_min_mv, block.cell_max_mv
+    if not block.pack_mv or low is None or high is None:
         return None
-    twice = sum(mv or 0 for mv in cells)
+    if not CELL_MV[0] <= low <= CELL_MV[1] or not CELL_MV[0] <= high <= CELL_MV[1]:
+        return None
+    twice = low + high
     return (4 * block.pack_mv + twice) // (2 * twice)
 
 

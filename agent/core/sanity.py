@@ -106,8 +106,7 @@ def compared(
 def _apart(before: Sanity, pair: Seen, p: Params, dt_ns: int) -> int:
     """For how long P is not V x I, where both are at rest: a ramp reaches the two of them at different times."""
     last = before.pair
-    rests = last is not None and all(abs(a - b) <= steptest.SETTLED_W for a, b in zip(pair, last, strict=True))
-    if not rests:
+    if last is None or abs(pair[0] - last[0]) > steptest.SETTLED_W or abs(pair[1] - last[1]) > steptest.SETTLED_W:
         return before.apart_ns
     nameplate = max(p.site.nameplate_charge_w, p.site.nameplate_discharge_w)
     slack = max(abs(pair[0]), abs(pair[1])) * APART_PERMILLE // 1000 + APART_W + nameplate // 50

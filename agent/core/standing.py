@@ -56,13 +56,22 @@ def evaluate(world: World, memory: tuple[Memory, ...], draw: int) -> Evaluated:
     now = world.snapshot.now_ns
     known = {m.id: m for m in memory}
     latches = world.durable.latches
+    settled = world.settled
     out: list[Memory] = []
     raised: list[str] = []
     cleared: list[str] = []
     for row in FAULTS:
         old = known.get(row.id)
         was = old is not None and old.active
-        sentence, broken = _looked(row, world, old)
+        broken = False
+        if row.grace and not settled:
+            sentence = None
+        else:
+            try:
+                stays = row.stays if old is not None and was and not old.broken else None
+                sentence = row.check(world) if stays is None else stays(world)
+            except Exception as error:  # noqa: BLE001  # what was not looked at counts as a fault; the others go on
+                sentence, broken = _unknown(row, error), True
         if sentence is None and row.id in latches and not was:
             sentence = LATCHED
         if sentence is not None:
@@ -82,17 +91,9 @@ def evaluate(world: World, memory: tuple[Memory, ...], draw: int) -> Evaluated:
     return Evaluated(tuple(out), tuple(raised), tuple(cleared), latches)
 
 
-def _looked(row: Fault, world: World, old: Memory | None) -> tuple[str | None, bool]:
-    """Its sentence, and whether that is only about the check itself."""
-    if row.grace and not world.settled:
-        return None, False
-    check = row.check
-    if row.stays is not None and old is not None and old.active and not old.broken:
-        check = row.stays
-    try:
-        return check(world), False
-    except Exception as error:  # noqa: BLE001  # what was not looked at counts as a fault; the other rows go on
-        return f"its check failed, so nobody knows {row.what} ({type(error).__name__}: {error})", True
+def _unknown(row: Fault, error: Exception) -> str:
+    """The sentence of a check that could not be evaluated."""
+    return f"its check failed, so nobody knows {row.what} ({type(error).__name__}: {error})"
 
 
 def _there(row: Fault, old: Memory | None, sentence: str, now: int, p: Params, draw: int, broken: bool) -> Memory:

@@ -216,6 +216,11 @@ def test_shares_at_the_bounds_of_permit_and_nameplate(
     assert passes(Intent.POWER, shares[0], why, replace(evidence(), inverters=2)) is good
 
 
+@pytest.mark.parametrize(("inverters", "good"), [(1, True), (2, False), (3, False)])
+def test_several_inverters_need_shares(inverters: int, good: bool) -> None:
+    assert passes(Intent.POWER, 2500, decision(given_w=2500), replace(evidence(), inverters=inverters)) is good
+
+
 UNEVEN = replace(PARAMS, site=replace(PARAMS.site, nameplate_charge_w=5_000, nameplate_discharge_w=7_000))
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.core.doubt import NJ_PER_MWH, Doubt, Sight, follow
+from agent.core.doubt import Doubt, Sight, follow
 from agent.core.params import S
+from agent.core.soc import NJ_PER_MWH
 
 CAPACITY_WH = 25_000
 FULL_MWH = 1000 * CAPACITY_WH
