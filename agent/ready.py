@@ -35,12 +35,13 @@ READERS = (
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """Where the brokers are, and the files of mutual TLS."""
+    """Where the brokers are, and the files of mutual TLS. `five`: MQTT 5."""
 
     brokers: tuple[tuple[str, int], ...]
     ca: Path
     cert: Path
     key: Path
+    five: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,7 @@ def ready(config_path: Path, claim: Callable[[Path], None]) -> Ready | str:
             config.resolve(section.ca),
             config.resolve(section.cert),
             config.resolve(section.key),
+            section.mqtt == "5",
         )
     return Ready(
         agent.parts,

@@ -34,12 +34,15 @@ class Comeback:
         self._told_ns: int | None = None
         self.broker = 0  # that the next try goes to
 
-    def ended(self, lasted_ns: int | None, now_ns: int) -> int:
-        """A connection ended that had lasted so long (None: it never stood). When to try again; `broker` is next."""
-        if lasted_ns is not None:
+    def ended(self, lasted_ns: int | None, now_ns: int, taken: bool = False) -> int:
+        """A connection ended that had lasted so long (None: it never stood); `taken`: by another client of our id, as
+        the broker says. When to try again; `broker` is next."""
+        if taken:
+            self._short = max(self._short + 1, SHORT)
+        elif lasted_ns is not None:
             self._short = self._short + 1 if lasted_ns < HELD_NS else 0
-            if lasted_ns >= (HELD_NS if self._short > SHORT else STEADY_NS):
-                self._tries = 0
+        if not taken and lasted_ns is not None and lasted_ns >= (HELD_NS if self._short > SHORT else STEADY_NS):
+            self._tries = 0
         self.broker = (self.broker + 1) % self._brokers
         ceiling = min(self._cap_ns, self._floor_ns * FIRST_SPREAD << min(self._tries, 20))
         self._tries += 1

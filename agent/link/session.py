@@ -177,7 +177,7 @@ class Session:
             case part.MqttUp():
                 self._went_up(now, out)
             case part.MqttDown():
-                self._went_down(event.reason, now, out)
+                self._went_down(event.reason, now, out, event.taken)
             case part.Start():
                 self._phase = _Phase.WAITING
                 self._due_ns = now.mono_ns
@@ -209,7 +209,7 @@ class Session:
         self._birth_due_ns = now.mono_ns if first else self._comeback.birth_ns(now.mono_ns)
         self._birth_wanted = self._live_wanted = True
 
-    def _went_down(self, reason: str, now: Now, out: list[Effect]) -> None:
+    def _went_down(self, reason: str, now: Now, out: list[Effect], taken: bool = False) -> None:
         if self._phase not in (_Phase.CONNECTING, _Phase.UP):
             return
         lasted_ns = now.mono_ns - self._up_ns if self._phase is _Phase.UP else None
@@ -220,7 +220,7 @@ class Session:
             out.append(Log("warning", f"link: {reason}"))
         self._phase = _Phase.WAITING
         self._detail = reason
-        self._due_ns = self._comeback.ended(lasted_ns, now.mono_ns)
+        self._due_ns = self._comeback.ended(lasted_ns, now.mono_ns, taken)
         self._suspect(now, out)
 
     def _suspect(self, now: Now, out: list[Effect]) -> None:

@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> Report:
         "worst": round(max(late["daemon"]), 2),
         "bare timer worst": round(max(late["bare"]), 2),
         "ticks": len(late["daemon"]),
-        "nice": _nice(),
+        "nice": unit_nice(),
     }
     figures = [
         Figure("lateness of the tick at 10 Hz, both cores loaded, p99", round(daemon, 2), "ms", reach, beside),
@@ -149,8 +149,8 @@ def _listen(inbox: socket.socket, stamps: list[int]) -> None:
         stamps.append(stamp_ns(told))
 
 
-def _nice() -> int:
-    """The unit's own."""
+def unit_nice() -> int:
+    """The unit's own nice value."""
     lines = UNIT.read_text(encoding="utf-8").splitlines()
     return next((int(line.partition("=")[2]) for line in lines if line.startswith("Nice=")), 0)
 
@@ -160,6 +160,6 @@ def _renice(backend: ProcessBackend, bare: subprocess.Popen[bytes]) -> None:
     try:
         for pid in (backend.supervisor.pid, bare.pid):
             for task in Path(f"/proc/{pid}/task").iterdir():
-                os.setpriority(os.PRIO_PROCESS, int(task.name), _nice())
+                os.setpriority(os.PRIO_PROCESS, int(task.name), unit_nice())
     except PermissionError:
-        say(f"-- not root: both sides run at nice 0 instead of the unit's {_nice()}")
+        say(f"-- not root: both sides run at nice 0 instead of the unit's {unit_nice()}")
