@@ -38,11 +38,12 @@ _ERRORS = (sqlite3.Error, OSError, CorruptError)
 
 @dataclass(frozen=True, slots=True)
 class StoreConfig:
-    """Where things are, and how much telemetry is kept without a receipt (7 days of one-minute rows)."""
+    """Where things are, and how much telemetry is kept without a receipt: one-minute rows of 7 days offline, and a
+    day in which they can go out."""
 
     path: Path
     reserve_path: Path
-    telemetry_rows: int = 7 * 1440
+    telemetry_rows: int = 8 * 1440
     forget_ns: int = 600 * S  # receipted rows are deleted in bulk, this often
     kernel_boot: str = ""  # monotonic times of another are not comparable
 

@@ -157,6 +157,8 @@ class DeviceBook:
             if claims.get("event") == "gap" and claims.get("reason") == "store_replaced":
                 last = claims.get("last")
                 self.ledger.begin(last + 1 if type(last) is int else 1)
+            elif claims.get("event") == "gap" and type(claims.get("first")) is int and type(claims.get("last")) is int:
+                self.ledger.lose(claims["first"], claims["last"])
         elif message.kind == "settlement":
             self.settlements.append(message)
         else:
