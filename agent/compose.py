@@ -92,6 +92,7 @@ def compose(
         read()
     if config.file.link is not None:
         parts["link"] = _link(config, durable, boot, random)
+        _sealed(config, store)
     return Agent(parts, buses)
 
 
@@ -228,7 +229,7 @@ def installed(config: Config) -> Installed:
 
 
 def _link(config: Config, durable: Durable, boot: str, random: Callable[[int], bytes]) -> Part:
-    from agent.link import keys
+    from agent.link import jws, keys
     from agent.link.config import LinkConfig
     from agent.link.session import Session
 
@@ -253,9 +254,21 @@ def _link(config: Config, durable: Durable, boot: str, random: Callable[[int], b
         backoff_floor_ns=timers.backoff_min_ns,
         backoff_cap_ns=timers.backoff_max_ns,
         anchor=anchor,
+        rotations=keys.load_rotations(config.state_dir / "rotation", jws.signer(seed).kid),
     )
     known = [(record.command.id, record.command.digest) for record in durable.commands]
     return Session(link, boot, random, durable.windows, known)
+
+
+def _sealed(config: Config, store: Store) -> None:
+    """Settlement records are kept as they are sent: signed, byte for byte."""
+    from agent.link import jws, keys, upward
+
+    section = config.file.link
+    assert section is not None
+    seed = _or_refuse(config, "link.sign_key", keys.load_seed(config.resolve(section.sign_key)))
+    sender = upward.Sender(config.file.agent.id, config.file.agent.fleet, jws.signer(seed))
+    store.sign(lambda row: upward.row_token(sender, row), {"agent": VERSION})
 
 
 def _trust(config: Config, section: LinkSection) -> tuple[Trust, Anchor | None]:

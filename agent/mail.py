@@ -65,10 +65,13 @@ class Append:
 
 @dataclass(frozen=True, slots=True)
 class Receipted:
-    """The aggregator's signed receipt: it has every seq <= `upto`, and those in `also`. The store may forget them."""
+    """The aggregator's signed receipt: it has every seq <= `upto`, and those in `also`. The store may forget them.
+    `checkpoint`: and the settlement chain up to that number and hash; `token` is then kept, as its signed word."""
 
     upto: int
     also: tuple[int, ...]
+    checkpoint: tuple[int, str] | None = None
+    token: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

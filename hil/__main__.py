@@ -6,6 +6,7 @@ Exit codes: 0 ok, 1 a promise or a reach does not hold, 2 usage, 70 bug, 130 int
 from __future__ import annotations
 
 import importlib
+import signal
 import sys
 from collections.abc import Callable, Sequence
 
@@ -29,6 +30,7 @@ VERBS = {
     "soak": ("hil.soak.cli", "the real daemon at work for long: memory, descriptors, lateness: --minutes N"),
     "teeth": ("hil.teeth.cli", "plants defects in a copy of the source and shows which check finds each"),
     "serve": ("hil.serve", "one simulated device, alone, for any Modbus client: PROFILE --tcp HOST:PORT | --pty"),
+    "registrar": ("hil.registrar_server", "the aggregator's desk, to enrol gateways at: DIR [--device ID] [--port N]"),
     "aggregator": ("hil.aggregator.cli", "an integrator's tool: watch, verify, dispatch, cancel, price, quote, forge"),
 }
 
@@ -42,6 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args[0] not in VERBS:
         print(f"no verb {args[0]!r}\n\n{usage()}", file=sys.stderr)
         return 2
+    if argv is None:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended, as by Ctrl-C
     run: Callable[[Sequence[str]], int] = importlib.import_module(VERBS[args[0]][0]).main
     try:
         return run(args[1:])

@@ -112,16 +112,20 @@ def run(
 
 def run_one(scenario: Scenario, backend: str, tell: Callable[[str], None], page: Path | None = None) -> Outcome:
     """One scenario; on real processes beside a stall meter, repeated when the machine itself stalled."""
-    seen = Recording()
+    seen: list[Recording] = []
+
+    def watch() -> Recording:
+        seen.append(Recording())
+        return seen[-1]
 
     def once() -> Outcome:
-        nonlocal seen
-        seen = Recording()
-        return fleet.run(scenario, lambda: make_backend(backend), scenario.seed, None if page is None else seen)
+        seen.clear()
+        first, others = (None, None) if page is None else (watch(), watch)
+        return fleet.run(scenario, lambda: make_backend(backend), scenario.seed, first, others)
 
     outcome, void = (once(), 0) if backend == "virtual" else unstalled(once, say=tell, fine=lambda o: o.ok)
     if page is not None:
-        reports.write(page, outcome, seen, void)
+        reports.write(page, outcome, seen[0], void, seen[1:])
     return outcome
 
 

@@ -27,7 +27,10 @@ _OPS: Mapping[str, Callable[[object, object], bool]] = {
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One measured value. `reach`: "<= 250", ">= 0.97", "== 0", "== true" or None; an unmeasured value holds none."""
+    """One measured value. `reach`: "<= 250", ">= 0.97", "== 0", "== true" or None; an unmeasured value holds none.
+
+    `peers`: those names of `beside` that are the same quantity in the same unit, so that they can be drawn beside it.
+    """
 
     name: str
     value: Scalar
@@ -35,6 +38,7 @@ class Figure:
     reach: str | None = None
     beside: Mapping[str, Scalar] = field(default_factory=dict)
     note: str = ""
+    peers: tuple[str, ...] = ()
 
     @property
     def holds(self) -> bool:

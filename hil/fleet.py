@@ -11,19 +11,27 @@ from hil.runner import Outcome, Runner, Watcher
 from hil.scenario import Scenario, Spread
 
 
-def run(scenario: Scenario, make: Callable[[], Backend], seed: int, watcher: Watcher | None = None) -> Outcome:
-    """The first home's outcome; with `fleet` homes, also what broke in the others, and how far apart they were."""
+def run(
+    scenario: Scenario,
+    make: Callable[[], Backend],
+    seed: int,
+    watcher: Watcher | None = None,
+    others: Callable[[], Watcher] | None = None,
+) -> Outcome:
+    """The first home's outcome; with `fleet` homes, also what broke in the others, and how far apart they were.
+    `others` makes a watcher for each home after the first."""
     first = Runner(scenario, make(), seed, watcher).run()
     if scenario.fleet == 1:
         return first
-    others = [Runner(scenario, make(), seed + i).run() for i in range(1, scenario.fleet)]
+    seen = [None if others is None else others() for _ in range(1, scenario.fleet)]
+    rest = [Runner(scenario, make(), seed + i, one).run() for i, one in enumerate(seen, 1)]
     broken = [
         dataclasses.replace(verdict, name=f"home {i}: {verdict.name}")
-        for i, outcome in enumerate(others, 2)
+        for i, outcome in enumerate(rest, 2)
         for verdict in outcome.verdicts
         if not verdict.ok
     ]
-    spreads = [apart(spread, [first, *others]) for spread in scenario.spreads]
+    spreads = [apart(spread, [first, *rest]) for spread in scenario.spreads]
     return dataclasses.replace(first, verdicts=[*first.verdicts, *broken, *spreads])
 
 

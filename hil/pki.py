@@ -15,6 +15,7 @@ away once the certificates exist.
 from __future__ import annotations
 
 import base64
+import copy
 import hashlib
 import ipaddress
 import json
@@ -90,6 +91,12 @@ class Authority:
             .add_extension(usage, critical=True)
             .sign(self._key, hashes.SHA256())
         )
+
+    def aged(self, age: timedelta) -> Authority:
+        """The same authority, whose certificates look as if they had been made that long ago."""
+        older = copy.copy(self)
+        older._now = self._now - age
+        return older
 
     def issue(self, directory: Path, common_name: str, server_names: Sequence[str] = ()) -> Tls:
         """Write ca.crt, tls.crt, tls.key into `directory`: a server certificate if names are given, else a client's."""

@@ -78,22 +78,27 @@ def run_scenario(
 ) -> Report:
     """One scenario; on real processes beside a stall meter, repeated when the machine itself stalled."""
 
-    seen = Recording()
+    seen: list[Recording] = []
+
+    def watch() -> Recording:
+        seen.append(Recording())
+        return seen[-1]
 
     def once() -> Outcome:
-        nonlocal seen
-        seen = Recording()
+        seen.clear()
         with contextlib.ExitStack() as stack:
             bar = stack.enter_context(Progress(scenario.name, scenario.duration_ns / 1e9, unit=TIMES))
             watchers: list[Watcher] = [_Bar(bar)]
             if directory is not None:
-                watchers += [seen, stack.enter_context(Recorder(directory))]
-            watcher = Several(watchers)
-            return fleet.run(scenario, lambda: make_backend(backend, _logs(directory), rig), seed, watcher)
+                watchers += [watch(), stack.enter_context(Recorder(directory))]
+            others = None if directory is None else watch
+            return fleet.run(
+                scenario, lambda: make_backend(backend, _logs(directory), rig), seed, Several(watchers), others
+            )
 
     outcome, void = (once(), 0) if backend == "virtual" else unstalled(once, say=say, fine=lambda o: o.ok)
     if directory is not None:
-        say(f"report: {reports.write(directory, outcome, seen, void)}")
+        say(f"report: {reports.write(directory, outcome, seen[0], void, seen[1:])}")
     return _reported(outcome, void)
 
 

@@ -6,7 +6,7 @@ from argparse import Namespace
 
 from agent.cli import offline
 
-_GIVEN = ("claim", "bundle", "certificate", "ca", "consent", "key", "out", "config")
+_GIVEN = ("claim", "bundle", "url", "certificate", "ca", "consent", "key", "out", "config")
 
 
 def run(args: Namespace) -> int:
@@ -16,6 +16,7 @@ def run(args: Namespace) -> int:
         if value:
             words += [f"--{name}", value]
     words += ["--json"] if args.json else []
+    words += ["--due"] if args.due else []
     words += ["--pin-stdin"] if args.pin_stdin else []
     if args.action != "show" and offline.is_running(args):
         words += ["--running"]

@@ -12,8 +12,6 @@ from argparse import Namespace
 
 from agent.cli import talk
 
-CONFIG = "/etc/batteryd/batteryd.toml"
-
 
 def run_tool(name: str, arguments: list[str]) -> int:
     """Become the tool: its exit code, its Ctrl-C and its terminal are ours."""

@@ -167,6 +167,10 @@ def _keys(sub: ArgumentParser) -> None:
     sub.add_argument("what", nargs="?", choices=("sign", "tls"), help="rotate: which of this gateway's keys")
     sub.add_argument("--claim", metavar="FILE", help="enrol: what the aggregator handed out for this gateway")
     sub.add_argument("--bundle", metavar="FILE", help="enrol: the signed trust bundles")
+    sub.add_argument(
+        "--url", metavar="URL", help="enrol: the aggregator's desk, instead of files; rotate tls: another one"
+    )
+    sub.add_argument("--due", action="store_true", help="rotate tls: only when half of the certificate's life is over")
     sub.add_argument("--certificate", metavar="FILE", help="enrol: the aggregator's answer to the request")
     sub.add_argument("--ca", metavar="FILE", help="enrol: who signed it (default: the one that is there)")
     sub.add_argument("--consent", metavar="FILE", help="the homeowner's signed consent, instead of the PIN")
@@ -189,6 +193,21 @@ def _replace(sub: ArgumentParser) -> None:
     _config(sub)
 
 
+def _statement(sub: ArgumentParser) -> None:
+    sub.add_argument("files", nargs="*", metavar="FILE", help="records to read (default: this gateway's own)")
+    sub.add_argument("--month", metavar="YYYY-MM", help="of UTC (default: this month)")
+    sub.add_argument("--csv", action="store_true", help="every interval of it, one a row")
+    sub.add_argument("--export", metavar="FILE", help="write its signed records there, and the public keys beside")
+    _config(sub)
+
+
+def _verify_chain(sub: ArgumentParser) -> None:
+    sub.add_argument("files", nargs="*", metavar="FILE", help="records to check (default: this gateway's own)")
+    sub.add_argument("--keys", action="append", metavar="FILE", help="the public keys (default: this gateway's)")
+    sub.add_argument("--known", metavar="N:HASH", help="the chain up to record N must have this hash")
+    _config(sub)
+
+
 VERBS: dict[str, VerbSpec] = {
     "status": VerbSpec("status", "how the home stands, and what is wrong with it"),
     "watch": VerbSpec("watch", "the same, live; q ends it"),
@@ -203,6 +222,8 @@ VERBS: dict[str, VerbSpec] = {
     "keys": VerbSpec("keys", "this gateway's keys and whom it believes; enrol, rotate", _keys),
     "net": VerbSpec("net", "every step to the brokers: what was seen, expected, what to do", _net),
     "replace": VerbSpec("replace", "another gateway in the place of this one, or of a dead one", _replace),
+    "statement": VerbSpec("statement", "what this home gave and got in a month, by its signed records", _statement),
+    "verify-chain": VerbSpec("verify_chain", "whether settlement records are what was signed", _verify_chain),
     "wait": VerbSpec("wait", "for scripts: until the agent is up, linked or healthy", _wait),
     "version": VerbSpec("version", "of batteryctl and of the running batteryd"),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from agent.core.command import TERMINAL
@@ -40,7 +41,7 @@ class Book:
 class Cycle:
     """What one cycle says about commands; thrown away at its end."""
 
-    __slots__ = ("clock", "disk_ok", "fresh", "locked", "notices", "now_ns", "params", "records")
+    __slots__ = ("account", "clock", "disk_ok", "fresh", "locked", "notices", "now_ns", "params", "records")
 
     def __init__(
         self, now_ns: int, clock: Clock, params: Params, disk_ok: bool, fresh: bool, locked: str | None
@@ -53,6 +54,7 @@ class Cycle:
         self.locked = locked
         self.records: list[Record] = []
         self.notices: list[str] = []
+        self.account: Callable[[Book], str] | None = None  # the text of the accounts, when it is to be stored
 
 
 def committing(book: Book, commit_id: int) -> Book:
@@ -102,7 +104,8 @@ def aside(book: Book) -> tuple[Durable, Durable]:
     unheld = {x.id for x in book.live if x.commit is not None}
     kept = [r for r in book.durable.commands if r.command.id not in unheld]
     plain = [replace(r, delivered_mwh=0) for r in kept]
-    return replace(book.durable, commands=tuple(kept)), replace(book.durable, commands=tuple(plain), day_mwh=0)
+    plainly = replace(book.durable, commands=tuple(plain), day_mwh=0, account="")
+    return replace(book.durable, commands=tuple(kept)), plainly
 
 
 def metered(book: Book, command_id: str | None, power_w: int | None, dt_ns: int) -> Book:

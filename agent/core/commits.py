@@ -60,23 +60,30 @@ def propose(
 
 
 def store(book: Book, desk: Desk, say: Cycle) -> tuple[Book, Desk, Commit | None]:
-    """One transaction if something changed that must survive; a running command's energy from time to time."""
-    checkpoint = book.meters.energy and say.now_ns - desk.asked_ns >= CHECKPOINT_NS
+    """One transaction if something changed that must survive; the accounts and a command's energy from time to time."""
+    accounts = say.account
+    checkpoint = (book.meters.energy or accounts) and say.now_ns - desk.asked_ns >= CHECKPOINT_NS
     if not say.records and not desk.backlog and book.durable is desk.stored and not checkpoint:
         return book, desk, None
     book = pruned(settled(book), say.clock)
+    if accounts is not None and (say.records or desk.backlog or checkpoint or not _same(book.durable, desk.stored)):
+        book = replace(book, durable=replace(book.durable, account=accounts(book)))
     desk, commit = propose(desk, book.durable, tuple(say.records), say.disk_ok, say.now_ns)
     return (committing(book, commit.id) if commit is not None else book), desk, commit
 
 
+def _same(durable: Durable, stored: Durable | None) -> bool:
+    return stored is not None and replace(durable, account=stored.account) == stored
+
+
 def keep(records: tuple[Record, ...]) -> tuple[Record, ...]:
-    """The newest of too many; acks outlive events."""
+    """The newest of too many; acks and settlement outlive events."""
     over = len(records) - MAX_BACKLOG
     if over <= 0:
         return records
     kept: list[Record] = []
     for record in records:
-        if over > 0 and record.kind != "ack":
+        if over > 0 and record.kind == "event":
             over -= 1
             continue
         kept.append(record)

@@ -81,6 +81,7 @@ class Durable:
     day_mwh: int = 0  # energy discharged on that day, at most
     outage: bool = False  # the grid was away, and its return has not lasted through the dwell yet
     kernel_boot: str = ""  # of the last start; "" = there was none
+    account: str = ""  # of settlement, as agent.core.accounts writes it; as of the last commit
 
 
 def to_json(durable: Durable) -> str:
@@ -120,6 +121,7 @@ def from_json(text: str) -> Durable:
             day_mwh=int(raw.get("day_mwh", 0)),
             outage=bool(raw.get("outage", False)),
             kernel_boot=str(raw.get("kernel_boot", "")),
+            account=str(raw.get("account", "")),
         )
     except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"stored state is not readable: {error!r}") from error

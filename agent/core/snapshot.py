@@ -91,6 +91,7 @@ class Snapshot:
     units: tuple[Unit, ...] = ()  # every inverter of a home that has several; `inverter` is all of them as one
     online: tuple[str, ...] = ()  # the packs that count, in a home that has several
     oldest: tuple[str, str, str] = ("battery", "inverter", "meter")  # whose ages these are
+    pv_w: int | None = None
     repeating: tuple[str, ...] = ()  # inverters that repeat themselves: their word on the grid is not believed
 
     @property
@@ -242,6 +243,7 @@ def take(params: Params, inputs: Inputs, trace: Trace, raised: Held = NONE) -> t
         units=units,
         online=stack.online if stack is not None else (),
         oldest=_oldest(home, batteries, inputs, worst.device.name if worst is not None else None),
+        pv_w=pv_w,
         repeating=repeat,
     )
     return snapshot, after

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from agent.core.accounts import NOTHING as UNACCOUNTED
+from agent.core.accounts import Ledger
 from agent.core.actuation import Actuation
 from agent.core.astray import Astray
 from agent.core.beneath import NOTHING, Beneath
@@ -49,6 +51,7 @@ class State:
     ramped_w: int | None = None  # the setpoint before it was rounded to the device's step; None = released
     obliged: Obliged = field(default_factory=Obliged)
     dates: tuple[Said, ...] = ()  # what the clock says of every raise
+    ledger: Ledger = UNACCOUNTED
     looked_ns: int = 0  # the self-test that was told last
     cure: str | None = None  # source of the last cycle's wish, where it was the battery's or the storm's
     internal: str | None = None  # what went wrong inside the last cycle

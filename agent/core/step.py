@@ -7,9 +7,11 @@ events -> snapshot -> commands -> faults -> mode -> permit -> memory -> wishes -
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 from agent.core import (
+    accounts,
     arbiter,
     astray,
     beneath,
@@ -83,12 +85,14 @@ def initial(params: Params, durable: Durable, clock: Clock, now_ns: int) -> Stat
     )
     body = {"event": "start", "boot": clock.boot, "after_clean_stop": durable.clean_stop}
     desk = Desk(stored=None, backlog=(Record("event", body),))
-    return State(now_ns, now_ns, Mode.INIT, Book(counted, live), desk, Trace(now_ns), spent=throughput.begin(durable))
+    ledger, spent = accounts.begin(durable.account), throughput.begin(durable)
+    return State(now_ns, now_ns, Mode.INIT, Book(counted, live), desk, Trace(now_ns), spent=spent, ledger=ledger)
 
 
 def final(state: State) -> Durable:
     """What to store at a clean stop: the next start is not counted as one after a crash."""
-    return replace(throughput.exact(settled(state.book).durable, state.spent), clean_stop=True)
+    durable = throughput.exact(settled(state.book).durable, state.spent)
+    return replace(durable, clean_stop=True, account=accounts.text(state.ledger, state.book))
 
 
 def step(params: Params, state: State, inputs: Inputs) -> tuple[State, Outputs]:
@@ -169,8 +173,12 @@ def _step(p: Params, state: State, i: Inputs) -> tuple[State, Outputs]:
         trace = replace(trace, sanity=trace.sanity.following())
     book = _told(state, s, judged, chosen, say)
     report.self_test(state.looked_ns, i.looked, say)
+    room = (chosen.shown.lo_w, chosen.shown.hi_w)
+    now = accounts.Now(i, s, book, judged.due, judged.mode, judged.checked.memory, room, say)
+    ledger = accounts.follow(state.ledger, now)
+    say.account = partial(accounts.text, ledger)
     book, desk, commit = commits.store(book, state.desk, say)
-    after = _after(state, s, judged, chosen, book, desk, trace, dates, i.looked.at_ns)
+    after = _after(state, s, judged, chosen, book, desk, trace, dates, i.looked.at_ns, ledger)
     moving = judged.mode in modes.PASSING and judged.mode is not state.mode
     wake_ns = s.now_ns if moving else wake(book, s.now_ns)
     decision = _decision(s, p, judged, chosen)
@@ -224,6 +232,7 @@ def _after(
     trace: Trace,
     dates: tuple[overlay.Said, ...],
     looked_ns: int,
+    ledger: accounts.Ledger,
 ) -> State:
     loss, wish = chosen.planned.loss, chosen.wish
     return State(
@@ -251,6 +260,7 @@ def _after(
         spent=judged.spent,
         dates=dates,
         looked_ns=looked_ns,
+        ledger=ledger,
     )
 
 

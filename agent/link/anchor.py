@@ -1,7 +1,8 @@
 """What this home holds of its trust across restarts, and how it changes. Pure: the store keeps the bytes, in two slots.
 
-The bundle in force, the hash that the first trust was given by, the homeowner's keys (named at the gateway: no bundle
-can bring or take one), and the highest number that each homeowner's key has spoken with.
+The bundle in force, the hash that the first trust was given by and the root keys of that day, the homeowner's keys
+(named at the gateway: no bundle can bring or take one), the highest number that each homeowner's key has spoken with,
+and which of its own signing keys this home has told the aggregator of.
 """
 
 from __future__ import annotations
@@ -20,21 +21,29 @@ HOMEOWNER_KEYS = 4
 
 @dataclass(frozen=True, slots=True)
 class Anchor:
-    """`root_hash`: of the bundle of the claim. `heard`: kid of a homeowner's key -> highest `seq` that was taken."""
+    """`root_hash`: of the bundle of the claim. `heard`: kid of a homeowner's key -> highest `seq` that was taken.
+
+    `rooted`: kids of the root keys at the last claim: no later bundle may let others reach the threshold alone.
+    `told`: the signing key of this home whose rotation is on record.
+    """
 
     root_hash: str
     bundle: Bundle
     homeowner: Mapping[str, Verifier]
     heard: Mapping[str, int]
+    rooted: frozenset[str]
+    told: str = ""
 
     def dump(self) -> bytes:
         """The bytes that `parse` reads."""
         body = {
-            "v": 1,
+            "v": 2,
             "root_hash": self.root_hash,
             "bundle": dict(self.bundle.envelope.raw),
             "homeowner": [b64(key.key.public_bytes_raw()) for key in self.homeowner.values()],
             "heard": dict(self.heard),
+            "rooted": sorted(self.rooted),
+            "told": self.told,
         }
         return json.dumps(body, separators=(",", ":")).encode("ascii")
 
@@ -46,6 +55,10 @@ class Anchor:
         """The same after that key has spoken with `seq`."""
         return replace(self, heard=MappingProxyType({**self.heard, kid: seq}))
 
+    def announced(self, kid: str) -> Anchor:
+        """The same once it is on record that `kid` signs for this home now."""
+        return replace(self, told=kid)
+
     def named(self, keys: Mapping[str, Verifier]) -> Anchor:
         """The same with these homeowner's keys; what was heard of those that stay is kept."""
         heard = {kid: seq for kid, seq in self.heard.items() if kid in keys}
@@ -53,15 +66,15 @@ class Anchor:
 
 
 def begin(bundle: Bundle, root_hash: str) -> Anchor:
-    """First trust."""
-    return Anchor(root_hash, bundle, MappingProxyType({}), MappingProxyType({}))
+    """First trust, or trust anew: somebody is there."""
+    return Anchor(root_hash, bundle, MappingProxyType({}), MappingProxyType({}), frozenset(bundle.roots.keys))
 
 
 def parse(data: bytes) -> Anchor | str:
     """What the store kept, or a sentence."""
     try:
         raw = parse_object(data)
-        if set(raw) != {"v", "root_hash", "bundle", "homeowner", "heard"} or raw["v"] != 1:
+        if set(raw) != {"v", "root_hash", "bundle", "homeowner", "heard", "rooted", "told"} or raw["v"] != 2:
             return "it is not of a form that this version knows"
         chain = bundles.parse_chain(json.dumps(raw["bundle"]).encode("utf-8"))
     except (ValueError, RecursionError) as error:
@@ -76,9 +89,12 @@ def parse(data: bytes) -> Anchor | str:
         return "its homeowner's keys are not keys"
     if not isinstance(heard, dict) or not all(type(seq) is int and kid in keys for kid, seq in heard.items()):
         return "what it heard of homeowner's keys is not kid: number"
-    if not isinstance(root_hash, str):
-        return "root_hash is not text"
-    return Anchor(root_hash, found, keys, MappingProxyType(heard))
+    rooted, told = raw["rooted"], raw["told"]
+    if not isinstance(root_hash, str) or not isinstance(told, str):
+        return "root_hash or told is not text"
+    if not isinstance(rooted, list) or not all(isinstance(kid, str) for kid in rooted):
+        return "rooted is not a list of kids"
+    return Anchor(root_hash, found, keys, MappingProxyType(heard), frozenset(rooted), told)
 
 
 def _homeowner(raw: object) -> Mapping[str, Verifier] | None:
@@ -111,7 +127,7 @@ def enter(file: bytes, kept: bytes | None, root_hash: str | None, fleet: str) ->
         held = parse(kept)
         if isinstance(held, str):
             return f"what this home kept of its trust cannot be used: {held} ({ENROL})"
-        found = held.bundle if isinstance(chain, str) else bundles.follow(held.bundle, chain, None)
+        found = held.bundle if isinstance(chain, str) else bundles.follow(held.bundle, chain, None, rooted=held.rooted)
         anchor = held if isinstance(found, Refused) else held.followed(found)
     if anchor.bundle.fleet != fleet:
         return f"the bundle is of fleet {anchor.bundle.fleet}, the configuration says {fleet}"
@@ -122,8 +138,8 @@ ENROL = "batteryctl keys enrol --claim FILE --bundle FILE"
 
 
 def carry(anchor: Anchor, envelopes: tuple[Envelope, ...], wall_ms: int | None) -> Anchor | Refused:
-    """The anchor after a message with bundles; the same object if there is nothing new in it."""
-    found = bundles.follow(anchor.bundle, envelopes, wall_ms)
+    """The anchor after bundles that came without a claim; the same object if there is nothing new in them."""
+    found = bundles.follow(anchor.bundle, envelopes, wall_ms, rooted=anchor.rooted)
     if isinstance(found, Refused):
         return found
     return anchor if found is anchor.bundle else anchor.followed(found)

@@ -13,9 +13,8 @@ homes that missed some. The rules are those of TUF for its root role (specificat
 from __future__ import annotations
 
 import hashlib
-import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -33,6 +32,7 @@ LIFE_MAX_MS = 90 * DAY_MS
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,47}\Z")
 _KID = re.compile(r"[A-Za-z0-9_-]{16}\Z")
 _LAST_MS = 1 << 53
+CLAIM = "another root takes a claim, a technician and the homeowner's consent"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +76,11 @@ class Bundle:
         """SHA-256 of the payload, hex."""
         return self.envelope.digest
 
+    @property
+    def roots(self) -> Keys:
+        """Who signs the next one, with others."""
+        return self.roles["root"]
+
 
 def parse_chain(data: bytes) -> tuple[Envelope, ...] | str:
     """The envelopes of a message or a file, or a sentence. Looks at no payload."""
@@ -95,11 +100,6 @@ def parse_chain(data: bytes) -> tuple[Envelope, ...] | str:
             return envelope
         found.append(envelope)
     return tuple(found)
-
-
-def dump_chain(chain: Sequence[Envelope]) -> bytes:
-    """The bytes that `parse_chain` reads."""
-    return json.dumps({"bundles": [dict(each.raw) for each in chain]}, separators=(",", ":")).encode("ascii")
 
 
 def _envelope(raw: object) -> Envelope | str:
@@ -239,10 +239,13 @@ def own(envelope: Envelope) -> Bundle | Refused:
     return _short(envelope, found, "its own") or found
 
 
-def follow(now: Bundle, chain: Sequence[Envelope], wall_ms: int | None, anew: bool = False) -> Bundle | Refused:
+def follow(
+    now: Bundle, chain: Sequence[Envelope], wall_ms: int | None, anew: bool = False, rooted: Set[str] | None = None
+) -> Bundle | Refused:
     """What the chain leads to from `now`; `now` itself if it holds nothing new. All of it holds, or nothing is taken.
 
-    `wall_ms` None: the time is not known, and expiry cannot be judged. `anew`: `now` too must not be expired.
+    `wall_ms` None: the time is not known, and expiry cannot be judged. `anew`: `now` too must not be expired. `rooted`:
+    kids of the root keys without which no bundle may ever be signed; None: any root that follows.
     """
     at = next((i for i, envelope in enumerate(chain) if envelope.digest == now.digest), -1)
     found = now
@@ -250,6 +253,10 @@ def follow(now: Bundle, chain: Sequence[Envelope], wall_ms: int | None, anew: bo
         after = _next(found, envelope)
         if isinstance(after, Refused):
             return after
+        if rooted is not None and len(after.roots.keys.keys() - rooted) >= after.roots.threshold:
+            return Refused(
+                "trust_root", "its root could do without the keys that this home was enrolled with; " + CLAIM
+            )
         found = after
     if wall_ms is not None and wall_ms > found.expires_ms and (anew or found is not now):
         return Refused("trust_expired", f"version {found.version} expired {wall_ms - found.expires_ms} ms ago")

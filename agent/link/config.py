@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from agent.link.anchor import Anchor
@@ -29,6 +30,7 @@ class LinkConfig:
     repeat_ack_ns: int = 10 * S  # a repeated command gets its stored ack at most this often
     stop_ns: int = 3 * S  # a clean stop waits this long for the store and the broker
     anchor: Anchor | None = None  # what the trust was made of; None: a plain file
+    rotations: tuple[Mapping[str, object], ...] = ()  # announcements that led to this signing key, the latest last
 
     @property
     def root(self) -> str:

@@ -20,7 +20,7 @@ from agent.link.homeowner import AnyHomeowner
 from agent.link.messages import AnyCommand, Down, Receipt, Resend, Time
 from agent.link.roles import COMMAND, HOMEOWNER, LINK, RECEIPT, TIME, TRUST
 from agent.link.trust import Trust
-from agent.link.trusting import Changed, Keeper, Spoken
+from agent.link.trusting import Changed, Keeper, Spoken, Warned
 
 SKEW_MS = 30_000  # `iat` may lie this far ahead of us
 STREAMS_PER_KEY = 4  # names of issuers that one key may use toward one audience
@@ -134,9 +134,13 @@ class Inbound:
         """As it stands now."""
         return self._keeper.trust
 
-    def warning(self, wall_ms: int) -> str | None:
+    def warning(self, wall_ms: int) -> Warned | None:
         """See `Keeper.warning`."""
         return self._keeper.warning(wall_ms)
+
+    def rotated(self, kid: str) -> bytes | None:
+        """See `Keeper.rotated`."""
+        return self._keeper.rotated(kid)
 
     def spoke(self, kid: str) -> bool:
         """Whether that key ever said something that was taken here."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from agent import mail
 from agent.core.command import Command, CommandKind
@@ -36,6 +36,11 @@ class Relayed:
         self._waiting.append(() if spoken.at_once else acts)
         write = Post("store", mail.WriteTrust(spoken.state, event, clock, now.mono_ns // 1_000_000))
         return (*acts, write) if spoken.at_once else (write,)
+
+    def noted(self, state: bytes, event: Mapping[str, object], clock: Clock, now: Now) -> Iterable[Effect]:
+        """Something of the trust that belongs on record; nothing follows it."""
+        self._waiting.append(())
+        return (Post("store", mail.WriteTrust(state, event, clock, now.mono_ns // 1_000_000)),)
 
     def stored(self, done: mail.TrustStored) -> Iterable[Effect]:
         """The answer to the oldest write."""

@@ -181,10 +181,20 @@ class Session:
             case part.Start():
                 self._phase = _Phase.WAITING
                 self._due_ns = now.mono_ns
+                self._rotated(now, out)
             case part.Stop():
                 self._stopping(now, out)
             case part.Wake():
                 self._wake_ns = None
+
+    def _rotated(self, now: Now, out: list[Effect]) -> None:
+        """Another key signs for this home since the last start: an event, once."""
+        if self._config.rotations:
+            kid = self._sender.signer.kid
+            state = self._inbound.rotated(kid)
+            if state is not None:
+                event = {"event": "rotate", "kid": kid, "rotation": self._config.rotations[-1]}
+                out.extend(self._relayed.noted(state, event, self._kept_clock(now), now))
 
     def _connect(self, now: Now, out: list[Effect]) -> None:
         self._phase = _Phase.CONNECTING
@@ -245,6 +255,8 @@ class Session:
                 self._first_birth_ns = now.mono_ns
             first, last = self._outbox.span
             body = {"nonce": self._boot, "protocols": list(PROTOCOLS), "trust_version": self._inbound.trust.version}
+            if self._config.rotations:
+                body["rotations"] = list(self._config.rotations)
             body |= {"outbox": {"first": first, "last": last}} | dict(self._profile.body if self._profile else {})
             out.append(self._unkept("birth", self._stamp(now), body, BIRTH_TOKEN))
         if self._live_wanted and not self._birth_wanted and self._sample is not None:
@@ -275,7 +287,8 @@ class Session:
         self._clock.kernel(sample.clock, sample.mono_ms * 1_000_000)
         warning = self._inbound.warning(sample.clock.wall_ms) if self._clock.known else None
         if warning is not None:
-            out.append(Log("warning", f"link: {warning}"))
+            out.append(Log("warning", f"link: {warning.sentence}"))
+            out.extend(self._relayed.noted(warning.state, warning.event, self._kept_clock(now), now))
         if self._block.breaks(sample):
             self._close_block(out)
         if self._block.add(sample):
@@ -354,7 +367,7 @@ class Session:
             self._resend(got, now, out)
         elif isinstance(got, Receipt):
             self._outbox.receipted(got.upto, got.also)
-            out.append(Post("store", mail.Receipted(got.upto, tuple(got.also))))
+            out.append(Post("store", _receipted(got, message.payload)))
         elif isinstance(got, Spoken):
             out.extend(self._relayed.spoken(got, self._kept_clock(now), now))
         elif isinstance(got, Changed):
@@ -436,3 +449,9 @@ class Session:
             self._phase = _Phase.DONE
             self._detail = "stopped"
             out.append(Post("runtime", part.Stopped("link")))
+
+
+def _receipted(got: Receipt, token: bytes) -> mail.Receipted:
+    if got.checkpoint is None:
+        return mail.Receipted(got.upto, tuple(got.also))
+    return mail.Receipted(got.upto, tuple(got.also), (got.checkpoint.n, got.checkpoint.head), token)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from agent.link import anchor as anchors
@@ -37,6 +38,15 @@ class Spoken:
     def at_once(self) -> bool:
         """It only ever makes the home do less."""
         return self.body.kind == "opt_out"
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """Somebody should look: for the log, and as an event that is kept with `state`."""
+
+    sentence: str
+    state: bytes
+    event: Mapping[str, object]
 
 
 class Keeper:
@@ -79,17 +89,26 @@ class Keeper:
         self._anchor = anchor.spoken(kid, body.seq)
         return Spoken(body, kid, token, self._anchor.dump())
 
-    def warning(self, wall_ms: int) -> str | None:
-        """A sentence when half, four fifths and all of the bundle's life are over; each once."""
+    def rotated(self, kid: str) -> bytes | None:
+        """The state in which it is on record that `kid` signs for this home; None if it is so already."""
+        if self._anchor is None or self._anchor.told == kid:
+            return None
+        self._anchor = self._anchor.announced(kid)
+        return self._anchor.dump()
+
+    def warning(self, wall_ms: int) -> Warned | None:
+        """When half, four fifths and all of the bundle's life are over; each once a start."""
         expires = self.trust.expires_ms
-        if expires is None:
+        if expires is None or self._anchor is None:
             return None
         used = 100 * (wall_ms - self.trust.issued_ms) // max(1, expires - self.trust.issued_ms)
         mark = max((m for m in _MARKS if used >= m), default=0)
         if mark <= self._marked:
             return None
         self._marked = mark
-        if mark == _MARKS[-1]:
-            return "the trust bundle has expired: no new dispatch until a later one comes; everything else goes on"
-        days = (expires - wall_ms) // DAY_MS
-        return f"{mark} % of the trust bundle's life are over; it expires in {days} days: a later one is due"
+        event = {"event": "trust_life", "used_pct": mark, "version": self.trust.version, "expires_ms": expires}
+        sentence = "the trust bundle has expired: no new dispatch until a later one comes; everything else goes on"
+        if mark < _MARKS[-1]:
+            days = (expires - wall_ms) // DAY_MS
+            sentence = f"{mark} % of the trust bundle's life are over; it expires in {days} days: a later one is due"
+        return Warned(sentence, self._anchor.dump(), event | {"sentence": sentence})

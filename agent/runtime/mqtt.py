@@ -60,6 +60,7 @@ class MqttAdapter:
         self._tls = tls
         self._post = post
         self._context: ssl.SSLContext | None = None
+        self._made_of: tuple[tuple[int, int], ...] = ()
         self._client: paho.Client | None = None
         self._tokens: dict[int, int | None] = {}  # by packet id; None: QoS 0, of which nobody wants to hear
         self._early: set[int] = set()
@@ -104,9 +105,7 @@ class MqttAdapter:
         client.on_disconnect = self._disconnected
         reason = f"the connection to {host}:{port} ended"
         try:
-            if self._context is None:
-                self._context = self._make_context()
-            client.tls_set_context(self._context)
+            client.tls_set_context(self._tls_context())
             client.connect_timeout = CONNECT_S
             options: dict[str, Any] = {"clean_start": True, "properties": _asked()} if self._five else {}
             client.connect(host, port, keepalive=KEEPALIVE_S, **options)
@@ -124,12 +123,20 @@ class MqttAdapter:
             reason = f"{reason}: {code}"
         self._post(part.MqttDown(reason, code is not None and code.value == TAKEN_OVER))
 
-    def _make_context(self) -> ssl.SSLContext:
+    def _tls_context(self) -> ssl.SSLContext:
+        """Made once, and anew when a file changed: a renewed certificate needs no restart. OSError for a bad one."""
         import ssl
 
+        files = [path.stat() for path in (self._tls.ca, self._tls.cert, self._tls.key)]
+        made_of = tuple((facts.st_ino, facts.st_mtime_ns) for facts in files)
+        if self._context is not None and made_of == self._made_of:
+            return self._context
+        self._made_of = made_of
+        self._context = None
         context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=str(self._tls.ca))
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.load_cert_chain(str(self._tls.cert), str(self._tls.key))
+        self._context = context
         return context
 
     def _connected(self, client: Any, userdata: Any, flags: Any, code: Any, properties: Any) -> None:

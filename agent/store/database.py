@@ -35,7 +35,8 @@ _SCHEMA = (
 )
 VERSION = 1
 LAST = (1 << 63) - 1
-_DURABLE, _HELD = 1, 2  # ids in `state`
+_DURABLE, _CHAIN, _HELD = 1, 2, 3  # ids in `state`
+_GONE = "DELETE FROM outbox WHERE seq < ? AND (kind != 'settlement' OR seq <= ?) AND"
 _CORRUPT = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 
@@ -58,12 +59,11 @@ class Change:
     receipted_to: int = 0  # forget rows up to here,
     also: tuple[int, ...] = ()  # and these
     evict_to: int = 0  # forget telemetry up to here
+    chain: str | None = None  # where the settlement chain stands; None: unchanged
+    archived: int = 0  # settlement rows above it stay, whatever was receipted
     drop_from: int | None = None  # rows from here on were never confirmed to anyone: remove them first
     held: int | None = None  # rows from here on may not go out yet; 0: all may; None: unchanged
-    shift: tuple[int, int] = (
-        0,
-        0,
-    )  # rows from the first on get numbers higher by the second, which is at least their count
+    shift: tuple[int, int] = (0, 0)  # rows from the first on get numbers higher by the second, at least their count
 
 
 class Database:
@@ -96,8 +96,20 @@ class Database:
 
     def durable(self) -> str | None:
         """The JSON of `Durable`, if one was ever committed."""
-        row = self._db.execute("SELECT json FROM state WHERE id = ?", (_DURABLE,)).fetchone()
+        return self._state(_DURABLE)
+
+    def chain(self) -> str | None:
+        """Where the settlement chain stands, as it was last committed."""
+        return self._state(_CHAIN)
+
+    def _state(self, row_id: int) -> str | None:
+        row = self._db.execute("SELECT json FROM state WHERE id = ?", (row_id,)).fetchone()
         return None if row is None else str(row[0])
+
+    def settlement(self, after: int) -> list[OutboxRow]:
+        """Settlement rows above `after`, in order."""
+        query = f"SELECT {_COLUMNS} FROM outbox WHERE seq > ? AND kind = 'settlement' ORDER BY seq"
+        return [OutboxRow(*row) for row in self._db.execute(query, (after,))]
 
     def last(self) -> int:
         """Highest sequence number; 0 = none. The newest row is never deleted, so this never goes back."""
@@ -165,14 +177,16 @@ class Database:
             run("INSERT INTO state (id, json) VALUES (?, ?)", (_HELD, str(change.held)))
         if change.durable is not None:
             run("INSERT OR REPLACE INTO state (id, json) VALUES (?, ?)", (_DURABLE, change.durable))
+        if change.chain is not None:
+            run("INSERT OR REPLACE INTO state (id, json) VALUES (?, ?)", (_CHAIN, change.chain))
         for r in change.rows:
             values = (r.seq, r.kind, r.boot, r.wall_ms, r.mono_ms, r.clock, r.payload)
             run(f"INSERT INTO outbox ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)", values)
         if change.receipted_to or change.also:
             newest = self.last()
-            run("DELETE FROM outbox WHERE seq <= ? AND seq < ?", (change.receipted_to, newest))
+            run(f"{_GONE} seq <= ?", (newest, change.archived, change.receipted_to))
             for seq in change.also:
-                run("DELETE FROM outbox WHERE seq = ? AND seq < ?", (seq, newest))
+                run(f"{_GONE} seq = ?", (newest, change.archived, seq))
         if change.evict_to:
             run("DELETE FROM outbox WHERE kind = 'batch' AND seq <= ?", (change.evict_to,))
 

@@ -30,8 +30,8 @@ class Floor:
 
 
 def without_commands(durable: Durable) -> Durable:
-    """The part that the floor keeps."""
-    return dataclasses.replace(durable, commands=())
+    """The part that the floor keeps: neither commands nor accounts."""
+    return dataclasses.replace(durable, commands=(), account="")
 
 
 class FloorFile:

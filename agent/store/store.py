@@ -7,7 +7,7 @@ store keeps trying until a write goes through again.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from agent.resend import STRETCHES, answer
 from agent.runtime import part
 from agent.runtime.part import Effect, Log, Now, Post, WakeAt
 from agent.store.database import Change, CorruptError, is_corrupt
+from agent.store.ledger import Seal
 from agent.store.memories import Memories
 from agent.store.pins import Pins
 from agent.store.reserve import ReserveFile
@@ -63,6 +64,11 @@ class StoreConfig:
         return self.path.with_name("trust")
 
     @property
+    def ledger_path(self) -> Path:
+        """How the names of the settlement archive's files begin."""
+        return self.path.with_name("ledger")
+
+    @property
     def floor_path(self) -> Path:
         """The small second file beside the database."""
         return self.path.with_name("floor")
@@ -77,7 +83,7 @@ class Store:
         self._pins = Pins(config.pins_path)
         self._trust = TrustFile(config.trust_path)
         self._memories = Memories(config.memories_path, config.kernel_boot)
-        self._vault = Vault(config.path, config.floor_path)
+        self._vault = Vault(config.path, config.floor_path, config.ledger_path)
         self._receipted = 0
         self._also: set[int] = set()
         self._forgot_ns = 0
@@ -91,6 +97,10 @@ class Store:
         self._retry_ns: int | None = None
         self._floor_ns: int | None = None
         self._closed = False
+
+    def sign(self, seal: Seal, versions: Mapping[str, object]) -> None:
+        """From now on settlement records are kept as `seal` signs them, and say the `versions` of what made them."""
+        self._vault.ledger.seal, self._vault.ledger.versions = seal, versions
 
     def load(self) -> Durable:
         """What the last boot left. A disk that does not answer, or lies, gives the second copy or an empty Durable."""
@@ -115,6 +125,8 @@ class Store:
                 self._append(event, now, out)
             case mail.Receipted():
                 self._receipt(event, now, out)
+                if event.checkpoint is not None:
+                    self._checkpoint(event, now, out)
             case mail.LoadBacklog():
                 self._asked[event.upto is not None] = event
             case mail.Anchor():
@@ -209,6 +221,17 @@ class Store:
         kept = self._vault.stretches(request.first, request.last, STRETCHES + 1)
         asked = (request.command, request.first, request.last)
         return answer(*asked, self._vault.last, kept, request.clock.wall_ms)
+
+    def _checkpoint(self, receipt: mail.Receipted, now: Now, out: list[Effect]) -> None:
+        assert receipt.checkpoint is not None
+        n, digest = receipt.checkpoint
+
+        def keep() -> None:
+            found = self._vault.receipted(n, digest, receipt.token, now.wall_ms)
+            if found is not None:
+                out.append(Log("error", f"settlement: {found}"))
+
+        self._try(keep, now)
 
     def _keep_trust(self, request: mail.WriteTrust, now: Now, out: list[Effect]) -> None:
         """The record first: what is kept without one is a consent that nobody can show."""
@@ -328,8 +351,9 @@ class Store:
             self._try(self._vault.sync_floor, now)
 
     def _tell(self, now: Now, out: list[Effect]) -> None:
-        out.extend(Log("error", note) for note in self._vault.notes)
-        self._vault.notes.clear()
+        for notes in (self._vault.notes, self._vault.ledger.notes):
+            out.extend(Log("error", note) for note in notes)
+            notes.clear()
         state = mail.DiskState(self._bad is None, self._bad or "the store takes writes")
         if state != self._told and not self._closed:
             if self._told is not None or self._bad is not None:

@@ -15,14 +15,17 @@ from pathlib import Path
 from agent.core.durable import Durable, from_json, to_json
 from agent.core.inputs import Clock
 from agent.mail import OutboxRow
+from agent.store.chain import Head, head_of
 from agent.store.database import LAST, Change, CorruptError, Database, is_corrupt, quarantine, salvage_last
 from agent.store.floor import BLOCK, Floor, FloorFile, without_commands
+from agent.store.ledger import KIND as SETTLEMENT
+from agent.store.ledger import Ledger
 
 
 class Vault:
     """`durable` is what was last committed, or, before any commit, what the last boot left."""
 
-    def __init__(self, path: Path, floor_path: Path) -> None:
+    def __init__(self, path: Path, floor_path: Path, ledger_path: Path) -> None:
         self._path = path
         self._floor = FloorFile(floor_path)
         self._floor_path = floor_path
@@ -38,6 +41,7 @@ class Vault:
         self.held: int | None = None  # rows from here on wait until the aggregator has said how far it had heard of us
         self._marked = False  # the database says so too
         self._damaged = False
+        self.ledger = Ledger(ledger_path)
         self._known = False  # there was a store before this boot
         self._loaded = False
         self.batches = 0
@@ -133,10 +137,16 @@ class Vault:
         if self._gap is not None and new:
             new = [("event", encode(self._gap)), *new]
         stamp = (clock.boot, clock.wall_ms, mono_ms, str(clock.trust))
-        rows = tuple(OutboxRow(self._next + i, kind, *stamp, payload) for i, (kind, payload) in enumerate(new))
+        if any(kind == SETTLEMENT for kind, _ in new):
+            self._open_ledger()
+            new = [*[(SETTLEMENT, encode(body)) for body in self.ledger.before()], *new]
+        plain = tuple(OutboxRow(self._next + i, kind, *stamp, payload) for i, (kind, payload) in enumerate(new))
+        rows, tokens, head = self.ledger.chained(plain)
+        chain = head.text() if tokens else None
         mark = self.held if rows and not self._marked else None
-        self.commit(dataclasses.replace(forget, durable=self._changed(durable), rows=rows, held=mark))
+        self.commit(dataclasses.replace(forget, durable=self._changed(durable), rows=rows, chain=chain, held=mark))
         self._marked = self._marked or mark is not None
+        self.ledger.committed(rows, tokens, head)
         if new:
             self._gap = None
         if durable is not None:
@@ -155,9 +165,28 @@ class Vault:
             self.commit(Change(held=0, shift=(held, shift)))
         self.held, self._marked = None, False
         if shift:
+            self.ledger.moved(held, shift)
             gap = {"event": "gap", "reason": "store_replaced", "first": held, "last": held + shift - 1}
             self._gap = gap if self._gap is None else _lost(self._next)
         return shift
+
+    def receipted(self, n: int, digest: str, token: bytes, wall_ms: int) -> str | None:
+        """A signed receipt over the settlement chain; a sentence if it is not over ours."""
+        self._open_ledger()
+        return self.ledger.receipted(n, digest, token, wall_ms)
+
+    def _open_ledger(self) -> None:
+        if self.ledger.opened or self._db is None:
+            return
+        try:
+            kept = head_of(self._db.chain())
+        except ValueError as error:
+            self.notes.append(str(error))
+            kept = Head()
+        try:
+            self.ledger.open(kept, self._db.settlement, self._known)
+        except OSError as error:
+            self.notes.append(f"the archive of settlement cannot be read ({error}): the chain goes on by the store's")
 
     def skip(self, used: int) -> None:
         """Numbers up to `used` belong to rows of another: the next one is above them, and the aggregator is told."""
@@ -183,7 +212,11 @@ class Vault:
         after = self._next + len(change.rows) + change.shift[1]
         if after > self._reserved:
             self._put_floor(after + BLOCK, self.durable)
-        self._db.commit(dataclasses.replace(change, drop_from=self._drop_from))
+        chain = change.chain
+        if chain is None and self._drop_from is not None and self.ledger.opened:
+            chain = self.ledger.head.text()  # what is dropped may have moved it
+        archived = self.ledger.archived_seq
+        self._db.commit(dataclasses.replace(change, drop_from=self._drop_from, chain=chain, archived=archived))
         self._drop_from = None
         self._text = change.durable or self._text
         self._next = after

@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -39,6 +40,7 @@ class Claim:
     device: str
     root_hash: str
     secret: bytes = field(repr=False)
+    server: str | None = None  # SHA-256 of the public key (SPKI) that the aggregator's desk shows
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,10 @@ class Gateway:
     def path(self, key: str) -> Path:
         """Of a file that [link] names."""
         return self.config.resolve(getattr(self.link, key))
+
+    def state(self, name: str) -> Path:
+        """A file of that name in the state directory."""
+        return self.config.state_dir / name
 
     def anchor(self) -> Anchor | None:
         """What this home holds. Refused if it is damaged: that is never taken for nothing."""
@@ -99,14 +105,20 @@ def read_claim(path: Path) -> Claim:
         raw = jws.parse_object(read(path, CLAIM_MAX))
     except ValueError as error:
         raise Refused(2, f"{path}: not strict JSON ({error})", "copy it anew, as the aggregator gave it") from None
-    if set(raw) != {"v", "fleet", "device", "secret", "root_hash"} or raw["v"] != 1 or type(raw["v"]) is not int:
+    known = {"v", "fleet", "device", "secret", "root_hash"}
+    if set(raw) - {"server"} != known or raw["v"] != 1 or type(raw["v"]) is not int:
         raise Refused(2, f"{path}: not a claim (v 1, fleet, device, secret, root_hash)", "ask the aggregator for one")
     texts = {key: value for key, value in raw.items() if isinstance(value, str)}
     if not _HEX.match(texts.get("secret", "")) or not _HASH.match(texts.get("root_hash", "")):
         raise Refused(2, f"{path}: secret is not 32 hex digits, or root_hash not 64", "ask the aggregator for one")
     if not {"fleet", "device"} <= set(texts):
         raise Refused(2, f"{path}: fleet and device are not text", "ask the aggregator for one")
-    return Claim(texts["fleet"], texts["device"], texts["root_hash"], bytes.fromhex(texts["secret"]))
+    server = raw.get("server")
+    if server is not None and not _HASH.match(texts.get("server", "")):
+        raise Refused(2, f"{path}: server is not 64 hex digits", "ask the aggregator for one")
+    return Claim(
+        texts["fleet"], texts["device"], texts["root_hash"], bytes.fromhex(texts["secret"]), texts.get("server")
+    )
 
 
 def read_chain(path: Path) -> tuple[bundle.Envelope, ...]:
@@ -119,9 +131,9 @@ def read_chain(path: Path) -> tuple[bundle.Envelope, ...]:
 
 # --- first trust, and another root ------------------------------------------------------------------------------------
 def believe(
-    home: Gateway, claim: Claim, chain: tuple[bundle.Envelope, ...], wall_ms: int, agreed: Consented
+    home: Gateway, claim: Claim, chain: tuple[bundle.Envelope, ...], wall_ms: int, agreed: Callable[[], Consented]
 ) -> tuple[Anchor, str]:
-    """The anchor after a claim, and a sentence. Another root than the present one needs the homeowner."""
+    """The anchor after a claim, and a sentence. Another root than the present needs the homeowner: `agreed` asks."""
     if (claim.fleet, claim.device) != (home.fleet, home.device):
         text = f"the claim is of {claim.device} in fleet {claim.fleet}, this gateway is {home.device} in {home.fleet}"
         raise Refused(4, text, "take the claim of this gateway, or correct [agent] in the configuration")
@@ -133,10 +145,10 @@ def believe(
     held = home.anchor()
     if held is None:
         return anchors.begin(found, claim.root_hash), "first trust"
-    later = bundle.follow(held.bundle, chain, wall_ms)
+    later = anchors.carry(held, chain, wall_ms)
     if not isinstance(later, jws.Refused) and held.root_hash == claim.root_hash:
-        return held.followed(later), f"trust is as it was, at version {later.version}"
-    consent(home, held, "root", claim.root_hash, agreed)
+        return later, f"trust is as it was, at version {later.bundle.version}"
+    consent(home, held, "root", claim.root_hash, agreed())
     return anchors.begin(found, claim.root_hash).named(held.homeowner), "another root, with the homeowner's consent"
 
 

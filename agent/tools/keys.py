@@ -16,7 +16,7 @@ from agent.cli import text
 from agent.link import files, jws, keys
 from agent.link import roles as matrix
 from agent.link.anchor import HOMEOWNER_KEYS, Anchor, public_key
-from agent.tools import enrol, keyfiles
+from agent.tools import enrol, keyfiles, online
 from agent.tools.enrol import Consented, Gateway
 from agent.tools.lines import Refused
 
@@ -42,8 +42,9 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="batteryctl keys", description=__doc__.splitlines()[0])
     parser.add_argument("action", choices=("show", "enrol", "rotate", "homeowner"))
     parser.add_argument("what", nargs="?")
-    for option in ("--claim", "--bundle", "--certificate", "--ca", "--consent", "--key", "--out"):
+    for option in ("--claim", "--bundle", "--url", "--certificate", "--ca", "--consent", "--key", "--out"):
         parser.add_argument(option)
+    parser.add_argument("--due", action="store_true", help="only when half of the certificate's life is over")
     parser.add_argument("--config", required=True)
     parser.add_argument("--pin-stdin", action="store_true")
     parser.add_argument("--running", action="store_true", help="batteryd runs")
@@ -87,10 +88,11 @@ def _done(lines: list[str], next_: str, **rest: object) -> Body:
 def _enrol(home: Gateway, args: argparse.Namespace) -> Body:
     if args.certificate:
         return _certificate(home, args)
+    if args.url and args.claim:
+        return _online(home, args)
     if not args.bundle:
-        raise Refused(
-            2, "enrol what?", "--claim FILE --bundle FILE at first; --bundle FILE; --certificate FILE --ca FILE"
-        )
+        ways = "at first --claim FILE --url URL, or --claim FILE --bundle FILE; later --bundle FILE; "
+        raise Refused(2, "enrol what?", f"{ways}--certificate FILE --ca FILE")
     _asleep(args)
     chain = enrol.read_chain(Path(args.bundle))
     if not args.claim:
@@ -98,10 +100,7 @@ def _enrol(home: Gateway, args: argparse.Namespace) -> Body:
         home.keep(anchor)
         return _done([said], RESTART, version=anchor.bundle.version)
     claim = enrol.read_claim(Path(args.claim))
-    held = home.anchor()
-    changes = held is not None and held.root_hash != claim.root_hash
-    agreed = _consented(home, args) if changes else Consented()
-    anchor, said = enrol.believe(home, claim, chain, _wall_ms(), agreed)
+    anchor, said = enrol.believe(home, claim, chain, _wall_ms(), lambda: _consented(home, args))
     signer, made = keyfiles.sign_key(home.path("sign_key"), home.owner)
     csr = keyfiles.request_of(keyfiles.tls_key(home.path("key"), home.owner, anew=False), home.device)
     out = Path(args.out or f"{home.device}.enrol")
@@ -115,6 +114,26 @@ def _enrol(home: Gateway, args: argparse.Namespace) -> Body:
     ]
     next_ = f"give {out} to the aggregator, then batteryctl keys enrol --certificate FILE --ca FILE; destroy the claim"
     return _done(lines, next_, kid=signer.kid, request=str(out), version=anchor.bundle.version)
+
+
+def _online(home: Gateway, args: argparse.Namespace) -> Body:
+    """Claim to certificate in one go. Nothing is kept before everything is proven, but the keys that were made here."""
+    _asleep(args)
+    claim = enrol.read_claim(Path(args.claim))
+    first = online.FirstTrust(home, claim, args.url, _wall_ms())
+    anchor, said = first.believe(lambda: _consented(home, args))
+    first.prepare()
+    signer, made = keyfiles.sign_key(home.path("sign_key"), home.owner)
+    cert, authorities = first.certify(signer)
+    first.keep(anchor, cert, authorities)
+    lines = [
+        f"{said}: bundle {anchor.bundle.version} of fleet {anchor.bundle.fleet}, root {claim.root_hash[:16]}...",
+        f"signing key {signer.kid} {'made' if made else 'kept'} in {home.path('sign_key')}",
+        f"certificate of {home.device}, valid until {cert.not_valid_after_utc:%Y-%m-%d}",
+    ]
+    return _done(
+        lines, f"batteryctl net check; {RESTART}; destroy the claim", kid=signer.kid, version=anchor.bundle.version
+    )
 
 
 def _certificate(home: Gateway, args: argparse.Namespace) -> Body:
@@ -136,6 +155,9 @@ def _certificate(home: Gateway, args: argparse.Namespace) -> Body:
 # --- rotate -----------------------------------------------------------------------------------------------------------
 def _rotate(home: Gateway, args: argparse.Namespace) -> Body:
     if args.what == "tls":
+        online.settle(home)
+        if args.url or home.state("registrar").exists():
+            return _renew(home, args)
         signer, _ = keyfiles.sign_key(home.path("sign_key"), home.owner)
         csr = keyfiles.request_of(keyfiles.tls_key(home.path("key"), home.owner, anew=True), home.device)
         out = Path(args.out or f"{home.device}.enrol")
@@ -146,19 +168,30 @@ def _rotate(home: Gateway, args: argparse.Namespace) -> Body:
     if args.what != "sign":
         raise Refused(2, "rotate what? This gateway's own keys are sign and tls", "batteryctl keys rotate sign")
     _asleep(args)
-    out = Path(args.out or f"{home.device}.rotate")
-    if os.path.lexists(out):
-        raise Refused(
-            2, f"{out} is there already, perhaps from a rotation that nobody was told of", "hand that over first"
-        )
     path, seed = home.path("sign_key"), keyfiles.new_seed()
     old, new = keyfiles.signer_of(path), jws.signer(seed)
-    home.owner.put(out, enrol.announcement(home, old, new, _wall_ms()) + b"\n", 0o644)  # first: the old key goes
+    said = enrol.announcement(home, old, new, _wall_ms())
+    told = [*keys.load_rotations(home.state("rotation"), old.kid), json.loads(said)][-keys.ROTATIONS :]
+    listed = json.dumps({"rotations": told}, separators=(",", ":")).encode("ascii") + b"\n"
+    lines = [f"signing key {new.kid} follows {old.kid}", "the next births tell the aggregator, signed by both keys"]
+    if args.out:
+        if os.path.lexists(args.out):
+            raise Refused(2, f"{args.out} is there already", "take another name for the announcement")
+        home.owner.put(Path(args.out), said + b"\n", 0o644)
+        lines.append(f"the announcement is in {args.out} too")
+    home.owner.put(home.state("rotation"), listed, 0o644)  # first: the old key goes
     keyfiles.put_seed(path, seed, home.owner)
-    lines = [f"signing key {new.kid} follows {old.kid}", f"announcement, signed by both, written to {out}"]
-    return _done(
-        lines, f"give {out} to the aggregator before the restart; {RESTART}", kid=new.kid, old=old.kid, file=str(out)
-    )
+    return _done(lines, RESTART, kid=new.kid, old=old.kid, file=args.out)
+
+
+def _renew(home: Gateway, args: argparse.Namespace) -> Body:
+    """A new TLS key and its certificate, from where this gateway enrolled. The next connection takes them."""
+    present = keyfiles.certificate(enrol.read(home.path("cert"), keyfiles.PEM_MAX))
+    if args.due and present is not None and not online.is_due(present, _wall_ms()):
+        return _done([f"not due: the certificate is good until {present.not_valid_after_utc:%Y-%m-%d}"], "")
+    cert = online.renew(home, args.url, _wall_ms())
+    lines = [f"a new TLS key, and a certificate until {cert.not_valid_after_utc:%Y-%m-%d}"]
+    return _done(lines, "", expires=f"{cert.not_valid_after_utc:%Y-%m-%dT%H:%M:%SZ}")
 
 
 # --- homeowner --------------------------------------------------------------------------------------------------------
@@ -277,7 +310,7 @@ def _print(args: argparse.Namespace, body: Body) -> None:
                 print(line, file=sys.stderr)
         return
     for row in body.get("rows", ()):
-        for line in text.hang(f"{row['name'].upper():10}{text.symbol(row['level'])}  ", row["text"], 14):
+        for line in text.hang(f"{row['name'].upper():11}{text.symbol(row['level'])}  ", row["text"], 15):
             print(line)
     for words in body.get("lines", ()):
         for line in text.hang(f"{text.symbol('ok')}  ", words, 4):

@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from agent.runtime.part import MqttMessage, Now
+from hil.aggregator.alarms import Versions, of_row
 from hil.aggregator.book import DeviceBook, Message
 from hil.aggregator.claims import DURABLE, KINDS, ROOT, problem_of, typ_of
-from hil.aggregator.keys import Keyring
+from hil.aggregator.keys import Keyring, SigningKey
 from hil.aggregator.ledger import Fate
+from hil.aggregator.registry import Registry
 from hil.aggregator.token import MAX_BATCH, MAX_TOKEN, Refused, open_token, seal
 
 COMMAND_LIFE_MS = 60_000  # a command is accepted for this long after it was signed
@@ -60,6 +62,7 @@ class Verdict:
     fate: Fate | None = None
     refused: Refused | None = None
     presence: Mapping[str, Any] | None = None
+    alarms: tuple[str, ...] = ()  # sentences
 
 
 class Aggregator:
@@ -80,6 +83,8 @@ class Aggregator:
         live_s: int = 0,
     ) -> None:
         self.keyring = keyring
+        self.registry = Registry(keyring)
+        self.versions = Versions(keyring.protocols)
         self.books = {device: DeviceBook(device) for device in keyring.devices}
         self.refused: list[Verdict] = []
         self.refused_count = self.expired_count = 0
@@ -107,7 +112,7 @@ class Aggregator:
                 self.refused.append(verdict)
             return verdict, ()
         heard = verdict.message
-        if heard is not None and heard.kind == "birth" and self.answer_births:
+        if heard is not None and heard.kind == "birth" and self.answer_births and self.versions.speaks(heard.device):
             return verdict, (self.time(heard.device, heard.claims["nonce"], now).publish,)
         return verdict, ()
 
@@ -116,7 +121,10 @@ class Aggregator:
         due = [
             book
             for book in self.books.values()
-            if self._receipts and book.unreceipted and now.mono_ns - book.receipt_sent_ns >= self._receipt_every_ns
+            if self._receipts
+            and book.unreceipted
+            and self.versions.speaks(book.device)
+            and now.mono_ns - book.receipt_sent_ns >= self._receipt_every_ns
         ]
         return tuple(self.receipt(book.device, now).publish for book in due)
 
@@ -151,11 +159,17 @@ class Aggregator:
 
     def command(self, target: str, body: Mapping[str, Any], now: Now, life_ms: int = COMMAND_LIFE_MS) -> Signed:
         """Any command, signed with the dispatch key; remembered in `sent`."""
+        return self.say(target, "command", body, now, self.keyring.roles["dispatch"], "dispatch", life_ms)
+
+    def say(
+        self, target: str, leaf: str, body: Mapping[str, Any], now: Now, key: SigningKey, role: str, life_ms: int
+    ) -> Signed:
+        """Any message that goes down, signed with `key`; commands are remembered in `sent`."""
         group = target.removeprefix("grp:") if target.startswith("grp:") else None
-        topic = f"{self._root}/group/{group}/command" if group else f"{self._root}/{target}/down/command"
-        audience = f"grp:{group}" if group else f"dev:{target}"
-        signed = self.build("dispatch", "command", topic, audience, body, now, life_ms)
-        self.sent[signed.id] = (signed, now)
+        topic = f"{self._root}/group/{group}/{leaf}" if group else f"{self._root}/{target}/down/{leaf}"
+        signed = self._sign(key, role, leaf, topic, target if group else f"dev:{target}", body, now, life_ms)
+        if leaf == "command":
+            self.sent[signed.id] = (signed, now)
         return signed
 
     def time(self, device: str, nonce: str, now: Now) -> Signed:
@@ -173,13 +187,33 @@ class Aggregator:
         body = {"upto": upto, "also": list(also)}
         return self._service("receipt", device, body, now, RECEIPT_LIFE_MS)
 
+    def resends(self, now: Now, most: int = 256) -> tuple[Signed, ...]:
+        """For each device with a gap below its highest row: ask for what is missing, as one range."""
+        found = []
+        for device, book in self.books.items():
+            missing = book.ledger.missing(most)
+            if missing and self.versions.speaks(device):
+                body = {"kind": "resend", "first": missing[0], "last": missing[-1]}
+                key = self.keyring.roles["service"]
+                found.append(self.say(device, "command", body, now, key, "service", COMMAND_LIFE_MS))
+        return tuple(found)
+
     def build(
         self, role: str, kind: str, topic: str, audience: str, body: Mapping[str, Any], now: Now, life_ms: int
     ) -> Signed:
         """Sign any message with the key of `role`. Raises KeyError if this operator does not hold that key."""
+        return self._sign(self.keyring.roles[role], role, kind, topic, audience, body, now, life_ms)
+
+    # --- inside -------------------------------------------------------------------------------------------------------
+    def _sign(
+        self, key: SigningKey, role: str, kind: str, topic: str, audience: str, body: Mapping[str, Any], now: Now,
+        life_ms: int,
+    ) -> Signed:  # fmt: skip
+        of_group = audience.startswith("grp:")
+        devices = tuple(self.books) if of_group else (audience.removeprefix("dev:"),)
         self._last_seq = max(self._last_seq + 1, now.wall_ms)
         claims = {
-            "v": 1,
+            "v": self.versions.choose(devices),
             "id": self._random(16).hex(),
             "iss": f"agg:{self.keyring.fleet}",
             "aud": audience,
@@ -189,9 +223,8 @@ class Aggregator:
             **body,
         }
         typ = typ_of(kind)
-        return Signed(claims["id"], role, typ, claims, topic, seal(self.keyring.roles[role], typ, claims))
+        return Signed(claims["id"], role, typ, claims, topic, seal(key, typ, claims))
 
-    # --- inside -------------------------------------------------------------------------------------------------------
     def _service(self, kind: str, device: str, body: Mapping[str, Any], now: Now, life_ms: int) -> Signed:
         topic = f"{self._root}/{device}/down/{kind}"
         return self.build("service", kind, topic, f"dev:{device}", body, now, life_ms)
@@ -207,7 +240,11 @@ class Aggregator:
         refused = self._verify(device, kind, message, now)
         if isinstance(refused, Refused):
             return Verdict(message.topic, device, refused=refused)
-        return Verdict(message.topic, device, message=refused, fate=book.enter(refused))
+        fate = book.enter(refused)
+        alarms = of_row(kind, refused.claims, fate)
+        if kind == "birth" and fate is Fate.NEW:
+            alarms += self.versions.heard(device, refused.claims)
+        return Verdict(message.topic, device, message=refused, fate=fate, alarms=alarms)
 
     def _verify(self, device: str, kind: str, message: MqttMessage, now: Now) -> Message | Refused:
         if kind not in KINDS:
@@ -215,7 +252,10 @@ class Aggregator:
         if message.retain and kind != "birth":
             return Refused("retained", f"a retained {kind}: only birth and state may be")
         limit = MAX_BATCH if kind == "batch" else MAX_TOKEN
-        opened = open_token(message.payload, typ_of(kind), self.keyring.devices[device], limit)
+        opened = open_token(message.payload, typ_of(kind), self.registry.keys(device, now.wall_ms), limit)
+        stranger = isinstance(opened, Refused) and opened.reason == "unknown_key" and kind == "birth"
+        if stranger and self.registry.learn(device, message.payload, now.wall_ms):  # the birth itself is still to prove
+            opened = open_token(message.payload, typ_of(kind), self.registry.keys(device, now.wall_ms), limit)
         if isinstance(opened, Refused):
             return opened
         problem = problem_of(kind, opened.claims, device, self.keyring.fleet, now.wall_ms)

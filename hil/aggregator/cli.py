@@ -1,4 +1,4 @@
-"""`python -m hil aggregator`: an integrator's tool. JSON lines on stdout, talk on stderr.
+"""`python -m hil aggregator`: an integrator's tool. JSON lines on stdout with --json or in a pipe, talk on stderr.
 
 Exit codes: 0 ok, 1 refused or broken, 2 usage, 4 the device rejected the command, 6 timed out, 130 interrupted.
 """
@@ -8,27 +8,30 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from agent.runtime.part import MqttMessage, Now
+from hil.aggregator import lab, show, verbs
 from hil.aggregator.aggregator import Aggregator, Publish, Signed, Verdict
 from hil.aggregator.book import Ack
+from hil.aggregator.claims import STATES
 from hil.aggregator.forge import FORGERIES, forge
 from hil.aggregator.keys import Keyring, load_keyring
-from hil.aggregator.live import LiveAggregator, now
-from hil.broker import Broker, BrokerError
-from hil.pki import make_pki
+from hil.aggregator.live import Access, LiveAggregator, now
+from hil.broker import BrokerError
 
 OK, BROKEN, USAGE, REJECTED, TIMED_OUT, INTERRUPTED = 0, 1, 2, 4, 6, 130
 _CONNECT_S = 10.0
 _BIRTH_S = 3.0  # a retained birth comes at once; it is answered with the time, without which no dispatch is accepted
 _REJECTIONS = frozenset({"rejected_invalid", "rejected_late", "rejected_not_applicable", "failed"})
+_GAP_S = 30.0  # a row that is missing for so long is asked for
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -46,17 +49,27 @@ def main(argv: Sequence[str] | None = None) -> int:
 # --- subcommands ------------------------------------------------------------------------------------------------------
 def _watch(args: argparse.Namespace) -> int:
     """Every message as it was judged, until time or Ctrl-C ends it; then the score."""
-
-    def show(verdict: Verdict, at: Now) -> None:
-        _print(_line(verdict, at))
-
     aggregator = _aggregator(args, receipts=args.receipts)
-    with _connect(args, aggregator, on_verdict=show) as live:
+    deadline = None if args.seconds is None else time.monotonic() + args.seconds
+    with _connect(args, aggregator, on_verdict=lambda verdict, at: _heard(args, verdict, at)) as live:
         try:
-            threading.Event().wait(args.seconds)
+            while deadline is None or time.monotonic() < deadline:
+                left = _GAP_S if deadline is None else max(0.0, min(_GAP_S, deadline - time.monotonic()))
+                threading.Event().wait(left)
+                if args.receipts:
+                    _ask_for_gaps(args, live)
         finally:
-            _print({"score": live.look(Aggregator.score)})
+            score = live.look(Aggregator.score)
+            _out(args, {"score": score}, show.score(score))
+            _keep(args, aggregator)
     return OK if aggregator.refused_count == 0 else BROKEN
+
+
+def _ask_for_gaps(args: argparse.Namespace, live: LiveAggregator) -> None:
+    """What is missing below the highest row is asked for, one range a device."""
+    for signed in live.build(lambda aggregator, at: aggregator.resends(at)):
+        live.publish(signed.publish)
+        _out(args, {"sent": dict(signed.claims), "topic": signed.topic}, show.sent(signed.claims, signed.topic))
 
 
 def _verify(args: argparse.Namespace) -> int:
@@ -65,31 +78,86 @@ def _verify(args: argparse.Namespace) -> int:
     source = sys.stdin if args.file == "-" else Path(args.file).open()  # noqa: SIM115  # closed below
     with source:
         for text in filter(None, map(str.strip, source)):
-            entry = {"topic": args.topic, "payload": text} if args.topic else json.loads(text)
+            entry = {"topic": args.topic, "payload": text} if args.topic else _entry(text)
             message = MqttMessage(str(entry["topic"]), str(entry["payload"]).encode(), 1, bool(entry.get("retain")))
             verdict, _ = aggregator.receive(message, now())
-            _print(_line(verdict, now()))
+            _heard(args, verdict, now())
     return OK if aggregator.refused_count == 0 else BROKEN
 
 
-def _command(args: argparse.Namespace) -> int:
-    """Send one command and follow it."""
-    with _connect(args, _aggregator(args, receipts=False)) as live:
+def _entry(text: str) -> dict[str, Any]:
+    try:
+        entry = json.loads(text)
+    except ValueError:
+        entry = None
+    if not isinstance(entry, dict) or not {"topic", "payload"} <= entry.keys():
+        raise ValueError(
+            'expected {"topic", "payload"} on each line; of a plain token, --topic says where it was heard'
+        )
+    return entry
+
+
+def _send(args: argparse.Namespace) -> int:
+    """One message, and what becomes of it."""
+    verb = verbs.VERBS[args.verb]
+    aggregator = _aggregator(args, receipts=False)
+    verbs.judge_target(aggregator, args.device, verb)
+    with _connect(args, aggregator) as live:
         _await_birth(live, args.device)
-        signed = live.send(lambda aggregator, at: _build(aggregator, args, at))
-        _print({"sent": dict(signed.claims), "topic": signed.topic})
-        return _follow(live, signed, args.until, args.wait_s)
+        signed = live.build(lambda a, at: verbs.build(a, args.verb, args, at))
+        arrived = live.publish(signed.publish, _CONNECT_S)
+        _out(args, {"sent": dict(signed.claims), "topic": signed.topic}, show.sent(signed.claims, signed.topic))
+        _keep(args, aggregator)
+        if not arrived:
+            print("hil aggregator: the broker has not confirmed it", file=sys.stderr)
+            return TIMED_OUT
+        if not verb.acked or args.until == "none":
+            return OK
+        return _follow(args, live, signed, args.until or "received", args.wait_s)
+
+
+def _trust(args: argparse.Namespace) -> int:
+    """Signed bundles to one home or all, retained; the births tell which homes have them."""
+    aggregator = _aggregator(args, receipts=False)
+    devices = tuple(aggregator.books) if args.device == "all" else (args.device,)
+    if args.device != "all":
+        verbs.judge_target(aggregator, args.device, verbs.VERBS["time"])
+    with _connect(args, aggregator) as live:
+        messages = verbs.bundle(args.file, aggregator.keyring.fleet, devices)
+        told = [live.publish(message, _CONNECT_S) for message in messages]
+        for message in messages:
+            _out(args, {"sent": "trust", "topic": message.topic}, f"->  {message.topic}: {len(message.payload)} bytes")
+    return OK if all(told) else TIMED_OUT
+
+
+def _registry(args: argparse.Namespace) -> int:
+    """The keys that each device signs with; `--revoke` strikes one off."""
+    aggregator = _aggregator(args, receipts=False)
+    if args.revoke:
+        device, _, kid = args.revoke.partition("/")
+        if not aggregator.registry.revoke(device, kid):
+            raise ValueError(f"--revoke {args.revoke}: no such key; expected DEVICE/KID as `registry` lists them")
+        _keep(args, aggregator)
+    for device, entries in aggregator.registry.dump().items():
+        for entry in entries:
+            end = time.gmtime(entry.get("until_ms", 0) / 1000)
+            until = f"  until {time.strftime('%Y-%m-%d %H:%M', end)} UTC" if "until_ms" in entry else ""
+            _out(args, {"device": device} | entry, f"{device:<20} {entry['kid']}{until}")
+    return OK
 
 
 def _forge(args: argparse.Namespace) -> int:
     """Send a command that would work, changed in one way; exit 1 if the device answers it."""
     if args.list:
         for kind, row in FORGERIES.items():
-            _print({"kind": kind, "sentence": row.sentence, "counters": list(row.reasons)})
+            line = {"kind": kind, "sentence": row.sentence, "counters": list(row.reasons)}
+            _out(args, line, f"{kind:<22} {row.sentence}")
         return OK
     if args.kind is None or args.device is None:
         raise ValueError("forge needs a kind and a device; `forge --list` shows the kinds")
-    with _connect(args, _aggregator(args, receipts=False)) as live:
+    aggregator = _aggregator(args, receipts=False)
+    verbs.judge_target(aggregator, args.device, verbs.VERBS["stop"])
+    with _connect(args, aggregator) as live:
         _await_birth(live, args.device)
         if FORGERIES[args.kind].retain and _is_there(live, args.device):
             print(
@@ -108,17 +176,20 @@ def _attack(live: LiveAggregator, args: argparse.Namespace) -> int:
     replay = args.kind == "replayed"
     if replay:
         live.publish(valid.publish, _CONNECT_S)
-        _follow(live, valid, "received", args.wait_s)
+        _follow(args, live, valid, "received", args.wait_s)
     before = len(_acks(live, valid.id))
     live.publish(Publish(forged.topic, forged.payload, forged.retain), _CONNECT_S)
-    _print({"forged": args.kind, "sentence": forged.sentence, "counters": list(forged.reasons), "id": valid.id})
+    line = {"forged": args.kind, "sentence": forged.sentence, "counters": list(forged.reasons), "id": valid.id}
+    _out(args, line, f"->  {args.kind}: {forged.sentence}; counted as {' or '.join(forged.reasons)}")
     if forged.retain:
-        return OK  # it waits for the agent; `forge --clear` takes it away
+        return OK  # it waits for the agent; `clear` takes it away
     # A replay may have its stored ack repeated; it is the same row, which the ledger does not count again.
     answered = live.wait_for(_more_acks(valid.id, before), args.wait_s)
     if answered and not replay:
-        _print({"answered": [_ack_line(ack) for ack in _acks(live, valid.id)]})
+        acks = _acks(live, valid.id)
+        _out(args, {"answered": [_ack_line(ack) for ack in acks]}, f"xx  it was answered: {show.ack(acks[-1])}")
         return BROKEN
+    _out(args, None, f"ok  no answer within {args.wait_s:g} s")
     return OK
 
 
@@ -129,25 +200,8 @@ def _clear(args: argparse.Namespace) -> int:
         return OK if live.publish(Publish(topic, b"", True), _CONNECT_S) else TIMED_OUT
 
 
-def _lab(args: argparse.Namespace) -> int:
-    """A PKI and a broker to try things with, until Ctrl-C; every file in one directory."""
-    pki = make_pki(args.directory, args.fleet, args.device or ["home-1"], args.group)
-    with Broker(args.directory / "broker", pki, port=args.port) as broker:
-        devices = {name: str(files.tls.ca.parent) for name, files in pki.devices.items()}
-        _print({"broker": f"localhost:{broker.port}", "pki": str(pki.devices_file.parent), "devices": devices})
-        threading.Event().wait()
-    return OK
-
-
 # --- pieces -----------------------------------------------------------------------------------------------------------
-def _build(aggregator: Aggregator, args: argparse.Namespace, at: Now) -> Signed:
-    body = {"kind": args.verb} | {name: getattr(args, name) for name in _BODY[args.verb]}
-    if getattr(args, "start_in_s", None) is not None:
-        body["start"] = at.wall_ms + 1000 * args.start_in_s
-    return aggregator.command(args.device, {k: v for k, v in body.items() if v is not None}, at)
-
-
-def _follow(live: LiveAggregator, signed: Signed, until: str, wait_s: float) -> int:
+def _follow(args: argparse.Namespace, live: LiveAggregator, signed: Signed, until: str, wait_s: float) -> int:
     """Print acks as they come, until a state, the end of the command, or the end of patience."""
     deadline = time.monotonic() + wait_s
     shown = 0
@@ -158,7 +212,7 @@ def _follow(live: LiveAggregator, signed: Signed, until: str, wait_s: float) -> 
             return TIMED_OUT
         for ack in _acks(live, signed.id)[shown:]:
             shown += 1
-            _print(_ack_line(ack))
+            _out(args, _ack_line(ack), show.ack(ack))
             if ack.state in _REJECTIONS:
                 return REJECTED
             if ack.state == until or ack.terminal:
@@ -180,20 +234,37 @@ def _acks(live: LiveAggregator, command_id: str) -> list[Ack]:
 def _await_birth(live: LiveAggregator, device: str) -> None:
     if device.startswith("grp:"):
         return
-    if device not in live.aggregator.books:
-        raise ValueError(f"{device!r} is not in devices.json; it knows {', '.join(live.aggregator.books) or 'nobody'}")
     if not live.wait_for(lambda a: a.books[device].birth, _BIRTH_S):
         print(f"hil aggregator: no birth of {device} at the broker; sending all the same", file=sys.stderr)
+        return
+    state = (live.look(lambda a: a.books[device].presence) or {}).get("state", "ready")
+    if state != "ready":
+        print(f"hil aggregator: {device} is not there ({state}); sending all the same", file=sys.stderr)
 
 
 def _is_there(live: LiveAggregator, device: str) -> bool:
-    presence = live.wait_for(lambda a: a.books[device].presence, _BIRTH_S) if device in live.aggregator.books else {}
+    presence = live.wait_for(lambda a: a.books[device].presence, _BIRTH_S)
     return (presence or {}).get("state") == "ready"
 
 
 def _aggregator(args: argparse.Namespace, receipts: bool) -> Aggregator:
-    ring: Keyring = load_keyring(args.pki)
+    try:
+        ring: Keyring = load_keyring(args.pki)
+    except FileNotFoundError as error:
+        text = f"{error.filename}: not there; --pki DIR names the directory with devices.json and the role keys"
+        raise ValueError(f"{text} (`lab DIR` makes one)") from error
     return Aggregator(ring, os.urandom, receipts=receipts)
+
+
+def _keep(args: argparse.Namespace, aggregator: Aggregator) -> None:
+    """Keys that followed others, and the highest protocols, for the next time."""
+    path: Path = args.pki / "devices.json"
+    known = json.loads(path.read_text())
+    after = known | {"devices": aggregator.registry.dump(), "protocols": aggregator.versions.best}
+    if after["devices"] != known["devices"] or after["protocols"] != known.get("protocols", {}):
+        new = path.with_suffix(".new")
+        new.write_text(json.dumps(after, indent=1) + "\n")
+        new.replace(path)
 
 
 @contextmanager
@@ -203,14 +274,39 @@ def _connect(
     host, _, port = args.broker.rpartition(":")
     if not host or not port.isdigit():
         raise ValueError(f"--broker {args.broker!r}: expected HOST:PORT, such as localhost:8883")
-    with LiveAggregator(aggregator, args.pki, host, int(port), on_verdict=on_verdict) as live:
+    told = on_verdict or (lambda verdict, at: _alarm(args, verdict))
+    with LiveAggregator(aggregator, args.pki, host, int(port), on_verdict=told, access=_access(args)) as live:
         if not live.wait_connected(_CONNECT_S):
             raise OSError(f"no connection to {args.broker}: {live.last_error or 'no answer'}")
         yield live
 
 
+def _access(args: argparse.Namespace) -> Access:
+    password = None
+    if args.password_file is not None:
+        if args.user is None:
+            raise ValueError("--password-file without --user NAME")
+        password = args.password_file.read_text().rstrip("\n")
+    if args.plain and args.broker.rpartition(":")[0] not in ("localhost", "127.0.0.1", "[::1]"):
+        raise ValueError("--plain: only for a broker on this machine")
+    return Access(args.user, password, args.ca, not args.plain, args.mqtt == "5")
+
+
+# --- what is printed --------------------------------------------------------------------------------------------------
+def _heard(args: argparse.Namespace, verdict: Verdict, at: Now) -> None:
+    lines = show.verdict(verdict, at.wall_ms)
+    _out(args, _line(verdict, at), *lines)
+
+
+def _alarm(args: argparse.Namespace, verdict: Verdict) -> None:
+    for sentence in verdict.alarms:
+        print(f"hil aggregator: ALARM: {verdict.device}: {sentence}", file=sys.stderr)
+
+
 def _line(verdict: Verdict, at: Now) -> dict[str, Any]:
     line: dict[str, Any] = {"at_ms": at.wall_ms, "topic": verdict.topic}
+    if verdict.alarms:
+        line["alarms"] = list(verdict.alarms)
     if verdict.refused is not None:
         return line | {"refused": verdict.refused.reason, "sentence": verdict.refused.sentence}
     if verdict.message is None:
@@ -222,92 +318,94 @@ def _ack_line(ack: Ack) -> dict[str, Any]:
     return {"at_ms": ack.heard.wall_ms, "ack": dict(ack.claims)}
 
 
-def _print(value: Mapping[str, Any]) -> None:
-    print(json.dumps(value, separators=(",", ":")), flush=True)
+def _out(args: argparse.Namespace, data: Mapping[str, Any] | None, *lines: str) -> None:
+    """Lines for who looks on, JSON for a program."""
+    if getattr(args, "json", False) or not sys.stdout.isatty():
+        if data is not None:
+            print(json.dumps(data, separators=(",", ":")), flush=True)
+        return
+    columns = shutil.get_terminal_size().columns
+    for line in lines:
+        for each in line.split("\n"):
+            print("\n".join(show.fit(each, columns)), flush=True)
 
 
 # --- the command line -------------------------------------------------------------------------------------------------
-_BODY: dict[str, tuple[str, ...]] = {
-    "dispatch": ("power_w", "duration_s", "primacy", "ramp"),
-    "cancel": ("target",),
-    "stop": (),
-    "quote": ("power_w", "duration_s"),
-    "price": ("interval_s", "prices_micro_per_kwh", "currency"),
-}
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in a sentence, and where the rest is told."""
 
-
-_COMMANDS = {
-    "dispatch": "hold a power for a time",
-    "cancel": "end one command",
-    "stop": "end all dispatch and release",
-    "quote": "ask what would be given",
-    "price": "send prices",
-}
+    def error(self, message: str) -> NoReturn:
+        example = f"\n{self.epilog}" if self.epilog else ""
+        self.exit(USAGE, f"{self.prog}: {message}{example}\n{self.prog} --help tells the rest\n")
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m hil aggregator", description=__doc__)
-    verbs = parser.add_subparsers(dest="verb", required=True)
-    watch = _verb(verbs, "watch", _watch, "print every message of the fleet, verified", broker=True)
-    watch.add_argument("--seconds", type=float, help="end after that long (default: Ctrl-C)")
-    watch.add_argument(
-        "--receipts", action="store_true", help="also send receipts: devices FORGET what is receipted; keep the output"
+    parser = _Parser(
+        prog="python -m hil aggregator",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="Power is + = discharge, AC watts at the battery. VERB --help has an example.",
     )
-    verify = _verb(verbs, "verify", _verify, "verify tokens offline", broker=False)
+    rows = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    watch = _verb(rows, "watch", _watch, "print every message of the fleet, verified")
+    watch.add_argument("--seconds", type=float, help="end after that long (default: Ctrl-C)")
+    text = "also send receipts, and ask for rows that are missing: devices FORGET what is receipted"
+    watch.add_argument("--receipts", action="store_true", help=text)
+    verify = _verb(rows, "verify", _verify, "verify tokens offline", broker=False)
     verify.add_argument("file", nargs="?", default="-", help="one token a line, or JSON lines with topic and payload")
     verify.add_argument("--topic", help="the topic of plain tokens")
-    for verb, text in _COMMANDS.items():
-        _command_verb(verbs, verb, text)
-    attack = _verb(verbs, "forge", _forge, "send a command changed in one way; nothing may move", broker=True)
+    for name, verb in verbs.VERBS.items():
+        _sending(rows, name, verb)
+    trust = _verb(rows, "trust", _trust, "hand out signed trust bundles, retained; it signs nothing")
+    trust.add_argument("device", help='a device, or "all"')
+    trust.add_argument("file", type=Path, metavar="FILE", help="as the root ceremony gave it")
+    registry = _verb(rows, "registry", _registry, "the keys that each device signs with", broker=False)
+    registry.add_argument("--revoke", metavar="DEVICE/KID", help="that key counts no more")
+    attack = _verb(rows, "forge", _forge, "send a command changed in one way; nothing may move")
     attack.add_argument("kind", nargs="?", choices=list(FORGERIES), metavar="KIND")
     attack.add_argument("device", nargs="?")
     attack.add_argument("--list", action="store_true", help="show the kinds")
-    attack.add_argument("--power-w", type=int, default=1000)
-    attack.add_argument("--duration-s", type=int, default=60)
+    attack.add_argument("--power-w", type=verbs.WATTS, default=1000)
+    attack.add_argument("--duration-s", type=verbs.SECONDS, default=60)
     attack.add_argument("--wait-s", type=float, default=3.0, help="how long to listen for an answer")
-    clear = _verb(verbs, "clear", _clear, "take away a retained command", broker=True)
+    clear = _verb(rows, "clear", _clear, "take away a retained command")
     clear.add_argument("device")
-    lab = verbs.add_parser("lab", help="a PKI and a broker to try things with, until Ctrl-C")
-    lab.set_defaults(run=_lab)
-    lab.add_argument("directory", type=Path)
-    lab.add_argument("--fleet", default="demo")
-    lab.add_argument("--device", action="append", help="its id; may be given more than once (default home-1)")
-    lab.add_argument("--group", action="append", default=[])
-    lab.add_argument("--port", type=int, help="of the broker (default: a free one)")
+    lab.parser(rows)
     return parser
 
 
-def _verb(verbs: Any, name: str, run: Callable[[argparse.Namespace], int], text: str, broker: bool) -> Any:
-    parser = verbs.add_parser(name, help=text, description=text)
+def _verb(
+    rows: Any, name: str, run: Callable[[argparse.Namespace], int], text: str, broker: bool = True, example: str = ""
+) -> Any:
+    epilog = f"Example: python -m hil aggregator {example}" if example else None
+    parser = rows.add_parser(name, help=text, description=text, epilog=epilog)
     parser.set_defaults(run=run)
-    parser.add_argument("--pki", type=Path, default=Path(), help="directory with devices.json, keys and certificates")
+    parser.add_argument("--json", action="store_true", help="JSON lines in a terminal too")
+    parser.add_argument("--pki", type=Path, default=Path(), metavar="DIR", help="devices.json, keys and certificates")
     if broker:
-        parser.add_argument("--broker", default="localhost:8883", help="HOST:PORT")
+        parser.add_argument("--broker", default="localhost:8883", metavar="HOST:PORT")
+        parser.add_argument("--user", metavar="NAME", help="instead of a client certificate, or with it")
+        parser.add_argument("--password-file", type=Path, metavar="FILE", help="its first line")
+        parser.add_argument("--ca", type=Path, metavar="FILE", help="who signed the broker (default ca.crt of --pki)")
+        parser.add_argument("--mqtt", choices=("3.1.1", "5"), default="3.1.1")
+        parser.add_argument("--plain", action="store_true", help="no TLS; on this machine only")
     return parser
 
 
-def _command_verb(verbs: Any, verb: str, text: str) -> None:
-    parser = _verb(verbs, verb, _command, text, broker=True)
-    parser.add_argument("device", help='a device, or "grp:NAME"')
-    names = _BODY[verb]
-    if "target" in names:
-        parser.add_argument("target", help="id of the command to end")
-    if "power_w" in names:
-        parser.add_argument("--power-w", type=int, required=True, help="AC watts at the battery, + discharge")
-        parser.add_argument("--duration-s", type=int, required=True)
-        parser.add_argument("--start-in-s", type=int, help="begin later (default: at acceptance)")
-    if "ramp" in names:
-        parser.add_argument("--primacy", type=int, help="lower wins (default 1)")
-        parser.add_argument("--ramp", choices=["direct", "scheduled", "urgent", "regulation"])
-    if "currency" in names:
-        parser.add_argument("--start-in-s", type=int, default=0)
-        parser.add_argument("--interval-s", type=int, required=True)
-        parser.add_argument("--currency", required=True)
+def _sending(rows: Any, name: str, verb: verbs.Verb) -> None:
+    parser = _verb(rows, name, _send, verb.help, example=verb.example)
+    parser.add_argument("device", metavar="DEVICE", help='a device, or "grp:NAME"' if verb.group else "a device")
+    verb.arguments(parser)
+    if name != "homeowner":
         parser.add_argument(
-            "--price", dest="prices_micro_per_kwh", type=int, action="append", required=True, help="millionths a kWh"
+            "--role", choices=("dispatch", "service", "operations"), help=f"who signs (default {verb.role})"
         )
-    parser.add_argument("--until", default="received", help="state to wait for")
-    parser.add_argument("--wait-s", type=float, default=10.0)
+    if verb.acked:
+        states = (*sorted(STATES), "none")
+        parser.add_argument(
+            "--until", choices=states, metavar="STATE", help="to wait for (default received); none: do not wait"
+        )
+        parser.add_argument("--wait-s", type=float, default=10.0, metavar="S")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,8 @@ class Keyring:
     groups: tuple[str, ...]
     roles: Mapping[str, SigningKey]
     devices: Mapping[str, Mapping[str, OKPKey]]  # device -> kid -> public key
+    protocols: Mapping[str, int] = field(default_factory=dict)  # device -> the highest that it ever spoke
+    retired: tuple[tuple[str, str, int, str], ...] = ()  # device, kid, until when (UTC ms), kid of the key that follows
 
 
 def kid_of(key: OKPKey) -> str:
@@ -67,4 +69,11 @@ def load_keyring(directory: Path) -> Keyring:
         groups=tuple(known["groups"]),
         roles={role: load_signing_key(path) for role, path in paths.items() if path.exists()},
         devices={name: dict(public_key(entry) for entry in entries) for name, entries in known["devices"].items()},
+        protocols=known.get("protocols", {}),
+        retired=tuple(
+            (name, entry["kid"], entry["until_ms"], entry["next"])
+            for name, entries in known["devices"].items()
+            for entry in entries
+            if "until_ms" in entry
+        ),
     )

@@ -6,7 +6,6 @@ import heapq
 import itertools
 from enum import StrEnum
 
-
 MOST_LOST = 100_000  # rows that one gap record may name
 
 

@@ -8,6 +8,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -28,6 +29,18 @@ def now() -> Now:
     return Now(time.monotonic_ns(), time.time_ns() // 1_000_000)
 
 
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How a broker lets us in. Without `user`: by the certificate of the directory. `tls` False: a broker on this
+    machine, for a lab. `mqtt5`: the newer version of MQTT; everything works the same."""
+
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+    ca: Path | None = None  # default: ca.crt of the directory
+    tls: bool = True
+    mqtt5: bool = False
+
+
 class LiveAggregator:
     """Runs an `Aggregator` on a broker; reconnects by itself. Every method may be called from any thread.
 
@@ -45,6 +58,7 @@ class LiveAggregator:
         client_id: str = "",
         on_verdict: Callable[[Verdict, Now], None] | None = None,
         on_raw: Callable[[MqttMessage, Now], None] | None = None,
+        access: Access | None = None,
     ) -> None:
         self.aggregator = aggregator
         self.connected = False
@@ -56,6 +70,7 @@ class LiveAggregator:
         self._address = (host, port)
         self._stopping = threading.Event()
         self._ticker = threading.Thread(target=self._tick, name="aggregator-tick", daemon=True)
+        self._access = access or Access()
         self._client = self._make_client(directory, client_id or f"aggregator-{os.urandom(4).hex()}")
 
     def start(self) -> LiveAggregator:
@@ -138,11 +153,14 @@ class LiveAggregator:
 
     # --- paho's thread ------------------------------------------------------------------------------------------------
     def _make_client(self, directory: Path, client_id: str) -> mqtt.Client:
-        context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=str(directory / "ca.crt"))
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.load_cert_chain(str(directory / "tls.crt"), str(directory / "tls.key"))
-        client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=client_id, clean_session=True)
-        client.tls_set_context(context)
+        access = self._access
+        clean = None if access.mqtt5 else True  # MQTT 5 says clean_start, which is paho's default
+        protocol = mqtt.MQTTv5 if access.mqtt5 else mqtt.MQTTv311
+        client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=client_id, clean_session=clean, protocol=protocol)
+        if access.tls:
+            client.tls_set_context(_context(directory, access))
+        if access.user is not None:
+            client.username_pw_set(access.user, access.password)
         client.reconnect_delay_set(_RECONNECT_S, _RECONNECT_S)  # type: ignore[arg-type]  # annotated int, used as a float
         client.on_connect = self._connected
         client.on_connect_fail = self._failed
@@ -192,3 +210,11 @@ class LiveAggregator:
             for receipt in receipts:
                 with contextlib.suppress(ValueError):  # paho's queue is full: the next tick makes a newer one
                     self.publish(receipt)
+
+
+def _context(directory: Path, access: Access) -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=str(access.ca or directory / "ca.crt"))
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if access.user is None or (directory / "tls.crt").exists():
+        context.load_cert_chain(str(directory / "tls.crt"), str(directory / "tls.key"))
+    return context

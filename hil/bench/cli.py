@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from hil.figures import Report
+from hil.report import sheet
 
 BENCHES = {
     "dispatch": ("hil.bench.dispatch", "publish -> first register byte on the polled demo bus"),
@@ -36,10 +37,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--count", type=int, default=200, help="dispatch: commands in all")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    sheet.option(parser)
     args = parser.parse_args(argv)
+    if sheet.refused(args):
+        return 2
     names = list(BENCHES) if args.name == "all" else [args.name]
     reports = [importlib.import_module(BENCHES[name][0]).run(args) for name in names]
-    return _join(reports).print(as_json=args.json)
+    return sheet.told(_join(reports), args, "bench", sys.argv[1:] if argv is None else argv)
 
 
 def _join(reports: Sequence[Report]) -> Report:

@@ -35,6 +35,7 @@ SETTLE_S = 0.7  # after the daemon is up, or a line has changed hands
 ORDER_BAUD, ORDERS = 19_200, 100
 TIMEOUT_MS = 60  # response_ms of wire_battery.toml, for both
 ACCURACY_PERCENT = 3
+PEERS = ("libmodbus with a guard",)  # measured in the same run, in the same unit
 ACCURACY = ((9_600, 1, 12), (19_200, 1, 24), (115_200, FIFO, 100))  # baud, UART fifo, frames a round
 
 
@@ -141,7 +142,7 @@ def cycle_figures(baud: int, rounds: Sequence[Round]) -> list[Figure]:
         "n": sum(seen.ours.traffic.requests for seen in rounds),
     }
     return [
-        Figure(f"wire limit / cycle at {baud} baud", round(ours, 4), "", f">= {OF_LIMIT[baud]}", beside),
+        Figure(f"wire limit / cycle at {baud} baud", round(ours, 4), "", f">= {OF_LIMIT[baud]}", beside, peers=PEERS),
         Figure(f"cycle of libmodbus with a guard / cycle at {baud} baud", round(ratio, 4), "", f">= {OF_LIBMODBUS}"),
     ]
 
@@ -167,7 +168,8 @@ def goodput_figure(rounds: Sequence[Round]) -> Figure:
         "n": sum(seen.ours.traffic.requests for seen in rounds),
     }
     value = round(median([seen.ours.traffic.goodput(limit) for seen in rounds]), 3)
-    return Figure(f"goodput at {NOISE:g} byte errors, {NOISE_BAUD} baud", value, "", f">= {GOODPUT}", beside)
+    name = f"goodput at {NOISE:g} byte errors, {NOISE_BAUD} baud"
+    return Figure(name, value, "", f">= {GOODPUT}", beside, peers=(*PEERS, "unhurt exchanges"))
 
 
 def cpu_figure(name: str, rounds: Sequence[Round]) -> Figure:

@@ -30,6 +30,7 @@ from hil.campaign.run import Result, breaks, run, shrink
 from hil.faults.catalog import VERBS
 from hil.figures import Figure, Report
 from hil.progress import Progress
+from hil.report import sheet
 from hil.scenario import load
 from hil.strict import FileError
 from hil.talk import say
@@ -80,11 +81,15 @@ def main(argv: Sequence[str]) -> int:
     )
     parser.add_argument("--state", type=Path, metavar="FILE", help="go on where the run of that file stopped")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    sheet.option(parser)
     args = parser.parse_args(argv)
+    if sheet.refused(args):
+        return 2
     try:
         if args.case is not None:
             return _one(args.case, args.seed, args.keep)
-        return int(campaign(args.device_days, args.seed, args.jobs, args.keep, args.state).print(as_json=args.json))
+        report = campaign(args.device_days, args.seed, args.jobs, args.keep, args.state)
+        return sheet.told(report, args, "campaign", argv)
     except FileError as error:
         say(str(error))
         return 2

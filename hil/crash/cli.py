@@ -21,6 +21,7 @@ from hil.crash.story import KINDS
 from hil.figures import Figure, Report
 from hil.program import installed_from
 from hil.progress import Progress
+from hil.report import sheet
 from hil.stall import unstalled
 from hil.strict import FileError
 from hil.talk import say
@@ -37,9 +38,12 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--homes", type=int, default=2, help="so many side by side (default 2)")
     parser.add_argument("--state", type=Path, metavar="FILE", help="go on where the run of that file stopped")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    sheet.option(parser)
     args = parser.parse_args(argv)
+    if sheet.refused(args):
+        return 2
     try:
-        return int(campaign(args.kills, args.seed, args.homes, args.state).print(as_json=args.json))
+        return sheet.told(campaign(args.kills, args.seed, args.homes, args.state), args, "crash", argv)
     except FileError as error:
         say(str(error))
         return 2
@@ -81,13 +85,22 @@ def campaign(kills: int, seed: int, homes: int, state: Path | None = None) -> Re
     shares = [min(each, left - at) for at in range(0, left, each)] if left else []
     with Progress("crash", left) as bar, ThreadPoolExecutor(homes) as pool:
         killed = itertools.count(1)
+        broken_off = threading.Event()
 
         def step(_: str) -> None:
+            if broken_off.is_set():
+                raise InterruptedError("broken off")  # in the home's own thread: it ends what it started
             bar.step(f"{(time.monotonic() - began) / next(killed):.2f} s a kill, {sum(count.wrong.values())} wrong")
 
         jobs = [pool.submit(_home, count, count.homes + n, seed, share, step) for n, share in enumerate(shares)]
-        for job in jobs:
-            job.result()
+        try:
+            for job in jobs:
+                job.result()
+        except BaseException:
+            say("broken off: each home ends the kill that it is at")
+            broken_off.set()
+            pool.shutdown(cancel_futures=True)
+            raise
     return _report(count, resume, time.monotonic() - began, count.done["done"] - before)
 
 

@@ -12,6 +12,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from hil.report import sheet
+
 TARGETS = {
     "port": ("hil.fuzz.port", "mutated Modbus frames, RTU and TCP, through drivers.port and drivers.codec"),
     "codec": ("hil.fuzz.codec", "register values of every type at sentinels, extremes and random bits"),
@@ -37,13 +39,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--corpus", type=Path, metavar="DIR", help="inputs that reached something new: kept, and begun with"
     )
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    sheet.option(parser)
     args = parser.parse_args(argv)
+    if sheet.refused(args):
+        return 2
     if args.corpus is not None and args.target in ("port", "codec"):
         parser.error(f"{args.target} is not fuzzed by coverage: it has no corpus")
     run = importlib.import_module(TARGETS[args.target][0]).run
     kept = {} if args.corpus is None else {"kept": args.corpus}
     report = run(args.inputs, args.seed, **kept)
-    return int(report.print(as_json=args.json))
+    return sheet.told(report, args, "fuzz", sys.argv[1:] if argv is None else argv)
 
 
 def _positive(text: str) -> int:

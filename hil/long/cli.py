@@ -13,10 +13,11 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from hil.long.page import section
 from hil.long.part import parts
-from hil.long.run import Long, ask
+from hil.long.run import RUNNING, Long, ask
 from hil.strict import FileError
 from hil.talk import say
 
@@ -50,9 +51,16 @@ def main(argv: Sequence[str]) -> int:
         return 2
 
 
+def _ended(*_: object) -> NoReturn:
+    """What runs is ended, and the result written."""
+    for process in list(RUNNING):
+        process.terminate()
+    sys.exit(143)
+
+
 def _run(args: argparse.Namespace) -> int:
     os.setpriority(os.PRIO_PROCESS, 0, 19)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what runs is ended, and the result written
+    signal.signal(signal.SIGTERM, _ended)
     args.state_dir.mkdir(parents=True, exist_ok=True)
     rows = parts(args.device_days, args.kills, args.cuts, args.inputs, args.state_dir.resolve(), args.jobs)
     long = Long(rows, args.seed, args.state_dir, ask)

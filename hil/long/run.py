@@ -21,6 +21,8 @@ from hil.long.part import Done, Part, Report
 from hil.strict import FileError
 from hil.talk import say
 
+RUNNING: set[subprocess.Popen[str]] = set()  # slices of now: whoever ends us ends them
+
 
 class Long:
     """One long run. `ask` does one slice: the words after `python -m hil` -> the object that it printed."""
@@ -123,10 +125,13 @@ def _each(seconds: float, unit: str) -> str:
 def ask(words: Sequence[str]) -> Report:
     """One slice, in a process of its own. Its talk goes where ours goes. FileError when it printed no object."""
     process = subprocess.Popen([python(), "-m", "hil", *words], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    RUNNING.add(process)
     try:
         out, _ = process.communicate()
     finally:
         process.terminate()  # when we are broken off; else it has ended
+        process.wait()
+        RUNNING.discard(process)
     try:
         report: Report = json.loads(out)
     except ValueError as error:

@@ -16,6 +16,7 @@ from hil.campaign.resume import Resume
 from hil.figures import Figure, Report
 from hil.powercut.tally import KINDS, Tally
 from hil.progress import Progress
+from hil.report import sheet
 from hil.strict import FileError
 from hil.talk import say
 
@@ -28,14 +29,17 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--life", type=int, help="only that life of the seed, to look at what failed")
     parser.add_argument("--state", type=Path, metavar="FILE", help="go on where the run of that file stopped")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    sheet.option(parser)
     args = parser.parse_args(argv)
+    if sheet.refused(args):
+        return 2
     try:
         import apsw  # noqa: F401 - the message below is better than a traceback
     except ImportError:
         say("powercut needs apsw: pip install '.[hil]', or make env")
         return 2
     try:
-        return int(_report(args).print(as_json=args.json))
+        return sheet.told(_report(args), args, "powercut", argv)
     except FileError as error:
         say(str(error))
         return 2

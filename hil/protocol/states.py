@@ -44,7 +44,7 @@ REASONS: dict[str, str] = {
     "future": "`iat` is more than 30 s ahead",
     "not_fresh": "no signed time has echoed this boot's nonce yet",
     "key_time": "the key is outside its `nbf` and `exp`; a time from before the bundle",
-    "trust_root": "not the bundle that the claim named, or a home with a plain trust file",
+    "trust_root": "not the bundle that the claim named; a root that could do without those of enrolment; a plain file",
     "trust_threshold": "too few keys of the old root, or of the new one, have signed",
     "trust_rollback": "an older bundle",
     "trust_fork": "the same version with other content",

@@ -115,6 +115,20 @@ class Device(Open):
     packs: list[str] | None = None
 
 
+class SignedBy(Open):
+    """One signature of an announcement."""
+
+    protected: str
+    signature: str
+
+
+class Rotation(Open):
+    """A new signing key, announced by the old one and by itself: a JWS in general JSON form (battery-rotate+jws)."""
+
+    payload: str
+    signatures: Annotated[list[SignedBy], Field(min_length=2, max_length=2)]
+
+
 class Birth(Up):
     """Who is there, what it can do, and the nonce of this boot."""
 
@@ -127,6 +141,7 @@ class Birth(Up):
     reserve_permille: Permille | None = None
     stated_end_s: UInt | None = None
     devices: list[Device] | None = None
+    rotations: Annotated[list[Rotation], Field(max_length=4)] | None = None
 
 
 class Live(Up):
@@ -262,6 +277,24 @@ class Homeowner(Up):
     token: str
 
 
+class Rotated(Up):
+    """Another key signs for this home; every birth repeats the announcement."""
+
+    event: Literal["rotate"]
+    kid: Kid
+    rotation: Rotation
+
+
+class TrustLife(Up):
+    """Half, four fifths or all of the trust bundle's life are over: a later one is due."""
+
+    event: Literal["trust_life"]
+    used_pct: Literal[50, 80, 100]
+    version: UInt
+    expires_ms: WallMs
+    sentence: str
+
+
 class Gap(Up):
     """Rows that will never come: `first` null = from the first one on."""
 
@@ -281,4 +314,16 @@ class TwoBoots(Up):
     other_times: UInt
 
 
-EVENTS: tuple[type[Up], ...] = (Started, Fault, Floor, SelfTest, Local, Raise, Homeowner, Gap, TwoBoots)
+EVENTS: tuple[type[Up], ...] = (
+    Started,
+    Fault,
+    Floor,
+    SelfTest,
+    Local,
+    Raise,
+    Homeowner,
+    Rotated,
+    TrustLife,
+    Gap,
+    TwoBoots,
+)

@@ -124,6 +124,13 @@ def _not_bundles() -> Iterator[Vector]:
     stolen["roles"]["root"]["keys"] = [public(name) for name in ("root2", "stranger", "device")]
     yield _trust("trust_takeover", "a new root that too few of itself have signed", "trust_threshold", 2,
                  general(stolen, "root1", "root2"))  # fmt: skip
+    everybody = ("root1", "root2", "stranger", "device")
+    yield _trust("trust_other_root", "another root, signed by all of the old one and of itself", "trust_root", 2,
+                 general(stolen, *everybody))  # fmt: skip
+    added = bundle(2)
+    added["roles"]["root"]["keys"] += [public(name) for name in ("stranger", "device")]
+    yield _trust("trust_root_added", "as many keys beside the old root as could sign without it", "trust_root", 2,
+                 general(added, *everybody))  # fmt: skip
     yield _trust("trust_gap", "version 3, and 2 is missing", "trust_gap", 2, general(bundle(3), "root1", "root2"))
     fork = general(bundle(1, groups=[]), "root1", "root2")
     yield _trust("trust_fork", "version 1 with other content", "trust_fork", 2, fork)

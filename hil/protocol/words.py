@@ -53,6 +53,12 @@ WORDS: dict[str, str] = {
     "Gap.last": "last row that will never come",
     # --- time, receipt
     "nonce": "of the boot that is answered, from its birth",
+    "rotations": "announcements (battery-rotate+jws) by which earlier signing keys handed over, the latest last",
+    "rotation": "the announcement: v, fleet, device, old, kid, x, iat, overlap_s; signed by the old key and by the new",
+    "used_pct": "of the bundle's life: 50, 80 or 100",
+    "expires_ms": "when the bundle expires, UTC ms",
+    "TrustLife.version": "of the bundle",
+    "Rotated.kid": "of the key that signs from now on",
     "Birth.nonce": "of this boot; down/time must echo it",
     "wall_ms": "UTC ms, read after that birth was heard of",
     "live_s": "send live records for so many seconds",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from pathlib import Path
 
 from hil.report import junit
@@ -25,8 +26,10 @@ def unusable(directory: Path | None) -> str:
     return ""
 
 
-def write(directory: Path, outcome: Outcome, recording: Recording, void: int = 0) -> Path:
-    """The path of the page."""
+def write(
+    directory: Path, outcome: Outcome, recording: Recording, void: int = 0, others: Sequence[Recording] = ()
+) -> Path:
+    """The path of the page. `others`: the further homes of a fleet."""
     directory.mkdir(parents=True, exist_ok=True)
     report = outcome.report(void)
     report.write(directory / "figures.json")
@@ -34,5 +37,5 @@ def write(directory: Path, outcome: Outcome, recording: Recording, void: int = 0
     suite = f"{outcome.scenario.name}.{outcome.backend}"
     junit.write(directory / "junit.xml", report, suite, outcome.ended_ns / 1e9, now)
     path = directory / PAGE
-    path.write_text(scenario_page(outcome, recording, void), encoding="utf-8")
+    path.write_text(scenario_page(outcome, recording, void, others), encoding="utf-8")
     return path

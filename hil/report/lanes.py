@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
 
-from hil.report.frame import LEFT, LETTER, RIGHT, Frame, box, fitting, text
+from hil.report.frame import LEFT, LETTER, RIGHT, Frame, box, fitting, text, when
 from hil.report.recording import Span
 from hil.report.scale import lasting, relative
 
@@ -30,8 +31,14 @@ class Bar:
 
 def ribbons(rows: Sequence[tuple[str, Sequence[Span], str]], frame: Frame, label: str) -> str:
     """Rows of (name, spans, CSS prefix): each span coloured by its own name, with that name where it fits."""
-    x, out = frame.x, [_flags(frame)] if frame.marks else []
     top = FLAG if frame.marks else 2.0
+    body = (_flags(frame) if frame.marks else "") + rows_of_states(rows, frame, top)
+    return frame.panel(top + RIBBON * len(rows) + 2, body, label)
+
+
+def rows_of_states(rows: Sequence[tuple[str, Sequence[Span], str]], frame: Frame, top: float) -> str:
+    """The ribbons alone, from `top` down, `RIBBON` each."""
+    x, out = frame.x, []
     for name, spans, prefix in rows:
         out.append(text(LEFT - 6, top + 16, name, "tick", "end"))
         for span in spans:
@@ -39,12 +46,14 @@ def ribbons(rows: Sequence[tuple[str, Sequence[Span], str]], frame: Frame, label
             kind = state_kind(prefix, span.name)
             words = span.name.replace("_", " ")
             title = f"{words or 'not known'}, {relative(span.start)} to {relative(span.end)}"
-            out.append(box(left, top, width, RIBBON - 2, f"state {kind}", title))
+            more = when(span.start, span.end)
+            out.append(box(left, top, width, RIBBON - 2, f"state {kind}", title, more))
             shown = fitting(words, width - 8)
-            if shown:
-                out.append(text(left + width / 2, top + 15.5, shown, f"on {kind}-text", "middle"))
+            if words:
+                named = f'{more} data-w="{escape(words)}"'
+                out.append(text(left + width / 2, top + 15.5, shown, f"on {kind}-text", "middle", named))
         top += RIBBON
-    return frame.panel(top + 2, "".join(out), label)
+    return "".join(out)
 
 
 def bars(groups: Sequence[Sequence[Bar]], frame: Frame, label: str) -> str:
@@ -93,13 +102,20 @@ def _placed(bar: Bar, frame: Frame) -> _Place:
 
 def _drawn(bar: Bar, place: _Place, top: float, frame: Frame) -> str:
     x, middle = frame.x, top + BAR / 2
-    out = [box(x(bar.start), top, x(bar.end) - x(bar.start), BAR, f"bar {bar.kind}", bar.title or bar.label)]
+    more = when(bar.start, bar.end)
+    out = [box(x(bar.start), top, x(bar.end) - x(bar.start), BAR, f"bar {bar.kind}", bar.title or bar.label, more)]
     if bar.bound is not None:
-        begin = min(x(bar.end), x(bar.bound))
-        out.append(f'<path class="bound" d="M{begin:.1f} {middle:.1f}H{x(bar.bound):.1f}m0-6v12"/>')
+        begin = min(bar.end, bar.bound)
+        d = f"M{x(begin):.1f} {middle:.1f}H{x(bar.bound):.1f}m0-6v12"
+        out.append(f'<path class="bound" d="{d}" {when(begin, bar.bound)}/>')
     if bar.tick is not None:
-        out.append(f'<circle class="dot {bar.kind}" cx="{x(bar.tick):.1f}" cy="{middle:.1f}" r="4"/>')
-    out.append(text(place.at, top + 10.5, place.words, "name", place.anchor))
+        dot = f'cx="{x(bar.tick):.1f}" cy="{middle:.1f}" r="4" {when(bar.tick)}'
+        out.append(f'<circle class="dot {bar.kind}" {dot}/>')
+    last = max(at for at in (bar.start, bar.end, bar.tick, bar.bound) if at is not None)
+    label = f'{more} data-w="{escape(bar.label)}" data-last="{last:.2f}"'
+    for name, at in (("dot", bar.tick), ("bound", bar.bound)):
+        label += "" if at is None else f' data-{name}="{at:.2f}"'
+    out.append(text(place.at, top + 10.5, place.words, "name", place.anchor, label))
     return "".join(out)
 
 
@@ -127,7 +143,9 @@ def _flags(frame: Frame) -> str:
     out, taken = [], -100.0
     for at, name in frame.marks:
         px = frame.x(at)
-        if px - taken >= 18:
-            taken = px
-            out.append(f'<circle class="flag" cx="{px:.1f}" cy="8" r="8"/>{text(px, 12, name, "flagged", "middle")}')
+        crowded = px - taken < 18
+        taken = taken if crowded else px
+        more = when(at) + (' display="none"' if crowded else "")
+        circle = f'<circle class="flag" cx="{px:.1f}" cy="8" r="8" {more}/>'
+        out.append(circle + text(px, 12, name, "flagged", "middle", more))
     return "".join(out)

@@ -20,7 +20,7 @@ from hil.report.recording import Recording
 from hil.report.scale import absolute, lasting
 from hil.report.scoreboard import PROMISES
 from hil.report.tables import chapter_table, hazard_table, log_table, mark, table, verdict_table, verdict_tables
-from hil.report.timeline import timeline
+from hil.report.timeline import homes, timeline
 from hil.runner import Outcome
 
 _HERE = Path(__file__)
@@ -31,7 +31,15 @@ _CLOCKS = {
     "process": "Real broker with mutual TLS, real disk, and a line at the speed of its wire.",
     "bench": "Real broker, real disk, real devices.",
 }
-POINTERS = 600  # rows that the pointer's readout knows
+_CLOSER = (  # shown by the script: without one there is nothing to press
+    '<div id="zoom" hidden><button type="button" name="all">whole run</button>'
+    '<button type="button" name="in" title="closer">+</button><button type="button" name="out" title="wider">−</button>'
+    '<button type="button" name="back" title="earlier">◀</button>'
+    '<button type="button" name="on" title="later">▶</button>'
+    '<b id="stretch"></b><span class="dim">drag over any panel for a closer look, click a bar to fill the width with '
+    'it, double-click for all</span></div><div id="readout" hidden></div>'
+)
+POINTERS = 2400  # rows that the pointer's readout knows
 _READOUT = {
     "battery": "truth.battery_w", "commanded": "agent.given_w", "permit from": "agent.lo_w", "to": "agent.hi_w",
     "grid": "truth.grid_w", "PV": "truth.pv_w", "house": "truth.load_w", "SoC": "truth.soc_permille",
@@ -49,16 +57,20 @@ class Section:
     folded: bool = False
 
 
-def scenario_page(outcome: Outcome, recording: Recording, void: int = 0) -> str:
-    """The whole file of one run."""
+def scenario_page(outcome: Outcome, recording: Recording, void: int = 0, others: Sequence[Recording] = ()) -> str:
+    """The whole file of one run; `others`: the further homes of a fleet."""
     wall_ms = 0 if recording.run is None else recording.run.wall_ms
     chapters = [chapter.id for chapter in outcome.scenario.chapters]
     by_name = {verdict.name: verdict for verdict in outcome.verdicts}
     broken = [v for v in outcome.verdicts if not v.ok]
     story = chapter_table(recording, by_name, wall_ms) if recording.chapters else ""
+    every = homes((recording, *others))
+    over_time = (
+        _CLOSER + timeline(recording, outcome.verdicts) + (every and f"<h2>All {1 + len(others)} homes</h2>{every}")
+    )
     sections = [
         Section("broken", f"What did not hold ({len(broken)})", _broken(broken, outcome.notes)),
-        Section("time", "The run over time", '<div id="readout" hidden></div>' + timeline(recording, outcome.verdicts)),
+        Section("time", "The first home over time" if others else "The run over time", over_time),
         Section("story", "The story", story),
         Section("promises", "Promises, measured", verdict_tables(outcome.verdicts, chapters)),
         Section("latency", "How long commands took", _latency(recording, outcome.backend)),

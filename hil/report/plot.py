@@ -12,6 +12,7 @@ from hil.report.scale import Scale, around, plain, prefix, ticks
 from hil.report.trace import area, line, path, runs
 
 TOP = 20.0
+FINE = 5  # columns a pixel: what a zoom has to show
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,27 +49,31 @@ class Plot:
     height: float = 190.0
     hard: tuple[float, float] = (-math.inf, math.inf)
     below: float = 0.0  # further air at the bottom, in parts of the range
+    top: float = TOP
 
     def shown(self, recording: Recording) -> list[Curve | Between]:
         """Those of which there is something to see, for a legend."""
         return [*self._curves(recording), *(a for a in self.areas if recording.known(a.high))]
 
-    def draw(self, recording: Recording, frame: Frame) -> str:
-        """The SVG."""
-        low, high = self._range(recording)
-        y = Scale(low, high, self.height, TOP)
+    def draw(self, recording: Recording, frame: Frame, among: Sequence[Recording] = (), over: str = "") -> str:
+        """The SVG. `among`: runs that share the axis of values; `over`: what is drawn above `top`."""
+        low, high = self._range(among or (recording,))
+        y = Scale(low, high, self.height, self.top)
         areas = "".join(_area(recording, a, frame.x, y) for a in self.areas)
         curves = "".join(_curve(recording, c, frame.x, y) for c in self._curves(recording))
-        return frame.panel(self.height, self._axis(y, frame) + areas + curves, self.label)
+        inner = self._axis(y, frame) + frame.window(self.height, areas + curves)
+        return frame.panel(self.height, over + inner, self.label)
 
     def _curves(self, recording: Recording) -> list[Curve]:
         known = [c for c in self.curves if recording.known(c.name)]
         return [c for c in known if not c.moves or any(_moving(v) for v in recording.numbers[c.name])]
 
-    def _range(self, recording: Recording) -> tuple[float, float]:
-        names = [(c.name, c.scale) for c in self._curves(recording)]
-        names += [(name, a.scale) for a in self.areas for name in (a.low, a.high) if name]
-        extremes = [bound * scale for name, scale in names for bound in _bounds(recording, name)]
+    def _range(self, recordings: Sequence[Recording]) -> tuple[float, float]:
+        extremes: list[float] = []
+        for recording in recordings:
+            names = [(c.name, c.scale) for c in self._curves(recording)]
+            names += [(name, a.scale) for a in self.areas for name in (a.low, a.high) if name]
+            extremes += [bound * scale for name, scale in names for bound in _bounds(recording, name)]
         low, high = around(extremes, self.least)
         low -= (high - low) * self.below
         return max(low, self.hard[0]), min(high, self.hard[1])
@@ -77,7 +82,7 @@ class Plot:
         by, letter = prefix(y.low, y.high) if self.unit == "W" else (1.0, "")
         marks = ticks(y.low / by, y.high / by, 4 if frame.narrow else 5)
         step = marks[1] - marks[0] if len(marks) > 1 else 0.0
-        out = [text(4, 12, f"{letter}{self.unit}", "tick unit")]
+        out = [text(4, self.top - 8, f"{letter}{self.unit}", "tick unit")]
         for mark in marks:
             py = y(mark * by)
             kind = "zero" if mark == 0 else "grid"
@@ -97,7 +102,7 @@ def _bounds(recording: Recording, name: str) -> tuple[float, float]:
 
 def _curve(recording: Recording, curve: Curve, x: Scale, y: Scale) -> str:
     values = [v * curve.scale for v in recording.numbers[curve.name]]
-    stretches = [line(recording.t, values, run, x, y) for run in runs(recording.t, values, recording.gap_s)]
+    stretches = [line(recording.t, values, run, x, y, FINE) for run in runs(recording.t, values, recording.gap_s)]
     d = "".join(path(points) for points in stretches)
     return f'<path class="line {curve.kind}" d="{d}"/>' if d else ""
 
@@ -107,5 +112,6 @@ def _area(recording: Recording, between: Between, x: Scale, y: Scale) -> str:
     high = [v * between.scale for v in recording.numbers[between.high]]
     low = [v * between.scale for v in recording.numbers[between.low]] if between.low else [y.low] * len(high)
     both = [math.nan if math.isnan(a) else b for a, b in zip(low, high, strict=True)]
-    d = "".join(area(line(t, both, run, x, y), line(t, low, run, x, y)) for run in runs(t, both, recording.gap_s))
+    every = runs(t, both, recording.gap_s)
+    d = "".join(area(line(t, both, run, x, y, FINE), line(t, low, run, x, y, FINE)) for run in every)
     return f'<path class="area {between.kind}" d="{d}"/>' if d else ""

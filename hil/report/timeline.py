@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -9,7 +10,7 @@ from html import escape
 from hil.faults.catalog import VERBS
 from hil.judge import Verdict
 from hil.report.frame import Frame
-from hil.report.lanes import Bar, bars, legend_of, ribbons, state_kind, told
+from hil.report.lanes import Bar, bars, legend_of, ribbons, rows_of_states, state_kind, told
 from hil.report.plot import Between, Curve, Plot
 from hil.report.recording import NS, Done, Recording, Span
 from hil.report.scale import lasting, relative
@@ -88,6 +89,33 @@ def timeline(recording: Recording, verdicts: Sequence[Verdict]) -> str:
     ]
     panels = [_states(recording), *_curves(recording), *_faults(recording), *_promises(recording, verdicts)]
     return "".join(panel.html(frames) for panel in panels)
+
+
+def homes(recordings: Sequence[Recording]) -> str:
+    """Of several homes a small panel each, all with the same axes: states, and battery power inside the permit."""
+    known = [recording for recording in recordings if recording.t]
+    if len(known) < 2:
+        return ""
+    plot = dataclasses.replace(BATTERY, height=150.0, top=46.0)
+    end = max(recording.end for recording in known)
+    out = []
+    for number, recording in enumerate(known, 1):
+        wall_ms = 0 if recording.run is None else recording.run.wall_ms
+        frames = [("wide", Frame(WIDE, end, wall_ms)), ("narrow", Frame(NARROW, end, wall_ms))]
+        seed = "" if recording.run is None else f", seed {recording.run.seed}"
+        out.append(_home(f"Home {number}{seed}", recording, plot, known).html(frames))
+    return "".join(out)
+
+
+def _home(title: str, recording: Recording, plot: Plot, among: Sequence[Recording]) -> Panel:
+    modes = [("agent", recording.spans("agent.mode"), "mode")]
+
+    def draw(frame: Frame) -> str:
+        return plot.draw(recording, frame, among, rows_of_states(modes, frame, 2.0))
+
+    acting = [span.start for span in recording.spans("agent.mode") if span.name == "dispatched"]
+    told = ", ".join(relative(at) for at in acting)
+    return Panel(title, f"Dispatched from {told}." if told else "Never dispatched.", [], draw)
 
 
 def _states(recording: Recording) -> Panel:

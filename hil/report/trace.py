@@ -24,18 +24,20 @@ def runs(t: Sequence[float], values: Sequence[float], gap_s: float) -> Iterator[
         yield range(begin, len(values))
 
 
-def line(t: Sequence[float], values: Sequence[float], run: range, x: Scale, y: Scale) -> list[Point]:
-    """The points of one stretch in pixels, to a tenth; points on a level line between equals are left out."""
+def line(t: Sequence[float], values: Sequence[float], run: range, x: Scale, y: Scale, fine: int = 1) -> list[Point]:
+    """The points of one stretch in pixels, to a tenth; points on a level line between equals are left out. `fine`:
+    columns a pixel, for a page that can be looked at more closely."""
     out: list[Point] = []
-    per_pixel = (x.high - x.low) / (x.to - x.at)
+    per_column = (x.high - x.low) / (x.to - x.at) / fine
+    digits = 1 if fine == 1 else 2
     begin = run.start
     while begin < run.stop:
-        edge = x.low + (int(x(t[begin])) + 1 - x.at) * per_pixel
+        edge = x.low + (int(x(t[begin]) * fine) + 1 - x.at * fine) * per_column
         end = bisect_left(t, edge, begin + 1, run.stop)
         column = values[begin:end]
         lowest, highest = begin + column.index(min(column)), begin + column.index(max(column))
         keep = sorted({begin, end - 1, lowest, highest})
-        out += [(round(x(t[i]), 1), round(y(values[i]), 1)) for i in keep]
+        out += [(round(x(t[i]), digits), round(y(values[i]), 1)) for i in keep]
         begin = end
     return _level(out)
 
@@ -68,4 +70,4 @@ def _level(points: list[Point]) -> list[Point]:
 
 
 def _n(value: float) -> str:
-    return f"{value:.1f}".removesuffix(".0")
+    return f"{value:.2f}".rstrip("0").rstrip(".")

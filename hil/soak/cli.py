@@ -21,6 +21,7 @@ from hil.campaign.resume import commit
 from hil.figures import Figure, Report
 from hil.program import installed_from
 from hil.progress import Progress
+from hil.report import sheet
 from hil.rounds import percentile
 
 SAMPLE_S = 2.0
@@ -46,8 +47,11 @@ def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m hil soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    sheet.option(parser)
     args = parser.parse_args(argv)
-    return int(soak(60.0 * args.minutes).print(as_json=args.json))
+    if sheet.refused(args):
+        return 2
+    return sheet.told(soak(60.0 * args.minutes), args, "soak", argv)
 
 
 def soak(seconds: float) -> Report:

@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from hil.campaign.resume import commit
 from hil.figures import Figure, Report
 from hil.progress import TIMES, Progress
+from hil.report import sheet
+from hil.street.picture import House, street_map
 from hil.street.street import LENGTH_S, live, plan
 
 
@@ -22,12 +24,16 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--agents", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    sheet.option(parser)
     args = parser.parse_args(argv)
-    return int(fleet(args.agents, args.seed).print(as_json=args.json))
+    if sheet.refused(args):
+        return 2
+    report, houses = fleet(args.agents, args.seed)
+    return sheet.told(report, args, "fleet", argv, [street_map(houses)])
 
 
-def fleet(agents: int, seed: int) -> Report:
-    """Both runs, compared."""
+def fleet(agents: int, seed: int) -> tuple[Report, Sequence[House]]:
+    """Both runs, compared; and each home's part in them."""
     began = time.monotonic()
     faults = plan(agents, seed)
     with Progress("fleet", 2 * LENGTH_S, unit=TIMES) as bar:
@@ -50,4 +56,5 @@ def fleet(agents: int, seed: int) -> Report:
         Figure("time", round(seconds, 1), "s", None, {"x real time": round(2 * agents * LENGTH_S / seconds)}),
     ]
     extra = {"commit": commit(), "noticed": noticed, "without effect here": quiet}
-    return Report(f"fleet of {agents}, seed {seed}", figures, seed, extra=extra)
+    houses = [House(name, faulty.get(name, ""), calm[name].trace != stormy[name].trace) for name in names]
+    return Report(f"fleet of {agents}, seed {seed}", figures, seed, extra=extra), houses

@@ -19,6 +19,7 @@ from pathlib import Path
 from hil.campaign.resume import commit
 from hil.figures import Figure, Report
 from hil.progress import Progress
+from hil.report import sheet
 from hil.strict import FileError
 from hil.talk import say
 from hil.teeth.defects import Defect, copy, load, plant
@@ -42,14 +43,17 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: one a core)")
     parser.add_argument("--list", action="store_true", help="what there is")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    sheet.option(parser)
     args = parser.parse_args(argv)
+    if sheet.refused(args):
+        return 2
     try:
         defects = [d for d in load() if not args.ids or d.id in args.ids]
         if args.list or not defects:
             for defect in load():
                 print(f"{defect.id.ljust(26)} {defect.about}  [{'; '.join(defect.checks)}]")
             return 0 if args.list else 2
-        return int(teeth(defects, args.jobs).print(as_json=args.json))
+        return sheet.told(teeth(defects, args.jobs), args, "teeth", argv)
     except FileError as error:
         say(str(error))
         return 2

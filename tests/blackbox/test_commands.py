@@ -10,7 +10,8 @@ import pytest
 from agent.core.command import CommandKind
 from agent.core.decision import Intent
 from agent.core.inputs import ClockTrust, CommandIn, FreshTime, LocalStop
-from tests.blackbox.rig import Rig, World
+from tests.blackbox.rig import Rig
+from tests.blackbox.world import World
 from tests.core.home import command
 
 

@@ -15,7 +15,8 @@ from agent.core.inputs import CommandIn, Inputs, Reserve
 from agent.core.params import S
 from agent.core.step import step
 from drivers.readings import GridState
-from tests.blackbox.rig import Rig, World
+from tests.blackbox.rig import Rig
+from tests.blackbox.world import World
 from tests.core.home import command
 
 pytestmark = pytest.mark.slow

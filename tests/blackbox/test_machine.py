@@ -11,7 +11,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from agent.core.command import CommandKind, RampClass
 from agent.core.inputs import ClockTrust, CommandIn, FreshTime, LocalResume, LocalStop
-from tests.blackbox.rig import FATES, Rig, World
+from tests.blackbox.rig import FATES, Rig
+from tests.blackbox.world import World
 from tests.core.home import command
 
 pytestmark = pytest.mark.slow

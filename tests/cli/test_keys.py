@@ -18,11 +18,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from agent.cli.verbs import VERBS
 from agent.link import anchor as anchors
-from agent.link.keys import dump_seed, load_seed
+from agent.link.keys import dump_seed, load_rotations, load_seed
 from agent.local.pin import PinHash
 from agent.store.trust import TrustFile
 from agent.tools import keys as tool
 from hil import registrar
+from hil.aggregator.keys import public_key
+from hil.aggregator.registry import NotRotatedError, announced
 from hil.bundles import Draft, chain, entry, root_hash
 from hil.pki import Authority, Pki, make_pki, signed
 from hil.site import write_config
@@ -307,14 +309,20 @@ def test_the_device_key_rotates_announced_by_the_old_one(gateway: Gateway) -> No
     done = gateway.ctl("rotate", "sign", "--out", out, "--json")
     assert done.returncode == 0, done.stdout
     told = json.loads(done.stdout)
-    body = registrar.announced(out.read_bytes(), {told["old"]: before})
+    body = announced(json.loads(out.read_bytes()), dict([public_key({"kid": told["old"], "x": before})]))
     assert (body["kid"], body["overlap_s"]) == (told["kid"], 7 * 86_400)
     seed = load_seed(gateway.own / "sign.pem")
     assert isinstance(seed, bytes)
     assert entry(Ed25519PrivateKey.from_private_bytes(seed))["x"] == body["x"] != before
-    with pytest.raises(registrar.NotEnrolledError):
-        registrar.announced(out.read_bytes(), {told["old"]: body["x"]})
-    refused(gateway.ctl("rotate", "sign", "--out", out), 2, "there already")  # nothing is lost before it was told
+    with pytest.raises(NotRotatedError):
+        announced(json.loads(out.read_bytes()), {})
+    refused(gateway.ctl("rotate", "sign", "--out", out), 2, "there already")
+    again = json.loads(gateway.ctl("rotate", "sign", "--json").stdout)
+    assert again["old"] == told["kid"]
+    chain_of = load_rotations(gateway.root / "state" / "rotation", again["kid"])
+    assert len(chain_of) == 2, "who missed the first one walks through both"
+    assert load_rotations(gateway.root / "state" / "rotation", told["kid"]) == chain_of[:1]
+    assert load_rotations(gateway.root / "state" / "rotation", told["old"]) == ()
 
 
 def test_the_tls_key_rotates_when_its_certificate_comes(gateway: Gateway) -> None:

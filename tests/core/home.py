@@ -187,6 +187,7 @@ class Home:
         self.disk = durable if durable is not None else Durable()
         self.acks: list[dict[str, Any]] = []
         self.events_seen: list[dict[str, Any]] = []
+        self.settled: list[dict[str, Any]] = []
         self.writes: list[tuple[int, Write]] = []
         self.notices: list[str] = []
         self.queue: list[Event] = []
@@ -288,7 +289,8 @@ class Home:
             return
         self.disk = commit.durable
         for record in commit.records:
-            (self.acks if record.kind == "ack" else self.events_seen).append(dict(record.body))
+            kept = {"ack": self.acks, "event": self.events_seen, "settlement": self.settled}[record.kind]
+            kept.append(dict(record.body))
         self.queue.append(Committed(commit.id))
 
     def run(self, seconds: int) -> Outputs:
@@ -310,7 +312,7 @@ class Home:
         later = Home.__new__(Home)
         later.__dict__.update(self.__dict__)
         later.queue = []
-        later.acks, later.events_seen, later.writes, later.notices = [], [], [], []
+        later.acks, later.events_seen, later.settled, later.writes, later.notices = [], [], [], [], []
         if kernel_boot is not None:
             later.kernel_boot = kernel_boot
         if clean:

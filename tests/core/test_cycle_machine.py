@@ -25,8 +25,10 @@ from agent.gate import Evidence, Gate
 from agent.release import TIMEOUT_NS, Release
 from drivers.events import WriteClass, WriteOutcome, WriteResult, WriteSequence
 from tests.agent.rig import binding
-from tests.blackbox.rig import APPLIED, STEP_W, Broken, Rig, World, demand
+from tests.blackbox.inspector import STEP_W
+from tests.blackbox.rig import APPLIED, Rig
 from tests.blackbox.test_machine import Home
+from tests.blackbox.world import Broken, World, demand
 from tests.core.home import command
 
 HEAL_S = 60  # by then any hold of a retry is over

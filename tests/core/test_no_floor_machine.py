@@ -18,7 +18,8 @@ from agent.core.decision import Intent, Mode
 from agent.core.inputs import CommandIn, Event, Inputs
 from agent.core.params import S
 from drivers.readings import DeviceRole
-from tests.blackbox.rig import SITE, Broken, Rig, World, demand
+from tests.blackbox.rig import Rig
+from tests.blackbox.world import SITE, Broken, World, demand
 from tests.core.home import capability, command
 
 LAG_S = 2  # the inverter's own mode runs on for a cycle and a write after a cause is seen
@@ -278,6 +279,32 @@ def test_a_restart_under_a_lost_reading_leaves_it_too(lost: str) -> None:
     assert longest(rig, 60) == 0
     assert rig.world.wh == wh
     assert (rig.decision.mode, rig.decision.given_w) == (Mode.DEGRADED, 0)
+
+
+def test_a_restart_without_a_battery_waits_for_it_and_then_ends_the_command_s_setpoint() -> None:
+    """A command is resumed under the lease that it has while first readings are awaited, 10 s; then nothing of it is
+    left, long before the time that is stated for a setpoint that nobody watches."""
+    home = Home()
+    home.begin(225, 1, 300)
+    home.load(0)
+    home.sun(608)
+    home.dispatch(-327, 60)
+    home.mute("battery")
+    rig = home.rig
+    rig.crash(1)
+    seconds = longest_setpoint(rig, 30)
+    assert 9 <= seconds <= 11
+    assert seconds + 3 < rig.decision.stated_end_s
+    assert (rig.decision.mode, rig.decision.given_w) == (Mode.DEGRADED, 0)
+
+
+def longest_setpoint(rig: Floorless, seconds: int) -> int:
+    """How many of the seconds to come are under a setpoint that moves power."""
+    moving = 0
+    for _ in range(seconds):
+        rig.tick()
+        moving += bool(rig.world.remote_w)
+    return moving
 
 
 @pytest.mark.parametrize(("released", "down_s"), [(True, 3), (True, 10), (False, 90)])

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
+from collections.abc import Callable
 
 import pytest
 
+from hil.crash import cli
 from hil.crash.cli import campaign
+from hil.crash.run import Kills
 from hil.crash.story import ALIVE, LOST, NS, TWICE, Order, Said, Sample, Story
 
 KILLS = 50
@@ -20,6 +24,29 @@ def test_kills_lose_nothing_double_nothing_and_leave_nothing_running() -> None:
     assert report.figures[0].value == KILLS
     assert report.figures[0].beside["with a setpoint in force"] != 0
     assert report.figures[0].beside["with an open command"] != 0
+
+
+def test_one_that_is_broken_off_ends_every_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, ended = threading.Barrier(2, timeout=60), []
+
+    class Home:
+        def __init__(self, seed: str, _: object, step: Callable[[], None]) -> None:
+            self._first, self._step = seed.endswith("/0"), step
+
+        def run(self, kills: int) -> Kills:
+            begun.wait()
+            try:
+                if self._first:
+                    raise KeyboardInterrupt
+                while True:
+                    self._step()
+            finally:
+                ended.append(self._first)
+
+    monkeypatch.setattr(cli, "Run", Home)
+    with pytest.raises(KeyboardInterrupt):
+        campaign(KILLS, 7, 2)
+    assert sorted(ended) == [False, True]
 
 
 def said(*states: str, from_s: float = 10.0) -> list[Said]:

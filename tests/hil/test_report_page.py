@@ -88,8 +88,15 @@ def _page(
 
 
 def _svgs(text: str) -> list[ET.Element]:
-    """Each is XML of its own, judged by a parser that forgives nothing."""
-    return [ET.fromstring(svg) for svg in re.findall(r"<svg.*?</svg>", text, re.DOTALL)]
+    """Each is XML of its own, judged by a parser that forgives nothing; one inside another belongs to it."""
+    out, depth, begin = [], 0, 0
+    for tag in re.finditer(r"<svg[ >]|</svg>", text):
+        begin = begin if depth else tag.start()
+        depth += -1 if tag[0] == "</svg>" else 1
+        if not depth:
+            out.append(ET.fromstring(text[begin : tag.end()]))
+    assert depth == 0
+    return out
 
 
 def _numbers_are_finite(text: str) -> bool:

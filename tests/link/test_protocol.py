@@ -167,7 +167,7 @@ def test_states_and_their_codes_are_the_same_on_every_page() -> None:
 def test_reasons_are_the_same_on_both_pages_and_in_the_vectors() -> None:
     integrator = {word for row in rows("integrator.md", "What is refused") for word in re.findall(r"`(\w+)`", row[0])}
     assert set(REASONS) == integrator
-    assert {row["verdict"] for row in DATA["down"]} - {"accepted"} == set(REASONS) - {"flood", "trust_root"}
+    assert {row["verdict"] for row in DATA["down"]} - {"accepted"} == set(REASONS) - {"flood"}
 
 
 def test_reasons_are_those_that_the_link_gives() -> None:

@@ -42,7 +42,7 @@ def serve(home: Home, seen: int = 0, rows: int = 100) -> list[MqttPublish]:
     return sent
 
 
-def ask(home: Home, first: int, last: int, **body: object) -> mail.Resend:
+def ask(home: Home, first: int, last: int, **body: str) -> mail.Resend:
     (asked,) = posted(home.send(home.agg.command(home.now, kind="resend", first=first, last=last, **body)), mail.Resend)
     return asked
 

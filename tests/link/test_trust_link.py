@@ -15,7 +15,19 @@ from agent.link import anchor as anchors
 from agent.link.trust import of_bundle
 from agent.runtime.part import Effect, Log, MqttMessage
 from hil.bundles import DAY_MS, Draft, Envelope, chain, entry, root_hash
-from tests.link.home import ROOT, WALL, Home, down, jose_sign, posted, published, seed_of
+from tests.link.home import (
+    DEVICE_SEED,
+    ROOT,
+    WALL,
+    Home,
+    down,
+    jose_open,
+    jose_sign,
+    kid_of,
+    posted,
+    published,
+    seed_of,
+)
 from tests.link.roots import anchored, digest, draft, enrolled, key, kid, listed, parsed, signed
 
 
@@ -309,7 +321,8 @@ def test_another_root_hash_in_the_configuration_does_not_replace_what_is_kept() 
 
 
 @pytest.mark.parametrize("change", [
-    {"v": 2}, {"homeowner": ["x"]}, {"heard": {"x": 1}}, {"heard": []}, {"root_hash": 1}, {"extra": 1},
+    {"v": 1}, {"rooted": "x"}, {"rooted": [1]}, {"told": 1},
+    {"homeowner": ["x"]}, {"heard": {"x": 1}}, {"heard": []}, {"root_hash": 1}, {"extra": 1},
     {"bundle": {}}, {"bundle": signed(draft(), "root1")}, {"homeowner": [entry(key("a"))["x"]] * 5},
 ], ids=lambda c: str(c)[:30])  # fmt: skip
 def test_a_kept_state_that_was_tampered_with_is_refused(change: dict[str, object]) -> None:
@@ -322,6 +335,31 @@ def test_what_is_kept_is_read_again() -> None:
     held = anchored().spoken(kid("homeowner"), 7)
     assert anchors.parse(held.dump()) == held
     assert not held.named({}).heard
+
+
+def test_another_signing_key_is_told_in_each_birth_and_once_as_an_event() -> None:
+    made = [{"payload": "a", "signatures": []}, {"payload": "b", "signatures": []}]
+    held = anchored()
+    home = Home(trust=of_bundle(held.bundle, held.homeowner), anchor=held, rotations=tuple(made))
+    [write] = kept(home.up())
+    assert write.event == {"event": "rotate", "kid": kid_of(DEVICE_SEED), "rotation": made[-1]}
+    [born] = published(home.effects, "birth")
+    assert jose_open(born.payload)["rotations"] == made
+    after = anchors.parse(write.state)
+    assert isinstance(after, anchors.Anchor)
+    again = Home(trust=of_bundle(held.bundle, held.homeowner), anchor=after, rotations=tuple(made))
+    assert not kept(again.up())
+    assert "rotations" in jose_open(published(again.effects, "birth")[0].payload)
+
+
+def test_half_of_a_bundles_life_is_an_event_and_so_are_four_fifths_and_all() -> None:
+    home = home_of(draft(life_ms=10 * DAY_MS))  # issued a day ago
+    seen = []
+    for _ in range(10):
+        seen += [write.event for write in kept(home.sample())]
+        home.later(DAY_MS / 1000)
+    assert [each["used_pct"] for each in seen if each] == [50, 80, 100]
+    assert all(each and each["version"] == 1 and each["sentence"] for each in seen)
 
 
 def test_a_config_shows_no_seed() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ import pytest
 from agent.runtime import part
 from agent.runtime.mqtt import MqttAdapter, Tls
 from hil.broker import Broker
-from hil.pki import Pki, make_pki
+from hil.pki import Authority, Pki, make_pki
 
 pytestmark = pytest.mark.slow
 DEVICE, FLEET = "home-0001", "bench"
@@ -101,3 +102,17 @@ def test_a_broker_that_dies_is_told(tmp_path: Path) -> None:
         assert events.get(timeout=WAIT_S) == part.MqttAcked(7)
         mqtt.handle(part.MqttDisconnect())
         assert isinstance(events.get(timeout=WAIT_S), part.MqttDown)
+
+
+def test_a_renewed_certificate_needs_no_restart(tmp_path: Path) -> None:
+    authority = Authority()
+    tls = authority.issue(tmp_path, "home-1")
+    mqtt = MqttAdapter((("localhost", 1),), Tls(tls.ca, tls.cert, tls.key), lambda event: None)
+    first = mqtt._tls_context()
+    assert mqtt._tls_context() is first, "each costs memory that OpenSSL gives back late"
+    other = authority.issue(tmp_path / "new", "home-1")
+    other.key.rename(tls.key)
+    with pytest.raises(ssl.SSLError):  # half-way: the key is not the certificate's
+        mqtt._tls_context()
+    other.cert.rename(tls.cert)
+    assert mqtt._tls_context() is not first

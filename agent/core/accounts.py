@@ -1,0 +1,513 @@
+"""The accounts that settlement rests on: seconds in, records out. Pure, and cheap in most cycles.
+
+A second is only kept; up to a minute of them, as long as nothing changes, is folded at once. Every second of this
+machine's own time is in exactly one interval or gap record, whatever the wall clock does: a clock that steps, begins
+to be trusted or ceases to be ends the interval, and a record says so. Quarters of an hour are told by a trusted clock.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from agent.core import guarantee, interval, performance
+from agent.core.book import Book, Cycle, find
+from agent.core.command import TERMINAL, CommandKind
+from agent.core.decision import Mode, Record
+from agent.core.durable import CommandRecord
+from agent.core.fault import Severity
+from agent.core.faults import BY_ID
+from agent.core.flows import DT, Integrals, Jump, Registers, Second, Stand, jumps, read, span
+from agent.core.guarantee import Day, Excursion
+from agent.core.inputs import ClockTrust, Inputs
+from agent.core.interval import QUARTER_MS, Key, Open, Spread
+from agent.core.modes import ACTING
+from agent.core.params import S
+from agent.core.performance import Base, Event, Part
+from agent.core.snapshot import Snapshot
+from agent.core.standing import Memory, hold_of, severity
+from drivers.readings import GridState
+
+LEAST_NS = S * 9 // 10  # between two seconds
+MOST_NS = 10 * S  # between two cycles: more is a gap
+HELD = 60
+STEP_MS = 2000  # by which a clock may slip against this machine's own time before it has stepped
+DRAW_W = 100  # of a battery that gives
+ACCOUNTED = frozenset({CommandKind.DISPATCH, CommandKind.SCHEDULE, CommandKind.SESSION})
+
+
+class Kept(NamedTuple):
+    """What survives a restart."""
+
+    now_ms: int = 0  # wall, of the last second in it
+    trusted: bool = False
+    era: int = 0  # +1 each time the wall clock was put elsewhere
+    stand: Stand = Stand()
+    open: Open | None = None
+    events: tuple[Event, ...] = ()
+    day: Day = Day()
+    away: str | None = None  # as last told
+
+
+class Ledger(NamedTuple):
+    """All of it. `kept` lacks the seconds in `held`, over which `key` holds."""
+
+    held: tuple[Second, ...] = ()
+    key: Key | None = None
+    at_ns: int = 0
+    now_ms: int = 0
+    commands: tuple[CommandRecord, ...] = ()  # as last looked at
+    kept: Kept = Kept()
+    base: Base = Base()
+    excursion: Excursion | None = None
+
+
+NOTHING = Ledger()
+
+
+class Now(NamedTuple):
+    """What one cycle gives the accounts."""
+
+    i: Inputs
+    s: Snapshot
+    book: Book
+    due: CommandRecord | None
+    mode: Mode
+    memory: tuple[Memory, ...]
+    room: tuple[int, int]  # lo_w <= 0 <= hi_w
+    say: Cycle
+
+    @property
+    def trusted(self) -> bool:
+        """By its clock the quarters of an hour may be told."""
+        return self.i.clock.trust is not ClockTrust.UNTRUSTED
+
+
+def begin(text: str) -> Ledger:
+    """After a start, from what was kept; ValueError for what `kept` did not write."""
+    if not text:
+        return Ledger()
+    try:
+        raw = Kept(*_tuples(json.loads(text)))
+        kept = raw._replace(
+            stand=_stand(raw.stand),
+            open=None if raw.open is None else _open(raw.open),
+            events=tuple([_event(e) for e in raw.events]),
+            day=Day(*raw.day),
+        )
+        return Ledger(kept=kept)
+    except (TypeError, ValueError, IndexError) as error:
+        raise ValueError(f"the accounts are not readable: {error!r}") from error
+
+
+def text(ledger: Ledger, book: Book) -> str:
+    """What `begin` reads; with all that was held."""
+    kept = _folded(ledger, book).kept
+    return json.dumps(kept, separators=(",", ":")) if kept != Kept() else ""
+
+
+def follow(ledger: Ledger, now: Now) -> Ledger:
+    """One cycle. Records go to `now.say`. What goes wrong here costs the accounts, never the battery's protection."""
+    try:
+        return _follow(ledger, now)
+    except Exception as error:  # noqa: BLE001  # accounts are not worth a home without protection
+        what = f"{type(error).__name__}: {error}"
+        now.say.notices.append(f"the accounts were lost and begin anew: {what}")
+        now.say.records.append(Record("settlement", {"record": "lost", "what": what, "from_ms": ledger.now_ms}))
+        rest_ns = now.s.now_ns + QUARTER_MS * 1_000_000  # not a record of it every second
+        return Ledger(at_ns=rest_ns, commands=now.book.durable.commands)
+
+
+def _follow(ledger: Ledger, now: Now) -> Ledger:
+    s, i = now.s, now.i
+    commands = now.book.durable.commands
+    dt = s.now_ns - ledger.at_ns
+    if commands is ledger.commands and dt < LEAST_NS:
+        return ledger
+    if ledger.key is None:
+        return _first(ledger, now) if now.mode is not Mode.INIT else ledger
+    wall_ms = i.clock.wall_ms
+    key = _key(ledger.key, now)
+    meter = s.meter if s.meter is not None and s.meter_age_ns <= s.meter_stale_ns else None
+    second: Second = (
+        dt,
+        s.battery_w,
+        meter.grid_w if meter is not None else None,
+        s.pv_w,
+        s.load_w,
+        meter.frequency_mhz if meter is not None and s.grid is GridState.CONNECTED else None,
+        s.pack.soc_min if s.pack is not None and s.battery_age_ns <= s.battery_stale_ns else None,
+    )
+    opened = ledger.kept.open
+    assert opened is not None
+    slip_ms = wall_ms - ledger.now_ms - dt // 1_000_000
+    plain = (
+        key == ledger.key
+        and commands is ledger.commands
+        and len(ledger.held) < HELD
+        and -STEP_MS < slip_ms < STEP_MS
+        and dt <= MOST_NS
+        and ledger.excursion is None
+        and not guarantee.is_out(second[5])
+        and (wall_ms if now.trusted else opened.t0_ms + opened.ns // 1_000_000) < interval.following(opened.t0_ms)
+    )
+    if plain:
+        held = (*ledger.held, second)
+        return Ledger(held, key, s.now_ns, wall_ms, commands, ledger.kept, ledger.base, None)
+    return _turn(ledger, now, key, second, slip_ms)
+
+
+# --- rarely -----------------------------------------------------------------------------------------------------------
+def _turn(ledger: Ledger, now: Now, key: Key, second: Second, slip_ms: int) -> Ledger:
+    """Something changed, or a minute is full."""
+    assert ledger.key is not None
+    before, dt = ledger.key, second[DT]
+    full = len(ledger.held) >= HELD
+    ledger = _folded(ledger, now.book)
+    if full and key.away != ledger.kept.away:
+        ledger = _told(ledger, key, now)
+    if dt > MOST_NS:
+        return _after_gap(ledger, now, key, slip_ms)
+    was = before.trust != ClockTrust.UNTRUSTED
+    if was is not now.trusted or not -STEP_MS < slip_ms < STEP_MS:
+        return _reclocked(ledger, now, key, second, slip_ms)
+    ledger = ledger._replace(held=(second,), key=key, at_ns=now.s.now_ns, now_ms=now.i.clock.wall_ms)
+    ledger = _frequency(ledger, now, second)
+    if now.book.durable.commands is not ledger.commands:
+        ledger = _commands(ledger, now)
+    opened = ledger.kept.open
+    assert opened is not None
+    reached = now.i.clock.wall_ms if now.trusted else opened.t0_ms + opened.ns // 1_000_000
+    if reached >= interval.following(opened.t0_ms):
+        ledger = _folded(ledger, now.book)
+        t1_ms = reached // QUARTER_MS * QUARTER_MS if now.trusted else reached
+        ledger = _closed(_registers(ledger, now), now, t1_ms)
+        ledger = _opened(ledger, now, t1_ms)
+    return ledger
+
+
+def _folded(ledger: Ledger, book: Book) -> Ledger:
+    """What is held goes into the accounts."""
+    held, key, kept = ledger.held, ledger.key, ledger.kept
+    if not held or key is None or kept.open is None:
+        return ledger
+    stand = Stand(kept.stand.registers, kept.stand.integrals.plus(held))
+    began_ms = ledger.now_ms - sum([x[DT] for x in held]) // 1_000_000
+    events = kept.events
+    if key.command_id is not None:
+        mean = ledger.base.mean()
+        events = tuple([e.plus(held, key, began_ms, mean) if e.id == key.command_id else e for e in events])
+    if events:
+        events = tuple([_delivered(e, book) for e in events])
+    kept = Kept(
+        ledger.now_ms,
+        key.trust != ClockTrust.UNTRUSTED,
+        kept.era,
+        stand,
+        kept.open.plus(held, key),
+        events,
+        kept.day.plus(held, key),
+        kept.away,
+    )
+    return ledger._replace(held=(), kept=kept, base=ledger.base.plus(held))
+
+
+def _delivered(event: Event, book: Book) -> Event:
+    record = find(book.durable, event.id)
+    return event if record is None else event._replace(delivered_mwh=book.meters.total(record))
+
+
+def _registers(ledger: Ledger, now: Now) -> Ledger:
+    """The devices' registers as they stand now, jumps noted."""
+    s, kept = now.s, ledger.kept
+    meter = s.meter if s.meter is not None and s.meter_age_ns <= s.meter_stale_ns else None
+    registers = read(kept.stand.registers, meter)
+    assert kept.open is not None
+    found = jumps(kept.stand.registers, registers, kept.open.ns)
+    opened = kept.open._replace(jumps=(*kept.open.jumps, *found)) if found else kept.open
+    return ledger._replace(kept=kept._replace(stand=Stand(registers, kept.stand.integrals), open=opened))
+
+
+def _closed(ledger: Ledger, now: Now, t1_ms: int) -> Ledger:
+    """The interval's record, and the quarter of every event; what is open next is for the caller."""
+    kept = ledger.kept
+    opened = kept.open
+    if opened is None or not opened.samples:
+        return ledger
+    source = "meter" if kept.stand.registers.import_wh is not None else "bms_estimate"
+    room = _room(now)
+    body = interval.body(opened, t1_ms, kept.stand, kept.era, source, _returns_ms(now), room)
+    now.say.records.append(Record("settlement", body))
+    events = tuple([e.cut(t1_ms) for e in kept.events])
+    return ledger._replace(kept=kept._replace(events=events, open=None))
+
+
+def _opened(ledger: Ledger, now: Now, t0_ms: int) -> Ledger:
+    """A new interval from `t0_ms` on; a UTC day that is over by a trusted clock is told."""
+    kept, trust = ledger.kept, str(now.i.clock.trust)
+    day = kept.day
+    if now.trusted and t0_ms // guarantee.DAY_MS > day.number:
+        if day.number:
+            now.say.records.append(guarantee.kept(day))
+            now.say.records.append(_checkpoint(day.number, kept.stand))
+        day = Day(t0_ms // guarantee.DAY_MS)
+    kept = kept._replace(
+        open=Open(t0_ms, kept.stand, trust=trust), day=day, now_ms=now.i.clock.wall_ms, trusted=now.trusted
+    )
+    return ledger._replace(kept=kept)
+
+
+def _checkpoint(day: int, stand: Stand) -> Record:
+    """The store adds what it knows of the chain: `first`, `last` and `head`."""
+    return Record("settlement", {"record": "checkpoint", "day": guarantee.date(day), "end": stand.registers._asdict()})
+
+
+# --- clocks and gaps --------------------------------------------------------------------------------------------------
+def _first(ledger: Ledger, now: Now) -> Ledger:
+    """The first second of this start: what was open before it ends where it was last known, and what lay between is a
+    gap."""
+    kept, wall_ms = ledger.kept, now.i.clock.wall_ms
+    ledger = ledger._replace(at_ns=now.s.now_ns, now_ms=wall_ms, key=_key(None, now))
+    before = kept.stand
+    if kept.open is not None:
+        ledger = _closed(ledger, now, _ends_ms(kept))
+        ledger = _gap(ledger, now, before, kept.now_ms, "not_running", kept.trusted)
+    else:
+        registers = read(Registers(), now.s.meter)
+        ledger = ledger._replace(kept=kept._replace(stand=Stand(registers, before.integrals)))
+    ledger = _opened(ledger, now, wall_ms)
+    return _commands(ledger, now)
+
+
+def _after_gap(ledger: Ledger, now: Now, key: Key, slip_ms: int) -> Ledger:
+    """This process stood still: nobody looked."""
+    kept, wall_ms = ledger.kept, now.i.clock.wall_ms
+    ledger = _closed(ledger, now, _ends_ms(kept))
+    if not -STEP_MS < slip_ms < STEP_MS:
+        ledger = _stepped(ledger, now, wall_ms - slip_ms)
+    ledger = _gap(ledger, now, kept.stand, kept.now_ms, "stalled", kept.trusted)
+    ledger = ledger._replace(held=(), key=key, at_ns=now.s.now_ns, now_ms=wall_ms, excursion=None, base=Base())
+    return _commands(_opened(ledger, now, wall_ms), now)
+
+
+def _reclocked(ledger: Ledger, now: Now, key: Key, second: Second, slip_ms: int) -> Ledger:
+    """The wall clock was put elsewhere, or what it says has begun or ceased to be believed. The second between belongs
+    to what ends; where a clock is believed from now on, that is placed by it."""
+    assert ledger.key is not None
+    wall_ms = now.i.clock.wall_ms
+    old = ledger.key
+    ledger = ledger._replace(held=(second,), now_ms=ledger.now_ms + second[DT] // 1_000_000, at_ns=now.s.now_ns)
+    ledger = _registers(_folded(ledger, now.book), now)
+    opened = ledger.kept.open
+    assert opened is not None
+    placed = now.trusted and old.trust == ClockTrust.UNTRUSTED
+    ends_ms = _ends_ms(ledger.kept)
+    if placed:
+        t0_ms = wall_ms - opened.ns // 1_000_000
+        kept = ledger.kept._replace(open=opened._replace(t0_ms=t0_ms, trust="placed"), era=ledger.kept.era + 1)
+        ledger = _closed(ledger._replace(kept=kept), now, wall_ms)
+        _clock(now, "trusted", ends_ms, kept.era)
+    else:
+        ledger = _closed(ledger, now, ends_ms)
+        if now.trusted or not -STEP_MS < slip_ms < STEP_MS:
+            ledger = _stepped(ledger, now, ends_ms)
+        else:
+            _clock(now, "untrusted", ends_ms, ledger.kept.era)
+    ledger = ledger._replace(key=key, now_ms=wall_ms)
+    return _commands(_opened(ledger, now, wall_ms), now)
+
+
+def _stepped(ledger: Ledger, now: Now, from_ms: int) -> Ledger:
+    era = ledger.kept.era + 1
+    _clock(now, "step", from_ms, era)
+    return ledger._replace(kept=ledger.kept._replace(era=era))
+
+
+def _clock(now: Now, why: str, from_ms: int, era: int) -> None:
+    """What was `from_ms` by the clock of before is now the time of this record's cycle; `era` begins here."""
+    body = {"record": "clock", "why": why, "from_ms": from_ms, "to_ms": now.i.clock.wall_ms, "era": era}
+    now.say.records.append(Record("settlement", body))
+
+
+def _ends_ms(kept: Kept) -> int:
+    """Where what is open ends by its own clock: with its last second."""
+    return kept.now_ms
+
+
+def _gap(ledger: Ledger, now: Now, before: Stand, from_ms: int, reason: str, was_trusted: bool) -> Ledger:
+    """Time in which nobody looked; registers say what flowed meanwhile."""
+    wall_ms, kept = now.i.clock.wall_ms, ledger.kept
+    registers = read(before.registers, now.s.meter)
+    both = was_trusted and now.trusted
+    if both and wall_ms < from_ms:
+        ledger = _stepped(ledger, now, from_ms)
+        kept, both = ledger.kept, False
+    found: tuple[Jump, ...] = jumps(before.registers, registers, (wall_ms - from_ms if both else 0) * 1_000_000)
+    after = Stand(registers, before.integrals)
+    first, last, estimated = span(before, after)
+    body = {
+        "record": "gap",
+        "reason": reason,
+        "t0_ms": from_ms,
+        "t1_ms": wall_ms if both else None,
+        "era": kept.era,
+        "start": first,
+        "end": last,
+        "estimated": estimated,
+        "jumps": [jump._asdict() for jump in found],
+    }
+    now.say.records.append(Record("settlement", body))
+    return ledger._replace(kept=kept._replace(stand=after))
+
+
+# --- parts of it ------------------------------------------------------------------------------------------------------
+def _commands(ledger: Ledger, now: Now) -> Ledger:
+    """Commands that came, and the record of each that ended."""
+    commands = now.book.durable.commands
+    events, kept = {e.id: e for e in ledger.kept.events}, ledger.kept
+    for record in commands:
+        over = record.state in TERMINAL
+        if record.command.id in events and over:
+            event = events.pop(record.command.id)
+            now.say.records.append(performance.record(event, record, now.i.clock.wall_ms))
+        elif not over and record.command.kind in ACCOUNTED:
+            events.setdefault(record.command.id, Event(record.command.id, delivered_mwh=record.delivered_mwh))
+    there = {record.command.id for record in commands}
+    left = tuple(e for e in events.values() if e.id in there)
+    return ledger._replace(commands=commands, kept=kept._replace(events=left))
+
+
+def _frequency(ledger: Ledger, now: Now, second: Second) -> Ledger:
+    """A frequency out of its band, from when it leaves until it is back for a while."""
+    dt, battery_w, mhz = second[DT], second[1], second[5]
+    running = ledger.excursion
+    if running is None:
+        if not guarantee.is_out(mhz):
+            return ledger
+        mean = ledger.base.mean()
+        running = Excursion(now.i.clock.wall_ms, mean[0] if mean is not None else None, peak_mhz=mhz or 0)
+    running = running.plus(dt, mhz, battery_w)
+    if running.back_ns >= guarantee.BACK_NS:
+        now.say.records.append(guarantee.left(running, now.i.clock.wall_ms))
+        return ledger._replace(excursion=None)
+    return ledger._replace(excursion=running)
+
+
+def _told(ledger: Ledger, key: Key, now: Now) -> Ledger:
+    """A minute of it: whether the home can be dispatched, why not, and until when."""
+    body = {
+        "record": "availability",
+        "available": key.away is None,
+        "reason": key.away,
+        "expected_return_ms": _returns_ms(now),
+        "at_ms": now.i.clock.wall_ms,
+    }
+    now.say.records.append(Record("settlement", body))
+    return ledger._replace(kept=ledger.kept._replace(away=key.away))
+
+
+def _key(before: Key | None, now: Now) -> Key:
+    s, due, durable = now.s, now.due, now.book.durable
+    islanded = s.grid is GridState.ISLANDED
+    reserve = now.i.reserve.permille if s.reserve_told else None
+    below = None
+    pack = s.pack
+    if reserve is not None and pack is not None and pack.soc_max is not None and pack.soc_max < reserve:
+        below = _below(before, now, reserve, islanded)
+    return Key(
+        due.command.id if due is not None else None,
+        due.command.power_w if due is not None else 0,
+        _limited(due, now.book) if due is not None else None,
+        islanded,
+        durable.stopped_by is not None,
+        _away(now) if durable.stopped_by is not None or now.mode not in ACTING or not now.i.disk_ok else None,
+        below,
+        reserve,
+        now.i.clock.trust,
+    )
+
+
+def _limited(due: CommandRecord, book: Book) -> str | None:
+    """The reason that was last told for it."""
+    return next((live.acked_reason for live in book.live if live.id == due.command.id), None)
+
+
+def _below(before: Key | None, now: Now, reserve: int, islanded: bool) -> str:
+    """Who is to blame stays so until the battery is back; a dispatch that drains it now is always."""
+    if islanded:
+        return "outage"
+    if now.due is not None and now.due.command.power_w > 0 and (now.s.battery_w or 0) > DRAW_W:
+        return "dispatch"
+    if before is not None and before.below is not None:
+        return before.below
+    return "raised" if before is None or before.reserve is None or reserve > before.reserve else "self_use"
+
+
+def _away(now: Now) -> str:
+    """Why no dispatch is possible: a word, or the id of the gravest fault."""
+    durable = now.book.durable
+    if durable.lockout is not None:
+        return "lockout"
+    if durable.stopped_by is not None:
+        return "stopped"
+    if now.mode in ACTING:
+        return "disk"
+    gravest = _gravest(now.memory)
+    return gravest.id if gravest is not None else now.mode.value
+
+
+def _gravest(memory: tuple[Memory, ...]) -> Memory | None:
+    return max((m for m in memory if m.active and severity(m) >= Severity.DEGRADED), key=severity, default=None)
+
+
+def _returns_ms(now: Now) -> int | None:
+    """When what keeps the home from dispatch is expected to be over: known only while nothing but a hold is left."""
+    gravest, durable = _gravest(now.memory), now.book.durable
+    if gravest is None or gravest.gone_ns is None or durable.lockout is not None or durable.stopped_by is not None:
+        return None
+    if gravest.id in durable.latches:
+        return None
+    wait_ns = hold_of(BY_ID[gravest.id], gravest, now.s.params) - (now.s.now_ns - gravest.gone_ns)
+    return now.i.clock.wall_ms + max(0, wait_ns) // 1_000_000
+
+
+def _room(now: Now) -> dict[str, int | None]:
+    """What could be asked at the interval's end."""
+    s, capacity = now.s, now.s.params.site.capacity_wh
+    up = None if s.soc_lo_mwh is None else max(0, s.soc_lo_mwh - s.reserve_permille * capacity) // 1000
+    down = None if s.soc_hi_mwh is None else max(0, s.params.soc_ceiling_permille * capacity - s.soc_hi_mwh) // 1000
+    return {
+        "available_charge_w": -now.room[0],
+        "available_discharge_w": now.room[1],
+        "available_charge_wh": down,
+        "available_discharge_wh": up,
+    }
+
+
+def _event(raw: Iterable[Any]) -> Event:
+    event = Event(*raw)
+    return event._replace(parts=tuple([Part(*part) for part in event.parts]))
+
+
+def _stand(raw: Iterable[Any]) -> Stand:
+    registers, integrals = raw
+    return Stand(Registers(*registers), Integrals(*integrals))
+
+
+def _open(raw: Iterable[Any]) -> Open:
+    o = Open(*raw)
+    return o._replace(
+        start=_stand(o.start),
+        battery=Spread(*o.battery),
+        grid=Spread(*o.grid),
+        mhz=Spread(*o.mhz),
+        jumps=tuple([Jump(*j) for j in o.jumps]),
+    )
+
+
+def _tuples(raw: object) -> tuple[Any, ...]:
+    """JSON's lists as tuples, however deep."""
+    if not isinstance(raw, list):
+        raise TypeError("a list was expected")
+    return tuple(_tuples(x) if isinstance(x, list) else x for x in raw)

@@ -1,0 +1,161 @@
+"""What each command asked and what it got, by quarter of an hour: the record at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from agent.core.command import CommandKind
+from agent.core.decision import Record
+from agent.core.durable import CommandRecord
+from agent.core.flows import BATTERY, DT, GRID, Second
+from agent.core.interval import Key, Reasons, listed, more, round_s, toward_zero
+from agent.core.soc import NJ_PER_MWH
+
+BASE_NS = 300 * 1_000_000_000  # before the event
+NS_PER_S = 1_000_000_000
+
+
+class Part(NamedTuple):
+    """One clock quarter of an event: its begin by the wall, and both energies up to its end, mWh."""
+
+    t0_ms: int
+    requested_mwh: int
+    delivered_mwh: int
+
+
+class Event(NamedTuple):
+    """One command while it is not over. Energies are sums since its begin, so parts of it add up."""
+
+    id: str
+    started_ms: int | None = None  # wall, when it was first due
+    requested_nj: int = 0
+    delivered_mwh: int = 0
+    part_ms: int = 0  # begin of the quarter that runs
+    parts: tuple[Part, ...] = ()
+    ns: int = 0  # for which it was due
+    missing_ns: int = 0
+    error2: int = 0  # W^2 x ms
+    to_90_ns: int | None = None
+    before: tuple[int, int] | None = None  # battery and grid, W, over the five minutes before
+    limited: Reasons = ()
+
+    def plus(self, held: Sequence[Second], key: Key, began_ms: int, before: tuple[int, int] | None) -> Event:
+        """With seconds over which it was due; the first of them began at `began_ms`."""
+        asked, ns, to_90 = key.asked_w, self.ns, self.to_90_ns
+        error2 = missing = 0
+        for second in held:
+            dt, power_w = second[DT], second[BATTERY]
+            ns += dt
+            if power_w is None:
+                missing += dt
+                continue
+            error2 += (power_w - asked) ** 2 * (dt // 1_000_000)
+            if to_90 is None and asked and abs(power_w) * 10 >= abs(asked) * 9 and (power_w > 0) is (asked > 0):
+                to_90 = ns
+        begun = self.started_ms is not None
+        return self._replace(
+            started_ms=self.started_ms if begun else began_ms,
+            part_ms=self.part_ms if begun else began_ms,
+            before=self.before if begun else before,
+            requested_nj=self.requested_nj + asked * (ns - self.ns),
+            ns=ns,
+            missing_ns=self.missing_ns + missing,
+            error2=self.error2 + error2,
+            to_90_ns=to_90,
+            limited=more(self.limited, key.limited, ns - self.ns),
+        )
+
+    def cut(self, t1_ms: int) -> Event:
+        """A quarter of an hour ends at `t1_ms`."""
+        if self.started_ms is None or t1_ms == self.part_ms:
+            return self
+        part = Part(self.part_ms, toward_zero(self.requested_nj, NJ_PER_MWH), self.delivered_mwh)
+        return self._replace(part_ms=t1_ms, parts=(*self.parts, part))
+
+
+def quarters(event: Event) -> list[dict[str, int]]:
+    """Each for itself, whole Wh of cumulative values: they add up to the event's."""
+    out: list[dict[str, int]] = []
+    requested = delivered = 0
+    for part in event.parts:
+        asked, got = toward_zero(part.requested_mwh, 1000), toward_zero(part.delivered_mwh, 1000)
+        out.append({"t0_ms": part.t0_ms, "requested_wh": asked - requested, "delivered_wh": got - delivered})
+        requested, delivered = asked, got
+    return out
+
+
+def record(event: Event, closed: CommandRecord, ended_ms: int) -> Record:
+    """At the end of a command: "performance", of a regulation session "session"."""
+    last = event._replace(delivered_mwh=closed.delivered_mwh)
+    last = last._replace(parts=(*last.parts, _rest(last)) if last.started_ms is not None else ())
+    requested = toward_zero(last.requested_nj, NJ_PER_MWH)
+    is_session = closed.command.kind is CommandKind.SESSION
+    body = {
+        "record": "session" if is_session else "performance",
+        "command_id": closed.command.id,
+        "digest": closed.command.digest,
+        "received_ms": closed.accepted_ms,
+        "started_ms": last.started_ms,
+        "ended_ms": ended_ms,
+        "state": closed.state.value,
+        "reason": closed.reason,
+        "requested_wh": toward_zero(requested, 1000),
+        "delivered_wh": toward_zero(closed.delivered_mwh, 1000),
+        "requested_w": toward_zero(last.requested_nj, last.ns) if last.ns else 0,
+        "delivered_w": toward_zero(closed.delivered_mwh * NJ_PER_MWH, last.ns) if last.ns else 0,
+        "quarters": quarters(last),
+        "before_w": last.before[0] if last.before is not None else None,
+        "before_grid_w": last.before[1] if last.before is not None else None,
+        "lasted_s": round_s(last.ns),
+        "to_90_pct_s": round_s(last.to_90_ns) if last.to_90_ns is not None else None,
+        "error_rms_w": _rms(last),
+        "limited": listed(last.limited),
+        "quality": "est" if last.missing_ns else "ok",
+    }
+    return Record("settlement", body)
+
+
+def _rest(event: Event) -> Part:
+    return Part(event.part_ms, toward_zero(event.requested_nj, NJ_PER_MWH), event.delivered_mwh)
+
+
+def _rms(event: Event) -> int | None:
+    known_ms = (event.ns - event.missing_ns) // 1_000_000
+    if known_ms <= 0:
+        return None
+    return _root(event.error2 // known_ms)
+
+
+def _root(square: int) -> int:
+    """The whole part of the square root."""
+    guess = square
+    while guess * guess > square:
+        guess = (guess + square // guess) // 2
+    return guess
+
+
+class Base(NamedTuple):
+    """Up to five minutes of battery and grid, in pieces (ns, battery nJ, grid nJ), the oldest first."""
+
+    pieces: tuple[tuple[int, int, int], ...] = ()
+
+    def plus(self, held: Sequence[Second]) -> Base:
+        """With those seconds; only what is known of both counts."""
+        known = [(x[DT], x[BATTERY], x[GRID]) for x in held if x[BATTERY] is not None and x[GRID] is not None]
+        if not known:
+            return self
+        ns = sum([dt for dt, _, _ in known])
+        battery = sum([dt * b for dt, b, _ in known])
+        grid = sum([dt * g for dt, _, g in known])
+        pieces = (*self.pieces, (ns, battery, grid))
+        while sum([piece[0] for piece in pieces[1:]]) >= BASE_NS:
+            pieces = pieces[1:]
+        return Base(pieces)
+
+    def mean(self) -> tuple[int, int] | None:
+        """W of battery and grid; None = nothing is known."""
+        ns = sum([piece[0] for piece in self.pieces])
+        if not ns:
+            return None
+        return tuple(toward_zero(sum([piece[i] for piece in self.pieces]), ns) for i in (1, 2))  # type: ignore[return-value]  # two of them

@@ -1,0 +1,161 @@
+"""Settlement rows on their way into the store: each gets its number, the hash before it and, in the archive, its
+signature. Knows where the chain stands; `agent.store.vault` puts it into the transaction.
+
+What was lost, put back or signed with another key is a record of the chain itself, before any other.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from agent.mail import OutboxRow
+from agent.store.archive import Archive, Last, payload, record
+from agent.store.chain import Head, begins
+
+Seal = Callable[[OutboxRow], bytes]
+KIND = "settlement"
+
+
+def unsigned(row: OutboxRow) -> bytes:
+    """The form of a token, of a home that has no key yet: neither header nor signature."""
+    body = {"seq": row.seq, "iat": row.wall_ms, "boot": row.boot, "mono_ms": row.mono_ms, "clock": row.clock}
+    return b"." + _b64(json.dumps(body | json.loads(row.payload), separators=(",", ":")).encode()) + b"."
+
+
+class Ledger:
+    """`head` is what the database is known to hold. `open` before the first row."""
+
+    def __init__(self, path: Path) -> None:
+        self.archive = Archive(path)
+        self.seal: Seal = unsigned
+        self.versions: Mapping[str, object] = {}
+        self.head = Head()
+        self.archived_seq = 0  # rows above it must stay in the database
+        self.notes: list[str] = []
+        self._pending: dict[str, object] | None = None  # the record that goes before any other
+        self._base = Head()  # what that record continues
+        self._last: Last | None = None
+        self.opened = False
+        self._keyed = False
+        self._unwritten: list[bytes] = []  # what the archive did not take; the database has it
+
+    # --- where the chain stands --------------------------------------------------------------------------------------
+    def open(self, kept: Head, rows: Callable[[int], Sequence[OutboxRow]], was_there: bool) -> None:
+        """`kept`: the database's; `rows`: its settlement rows above a number. What the archive lacks of them is added.
+        OSError; then it is open all the same, and goes on from what the database knows."""
+        self.opened, self.head = True, kept
+        if kept.n < 0:
+            self._go_on("store_lost" if was_there else "new", None)
+        last = self._last = self.archive.open()
+        self.archived_seq = last.seq if last is not None else 0
+        found = rows(self.archived_seq)
+        behind = [row for row in found if json.loads(row.payload)["n"] > (last.head.n if last is not None else -1)]
+        self.archived_seq = max([self.archived_seq, *(row.seq for row in found if row not in behind)])
+        if behind:
+            self.archive.append([self.seal(row) for row in behind], behind[-1].wall_ms)
+            last = self._last = self.archive.open()
+            self.archived_seq = behind[-1].seq
+        there = last.head if last is not None else Head()
+        if there.n == kept.n:
+            if there.hash != kept.hash:
+                self._go_on("disputed", kept)
+        elif kept.n < 0:
+            self._go_on("store_lost", there)
+        elif there.n < kept.n:
+            self._go_on("archive_lost", kept)
+        else:
+            self._go_on("restored", there)
+
+    def _go_on(self, why: str, known: Head | None) -> None:
+        self._pending = begins(why, known)
+        self._base = Head(known.n, known.hash, known.n + 1) if known is not None else Head()
+        if why != "new" and known is not None:
+            self.notes.append(f"the settlement chain goes on after {self._base.n}: {why}; the next record says so")
+
+    def moved(self, held: int, shift: int) -> None:
+        """Rows from `held` on go out under higher numbers than were signed into the chain: the next record says that
+        the disk was put back."""
+        if self.archived_seq >= held:
+            self.archived_seq += shift
+            self._go_on("restored", self.head)
+
+    # --- rows --------------------------------------------------------------------------------------------------------
+    def before(self) -> list[dict[str, object]]:
+        """Records that must come before the next one."""
+        out = [self._pending] if self._pending is not None else []
+        if not self._keyed:
+            kid, self._keyed = _kid_of(self.seal), True
+            old = self._last.kid if self._last is not None else None
+            if self._last is not None and kid != old:
+                out.append({"record": "chain", "why": "key", "known_n": None, "known_head": None, "old_kid": old})
+        return out
+
+    def chained(self, rows: Sequence[OutboxRow]) -> tuple[tuple[OutboxRow, ...], list[bytes], Head]:
+        """The same rows, those of settlement as links of the chain; their tokens; and the head after them."""
+        head = self._base if self._pending is not None else self.head
+        out: list[OutboxRow] = []
+        tokens: list[bytes] = []
+        for row in rows:
+            if row.kind != KIND:
+                out.append(row)
+                continue
+            body = json.loads(row.payload)
+            checkpoint = body.get("record") == "checkpoint"
+            if body.get("record") == "chain" and body["known_n"] is None and head.n >= 0:
+                body |= {"known_n": head.n, "known_head": head.hash}
+            if checkpoint:
+                body |= {"first": head.first, "last": head.n, "head": head.hash}
+            if body.get("record") in ("interval", "chain"):
+                body |= {"versions": dict(self.versions)}
+            body |= {"n": head.n + 1, "prev": head.hash}
+            out.append(replace(row, payload=json.dumps(body, separators=(",", ":")).encode("utf-8")))
+            tokens.append(self.seal(out[-1]))
+            signed = payload(tokens[-1])
+            assert signed is not None
+            head = head.after(signed[0], checkpoint)
+        return tuple(out), tokens, head
+
+    def committed(self, rows: Sequence[OutboxRow], tokens: Sequence[bytes], head: Head) -> None:
+        """The database has them: into the archive. What that does not take comes with the next start."""
+        if not tokens:
+            return
+        newest = [row for row in rows if row.kind == KIND][-1]
+        self.head, self._pending = head, None
+        self._unwritten += tokens
+        try:
+            self.archive.append(self._unwritten, newest.wall_ms)
+        except OSError as error:
+            self.notes.append(f"a settlement record is in the store, and its archive takes nothing: {error}")
+        else:
+            self.archived_seq = newest.seq
+            self._unwritten.clear()
+
+    # --- the aggregator's word ---------------------------------------------------------------------------------------
+    def receipted(self, n: int, digest: str, token: bytes, wall_ms: int) -> str | None:
+        """A signed receipt over the chain up to `n`: kept when it is ours; else a sentence, and the next record says
+        what is known. OSError."""
+        if n > self.head.n:
+            self._pending, self._base = begins("restored", Head(n, digest)), Head(n, digest, n + 1)
+            return f"the aggregator has settlement records up to {n}, this store up to {self.head.n}: was it put back?"
+        ours = self.head.hash if n == self.head.n else self.archive.hash_of(n)
+        if ours is None:
+            return f"a receipt over settlement record {n}, which is not in the archive"
+        if ours != digest:
+            self._pending, self._base = begins("disputed", Head(n, digest)), self.head
+            return f"the aggregator's settlement record {n} is another than ours"
+        self.archive.append([token], wall_ms)
+        return None
+
+
+def _kid_of(seal: Seal) -> str | None:
+    probe = OutboxRow(0, KIND, "", 0, 0, "untrusted", b'{"n":0,"prev":""}')
+    found = record(seal(probe))
+    return found[2] if found is not None else None
+
+
+def _b64(data: bytes) -> bytes:
+    return base64.urlsafe_b64encode(data).rstrip(b"=")

@@ -1,0 +1,110 @@
+"""Files of settlement records and of the public keys to check them with, for the offline tools."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent import compose
+from agent import config as configuration
+from agent.config import Config
+from agent.link import jws, keys
+from agent.store.archive import Archive, lines
+from agent.tools.evidence import Line
+from agent.tools.lines import Refused
+
+Keys = Mapping[str, jws.Verifier]
+MOST = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Public:
+    """Public keys by kid: those of the gateway, and those that the aggregator's receipts are signed with."""
+
+    device: Keys
+    service: Keys
+
+    def text(self) -> str:
+        """As `read_keys` takes it."""
+        both = {"device": _listed(self.device), "service": _listed(self.service)}
+        return json.dumps({"v": 1, **both}, indent=1) + "\n"
+
+
+def _listed(found: Keys) -> list[dict[str, str]]:
+    return [{"kid": kid, "x": jws.b64(key.key.public_bytes_raw())} for kid, key in found.items()]
+
+
+def load_config(path: str) -> Config:
+    """The configuration, or Refused."""
+    try:
+        return configuration.load(Path(path))
+    except configuration.ConfigError as error:
+        raise Refused(2, error.reason, "batteryd --check --config FILE; or name files and --keys FILE") from error
+
+
+def own_keys(config: Config) -> Public:
+    """Of the gateway that this runs on; empty where it has no link."""
+    section = config.file.link
+    if section is None:
+        return Public({}, {})
+    seed = keys.load_seed(config.resolve(section.sign_key))
+    if isinstance(seed, str):
+        raise Refused(2, f"link.sign_key: {seed}", "sudo batteryctl verify-chain, or --keys FILE")
+    own = jws.verifier(jws.signer(seed).key.public_key().public_bytes_raw())
+    try:
+        trust, _ = compose._trust(config, section)
+    except configuration.ConfigError as error:
+        raise Refused(2, error.reason, "name the keys with --keys FILE") from error
+    service = {kid: key for kid, key in trust.keys.items() if trust.role_of.get(kid) == "service"}
+    return Public({own.kid: own}, service)
+
+
+def read_keys(paths: Sequence[str]) -> Public:
+    """Files {"device": [{"kid", "x"}], "service": [...]}; all of them together."""
+    device: dict[str, jws.Verifier] = {}
+    service: dict[str, jws.Verifier] = {}
+    for path in paths:
+        try:
+            raw = jws.parse_object(_read(Path(path)))
+        except ValueError as error:
+            raise Refused(
+                2, f"{path}: not strict JSON ({error})", "--keys FILE, as `statement --export` wrote it"
+            ) from None
+        for name, into in (("device", device), ("service", service)):
+            listed = raw.get(name, [])
+            for entry in listed if isinstance(listed, list) else []:
+                key = jws.listed_key(entry) if isinstance(entry, dict) and {"kid", "x"} <= set(entry) else "no {kid, x}"
+                if isinstance(key, str):
+                    raise Refused(2, f"{path}: {name}: {key}", "--keys FILE, as `statement --export` wrote it")
+                into[key.kid] = key
+    return Public(device, service)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(MOST)
+    except OSError as error:
+        raise Refused(2, f"{path}: {error.strerror}", "name a file that is there") from error
+
+
+def archive_of(config: Config) -> list[Path]:
+    """The gateway's own records, the oldest month first."""
+    return Archive(config.state_dir / "ledger").months()
+
+
+def read_lines(paths: Sequence[Path]) -> Iterator[Line]:
+    """Every line of those files, packed or not."""
+    for path in paths:
+        try:
+            for number, line in enumerate(lines(path), 1):
+                yield Line(f"{path.name}:{number}", line.strip())
+        except OSError as error:
+            raise Refused(2, f"{path}: {error.strerror}", "sudo batteryctl ...: records are the agent's own") from error
+        except zlib.error as error:
+            raise Refused(
+                2, f"{path}: packed, and damaged ({error})", "take a copy from a backup or the aggregator"
+            ) from error

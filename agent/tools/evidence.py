@@ -1,0 +1,226 @@
+"""What a file of settlement records proves: signatures, links of the chain, checkpoints, receipts. Public keys alone.
+
+Each finding names the record and what was seen there. A chain proves that nothing was changed after it was signed, and
+a receipt that two parties hold the same; neither proves that a meter was honest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from agent.link import jws
+from agent.store.archive import payload, record
+from agent.store.chain import NONE, link
+
+Kind = Literal[
+    "unreadable", "altered", "unknown_key", "unsigned", "dropped", "reordered", "repeated", "forked", "unlinked",
+    "truncated", "checkpoint", "receipt",
+]  # fmt: skip
+SETTLEMENT, RECEIPT = "battery-settlement+jws", "battery-receipt+jws"
+LONGEST = 1 << 17
+_REFUSED: Mapping[str, tuple[Kind, str]] = {
+    "unknown_key": ("unknown_key", "it is signed with a key that was not given")
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """`n`: the record, None for a line that is none. `where`: file and line."""
+
+    kind: Kind
+    n: int | None
+    where: str
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of a file."""
+
+    where: str
+    data: bytes
+
+
+@dataclass(slots=True)
+class Verdict:
+    """All that was seen. `notes` are declared breaks of the chain, which are no findings."""
+
+    records: int = 0
+    signed: int = 0
+    first: int | None = None
+    last: int | None = None
+    head: str = NONE
+    receipts: int = 0
+    receipted: int | None = None  # highest record under a good receipt
+    findings: list[Finding] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        """Nothing is wrong, and there was something."""
+        return not self.findings and self.records > 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    n: int
+    prev: str
+    hash: str
+    body: Mapping[str, Any]
+    where: str
+    data: bytes
+
+
+def examine(
+    lines: Iterable[Line],
+    device: Mapping[str, jws.Verifier],
+    service: Mapping[str, jws.Verifier],
+    known: tuple[int, str] | None = None,
+) -> Verdict:
+    """Read every line. `device` and `service`: public keys by kid, either may be empty: what needs them is then a
+    finding for a signature, and for a receipt. `known`: a number and a hash from elsewhere, to be met."""
+    v = Verdict()
+    records: list[_Record] = []
+    receipts: list[tuple[str, int, str]] = []
+    for line in lines:
+        found = record(line.data)
+        if found is not None:
+            body = found[1]
+            n, prev = body["n"], body["prev"]
+            assert isinstance(n, int) and isinstance(prev, str)
+            if len(prev) != 64 or not set(prev) <= set("0123456789abcdef"):
+                v.findings.append(Finding("unreadable", n, line.where, "its `prev` is no hash"))
+                continue
+            records.append(_Record(n, prev, link(prev, found[0]), body, line.where, line.data))
+            _signed(v, records[-1], device)
+        else:
+            receipt = _receipt(v, line, service)
+            if receipt is not None:
+                receipts.append((line.where, *receipt))
+    by_number = _numbers(v, records)
+    _links(v, by_number)
+    for where, n, head in [*receipts, *([("what is known", *known)] if known is not None else [])]:
+        _met(v, by_number, where, n, head, given=known is not None and where == "what is known")
+    v.findings.sort(key=lambda finding: finding.n if finding.n is not None else -1)
+    return v
+
+
+def _signed(v: Verdict, r: _Record, keys: Mapping[str, jws.Verifier]) -> None:
+    v.records += 1
+    if r.data.startswith(b".") and r.data.endswith(b"."):
+        v.findings.append(Finding("unsigned", r.n, r.where, "nobody has signed it"))
+        return
+    found = jws.verify(r.data, keys, SETTLEMENT, LONGEST)
+    if isinstance(found, jws.Refused):
+        kind, text = _REFUSED.get(found.reason, ("altered", f"its signature does not fit it ({found.reason})"))
+        v.findings.append(Finding(kind, r.n, r.where, text))
+    else:
+        v.signed += 1
+
+
+def _receipt(v: Verdict, line: Line, keys: Mapping[str, jws.Verifier]) -> tuple[int, str] | None:
+    found = payload(line.data)
+    checkpoint = found[1].get("checkpoint") if found is not None else None
+    if not isinstance(checkpoint, dict) or type(checkpoint.get("n")) is not int:
+        v.findings.append(Finding("unreadable", None, line.where, "neither a record nor a receipt over the chain"))
+        return None
+    good = jws.verify(line.data, keys, RECEIPT, LONGEST)
+    n, head = checkpoint["n"], str(checkpoint.get("head"))
+    if isinstance(good, jws.Refused):
+        text = f"the receipt over record {n} is not signed by a key that was given ({good.reason})"
+        v.findings.append(Finding("receipt", n, line.where, text))
+        return None
+    v.receipts += 1
+    return n, head
+
+
+def _numbers(v: Verdict, records: Sequence[_Record]) -> dict[int, _Record]:
+    """By number; what comes twice or out of its order is found here."""
+    by_number: dict[int, _Record] = {}
+    highest = -1
+    for r in records:
+        there = by_number.get(r.n)
+        if there is not None and there.data == r.data:
+            v.findings.append(Finding("repeated", r.n, r.where, f"the same record is at {there.where}"))
+        elif there is not None:
+            v.findings.append(Finding("forked", r.n, r.where, f"another record {r.n} is at {there.where}"))
+        else:
+            if r.n < highest:
+                v.findings.append(Finding("reordered", r.n, r.where, f"it stands behind record {highest}"))
+            by_number[r.n] = r
+        highest = max(highest, r.n)
+    return by_number
+
+
+def _links(v: Verdict, by_number: Mapping[int, _Record]) -> None:
+    before: _Record | None = None
+    for n in sorted(by_number):
+        r = by_number[n]
+        if before is None:
+            v.first = n
+            if n == 0 and r.prev != NONE:
+                v.findings.append(Finding("unlinked", n, r.where, "the first record follows on another"))
+        elif n != before.n + 1:
+            _hole(v, before, r)
+        elif r.prev != before.hash:
+            text = f"it follows on another record {before.n} than the one at {before.where}"
+            v.findings.append(Finding("unlinked", n, r.where, text))
+        if r.body.get("record") == "chain":
+            v.notes.append(f"record {n}: the chain {_why(r.body)}")
+        if r.body.get("record") == "checkpoint":
+            _checkpoint(v, r, by_number)
+        before, v.last, v.head = r, n, r.hash
+
+
+def _hole(v: Verdict, before: _Record, r: _Record) -> None:
+    missing = f"record {before.n + 1} is" if r.n == before.n + 2 else f"records {before.n + 1} to {r.n - 1} are"
+    declared = r.body.get("record") == "chain" and r.body.get("why") == "restored" and r.body.get("known_n") == r.n - 1
+    if declared and r.body.get("known_head") == r.prev:
+        v.notes.append(f"record {r.n}: {missing} not here; an older state of the store was put back, and it says so")
+    else:
+        v.findings.append(Finding("dropped", r.n, r.where, f"{missing} missing before it"))
+
+
+def _checkpoint(v: Verdict, r: _Record, by_number: Mapping[int, _Record]) -> None:
+    body = r.body
+    if (body.get("last"), body.get("head")) != (r.n - 1, r.prev):
+        v.findings.append(
+            Finding("checkpoint", r.n, r.where, "it names another last record or head than it follows on")
+        )
+    earlier = [n for n, x in by_number.items() if n < r.n and x.body.get("record") == "checkpoint"]
+    first = max(earlier) + 1 if earlier else None
+    broken = any(
+        x.body.get("record") == "chain" for n, x in by_number.items() if first is not None and first <= n < r.n
+    )
+    if first is not None and not broken and body.get("first") != first:
+        text = f"it begins with record {body.get('first')}, and the checkpoint before it ends at {first - 1}"
+        v.findings.append(Finding("checkpoint", r.n, r.where, text))
+
+
+def _met(v: Verdict, by_number: Mapping[int, _Record], where: str, n: int, head: str, given: bool) -> None:
+    """A receipt, or what was written down elsewhere, against the records."""
+    whose = "what was written down" if given else "the aggregator's receipt"
+    r = by_number.get(n)
+    if r is None:
+        if v.last is None or n > v.last:
+            text = f"{whose} goes up to record {n}, the file ends with {v.last}"
+            v.findings.append(Finding("truncated", n, where, text))
+        return  # it lies before the first record here, or in a hole that has its own finding
+    if r.hash != head:
+        v.findings.append(Finding("receipt", n, where, f"{whose} is over another chain up to record {n}"))
+    elif not given:
+        v.receipted = max(n, v.receipted if v.receipted is not None else n)
+
+
+def _why(body: Mapping[str, Any]) -> str:
+    known = f" after record {body.get('known_n')}" if body.get("known_n") is not None else ""
+    return {
+        "new": "begins",
+        "store_lost": f"goes on{known}: the store was lost",
+        "archive_lost": f"goes on{known}: the archive was lost",
+        "restored": f"goes on{known}: an older state of the store was put back",
+        "disputed": f"goes on, disputed: another record {body.get('known_n')} is known elsewhere",
+        "key": f"goes on{known} under another key of the gateway",
+    }.get(str(body.get("why")), f"says: {body.get('why')}")

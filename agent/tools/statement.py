@@ -1,0 +1,204 @@
+"""`batteryctl statement --month YYYY-MM`: what this home gave and got that month, from its own signed records.
+
+Reads records, of this gateway or of files; asks nobody. `verify-chain` says whether they are what was signed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import datetime as dt
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from agent.cli import text
+from agent.store.archive import payload, record
+from agent.tools import chainfiles
+from agent.tools.evidence import Line
+from agent.tools.lines import Refused
+from agent.tools.totals import Totals, flows, of_month
+from agent.tools.verify import refused
+
+EVENTS_SHOWN = 6
+COLUMNS = (
+    "t0_ms", "t1_ms", "time", "partial", "quality", "charge_wh", "discharge_wh", "import_wh", "export_wh", "pv_wh",
+    "residual_wh", "dispatched_s", "missing_s", "estimated",
+)  # fmt: skip
+
+
+def main(argv: list[str] | None = None) -> int:
+    """0 printed, 2 usage or a file."""
+    parser = argparse.ArgumentParser(prog="batteryctl statement", description=__doc__.splitlines()[0])
+    parser.add_argument("files", nargs="*")
+    parser.add_argument("--month", default="")
+    parser.add_argument("--csv", action="store_true")
+    parser.add_argument("--export", default="")
+    parser.add_argument("--capacity", type=int, default=0)
+    parser.add_argument("--config", required=True)
+    parser.add_argument("--json", action="store_true")
+    args = parser.parse_args(argv)
+    try:
+        _run(args)
+    except Refused as error:
+        return refused(args.json, error)
+    except OSError as error:
+        return refused(args.json, Refused(2, f"{error.filename}: {error.strerror}", "--export FILE"))
+    return 0
+
+
+def _run(args: argparse.Namespace) -> None:
+    config = chainfiles.load_config(args.config) if not args.files or (args.export and not args.files) else None
+    files = [Path(name) for name in args.files] if args.files else chainfiles.archive_of(config) if config else []
+    lines = list(chainfiles.read_lines(files))
+    records = [body for line in lines if (body := _body(line)) is not None]
+    newest_ms = max((body["iat"] for body in records if isinstance(body.get("iat"), int)), default=0)
+    begin, end, month = _month(args.month, newest_ms)
+    if args.export:
+        _export(args, lines, begin, end)
+        return
+    totals = of_month(records, month, begin, end)
+    capacity = args.capacity or (config.params.site.capacity_wh if config is not None else 0) or None
+    if args.csv:
+        _csv(records, begin, end)
+    elif args.json:
+        events = [dict(event) for event in totals.events]
+        print(json.dumps({"v": 1, "ok": True, "code": 0, **totals.body(capacity), "event_records": events}))
+    else:
+        for row in page(totals, capacity):
+            print(row)
+
+
+def _month(words: str, newest_ms: int) -> tuple[int, int, str]:
+    """Begin and end, UTC ms; where no month is named, that of the newest record."""
+    year, dash, month = words.partition("-")
+    if not words:
+        newest = dt.datetime.fromtimestamp(newest_ms / 1000, dt.UTC)
+        year, month = str(newest.year), str(newest.month)
+    elif not (dash and len(year) == 4 and (year + month).isdigit() and 1 <= int(month) <= 12):
+        raise Refused(2, f"--month {words}: no month", "--month 2026-11")
+    first = dt.datetime(int(year), int(month), 1, tzinfo=dt.UTC)
+    after = (first + dt.timedelta(days=32)).replace(day=1)
+    return int(first.timestamp()) * 1000, int(after.timestamp()) * 1000, first.strftime("%Y-%m")
+
+
+def _body(line: Line) -> Mapping[str, Any] | None:
+    found = record(line.data)
+    return found[1] if found is not None else None
+
+
+def _export(args: argparse.Namespace, lines: Sequence[Line], begin: int, end: int) -> None:
+    """The signed records of the month and the receipts among them, and beside them the public keys to check them."""
+    chosen = []
+    for line in lines:
+        found = payload(line.data)
+        iat = found[1].get("iat") if found is not None else None
+        if isinstance(iat, int) and begin <= iat < end:
+            chosen.append(line.data)
+    target = Path(args.export)
+    target.write_bytes(b"".join(data + b"\n" for data in chosen))
+    keys = target.with_name(f"{target.name}.keys.json")
+    keys.write_text(chainfiles.own_keys(chainfiles.load_config(args.config)).text(), "utf-8")
+    told = f"{target}: {len(chosen)} signed lines; {keys}: the public keys"
+    if args.json:
+        print(json.dumps({"v": 1, "ok": True, "code": 0, "lines": len(chosen), "file": str(target), "keys": str(keys)}))
+    else:
+        print(f"{text.symbol('ok')}  {told}")
+        print(f"    next     batteryctl verify-chain {target} --keys {keys}")
+
+
+def _csv(records: Sequence[Mapping[str, Any]], begin: int, end: int) -> None:
+    writer = csv.writer(sys.stdout)
+    writer.writerow(COLUMNS)
+    for r in records:
+        if r.get("record") == "interval" and begin <= r["t0_ms"] < end:
+            row = {**r, **flows(r), "estimated": " ".join(r["estimated"])}
+            writer.writerow([row[name] for name in COLUMNS])
+
+
+# --- for people -------------------------------------------------------------------------------------------------------
+def page(t: Totals, capacity_wh: int | None) -> list[str]:
+    """80 x 24, whatever the month was like."""
+    e = t.energy
+    known_s = max(1, t.covered_s)
+    rows = [f"STATEMENT {t.month} (UTC)   {t.covered_s / 3600:.1f} h recorded in {t.intervals} intervals", ""]
+    if not t.intervals and not t.events:
+        return [*rows, f"{text.symbol('none')}  nothing is on record for this month"]
+    cycles = f", {e['discharge_wh'] / capacity_wh:.1f} full cycles" if capacity_wh else ""
+    rows += [
+        _line("EVENTS", f"{len(t.events)}, for {_time(t.dispatched_s)}: {kwh(t.asked_wh)} asked"),
+        _line("GIVEN", f"{kwh(t.given_wh)} to the grid and the house; {kwh(t.taken_wh)} taken on request"),
+        _line("BATTERY", f"{kwh(e['discharge_wh'])} out, {kwh(e['charge_wh'])} recharged{cycles}"),
+        _line("SITE", f"{kwh(e['import_wh'])} bought, {kwh(e['export_wh'])} sold, {kwh(e['pv_wh'])} from the sun"),
+        _line("RESERVE", _reserve(t)),
+        _line("OUTAGES", f"{_time(t.outage_s)}, {kwh(t.served_wh)} served" if t.outage_s else "none"),
+        _line("OPTED OUT", _time(t.opted_out_s)),
+        _line("AWAY", _reasons(t.unavailable)),
+        _line("LIMITED", _reasons(t.limited)),
+        _line("RECORDS", _quality(t, known_s)),
+        "",
+    ]
+    rows += _events(t)
+    rows.append(f"    next     batteryctl verify-chain: whether these are what was signed{_estimated(t)}")
+    return [row[:79] for row in rows]
+
+
+def _line(name: str, words: str) -> str:
+    return f"{name:10}{words}"
+
+
+def _reserve(t: Totals) -> str:
+    if not t.days:
+        return "no day of it is over yet"
+    broken = t.below.get("dispatch", 0)
+    if broken:
+        return f"NOT KEPT: {_time(broken)} below it through dispatch"
+    if not t.below:
+        return f"kept on all of {t.days} days"
+    return f"kept against dispatch on {t.days} days; below it: {_reasons(t.below)}"
+
+
+def _quality(t: Totals, known_s: int) -> str:
+    good = 100 - 100 * t.missing_s / known_s
+    words = f"{good:.1f} % of the time measured"
+    words += f", {t.gaps} gaps ({kwh(sum(t.gap_wh.values()))} in them)" if t.gaps else ""
+    return words + (f", {t.jumps} jumps of a register" if t.jumps else "")
+
+
+def _events(t: Totals) -> list[str]:
+    if not t.events:
+        return []
+    rows = ["    UTC               ASKED     GIVEN   STATE"]
+    for event in sorted(t.events, key=lambda e: int(e["ended_ms"]), reverse=True)[:EVENTS_SHOWN]:
+        at = dt.datetime.fromtimestamp(int(event["started_ms"] or event["received_ms"]) / 1000, dt.UTC)
+        why = f" ({event['reason']})" if event["reason"] else ""
+        asked, given = kwh(event["requested_wh"]), kwh(event["delivered_wh"])
+        rows.append(f"    {at:%m-%d %H:%M}    {asked:>11}{given:>11}   {event['state']}{why}")
+    left = len(t.events) - EVENTS_SHOWN
+    return [*rows, f"    and {left} more: --json has all"] if left > 0 else rows
+
+
+def _estimated(t: Totals) -> str:
+    return f"; estimated: {', '.join(sorted(n.removesuffix('_wh') for n in t.estimated_of))}" if t.estimated_of else ""
+
+
+def kwh(wh: int) -> str:
+    """With its unit."""
+    return f"{wh / 1000:.2f} kWh"
+
+
+def _time(seconds: int) -> str:
+    hours, rest = divmod(seconds, 3600)
+    return f"{hours} h {rest // 60:02d} min" if seconds else "never"
+
+
+def _reasons(found: Mapping[str, int]) -> str:
+    worst = sorted(found.items(), key=lambda each: -each[1])
+    shown = ", ".join(f"{name} {_time(seconds)}" for name, seconds in worst[:3] if seconds)
+    return shown + (", ..." if len(worst) > 3 else "") if shown else "never"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

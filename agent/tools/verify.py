@@ -1,0 +1,107 @@
+"""`batteryctl verify-chain [FILE...]`: whether settlement records are what was signed, one chain, and receipted.
+
+Needs no daemon and no network: the records, and public keys. Without files it looks at this gateway's own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+from agent.cli import text
+from agent.tools import chainfiles
+from agent.tools.evidence import Verdict, examine
+from agent.tools.lines import Refused
+
+SHOWN = 12
+
+
+def main(argv: list[str] | None = None) -> int:
+    """0 all is as it was signed, 1 it is not, 2 usage or a file."""
+    parser = argparse.ArgumentParser(prog="batteryctl verify-chain", description=__doc__.splitlines()[0])
+    parser.add_argument("files", nargs="*")
+    parser.add_argument("--keys", action="append", default=[])
+    parser.add_argument("--known", default="")
+    parser.add_argument("--config", required=True)
+    parser.add_argument("--json", action="store_true")
+    args = parser.parse_args(argv)
+    try:
+        verdict = _verdict(args)
+    except Refused as error:
+        return refused(args.json, error)
+    if args.json:
+        print(json.dumps({"v": 1, "ok": verdict.ok, "code": 0 if verdict.ok else 1, **asdict(verdict)}))
+    else:
+        for line in page(verdict):
+            print(line)
+    return 0 if verdict.ok else 1
+
+
+def refused(as_json: bool, error: Refused) -> int:
+    """Say what was wrong with the question."""
+    if as_json:
+        print(json.dumps({"v": 1, "ok": False, "code": error.code, "error": {"text": str(error), "next": error.next_}}))
+    else:
+        for name, words in (("xx  ", str(error)), ("    next     ", error.next_)):
+            for line in text.hang(name, words, len(name)):
+                print(line, file=sys.stderr)
+    return error.code
+
+
+def _verdict(args: argparse.Namespace) -> Verdict:
+    own = not args.files
+    config = chainfiles.load_config(args.config) if own or not args.keys else None
+    keys = chainfiles.read_keys(args.keys) if args.keys else chainfiles.own_keys(config) if config else None
+    assert keys is not None
+    files = [Path(name) for name in args.files] if not own else chainfiles.archive_of(config) if config else []
+    if not files:
+        raise Refused(2, "there are no settlement records yet", "batteryctl status")
+    return examine(chainfiles.read_lines(files), keys.device, keys.service, _known(args.known))
+
+
+def _known(words: str) -> tuple[int, str] | None:
+    """`N:HASH`, as the aggregator's portal or an old printout has it."""
+    if not words:
+        return None
+    n, _, head = words.partition(":")
+    if not n.isdigit() or len(head) != 64:
+        raise Refused(2, f"--known {words:.80}: expected NUMBER:HASH", "--known 1234:6f3a...")
+    return int(n), head.lower()
+
+
+def page(v: Verdict) -> list[str]:
+    """For people."""
+    rows = [_row("ok" if v.records else "fault", f"{v.records} records, {_span(v)}; {v.signed} signatures hold")]
+    if v.receipts:
+        upto = f"up to record {v.receipted}" if v.receipted is not None else "none of them over these records"
+        rows.append(
+            _row("ok" if v.receipted is not None else "warn", f"{v.receipts} receipts of the aggregator, {upto}")
+        )
+    else:
+        rows.append(_row("warn", "no receipt of the aggregator is among them: only the gateway has signed"))
+    rows += [_row("note", note) for note in v.notes[:SHOWN]]
+    for finding in v.findings[:SHOWN]:
+        which = f"record {finding.n}" if finding.n is not None else "a line"
+        rows.append(_row("fault", f"{finding.kind}: {which} at {finding.where}: {finding.sentence}"))
+    if len(v.findings) > SHOWN:
+        rows.append(_row("fault", f"and {len(v.findings) - SHOWN} more; --json shows all"))
+    whole = "the records are whole: as they were signed, none missing, none changed"
+    rows.append(_row("ok", whole) if v.ok else _row("fault", "these records are NOT what was signed"))
+    if v.ok:
+        rows.append(_row("note", f"head {v.last}:{v.head}"))
+    return [line for row in rows for line in row]
+
+
+def _span(v: Verdict) -> str:
+    return f"{v.first} to {v.last}" if v.first is not None else "none readable"
+
+
+def _row(level: str, words: str) -> list[str]:
+    return list(text.hang(f"{text.symbol(level)}  ", words, 4))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

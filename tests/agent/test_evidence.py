@@ -1,0 +1,188 @@
+"""Every attack on a file of settlement records is found and named; what is whole is called so."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agent.link import jws
+from agent.store.archive import payload
+from agent.store.chain import NONE, link
+from agent.tools.evidence import Line, Verdict, examine
+
+DEVICE, SERVICE, THIEF = jws.signer(b"\1" * 32), jws.signer(b"\2" * 32), jws.signer(b"\3" * 32)
+RECORDS = 8
+
+
+def public(signer: jws.Signer) -> dict[str, jws.Verifier]:
+    return {signer.kid: jws.verifier(signer.key.public_key().public_bytes_raw())}
+
+
+def token(body: dict[str, object], signer: jws.Signer = DEVICE, typ: str = "battery-settlement+jws") -> bytes:
+    return jws.sign(signer, typ, json.dumps(body).encode())
+
+
+def chain(count: int = RECORDS, signer: jws.Signer = DEVICE, start: int = 0, prev: str = NONE) -> list[bytes]:
+    out = []
+    for n in range(start, start + count):
+        body: dict[str, object] = {"record": "interval", "n": n, "prev": prev, "wh": n * 7}
+        if n == 4:
+            body = {"record": "checkpoint", "n": n, "prev": prev, "first": 0, "last": 3, "head": prev}
+        out.append(token(body, signer))
+        prev = head_of(out[-1])
+    return out
+
+
+def head_of(line: bytes) -> str:
+    found = payload(line)
+    assert found is not None
+    return link(str(found[1]["prev"]), found[0])
+
+
+def receipt(n: int, head: str, signer: jws.Signer = SERVICE) -> bytes:
+    return token({"upto": 9, "checkpoint": {"n": n, "head": head}}, signer, "battery-receipt+jws")
+
+
+def look(lines: Sequence[bytes], known: tuple[int, str] | None = None) -> Verdict:
+    return examine([Line(f"f:{i}", line) for i, line in enumerate(lines, 1)], public(DEVICE), public(SERVICE), known)
+
+
+def kinds(verdict: Verdict) -> set[tuple[str, int | None]]:
+    return {(finding.kind, finding.n) for finding in verdict.findings}
+
+
+WHOLE = chain()
+
+
+def altered(lines: list[bytes]) -> list[bytes]:
+    found = payload(lines[3])
+    assert found is not None
+    head, _, sig = lines[3].split(b".")
+    body = {**found[1], "wh": 1_000_000}
+    lines[3] = b".".join([head, jws.b64(json.dumps(body).encode()).encode(), sig])
+    return lines
+
+
+def signed_anew(lines: list[bytes]) -> list[bytes]:
+    found = payload(lines[3])
+    assert found is not None
+    lines[3] = token({**found[1], "wh": 1_000_000})
+    return lines
+
+
+def forked(lines: list[bytes]) -> list[bytes]:
+    return [*lines, *chain(2, start=RECORDS - 2, prev=head_of(WHOLE[RECORDS - 3]))[0:0], *_branch()]
+
+
+def _branch() -> list[bytes]:
+    prev, out = head_of(WHOLE[4]), []
+    for n in (5, 6):
+        out.append(token({"record": "interval", "n": n, "prev": prev, "wh": -1}))
+        prev = head_of(out[-1])
+    return out
+
+
+ATTACKS: dict[str, tuple[Callable[[list[bytes]], list[bytes]], set[tuple[str, int | None]]]] = {
+    "altered": (altered, {("altered", 3), ("unlinked", 4)}),
+    "altered and signed with the gateway's own key": (signed_anew, {("unlinked", 4)}),
+    "dropped": (lambda x: [*x[:3], *x[4:]], {("dropped", 4)}),
+    "two dropped": (lambda x: [*x[:2], *x[4:]], {("dropped", 4)}),
+    "reordered": (lambda x: [*x[:2], x[3], x[2], *x[4:]], {("reordered", 2)}),
+    "inserted by a stranger": (
+        lambda x: [*x[:3], token({"record": "interval", "n": 3, "prev": head_of(x[2])}, THIEF), *x[3:]],
+        {("unknown_key", 3), ("forked", 3), ("unlinked", 4)},
+    ),
+    "repeated": (lambda x: [*x[:4], x[3], *x[4:]], {("repeated", 3)}),
+    "forked": (forked, {("forked", 5), ("forked", 6)}),
+    "no record": (lambda x: [*x[:3], b"nonsense", *x[3:]], {("unreadable", None)}),
+    "unsigned": (lambda x: [*x[:7], b"." + x[7].split(b".")[1] + b"."], {("unsigned", 7)}),
+    "no hash": (lambda x: [*x, token({"record": "interval", "n": 8, "prev": "x"})], {("unreadable", 8)}),
+    "a first record that follows on another": (
+        lambda x: [token({"record": "interval", "n": 0, "prev": "a" * 64})], {("unlinked", 0)}
+    ),
+    "a truncated tail under a receipt": (
+        lambda x: [*x[:5], receipt(7, head_of(x[7]))], {("truncated", 7)}
+    ),
+    "a receipt for another head": (lambda x: [*x, receipt(4, "b" * 64)], {("receipt", 4)}),
+    "a receipt of a stranger": (lambda x: [*x, receipt(4, head_of(x[4]), THIEF)], {("receipt", 4)}),
+    "a checkpoint for another head": (
+        lambda x: [
+            *x,
+            token({"record": "checkpoint", "n": 8, "prev": head_of(x[7]), "first": 5, "last": 7, "head": "c" * 64}),
+        ],
+        {("checkpoint", 8)},
+    ),
+    "a checkpoint that leaves records out": (
+        lambda x: [
+            *x,
+            token({"record": "checkpoint", "n": 8, "prev": (h := head_of(x[7])), "first": 6, "last": 7, "head": h}),
+        ],
+        {("checkpoint", 8)},
+    ),
+}  # fmt: skip
+
+
+def test_what_is_whole_is_called_so() -> None:
+    verdict = look([*WHOLE, receipt(4, head_of(WHOLE[4]))], known=(6, head_of(WHOLE[6])))
+    assert verdict.ok, verdict.findings
+    assert (verdict.records, verdict.signed, verdict.first, verdict.last) == (RECORDS, RECORDS, 0, RECORDS - 1)
+    assert (verdict.receipts, verdict.receipted, verdict.head) == (1, 4, head_of(WHOLE[-1]))
+
+
+def test_a_part_of_the_chain_is_whole_for_itself() -> None:
+    assert look(WHOLE[3:]).ok
+    assert look([*WHOLE[3:], receipt(1, "d" * 64)]).ok  # over what lies before: nothing here speaks against it
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_an_attack_is_found_and_named(name: str) -> None:
+    attack, expected = ATTACKS[name]
+    assert kinds(look(attack(list(WHOLE)))) == expected
+
+
+def test_what_was_written_down_elsewhere_is_held_against_it() -> None:
+    assert kinds(look(WHOLE[:5], known=(7, head_of(WHOLE[7])))) == {("truncated", 7)}
+    assert kinds(look(WHOLE, known=(5, "e" * 64))) == {("receipt", 5)}
+
+
+def test_nothing_at_all_is_not_whole() -> None:
+    assert not look([]).ok
+
+
+def test_a_chain_rebuilt_with_the_gateways_own_key_is_found_by_a_receipt_alone() -> None:
+    """What a hash chain cannot show, and what the aggregator's receipt is for."""
+    rebuilt = chain(3)
+    prev = head_of(rebuilt[-1])
+    for n in range(3, RECORDS):
+        rebuilt.append(token({"record": "interval", "n": n, "prev": prev, "wh": 0}))
+        prev = head_of(rebuilt[-1])
+    assert look(rebuilt).ok
+    assert kinds(look([*rebuilt, receipt(6, head_of(WHOLE[6]))])) == {("receipt", 6)}
+
+
+def test_a_declared_break_is_a_note() -> None:
+    lost = token({"record": "chain", "why": "restored", "n": 8, "prev": "f" * 64, "known_n": 7, "known_head": "f" * 64})
+    verdict = look([*WHOLE[:5], lost])
+    assert verdict.ok
+    assert any("put back" in note for note in verdict.notes)
+    undeclared = token(
+        {"record": "chain", "why": "restored", "n": 8, "prev": "f" * 64, "known_n": 7, "known_head": "0"}
+    )
+    assert kinds(look([*WHOLE[:5], undeclared])) == {("dropped", 8)}
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, RECORDS - 1), st.integers(0, 2000), st.integers(1, 255))
+def test_any_flipped_bit_is_found(which: int, where: int, mask: int) -> None:
+    lines = list(WHOLE)
+    at = where % len(lines[which])
+    data = bytearray(lines[which])
+    data[at] ^= mask
+    if bytes(data) == lines[which]:
+        return
+    lines[which] = bytes(data)
+    assert not look(lines).ok
