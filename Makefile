@@ -13,6 +13,7 @@ PROOF_ARGS ?=
 MUTATION_ARGS ?=
 TEETH_ARGS ?=
 COVERING := tests/core $(addprefix tests/agent/test_,gate.py gate_edges.py fence.py) -m "not slow" --timeout 600
+CLUSTERED := tests/cluster tests/hil/test_brokers.py tests/hil/test_live_aggregator.py tests/runtime/test_mqtt.py -m slow
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 # Stamps carry the hash of what they were made from, so a re-run, a checkout or a deleted file needs no clock.
@@ -25,7 +26,7 @@ INSTALLED := $(VENV)/installed-$(shell { echo $(LOCKED); sha256sum $(PRODUCT); }
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help env mosquitto libmodbus demo test quick proof mutation teeth coverage lint format lock deb deb-check clean
+.PHONY: help env mosquitto libmodbus rabbitmq demo cluster test quick proof mutation teeth coverage lint format lock deb deb-check clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,11 +39,17 @@ mosquitto: ## install the MQTT broker that demo and tests start for themselves, 
 libmodbus: ## install libmodbus and a C compiler, the peer that `hil bench wire` builds, if they are missing
 	@scripts/libmodbus.sh
 
+rabbitmq: ## install RabbitMQ, of which `make cluster` starts three nodes for itself, if it is missing
+	@scripts/rabbitmq.sh
+
 demo: env mosquitto ## the whole system in simulation, told as a story; DEMO_ARGS="--seconds 180 --json demo.json"
 	@$(BIN)/python -m hil demo --report out/demo $(DEMO_ARGS)
 
 test: env mosquitto libmodbus lint ## linters, types, import rules, all tests
 	@$(BIN)/python scripts/tests.py $(PYTEST_ARGS)
+
+cluster: env rabbitmq ## what needs a real broker, on three nodes of RabbitMQ: the same tests, and nodes that are killed
+	@$(BIN)/python -m pytest --brokers cluster $(CLUSTERED) $(PYTEST_ARGS)
 
 quick: env mosquitto libmodbus lint ## the same without the slow parts
 	@$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from agent import remote
 from agent.clock import ClockKeeper
 from agent.config import LINK_EXAMPLE, Config, ConfigError, DeviceSection
 from agent.control import Control, Home
@@ -21,7 +22,10 @@ from agent.local.installed import Installed, LineFacts
 from agent.local.people import user_name
 from agent.local.pin import PinHash
 from agent.local.server import LocalConfig, Server
+from agent.remote import Remote
 from agent.runtime.part import Part
+from agent.steward import Steward
+from agent.store.documents import DocumentsFile
 from agent.store.memories import Memories
 from agent.store.pins import Pins
 from agent.store.store import Store, StoreConfig
@@ -68,11 +72,12 @@ def compose(
     """
     buses = {section.name: make_bus(config, section.name, kernel_boot=kernel_boot) for section in config.file.bus}
     store = Store(_store(config, kernel_boot))
-    durable, reserve = Durable(), Reserve(1000, "new")
+    durable, reserve, kept, undone = Durable(), Reserve(1000, "new"), Remote(), None
     if not dry:
         with contextlib.suppress(OSError):  # the store says what is wrong with the disk, and protection goes on
             config.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         durable, reserve = store.load(), store.reserve()
+        kept, undone = _documents(config)
     pins = _pins(config).read()
     home = Home(
         bus_of={device.name: device.bus for device in config.file.device},
@@ -84,14 +89,14 @@ def compose(
     clock = ClockKeeper(kernel_boot, boot)
     clock.ntp(ntp)
     parts: dict[str, Part] = {
-        "control": Control(config.params, home, durable, reserve, clock, draw),
+        "control": Control(config.params, home, durable, reserve, clock, draw, Steward(config.params, kept, undone)),
         "local": Server(_local(config)),
         "store": store,
     }
     if read is not None:
         read()
     if config.file.link is not None:
-        parts["link"] = _link(config, durable, boot, random)
+        parts["link"] = _link(config, durable, kept, boot, random)
         _sealed(config, store)
     return Agent(parts, buses)
 
@@ -228,7 +233,19 @@ def installed(config: Config) -> Installed:
     return Installed(specs, {d.name: d.bus for d in devices}, lines, nameplate_w)
 
 
-def _link(config: Config, durable: Durable, boot: str, random: Callable[[int], bytes]) -> Part:
+def _documents(config: Config) -> tuple[Remote, str | None]:
+    """What was set from afar and holds; and what is to be told of it. Without its file the home goes by what was
+    commissioned, which is never less safe, and says so."""
+    data = DocumentsFile(_store(config).documents_path).read()
+    if data is None:
+        return Remote(), None
+    kept = data if isinstance(data, str) else remote.parse(data)
+    if isinstance(kept, str):
+        return Remote(), f"what was set from afar is lost: {kept}; what was commissioned holds"
+    return remote.begun(kept)
+
+
+def _link(config: Config, durable: Durable, kept: Remote, boot: str, random: Callable[[int], bytes]) -> Part:
     from agent.link import jws, keys
     from agent.link.config import LinkConfig
     from agent.link.session import Session
@@ -254,6 +271,8 @@ def _link(config: Config, durable: Durable, boot: str, random: Callable[[int], b
         backoff_floor_ns=timers.backoff_min_ns,
         backoff_cap_ns=timers.backoff_max_ns,
         anchor=anchor,
+        floors=dict(kept.floors),
+        settings=kept.held.settings,
         rotations=keys.load_rotations(config.state_dir / "rotation", jws.signer(seed).kid),
     )
     known = [(record.command.id, record.command.digest) for record in durable.commands]

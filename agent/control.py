@@ -33,10 +33,12 @@ from agent.gate import Evidence, Gate
 from agent.latest import Latest
 from agent.refusals import Refusals
 from agent.release import Releases
+from agent.remote import Remote
 from agent.runtime import part
 from agent.runtime.part import Effect, Log, Now, Post, SdNotify, WakeAt
+from agent.steward import Facts, Steward
 from agent.telemetry import profile_body, running, sample_values
-from agent.verbs import done, opted_in, raised, refuse, resumed, stopped, storm
+from agent.verbs import done, raised, refuse, resumed, settled, stopped, storm, taken
 from drivers.events import (
     Adopt,
     BusStats,
@@ -55,6 +57,7 @@ from drivers.readings import BatteryReading, DeviceRole, InverterReading, MeterR
 
 SAMPLE_NS = 1_000_000_000
 LAST_COMMIT = 0  # the core counts its commits from 1
+REMOTE = (mail.Document, mail.DocumentsStored, mail.ServiceHeard)
 MIN_GAP_NS = 100_000_000  # readings wake a cycle at most this often
 
 
@@ -80,8 +83,10 @@ class Control:
         reserve: Reserve,
         clock: ClockKeeper,
         draw: Callable[[], int],
+        steward: Steward | None = None,
     ) -> None:
-        self._params = params
+        self._steward = Steward(params, Remote()) if steward is None else steward
+        self._params = params = self._steward.params
         self._home = home
         self._clock = clock
         self._draw = draw
@@ -131,7 +136,7 @@ class Control:
         match event:
             case part.Start():
                 self._started_ns = self._due_ns = now.mono_ns
-                return self._tick(now)
+                return [*self._steered(event, now), *self._tick(now)]
             case part.Kernel():
                 self._clock.ntp(event.ntp_synced, now)
                 self._self_test.clock(now, event.ntp_synced)
@@ -164,7 +169,7 @@ class Control:
             case CommandIn() | FreshTime() | Committed() | CommitFailed():
                 self._events.append(event)
                 return self._cycle(now)
-        return ()
+        return self._steered(event, now) if isinstance(event, REMOTE) else ()
 
     # --- readings ----------------------------------------------------------------------------------------------------
     def _inverter(self, reading: InverterReading, now: Now) -> Iterable[Effect]:
@@ -296,12 +301,17 @@ class Control:
         if now.mono_ns - self._sample_ns >= SAMPLE_NS - MIN_GAP_NS:
             self._sample_ns = now.mono_ns
             values = sample_values(decision, inputs, self._params.wiring)
-            sample = mail.Sample(inputs.clock, now.mono_ns // 1_000_000, values, decision.command_id is not None)
+            dispatched = decision.source.startswith("dispatch")  # a schedule or a price needs no live records
+            sample = mail.Sample(inputs.clock, now.mono_ns // 1_000_000, values, dispatched)
             effects.append(Post("link", sample))
-            known = (decision.reserve_permille, decision.stated_end_s, self._latest.standing())
+            if self._steward.watching:
+                effects.extend(self._steered(None, now))
+            remote = self._steward.in_force.remote
+            known = (decision.reserve_permille, decision.stated_end_s, self._latest.standing(), remote)
             if known != self._profiled:
                 self._profiled = known
-                body = profile_body(self._params, self._home.version, decision, self._latest.devices.values())
+                site, told = self._steward.in_force.site, self._steward.versions()
+                body = profile_body(site, self._home.version, decision, self._latest.devices.values(), told)
                 effects.append(Post("link", mail.Profile(body)))
         effects.append(Post("local", view))
         if not self._ready:
@@ -325,15 +335,43 @@ class Control:
             disk=self._disk,
             command=None if self._state is None else running(self._state.book, decision),
             stopped_by=self._state.book.durable.stopped_by if self._state is not None else None,
+            opted_out=self._state.book.durable.opted_out if self._state is not None else None,
             started_ns=self._started_ns,
             wiring=self._params.wiring,
             soc_floor_permille=self._params.soc_floor_permille,
             critical_load_w=self._params.critical_load_w,
             looked=inputs.looked,
+            in_force=self._steward.in_force,
         )
 
     def _say(self, level: str, text: str, now: Now) -> list[Effect]:
         return [Log(level, text), Post("local", mail.Line(now.wall_ms, level, text))]
+
+    # --- from afar ---------------------------------------------------------------------------------------------------
+    def _steered(self, event: object, now: Now) -> list[Effect]:
+        """What the operator sets; None: a second has passed while it is watched."""
+        steward, faults = self._steward, () if self._decision is None else self._decision.faults
+        durable = self._state.book.durable if self._state is not None else self._durable
+        clock = self._clock.read(now)
+        facts = Facts(self._link is not None and self._link.up, faults, durable.overlays, clock)
+        match event:
+            case mail.Document():
+                effects = steward.document(event, facts, now)
+            case mail.DocumentsStored():
+                effects = steward.stored(event, facts, now)
+            case mail.ServiceHeard():
+                steward.heard()
+                return []
+            case part.Start():
+                effects = steward.begin(clock, now)
+            case _:
+                effects = steward.look(facts, now)
+        if steward.params is not self._params:
+            self._params = steward.params
+            self._gate.renew(self._params)
+            self._self_test.renew(self._params)
+        self._events.extend(steward.taken())
+        return effects
 
     # --- local people ------------------------------------------------------------------------------------------------
     def _verb(self, verb: mail.Verb, now: Now) -> Iterable[Effect]:
@@ -354,10 +392,12 @@ class Control:
             return self._set_reserve(verb, now)
         if verb.verb == "storm":
             return self._storm(verb, now)
-        if verb.verb == "opt_in":
-            refusal = opted_in(verb, self._state.book.durable if self._state is not None else self._durable)
-            if refusal is not None:
-                return [refusal, *self._say("warning", f"{verb.by}: opt_in is not taken; see batteryctl faults", now)]
+        if verb.verb in ("optout", "optin", "override"):
+            asked = taken(verb, self._state.book.durable if self._state is not None else self._durable)
+            if isinstance(asked, Post):
+                return [asked]
+            self._events.append(asked)
+            return [*self._cycle(now), settled(verb, self._disk is None or self._disk.ok)]
         self._events.append(LocalStop(verb.by) if verb.verb == "stop" else LocalResume(verb.by))
         cycle = self._cycle(now)
         if verb.verb == "stop":

@@ -154,7 +154,7 @@ def _attach(runtime: RealRuntime, made: Ready, log: Journal) -> None:
 
         tls = Tls(link.ca, link.cert, link.key)
         post, waiting = (lambda event: runtime.post("link", event)), (lambda: runtime.waiting("link"))
-        runtime.mqtt = MqttAdapter(link.brokers, tls, post, waiting, link.five).handle
+        runtime.mqtt = MqttAdapter(link.brokers, tls, post, link.kept_session, waiting, link.five).handle
 
 
 def _kernel_clock(runtime: RealRuntime, stopping: threading.Event, files: Files) -> None:

@@ -50,6 +50,10 @@ class Gate:
         self._params = params
         self._next_id = 1
 
+    def renew(self, params: Params) -> None:
+        """Other parameters hold from now on."""
+        self._params = params
+
     def admit(self, write: Write, decision: Decision, binding: Binding | None, seen: Evidence) -> WriteSequence | str:
         """A compiled order, or the sentence that says why it is refused."""
         if binding is None:

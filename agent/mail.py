@@ -1,12 +1,13 @@
 """What the parts of the agent post to each other. Core's own events (agent.core.inputs) travel as they are.
 
-control -> store   CommitRequest, KeepAside, WriteReserve, WritePins, WriteMemory
+control -> store   CommitRequest, KeepAside, WriteReserve, WritePins, WriteMemory, WriteDocuments
 store   -> bus     Remembered (drivers.events)
 store   -> control Committed, CommitFailed (core.inputs), ReserveStored, DiskState
 store   -> link    Stored, Backlog, Anchored, Resending, TrustStored
+store   -> control DocumentsStored
 link    -> store   AppendBatch, Append, Receipted, LoadBacklog, Anchor, Resend, WriteTrust
-link    -> control CommandIn, FreshTime (core.inputs), LinkState, Verb
-control -> link    Sample, Profile
+link    -> control CommandIn, FreshTime (core.inputs), LinkState, Verb, Document, ServiceHeard
+control -> link    Sample, Profile, LinkSettings
 control -> local   View, VerbDone, Line
 local   -> control Verb
 """
@@ -17,10 +18,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from agent.core.decision import Decision, Record
-from agent.core.durable import Durable
+from agent.core.durable import Durable, OptOut
 from agent.core.inputs import NOT_LOOKED, Clock
 from agent.core.params import Wiring
 from agent.core.selftest import Looked as SelfTest
+from agent.remote import InForce
 from drivers.events import BusStats, DeviceStatus, Identity, Remember
 from drivers.readings import BatteryReading, InverterReading, MeterReading
 
@@ -198,6 +200,23 @@ class TrustStored:
 
 
 @dataclass(frozen=True, slots=True)
+class WriteDocuments:
+    """Keep this as what was set from afar, `events` in the outbox before it; answered by DocumentsStored."""
+
+    state: bytes = field(repr=False)
+    events: tuple[Mapping[str, object], ...]
+    clock: Clock
+    mono_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentsStored:
+    """Answers to WriteDocuments come in its order; `error` is a sentence if it is not on the disk."""
+
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class WriteMemory:
     """What a device must not forget; answered to its bus by Remembered once it is on the disk, else not at all."""
 
@@ -244,6 +263,34 @@ class Profile:
     body: Mapping[str, object]  # capabilities, limits, reserve, versions, stated_end_s
 
 
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A proven document of the operator, newer than any before. `kind`: "config" | "default" | "firmware". `body`: its
+    members as the protocol names them; of a firmware manifest {"raw"} is what came, signatures and all."""
+
+    kind: str
+    version: int
+    digest: str
+    body: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class LinkSettings:
+    """How the link goes on. `floors`: kind of document -> highest version and its digest. None = as the file says.
+    `trial`: ServiceHeard is wanted."""
+
+    floors: Mapping[str, tuple[int, str]] = field(default_factory=dict)
+    batch_s: int | None = None
+    live_s: int | None = None
+    groups: tuple[str, ...] | None = None
+    trial: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceHeard:
+    """A signed time or receipt has come: the aggregator is there, and believes this home."""
+
+
 # --- local ------------------------------------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class View:
@@ -268,6 +315,8 @@ class View:
     soc_floor_permille: int = 0
     critical_load_w: int = 0  # 0 = nobody said
     looked: SelfTest = NOT_LOOKED
+    opted_out: OptOut | None = None
+    in_force: InForce | None = None  # what was set from afar, and what it makes of what was commissioned
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,8 +334,9 @@ LINK = -1  # a `conn` that no local client has: nobody waits for the answer
 @dataclass(frozen=True, slots=True)
 class Verb:
     """A change asked for by a local person: "stop", "resume", "reserve" (value = permille), "adopt" (text = device),
-    "storm" (value = permille, 0 ends it; text = reason; two instants, wall ms, or `for_s` from now). Or by the
-    homeowner from afar (`conn` LINK), with "opt_in" besides: it ends a stop of the homeowner's own, nothing else."""
+    "storm" (value = permille, 0 ends it; text = reason; two instants, wall ms, or `for_s` from now), "optout" (`for_s`,
+    0 = until optin), "optin", "override" (value = W, + discharge, for `for_s`; text "off" ends it). Or by the homeowner
+    from afar (`conn` LINK)."""
 
     conn: int
     verb: str

@@ -35,12 +35,13 @@ READERS = (
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """Where the brokers are, and the files of mutual TLS. `five`: MQTT 5."""
+    """Where the brokers are, the files of mutual TLS, whether the broker is to keep our session; `five`: MQTT 5."""
 
     brokers: tuple[tuple[str, int], ...]
     ca: Path
     cert: Path
     key: Path
+    kept_session: bool
     five: bool = False
 
 
@@ -83,6 +84,7 @@ def ready(config_path: Path, claim: Callable[[Path], None]) -> Ready | str:
             config.resolve(section.ca),
             config.resolve(section.cert),
             config.resolve(section.key),
+            section.kept_session,
             section.mqtt == "5",
         )
     return Ready(
@@ -97,6 +99,7 @@ def ready(config_path: Path, claim: Callable[[Path], None]) -> Ready | str:
 def _forget_model_makers(linked: bool) -> None:
     """The last models are those of the messages; the link then takes the memory of whoever made them."""
     if linked:
+        import agent.link.documents
         import agent.link.homeowner  # noqa: F401  # they are defined when it is imported, and those of messages too
 
     lean.forget_model_makers()

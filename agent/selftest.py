@@ -39,6 +39,10 @@ class SelfTest:
         self._looked = Looked(skipped=(NO_CLOCK,))
         self._cycles = 0
 
+    def renew(self, params: Params) -> None:
+        """Other parameters hold from now on."""
+        self._twin = Twin(params)
+
     def cycle(self, params: Params) -> Looked:
         """The last look at everything; the parameters that this cycle goes by are looked at now and then."""
         if self._cycles % TWIN_CYCLES == 0:
@@ -71,7 +75,7 @@ class Twin:
         now = tuple(_numbers(params))
         if len(now) == len(self._held) and all(a == ~b for a, b in zip(now, self._held, strict=True)):
             return ""
-        return "the safety parameters in memory are not those of the start"
+        return "the safety parameters in memory are not those that were read"
 
 
 def _numbers(value: object) -> Iterator[int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from agent import whole
 from agent.core.book import Book
@@ -55,12 +55,18 @@ def sample_values(decision: Decision, inputs: Inputs, wiring: Wiring) -> dict[st
 
 
 def profile_body(
-    params: Params, version: str, decision: Decision, devices: Iterable[DeviceStatus]
+    params: Params,
+    version: str,
+    decision: Decision,
+    devices: Iterable[DeviceStatus],
+    documents: Mapping[str, object],
 ) -> dict[str, object]:
-    """Capabilities, limits and versions; changes seldom, so birth is repeated when it does."""
+    """Capabilities, limits as commissioned (`params`) and versions; changes seldom, so birth is repeated when it does.
+    `documents`: versions of what was set from afar."""
     site, several = params.site, _several(params.wiring)
     return {
         "versions": {"agent": version, "protocol": 1},
+        **documents,
         "limits": {
             "nameplate_charge_w": site.nameplate_charge_w,
             "nameplate_discharge_w": site.nameplate_discharge_w,

@@ -16,6 +16,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Protocol
 
 from hil.pki import AGGREGATOR, Pki, Tls
 
@@ -52,6 +53,37 @@ def access_list(fleet: str, devices: Mapping[str, Sequence[str]]) -> str:
     return "\n".join(lines) + "\n"
 
 
+class AnyBroker(Protocol):
+    """What the bench needs of a broker: one mosquitto here, three nodes in `hil.cluster`."""
+
+    @property
+    def addresses(self) -> tuple[tuple[str, int], ...]:
+        """Where a client finds it, each a host and a port."""
+        ...
+
+    @property
+    def host(self) -> str:
+        """Of the first address."""
+        ...
+
+    @property
+    def port(self) -> int:
+        """Of the first address."""
+        ...
+
+    def start(self) -> None:
+        """Start what does not run, and wait until it listens. BrokerError with its own words if it does not."""
+        ...
+
+    def stop(self) -> None:
+        """End it in order."""
+        ...
+
+    def kill(self) -> None:
+        """SIGKILL to all of it."""
+        ...
+
+
 class Broker:
     """One mosquitto process. `start` returns when it listens; after `kill` or `stop`, `start` uses the same port again.
 
@@ -60,8 +92,8 @@ class Broker:
 
     def __init__(self, directory: Path, pki: Pki, tls: Tls | None = None, port: int | None = None) -> None:
         self.directory = directory.resolve()
-        self.host = "localhost"
-        self.port = port or _free_port()
+        self.host: str = "localhost"
+        self.port: int = port or free_ports(1)[0]
         self.log = self.directory / "mosquitto.log"
         self._fixed_port = port is not None
         self._program = find_mosquitto()
@@ -69,6 +101,11 @@ class Broker:
         self._acl = access_list(pki.fleet, dict.fromkeys(pki.devices, pki.groups))
         self._process: subprocess.Popen[bytes] | None = None
         self._reader: threading.Thread | None = None
+
+    @property
+    def addresses(self) -> tuple[tuple[str, int], ...]:
+        """Where a client finds it: one host and port."""
+        return ((self.host, self.port),)
 
     @property
     def pid(self) -> int | None:
@@ -84,7 +121,7 @@ class Broker:
         for _ in range(4):
             if said is None or self._fixed_port or "in use" not in said:
                 break
-            self.port = _free_port()  # somebody took it between our look and mosquitto's
+            self.port = free_ports(1)[0]  # somebody took it between our look and mosquitto's
             said = self._launch()
         if said is None:
             self._fixed_port = True
@@ -192,15 +229,19 @@ class Broker:
         )
 
 
-def _free_port() -> int:
+def free_ports(count: int) -> list[int]:
+    """That many ports on the loopback that nobody holds now, all different."""
+    found: list[int] = []
     for port in random.sample(_PORTS, 200):
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
-            return port
-    raise BrokerError(f"no free port between {_PORTS.start} and {_PORTS.stop} on 127.0.0.1")
+            found.append(port)
+            if len(found) == count:
+                return found
+    raise BrokerError(f"too few free ports between {_PORTS.start} and {_PORTS.stop} on 127.0.0.1")
 
 
 def _accepts(port: int) -> bool:

@@ -93,8 +93,8 @@ class Report:
         }
 
     def print(self, *, as_json: bool, out: TextIO | None = None, talk: TextIO | None = None) -> int:
-        """JSON to stdout when asked for, the table to stderr; the exit code."""
-        (talk or sys.stderr).write(self.table() + "\n")
+        """JSON to stdout when asked for, and then the table to stderr; else the table to stdout. The exit code."""
+        ((talk or sys.stderr) if as_json else (out or sys.stdout)).write(self.table() + "\n")
         if as_json:
             (out or sys.stdout).write(json.dumps(self.as_json()) + "\n")
         return 0 if self.ok else 1
@@ -114,7 +114,10 @@ class Report:
         if self.void:
             lines.append(f"-- {self.void} run(s) thrown away: the machine itself stalled")
         missed = [f.name for f in self.figures if not f.holds]
-        lines.append(f"xx missed: {', '.join(missed)}" if missed else "ok every reach holds")
+        if not self.figures:
+            lines.append("xx nothing was measured")
+        else:
+            lines.append(f"xx missed: {', '.join(missed)}" if missed else "ok every reach holds")
         return "\n".join(lines)
 
 

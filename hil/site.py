@@ -54,6 +54,7 @@ def write_config(
     sections: dict[str, dict[str, Value]] = {name: dict(body) for name, body in _DEFAULTS.items()}
     for name, body in (overrides or {}).items():
         sections.setdefault(name, {}).update(body)
+    link = sections.pop("link", {})
     text = "".join(_section(f"[{name}]", body) for name, body in sections.items())
     text += _section("[[bus]]", {"name": BUS, "baud": BAUD, **line} if "port" in line else {"name": BUS, **line})
     packs, inverters = (int(str((home or {}).get(key, 1))) for key in ("packs", "inverters"))
@@ -65,7 +66,7 @@ def write_config(
             text += f"poll_ms = {{ {', '.join(f'{block} = {ms}' for block, ms in polls[role].items())} }}\n"
     if brokers and device is not None:
         files = {name: str(device / file) for name, file in _FILES.items()}
-        text += _section("[link]", {**files, **_root_hash(device)}) + f"brokers = {json.dumps(list(brokers))}\n"
+        text += _section("[link]", {**files, **_root_hash(device), **link}) + f"brokers = {json.dumps(list(brokers))}\n"
     path = directory / "batteryd.toml"
     path.write_text(text, encoding="utf-8")
     return path

@@ -77,6 +77,7 @@ class Now(NamedTuple):
     memory: tuple[Memory, ...]
     room: tuple[int, int]  # lo_w <= 0 <= hi_w
     say: Cycle
+    asked_w: int = 0  # what `due` wants now
 
     @property
     def trusted(self) -> bool:
@@ -412,16 +413,17 @@ def _key(before: Key | None, now: Now) -> Key:
     islanded = s.grid is GridState.ISLANDED
     reserve = now.i.reserve.permille if s.reserve_told else None
     below = None
+    out = durable.stopped_by is not None or durable.opted_out is not None
     pack = s.pack
     if reserve is not None and pack is not None and pack.soc_max is not None and pack.soc_max < reserve:
         below = _below(before, now, reserve, islanded)
     return Key(
         due.command.id if due is not None else None,
-        due.command.power_w if due is not None else 0,
+        now.asked_w if due is not None else 0,
         _limited(due, now.book) if due is not None else None,
         islanded,
-        durable.stopped_by is not None,
-        _away(now) if durable.stopped_by is not None or now.mode not in ACTING or not now.i.disk_ok else None,
+        out,
+        _away(now) if out or now.mode not in ACTING or not now.i.disk_ok else None,
         below,
         reserve,
         now.i.clock.trust,
@@ -437,7 +439,7 @@ def _below(before: Key | None, now: Now, reserve: int, islanded: bool) -> str:
     """Who is to blame stays so until the battery is back; a dispatch that drains it now is always."""
     if islanded:
         return "outage"
-    if now.due is not None and now.due.command.power_w > 0 and (now.s.battery_w or 0) > DRAW_W:
+    if now.due is not None and now.asked_w > 0 and (now.s.battery_w or 0) > DRAW_W:
         return "dispatch"
     if before is not None and before.below is not None:
         return before.below
@@ -451,6 +453,8 @@ def _away(now: Now) -> str:
         return "lockout"
     if durable.stopped_by is not None:
         return "stopped"
+    if durable.opted_out is not None:
+        return "opt_out"
     if now.mode in ACTING:
         return "disk"
     gravest = _gravest(now.memory)
@@ -464,6 +468,9 @@ def _gravest(memory: tuple[Memory, ...]) -> Memory | None:
 def _returns_ms(now: Now) -> int | None:
     """When what keeps the home from dispatch is expected to be over: known only while nothing but a hold is left."""
     gravest, durable = _gravest(now.memory), now.book.durable
+    out = durable.opted_out
+    if out is not None:
+        return out.until_ms or None
     if gravest is None or gravest.gone_ns is None or durable.lockout is not None or durable.stopped_by is not None:
         return None
     if gravest.id in durable.latches:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from agent.core.command import RampClass
+from agent.core.decision import LimitValue
 
 
 class Rank(IntEnum):
@@ -23,12 +24,15 @@ class Rank(IntEnum):
     PRICE = 8
     SELF_CONSUMPTION = 9
     DEFAULT = 10
+    NONE = 11
 
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
     """What one strategy wants. `power_w` None = released: the inverter runs in its own mode. `within_w`: the most that
-    it takes of the permit, W >= 0; None = all of it."""
+    it takes of the permit, W >= 0; None = all of it. `rate_permille`: slower than `ramp`, of nameplate a second. `cut`:
+    what somebody else's limit on the grid has made of it, and `meant_w` what it was before. `because`: why, for people,
+    where that is not plain."""
 
     rank: Rank
     source: str
@@ -36,9 +40,13 @@ class Proposal:
     ramp: RampClass = RampClass.DIRECT
     command_id: str | None = None
     within_w: int | None = None
+    rate_permille: int | None = None
+    cut: LimitValue | None = None
+    meant_w: int | None = None
+    because: str = ""
 
 
-NOTHING = Proposal(Rank.DEFAULT, "none", None)
+NOTHING = Proposal(Rank.NONE, "none", None)
 
 
 def choose(proposals: Iterable[Proposal | None]) -> Proposal:

@@ -131,7 +131,46 @@ class EndRaise:
     by: str
 
 
-Event = CommandIn | FreshTime | Committed | CommitFailed | WriteDone | LocalStop | LocalResume | RaiseReserve | EndRaise
+@dataclass(frozen=True, slots=True)
+class OptsOut:
+    """A person at home, or the homeowner's signed word: no dispatch, session, schedule or price. `for_s` 0 = until
+    OptsIn."""
+
+    by: str
+    role: str  # "homeowner" | "technician"
+    for_s: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class OptsIn:
+    """And takes part again."""
+
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Overrides:
+    """`batteryctl override`: hold `power_w`, + discharge, for `for_s` in the place of any dispatch. None ends it."""
+
+    by: str
+    power_w: int | None
+    for_s: int = 0
+
+
+Event = (
+    CommandIn
+    | FreshTime
+    | Committed
+    | CommitFailed
+    | WriteDone
+    | LocalStop
+    | LocalResume
+    | RaiseReserve
+    | EndRaise
+    | OptsOut
+    | OptsIn
+    | Overrides
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,6 +73,20 @@ class Wiring:
     places: tuple[tuple[str, str], ...] = ()  # meter -> "pv" or "load"; the others are at the grid connection
 
 
+SELF_CONSUMPTION, IDLE = "self_consumption", "idle"  # modes of default control
+
+
+@dataclass(frozen=True, slots=True)
+class DefaultControl:
+    """What the home does when nothing is asked of it. `agent.remote` has folded its limits into those of the site."""
+
+    version: int = 0  # of the signed document; 0 = the factory's: 0 W of dispatch, self-consumption, the reserve kept
+    mode: str = SELF_CONSUMPTION
+    import_limit_w: int | None = None
+    export_limit_w: int | None = None
+    ramp_permille_per_s: int | None = None  # of what is driven then; None = as fast as the reserve needs it
+
+
 @dataclass(frozen=True, slots=True)
 class Params:
     """The whole of it. Permille of SoC are of the BMS' own scale; tables give permille of nameplate."""
@@ -106,7 +120,12 @@ class Params:
     dead_band_w: int = 100  # a reading that moves the decision by more than this wakes a cycle at once
     dispatch_direct_max_s: int = 900
     dispatch_event_max_s: int = 86_400
+    price_low_micro: int | None = None  # millionths a kWh: charged from here down; None = of the list itself
+    price_high_micro: int | None = None  # discharged from here up
+    price_efficiency_permille: int = 850  # of what is charged, that comes back
+    price_wear_micro: int = 50_000  # what a kWh through the battery costs it
     crash_loop_starts: int = 5
     crash_loop_window_s: int = 600
     demo: bool = False
     wiring: Wiring = Wiring()
+    default: DefaultControl = DefaultControl()

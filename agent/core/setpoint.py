@@ -37,12 +37,13 @@ def shape(
     ramp_ns: int,
     resolution_w: int,
     params: Params,
+    rate_permille: int | None = None,
 ) -> Setpoint:
     """`before_w`: the last setpoint before rounding; None = released: the ramp starts from what the battery does.
-    `ramp_ns`: time that it may grow for; 0 = it may only shrink."""
+    `ramp_ns`: time that it may grow for; 0 = it may only shrink. `rate_permille`: in place of the ramp's own."""
     target = max(lo_w, min(hi_w, asked_w))
     start = before_w if before_w is not None else (measured_w or 0)
-    ramped = relax(start, target, _rate(ramp, params) * ramp_ns // (1000 * S))
+    ramped = relax(start, target, _rate(ramp, params, rate_permille) * ramp_ns // (1000 * S))
     given = abs(ramped) // max(1, resolution_w) * max(1, resolution_w)
     return Setpoint(given if ramped >= 0 else -given, ramped, target != asked_w, ramped != target)
 
@@ -54,7 +55,7 @@ def relax(start_w: int, target_w: int, step_w: int) -> int:
     return max(target_w, min(0, start_w) - step_w)
 
 
-def _rate(ramp: RampClass, p: Params) -> int:
+def _rate(ramp: RampClass, p: Params, asked: int | None) -> int:
     """Permille of nameplate a second, in milliwatts a second: W x permille."""
     permille = {
         RampClass.DIRECT: p.ramp_direct_permille_per_s,
@@ -62,6 +63,8 @@ def _rate(ramp: RampClass, p: Params) -> int:
         RampClass.URGENT: p.ramp_urgent_permille_per_s,
         RampClass.REGULATION: p.ramp_regulation_permille_per_s,
     }[ramp]
+    if asked is not None:
+        permille = min(permille, asked)
     return permille * max(p.site.nameplate_charge_w, p.site.nameplate_discharge_w)
 
 
@@ -91,12 +94,15 @@ def answer(
     lo_w, hi_w = bounds.lo_w, bounds.hi_w
     if wish.within_w is not None:
         lo_w, hi_w = max(lo_w, -wish.within_w), min(hi_w, wish.within_w)
-    made = shape(wish.power_w, lo_w, hi_w, ramped_w, s.battery_w, wish.ramp, ramp_ns, resolution_w, params)
+    rate = wish.rate_permille
+    made = shape(wish.power_w, lo_w, hi_w, ramped_w, s.battery_w, wish.ramp, ramp_ns, resolution_w, params, rate)
     side = Side.CHARGE if wish.power_w < 0 else Side.DISCHARGE
     binding: LimitValue | None = None
     limited = made.clamped or shut(bounds)
     if limited:
         binding = bounds.values[binds(bounds.caps, params, side is Side.CHARGE)]
+    elif wish.cut is not None:
+        limited, binding = True, wish.cut
     elif made.ramping:
         sentence = f"on its way to {wish.power_w} W, by the {wish.ramp.value} ramp"
         binding = LimitValue("ramp", side, abs(made.ramped_w), sentence, "agent")

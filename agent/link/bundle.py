@@ -121,12 +121,12 @@ def _envelope(raw: object) -> Envelope | str:
     return Envelope(payload, tuple(tokens), raw)
 
 
-def signers(envelope: Envelope, keys: Mapping[str, Verifier]) -> frozenset[str]:
-    """The kids among `keys` whose signature holds. A kid that stands there twice counts for nothing."""
+def signers(envelope: Envelope, keys: Mapping[str, Verifier], typ: str = TRUST) -> frozenset[str]:
+    """The kids among `keys` whose signature of that typ holds. A kid that stands there twice counts for nothing."""
     seen: dict[str, bool] = {}
     for token in envelope.tokens:
         header = peek(token, MAX_BYTES)
-        if isinstance(header, Refused) or header.typ != TRUST or header.kid not in keys:
+        if isinstance(header, Refused) or header.typ != typ or header.kid not in keys:
             continue
         twice = header.kid in seen
         seen[header.kid] = not twice and not isinstance(prove(token, header, keys[header.kid]), Refused)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from agent.link.anchor import Anchor
 from agent.link.trust import Trust
+from agent.remote import Settings
 
 S = 1_000_000_000  # ns in a second
 
@@ -30,6 +31,8 @@ class LinkConfig:
     repeat_ack_ns: int = 10 * S  # a repeated command gets its stored ack at most this often
     stop_ns: int = 3 * S  # a clean stop waits this long for the store and the broker
     anchor: Anchor | None = None  # what the trust was made of; None: a plain file
+    floors: Mapping[str, tuple[int, str]] = field(default_factory=dict)  # kind of document -> version, digest
+    settings: Settings = field(default_factory=Settings)  # as set from afar when this started
     rotations: tuple[Mapping[str, object], ...] = ()  # announcements that led to this signing key, the latest last
 
     @property

@@ -31,7 +31,7 @@ class Settings(BaseModel):
     export_limit_w: Limit | None = None
     charge_limit_w: Limit | None = None
     discharge_limit_w: Limit | None = None
-    soc_floor_permille: Permille | None = None
+    soc_floor_permille: Annotated[int, Field(ge=0, le=500)] | None = None
     raise_permille: Permille | None = None
     raise_s: Annotated[int, Field(ge=1, le=RAISE_S)] | None = None
     peak_target_w: Limit | None = None

@@ -6,6 +6,7 @@ Order: topic, size, retained, form, typ, key, role -> budget -> signature -> bod
 
 from __future__ import annotations
 
+import hashlib
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -13,14 +14,18 @@ from typing import TypeVar
 
 from agent.core.durable import Window
 from agent.core.inputs import CommandIn
-from agent.link import homeowner, jws, messages, replay
+from agent.link import documenting, homeowner, jws, messages, replay
+from agent.link.blocks import Blocks
 from agent.link.clock import LinkClock
 from agent.link.config import LinkConfig
+from agent.link.documenting import KIND, Documents
+from agent.link.documents import AnyDocument
 from agent.link.homeowner import AnyHomeowner
 from agent.link.messages import AnyCommand, Down, Receipt, Resend, Time
-from agent.link.roles import COMMAND, HOMEOWNER, LINK, RECEIPT, TIME, TRUST
+from agent.link.roles import COMMAND, CONFIG, DEFAULT, FIRMWARE, HOMEOWNER, LINK, RECEIPT, TIME, TRUST
 from agent.link.trust import Trust
 from agent.link.trusting import Changed, Keeper, Spoken, Warned
+from agent.mail import Document
 
 SKEW_MS = 30_000  # `iat` may lie this far ahead of us
 STREAMS_PER_KEY = 4  # names of issuers that one key may use toward one audience
@@ -82,6 +87,8 @@ class Inbound:
         self._commands = Bucket(5, 20)
         self._bundles = Bucket(1, 4)
         self._resends = Bucket(1, 4, per_s=60)
+        self._blocks = Blocks()
+        self._secret = hashlib.sha256(b"batteryd: draws of this home\x00" + config.seed).digest()
         self._keeper = Keeper(config.trust, config.anchor)
         device = f"dev:{config.device}"
         self._routes = {
@@ -90,21 +97,37 @@ class Inbound:
             f"{config.root}/down/receipt": _Route(RECEIPT, device, jws.TOKEN_MAX),
             f"{config.root}/down/homeowner": _Route(HOMEOWNER, device, jws.COMMAND_MAX),
             f"{config.root}/down/trust": _Route(TRUST, device, jws.BATCH_MAX),
+            f"{config.root}/down/config": _Route(CONFIG, device, jws.TOKEN_MAX),
+            f"{config.root}/down/default": _Route(DEFAULT, device, jws.TOKEN_MAX),
+            f"{config.root}/down/firmware": _Route(FIRMWARE, device, jws.TOKEN_MAX),
         }
-        for group in config.groups:
-            self._routes[config.group_topic(group)] = _Route(COMMAND, f"grp:{group}", jws.COMMAND_MAX)
+        self.groups: tuple[str, ...] = ()
+        self.join(config.settings.groups)
+        self.documents = Documents(config.floors)
         self._signers = _signers(config.trust)
+
+    def join(self, groups: tuple[str, ...] | None) -> None:
+        """These groups from now on, of those that the trust lists; None: as the file says."""
+        for group in self.groups:
+            del self._routes[self._config.group_topic(group)]
+        listed = self._keeper.trust.groups
+        self.groups = self._config.groups if groups is None else tuple(g for g in groups if g in listed)
+        for group in self.groups:
+            topic = self._config.group_topic(group)
+            self._routes[topic] = _Route(COMMAND, f"grp:{group}", jws.COMMAND_MAX)
 
     def receive(
         self, topic: str, payload: bytes, retained: bool, clock: LinkClock, fresh: bool, now_ns: int
-    ) -> CommandIn | Resend | Time | Receipt | Changed | Spoken | Refusal | None:
-        """What the message is, all checks passed and its window advanced; or why it moves nothing. None: a bundle that
-        is in force already."""
+    ) -> CommandIn | Resend | Time | Receipt | Changed | Spoken | Document | Refusal | None:
+        """What the message is, all checks passed and its window advanced; or why it moves nothing. None: a bundle or a
+        document that is known already, or a document that waits for the time."""
         route = self._routes.get(topic)
         if route is None:
             return Refusal("bad_typ", "no such topic")
         if route.typ == TRUST:
             return self._bundle(payload, clock, now_ns)
+        if route.typ == FIRMWARE:
+            return self._release(payload, route, clock, now_ns)
         header = self._cheap(route, payload, retained)
         if isinstance(header, Refusal):
             return header
@@ -113,6 +136,8 @@ class Inbound:
         found = jws.prove(payload, header, self.trust.keys[header.kid])
         if isinstance(found, jws.Refused):
             return Refusal(found.reason, found.detail)
+        if route.typ in KIND:
+            return self._document(route, found, clock, now_ns)
         if messages.foreign(found.claims):
             return Refusal("bad_version", f"v {found.claims['v']}, this agent knows {messages.PROTOCOLS}")
         body = _parse(route.typ, found.claims)
@@ -145,6 +170,60 @@ class Inbound:
     def spoke(self, kid: str) -> bool:
         """Whether that key ever said something that was taken here."""
         return any(stream.split("|")[1] == kid for stream in self._windows)
+
+    # --- documents ---------------------------------------------------------------------------------------------------
+    def _document(self, route: _Route, found: jws.Verified, clock: LinkClock, now_ns: int) -> Document | Refusal | None:
+        kind = KIND[route.typ]
+        body = self.documents.news(kind, found.claims, found.digest)
+        if body is None or isinstance(body, jws.Refused):
+            return _refusal(body)
+        if body.aud != route.audience:
+            return Refusal("bad_audience", f"aud {body.aud} on a topic of {route.audience}")
+        doc = documenting.mailed(kind, body, found.digest)
+        return self._in_time(doc, body, frozenset({found.header.kid}), clock, now_ns)
+
+    def _release(self, payload: bytes, route: _Route, clock: LinkClock, now_ns: int) -> Document | Refusal | None:
+        """A manifest: several keys sign it, and it is of the whole fleet or of this home."""
+        if not self._bundles.take(now_ns):
+            return Refusal("flood", "more manifests a second than this home looks at")
+        envelope = documenting.opened(payload, route.limit)
+        if isinstance(envelope, jws.Refused):
+            return _refusal(envelope)
+        found = documenting.proven(envelope, self._keeper.anchor)
+        if isinstance(found, jws.Refused):
+            return _refusal(found)
+        claims, kids = found
+        body = self.documents.news("firmware", claims, envelope.digest)
+        if body is None or isinstance(body, jws.Refused):
+            return _refusal(body)
+        if body.aud not in (route.audience, f"fleet:{self._config.fleet}"):
+            return Refusal("bad_audience", f"aud {body.aud}, of this home or its fleet expected")
+        doc = documenting.mailed("firmware", body, envelope.digest, payload.decode("ascii"))
+        return self._in_time(doc, body, kids, clock, now_ns)
+
+    def timely(self, clock: LinkClock, now_ns: int) -> list[Document | Refusal]:
+        """What has waited for the time, now that it is known."""
+        found = [self._in_time(doc, body, kids, clock, now_ns) for doc, body, kids in self.documents.waited()]
+        return [each for each in found if each is not None]
+
+    def _in_time(
+        self, doc: Document, body: AnyDocument, kids: frozenset[str], clock: LinkClock, now_ns: int
+    ) -> Document | Refusal | None:
+        now_ms = clock.read(now_ns) if clock.known else None
+        if now_ms is None:
+            self.documents.wait(doc, body, kids)
+            return None
+        late = _untimely(body, clock, True, now_ns)
+        if late is not None:
+            return late
+        if self.trust.expired(now_ms):
+            return Refusal("trust_expired", f"trust bundle {self.trust.version} has expired")
+        anchor = self._keeper.anchor
+        if doc.kind == "firmware":
+            current = anchor is not None and documenting.in_time(anchor, kids, now_ms)
+        else:
+            current = all(kid in self.trust.keys and self.trust.current(kid, now_ms) for kid in kids)
+        return self.documents.take(doc) if current else Refusal("key_time", "a key is outside its time, or is gone")
 
     def _bundle(self, payload: bytes, clock: LinkClock, now_ns: int) -> Changed | Refusal | None:
         if not self._bundles.take(now_ns):
@@ -192,10 +271,16 @@ class Inbound:
             late = _untimely(body, clock, fresh, now_ns) or self._unkeyed(body, found.header.kid, clock, now_ns)
             if late is not None:
                 return late
-            if self._seen(body, found.header.kid):
+            setpoint = self._blocks.holds(body)
+            stream = _stream(body, found.header.kid)
+            if not setpoint and (
+                self._seen(body, found.header.kid) or not self._blocks.fits(body, self._windows.get(stream))
+            ):
                 return Refusal("replay", f"seq {body.seq}")
             if not self._commands.take(now_ns):
                 return Refusal("flood", "more commands a second than this home takes")
+            if setpoint:
+                return self._setpoint(body, stream, digest)
             if isinstance(body, Resend) and not self._resends.take(now_ns):
                 return Refusal("flood", "more resends than this home answers")
         refused = self._admit(body, found.header.kid)
@@ -207,7 +292,19 @@ class Inbound:
         if isinstance(body, Resend):  # moves nothing: the link answers it, and the next command brings its window along
             return body
         stream = _stream(body, found.header.kid)
-        return CommandIn(messages.to_core(body, digest), ((stream, self._windows[stream]),))
+        self._windows[stream] = self._blocks.opened(body, stream, self._windows[stream])
+        return CommandIn(messages.to_core(body, digest, self._draw(body.id)), ((stream, self._windows[stream]),))
+
+    def _setpoint(self, body: AnyCommand, stream: str, digest: str) -> CommandIn | Refusal:
+        """Of a session: it leaves nothing on the disk, so it has a window of its own, which no restart survives."""
+        if not self._blocks.admit(body, stream):
+            return Refusal("replay", f"seq {body.seq} of a session's block")
+        return CommandIn(messages.to_core(body, digest), ())
+
+    def _draw(self, command: str) -> int:
+        """Bits of this home and that id alone: the same again for a repetition, and another in every other home."""
+        mac = hashlib.blake2b(command.encode("ascii"), key=self._secret, digest_size=8)
+        return int.from_bytes(mac.digest(), "big")
 
     def _unkeyed(self, body: AnyCommand, kid: str, clock: LinkClock, now_ns: int) -> Refusal | None:
         """A key outside its time, or a bundle past its own, brings no new work."""

@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 COMMAND, TIME, RECEIPT = "battery-command+jws", "battery-time+jws", "battery-receipt+jws"
 TRUST, HOMEOWNER = "battery-trust+jws", "battery-homeowner+jws"
+CONFIG, DEFAULT, FIRMWARE = "battery-config+jws", "battery-default+jws", "battery-firmware+jws"
 
 # role -> (how many keys must sign together, who holds it, how long it lives)
 ROLES: Mapping[str, tuple[int, str, str]] = MappingProxyType(
@@ -32,6 +33,7 @@ _ALL = frozenset({"viewer", "technician", "homeowner"})
 _HOME = frozenset({"technician", "homeowner"})
 _DISPATCH = frozenset({"dispatch"})
 _STOPS = frozenset({"dispatch", "operations"})
+_OPERATIONS = frozenset({"operations"})
 _TECHNICIAN, _HOMEOWNER = frozenset({"technician"}), frozenset({"homeowner"})
 
 # (typ, kind) of a signed message -> (roles that may sign it, what it does)
@@ -48,6 +50,9 @@ LINK: Mapping[tuple[str, str], tuple[frozenset[str], str]] = MappingProxyType(
         (TIME, ""): (frozenset({"service"}), "what time it is, echoing this start's nonce"),
         (RECEIPT, ""): (frozenset({"service"}), "which rows the aggregator has"),
         (TRUST, ""): (frozenset({"root"}), "the next trust bundle: thresholds of the old root and of the new one"),
+        (CONFIG, ""): (_OPERATIONS, "settings, tighter than what was commissioned; on probation first"),
+        (DEFAULT, ""): (_OPERATIONS, "what the home does when nothing is asked of it"),
+        (FIRMWARE, ""): (frozenset({"firmware"}), "tells of a release; installs nothing"),
         (HOMEOWNER, "reserve"): (_HOMEOWNER, "the reserve, up or down"),
         (HOMEOWNER, "storm"): (_HOMEOWNER, "a higher reserve for a while; 0 ends it"),
         (HOMEOWNER, "opt_out"): (_HOMEOWNER, "ends dispatch and refuses it until opt_in; at any clock"),
@@ -66,12 +71,17 @@ LOCAL: Mapping[str, tuple[frozenset[str], str]] = MappingProxyType(
         "log": (_ALL, "what the agent did"),
         "device": (_ALL, "what each device can be told and says"),
         "bus": (_ALL, "how the lines stand"),
+        "config": (_ALL, "which settings hold, and whose word each is"),
+        "update": (_ALL, "which release is known; whether a package is that, and whether now is the time"),
         "reserve": (_HOME, "sets the reserve, not below what it is"),
         "reserve_lower": (_HOMEOWNER, "sets a lower reserve"),
         "storm": (_HOME, "raises the reserve for a while"),
         "storm_end": (_HOMEOWNER, "ends such a raise before its time"),
         "stop": (_HOME, "ends dispatch until resume"),
         "resume": (_HOME, "ends a stop, acknowledges what waits for a person"),
+        "optout": (_HOME, "no dispatch, schedule, session or price until optin, or for a while"),
+        "optin": (_HOME, "takes part again; what the homeowner has opted out of, only the homeowner"),
+        "override": (_HOME, "holds the battery at a power for a while, inside every limit"),
         "adopt": (_TECHNICIAN, "takes a replaced device for the home's own"),
         "look": (_TECHNICIAN, "reads any register"),
         "keys_show": (_TECHNICIAN, "public halves, fingerprints, the bundle"),
@@ -82,6 +92,7 @@ LOCAL: Mapping[str, tuple[frozenset[str], str]] = MappingProxyType(
             _TECHNICIAN,
             "names the homeowner's key; with the present one's consent, if there is one",
         ),
+        "config_export": (_TECHNICIAN, "writes the settings with a hash, without any secret"),
         "replace_export": (_TECHNICIAN, "writes what a new gateway needs, without any private key"),
         "replace_import": (_TECHNICIAN, "takes it over on the new gateway; the reserve stays 100 % without the owner"),
     }

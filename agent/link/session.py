@@ -64,7 +64,9 @@ class Session:
         self._again = Again()
         self._comeback = Comeback(config.backoff_floor_ns, config.backoff_cap_ns, config.brokers, random)
         self._relayed = Relayed()
-        self._block = upward.Block(config.block_s)
+        self._block = upward.Block(config.settings.batch_s or config.block_s)
+        self._every_ns = config.live_ns if config.settings.live_s is None else config.settings.live_s * S
+        self._trial = False  # a configuration is on probation: control wants to hear of the service
         self._clock = LinkClock()
         self._phase = _Phase.NEW
         self._detail = "not connected yet"
@@ -101,6 +103,8 @@ class Session:
             case mail.Profile():
                 self._profile = event
                 self._birth_wanted = True
+            case mail.LinkSettings():
+                self._settle(event, out)
             case _ if not self._from_store(event, out):
                 self._connection(event, now, out)
         if out or not self._telling_later(event, now):
@@ -211,7 +215,7 @@ class Session:
         self._outbox.connected()
         self._again.connected(True)
         topics = [(f"{self._config.root}/down/#", 1)]
-        topics += [(self._config.group_topic(group), 1) for group in self._config.groups]
+        topics += [(self._config.group_topic(group), 1) for group in self._inbound.groups]
         out.append(MqttSubscribe(tuple(topics)))
         out.append(self._state("ready"))
         out.append(Log("info", "link: connected to the broker"))
@@ -294,7 +298,7 @@ class Session:
         if self._block.add(sample):
             self._close_block(out)
         asked = sample.dispatched or now.mono_ns <= self._asked_until_ns
-        if asked and self._phase is _Phase.UP and now.mono_ns - self._live_ns >= self._config.live_ns * 9 // 10:
+        if asked and self._phase is _Phase.UP and now.mono_ns - self._live_ns >= self._every_ns * 9 // 10:
             self._live(sample, now, out)
 
     def _close_block(self, out: list[Effect]) -> bool:
@@ -358,8 +362,12 @@ class Session:
         got = self._inbound.receive(
             message.topic, message.payload, message.retain, self._clock, self._fresh, now.mono_ns
         )
+        if self._trial and isinstance(got, Time | Receipt):
+            out.append(Post("control", mail.ServiceHeard()))
         if isinstance(got, Refusal):
             self._refuse(got, now, out)
+        elif isinstance(got, mail.Document):
+            out.append(Post("control", got))
         elif isinstance(got, CommandIn):
             if self._stop_ns is None:
                 out.append(Post("control", got))
@@ -374,6 +382,18 @@ class Session:
             self._retrusted(got, now, out)
         elif got is not None:
             self._timed(got, now, out)
+
+    def _settle(self, told: mail.LinkSettings, out: list[Effect]) -> None:
+        """What the operator set of the link. A group that was left is not heard, and subscribed until we reconnect."""
+        before = self._inbound.groups
+        self._inbound.join(told.groups)
+        self._inbound.documents.floors = dict(told.floors)
+        self._trial = told.trial
+        self._block.samples = told.batch_s or self._config.block_s
+        self._every_ns = self._config.live_ns if told.live_s is None else told.live_s * S
+        new = [(self._config.group_topic(group), 1) for group in self._inbound.groups if group not in before]
+        if new and self._phase is _Phase.UP:
+            out.append(MqttSubscribe(tuple(new)))
 
     def _retrusted(self, changed: Changed, now: Now, out: list[Effect]) -> None:
         """In force at once: a revocation waits for no disk. What a revoked key has begun ends."""
@@ -398,6 +418,11 @@ class Session:
         first_ns = now.mono_ns if self._first_birth_ns is None else self._first_birth_ns
         self._clock.signed(time.wall_ms, first_ns, now.mono_ns)
         self._asked_until_ns = now.mono_ns + time.live_s * S if time.live_s else -1
+        for waited in self._inbound.timely(self._clock, now.mono_ns):
+            if isinstance(waited, Refusal):
+                self._refuse(waited, now, out)
+            else:
+                out.append(Post("control", waited))
         if not self._fresh:
             self._fresh = True
             self._tell(now, out)  # the clock goes ahead of the permission that rests on it

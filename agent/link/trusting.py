@@ -57,6 +57,11 @@ class Keeper:
         self.trust = trust
         self._marked = 0
 
+    @property
+    def anchor(self) -> Anchor | None:
+        """What the trust is made of; None: a plain file."""
+        return self._anchor
+
     def bundles(self, data: bytes, wall_ms: int | None) -> Changed | Refused | None:
         """A message of `down/trust`. None: nothing new in it."""
         anchor = self._anchor

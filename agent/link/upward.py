@@ -85,10 +85,10 @@ def _token(sender: Sender, kind: str, seq: int, stamp: Stamp, life_ms: int, body
 
 
 class Block:
-    """Samples on their way into one batch. A clock that steps, or changes its trust, closes the block."""
+    """`samples` on their way into one batch. A clock that steps, or changes its trust, closes the block."""
 
     def __init__(self, samples: int) -> None:
-        self._samples = samples
+        self.samples = samples
         self._held: list[Sample] = []
 
     def breaks(self, sample: Sample) -> bool:
@@ -102,7 +102,7 @@ class Block:
     def add(self, sample: Sample) -> bool:
         """Hold a sample; True when the block is full."""
         self._held.append(sample)
-        return len(self._held) >= self._samples
+        return len(self._held) >= self.samples
 
     def close(self, counters: Mapping[str, int]) -> AppendBatch | None:
         """The block as the store takes it, with the security counters of now; it is empty then."""

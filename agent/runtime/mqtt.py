@@ -1,9 +1,10 @@
 """The link's MQTT effects done by paho: one client a connection, on a thread of its own, mutual TLS.
 
 MQTT 3.1.1, which every broker speaks, or 5 where the configuration says so; a clean session in both, that ends with its
-connection: a queue at the broker would only deliver stale commands. A broker is not trusted with our memory: what is
-larger than any message of the protocol ends the connection before it is read, and while the link has `WAITING` messages
-before it nothing more is read from the socket; nothing is dropped here, so that a stop is not either.
+connection (a queue at the broker would only deliver stale commands), unless the configuration has it kept. A broker is
+not trusted with our memory: what is larger than any message of the protocol ends the connection before it is read, and
+while the link has `WAITING` messages before it nothing more is read from the socket; nothing is dropped here, so that a
+stop is not either.
 
 paho and ssl are imported by that thread, so that the first control cycle never waits for them.
 """
@@ -27,6 +28,7 @@ CONNECT_S = 10.0
 KEEPALIVE_S = 30
 IN_FLIGHT = 20
 MAX_PACKET = 65_536
+KEPT_S = 3600  # of a kept session of MQTT 5
 MAX_READ = 4 * MAX_PACKET + 1024  # up to there a message that is too long is counted, above it ends the connection
 WAITING = 128  # messages that the link has not looked at: 8 MB at most
 WAIT_S = 0.002
@@ -44,13 +46,18 @@ class Tls:
 
 class MqttAdapter:
     """`handle` takes the Mqtt* effects; `post` gets the Mqtt* events for the link, of which `waiting` tells how many it
-    has not looked at."""
+    has not looked at.
+
+    `kept`: the broker keeps the session while we are away. What it then delivers late is refused by its own times; but
+    a RabbitMQ cluster lets nobody back whose clean session was on a node that died (docs/scale.md).
+    """
 
     def __init__(
         self,
         brokers: tuple[tuple[str, int], ...],
         tls: Tls,
         post: Callable[[object], None],
+        kept: bool = False,
         waiting: Callable[[], int] = lambda: 0,
         five: bool = False,
     ) -> None:
@@ -59,6 +66,7 @@ class MqttAdapter:
         self._brokers = brokers
         self._tls = tls
         self._post = post
+        self._kept = kept
         self._context: ssl.SSLContext | None = None
         self._made_of: tuple[tuple[int, int], ...] = ()
         self._client: paho.Client | None = None
@@ -92,7 +100,7 @@ class MqttAdapter:
             paho.CallbackAPIVersion.VERSION2,
             client_id=want.client_id,
             protocol=paho.MQTTv5 if self._five else paho.MQTTv311,
-            clean_session=None if self._five else True,  # of 5: `clean_start`
+            clean_session=None if self._five else not self._kept,  # of 5: `clean_start`
             reconnect_on_failure=False,  # the link decides when to come back
         )
         client.max_inflight_messages_set(IN_FLIGHT)
@@ -107,7 +115,9 @@ class MqttAdapter:
         try:
             client.tls_set_context(self._tls_context())
             client.connect_timeout = CONNECT_S
-            options: dict[str, Any] = {"clean_start": True, "properties": _asked()} if self._five else {}
+            options: dict[str, Any] = {}
+            if self._five:
+                options = {"clean_start": not self._kept, "properties": _asked(self._kept)}
             client.connect(host, port, keepalive=KEEPALIVE_S, **options)
             self._tokens, self._early = {}, set()
             self._client = client
@@ -185,12 +195,14 @@ def _bounded(base: type[paho.Client]) -> type[paho.Client]:
     return Bounded
 
 
-def _asked() -> Any:
-    """What the broker is asked for with MQTT 5; no session expiry means that it ends with the connection."""
+def _asked(kept: bool) -> Any:
+    """What the broker is asked for with MQTT 5; without an expiry a session ends with its connection."""
     from paho.mqtt.packettypes import PacketTypes
     from paho.mqtt.properties import Properties
 
-    properties: Any = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+    properties: Any = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho annotates no return
+    if kept:
+        properties.SessionExpiryInterval = KEPT_S
     properties.ReceiveMaximum = IN_FLIGHT
     properties.MaximumPacketSize = MAX_READ
     return properties

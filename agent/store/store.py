@@ -19,6 +19,7 @@ from agent.resend import STRETCHES, answer
 from agent.runtime import part
 from agent.runtime.part import Effect, Log, Now, Post, WakeAt
 from agent.store.database import Change, CorruptError, is_corrupt
+from agent.store.documents import DocumentsFile
 from agent.store.ledger import Seal
 from agent.store.memories import Memories
 from agent.store.pins import Pins
@@ -64,6 +65,11 @@ class StoreConfig:
         return self.path.with_name("trust")
 
     @property
+    def documents_path(self) -> Path:
+        """What was set from afar."""
+        return self.path.with_name("documents")
+
+    @property
     def ledger_path(self) -> Path:
         """How the names of the settlement archive's files begin."""
         return self.path.with_name("ledger")
@@ -82,6 +88,7 @@ class Store:
         self._reserve = ReserveFile(config.reserve_path)
         self._pins = Pins(config.pins_path)
         self._trust = TrustFile(config.trust_path)
+        self._documents = DocumentsFile(config.documents_path)
         self._memories = Memories(config.memories_path, config.kernel_boot)
         self._vault = Vault(config.path, config.floor_path, config.ledger_path)
         self._receipted = 0
@@ -160,8 +167,14 @@ class Store:
                 self._keep_aside(event, out)
             case mail.WriteMemory():
                 self._remember(event, out)
-            case mail.WriteTrust():
-                self._keep_trust(event, now, out)
+            case mail.WriteTrust() | mail.WriteDocuments():
+                self._keep(event, now, out)
+
+    def _keep(self, event: mail.WriteTrust | mail.WriteDocuments, now: Now, out: list[Effect]) -> None:
+        if isinstance(event, mail.WriteTrust):
+            self._keep_trust(event, now, out)
+        else:
+            self._keep_documents(event, now, out)
 
     def _remember(self, request: mail.WriteMemory, out: list[Effect]) -> None:
         what = request.what
@@ -247,6 +260,17 @@ class Store:
                 out.append(Post("link", mail.TrustStored(self._bad or "the store is closed")))
                 return
         out.append(Post("link", mail.TrustStored(self._trust.write(request.state))))
+
+    def _keep_documents(self, request: mail.WriteDocuments, now: Now, out: list[Effect]) -> None:
+        """The record first: a rollback that nobody is told of would leave the operator with a wrong belief."""
+        new = [("event", encode(event)) for event in request.events]
+
+        def write() -> None:
+            rows = self._vault.write(None, new, request.clock, request.mono_ms, Change())
+            out.append(Post("link", mail.Stored(rows)))
+
+        error = None if not new or self._try(write, now) else self._bad or "the store is closed"
+        out.append(Post("control", mail.DocumentsStored(error or self._documents.write(request.state))))
 
     def _keep_aside(self, request: mail.KeepAside, out: list[Effect]) -> None:
         try:

@@ -69,8 +69,9 @@ class Aggregator:
     """Signs with the role keys it has, verifies every byte of what devices send, counts durable rows exactly once.
 
     `random(n)` gives n bytes for ids. `receipts`: answer durable rows with receipts, at most one a device in
-    `receipt_every_ns`; an aggregator that only looks on must not. Sequence numbers are UTC ms or the last one + 1, so
-    they rise over restarts without a file.
+    `receipt_every_ns`; an aggregator that only looks on must not. `repeat_ns`: a command to a device that has not
+    acknowledged it is sent again this often, the same bytes, until it expires (0: never). Sequence numbers are UTC ms
+    or the last one + 1, so they rise over restarts without a file.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class Aggregator:
         receipts: bool = True,
         receipt_every_ns: int = 5_000_000_000,
         live_s: int = 0,
+        repeat_ns: int = 0,
     ) -> None:
         self.keyring = keyring
         self.registry = Registry(keyring)
@@ -93,6 +95,9 @@ class Aggregator:
         self._receipts = receipts and "service" in keyring.roles
         self._receipt_every_ns = receipt_every_ns
         self._live_s = live_s
+        self._repeat_ns = repeat_ns
+        self._unheard: dict[str, int] = {}  # commands that no device has acknowledged: when they were sent last
+        self._documents: dict[str, Publish] = {}  # by topic
         self._random = random
         self._last_seq = 0
         self._root = f"{ROOT}/{keyring.fleet}"
@@ -113,11 +118,20 @@ class Aggregator:
             return verdict, ()
         heard = verdict.message
         if heard is not None and heard.kind == "birth" and self.answer_births and self.versions.speaks(heard.device):
-            return verdict, (self.time(heard.device, heard.claims["nonce"], now).publish,)
+            time = self.time(heard.device, heard.claims["nonce"], now).publish
+            return verdict, (time, *self._documents_of(heard.device))
         return verdict, ()
 
+    def keep(self, document: Publish) -> Publish:
+        """The latest bundle or configuration for its topic: sent now, and again after each birth of its device.
+
+        A retained message is for brokers that keep one for every node and every pattern; not all do.
+        """
+        self._documents[document.topic] = document
+        return document
+
     def tick(self, now: Now) -> tuple[Publish, ...]:
-        """Call about once a second: receipts that are due."""
+        """Call about once a second: receipts that are due, and commands that nobody has acknowledged."""
         due = [
             book
             for book in self.books.values()
@@ -126,7 +140,7 @@ class Aggregator:
             and self.versions.speaks(book.device)
             and now.mono_ns - book.receipt_sent_ns >= self._receipt_every_ns
         ]
-        return tuple(self.receipt(book.device, now).publish for book in due)
+        return (*(self.receipt(book.device, now).publish for book in due), *self._repeats(now))
 
     # --- what goes down -----------------------------------------------------------------------------------------------
     def dispatch(
@@ -170,6 +184,8 @@ class Aggregator:
         signed = self._sign(key, role, leaf, topic, target if group else f"dev:{target}", body, now, life_ms)
         if leaf == "command":
             self.sent[signed.id] = (signed, now)
+            if self._repeat_ns and group is None:
+                self._unheard[signed.id] = now.mono_ns
         return signed
 
     def time(self, device: str, nonce: str, now: Now) -> Signed:
@@ -224,6 +240,22 @@ class Aggregator:
         }
         typ = typ_of(kind)
         return Signed(claims["id"], role, typ, claims, topic, seal(key, typ, claims))
+
+    def _repeats(self, now: Now) -> list[Publish]:
+        due = []
+        for command, sent_ns in [*self._unheard.items()]:
+            signed, _ = self.sent[command]
+            book = self.books.get(signed.claims["aud"].removeprefix("dev:"))
+            if book is None or command in book.acks or now.wall_ms > signed.claims["exp"]:
+                del self._unheard[command]
+            elif now.mono_ns - sent_ns >= self._repeat_ns:
+                self._unheard[command] = now.mono_ns
+                due.append(signed.publish)
+        return due
+
+    def _documents_of(self, device: str) -> tuple[Publish, ...]:
+        root = f"{self._root}/{device}/down/"
+        return tuple(document for topic, document in self._documents.items() if topic.startswith(root))
 
     def _service(self, kind: str, device: str, body: Mapping[str, Any], now: Now, life_ms: int) -> Signed:
         topic = f"{self._root}/{device}/down/{kind}"

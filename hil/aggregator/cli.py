@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from agent.runtime.part import MqttMessage, Now
-from hil.aggregator import lab, show, verbs
+from hil.aggregator import documents_cli, lab, show, verbs
 from hil.aggregator.aggregator import Aggregator, Publish, Signed, Verdict
 from hil.aggregator.book import Ack
 from hil.aggregator.claims import STATES
@@ -193,6 +193,30 @@ def _attack(live: LiveAggregator, args: argparse.Namespace) -> int:
     return OK
 
 
+def _document(args: argparse.Namespace) -> int:
+    """Publish a configuration, default control or release, retained; then the event that tells what became of it."""
+    told: list[Verdict] = []
+    came = threading.Event()
+    mine = documents_cli.tells(args.verb, args.number)
+
+    def hear(verdict: Verdict, at: Now) -> None:
+        if mine(verdict):
+            told.append(verdict)
+            _heard(args, verdict, at)
+            came.set()
+
+    with _connect(args, _aggregator(args, receipts=False), on_verdict=hear) as live:
+        message = live.build(lambda aggregator, at: documents_cli.built(args.verb, aggregator, args, at))
+        live.publish(message, _CONNECT_S)
+        sent = {"sent": args.verb, "version": args.number, "topic": message.topic}
+        _out(args, sent, f"{args.verb} {args.number} on {message.topic}, retained")
+        if args.wait_s and not came.wait(args.wait_s):
+            print(f"hil aggregator: nothing was told of it within {args.wait_s:g} s", file=sys.stderr)
+            return TIMED_OUT
+    word = told[0].message.claims["event"] if told and told[0].message is not None else ""
+    return REJECTED if word in ("config_refused", "config_rolled_back") else OK
+
+
 def _clear(args: argparse.Namespace) -> int:
     """Take away a retained command."""
     with _connect(args, _aggregator(args, receipts=False)) as live:
@@ -361,6 +385,8 @@ def _parser() -> argparse.ArgumentParser:
     trust.add_argument("file", type=Path, metavar="FILE", help="as the root ceremony gave it")
     registry = _verb(rows, "registry", _registry, "the keys that each device signs with", broker=False)
     registry.add_argument("--revoke", metavar="DEVICE/KID", help="that key counts no more")
+    for kind, text in documents_cli.KINDS.items():
+        documents_cli.options(kind, _verb(rows, kind, _document, text))
     attack = _verb(rows, "forge", _forge, "send a command changed in one way; nothing may move")
     attack.add_argument("kind", nargs="?", choices=list(FORGERIES), metavar="KIND")
     attack.add_argument("device", nargs="?")

@@ -7,7 +7,7 @@ import os
 import ssl
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +21,7 @@ from hil.aggregator.aggregator import Aggregator, Publish, Signed, Verdict
 
 T = TypeVar("T")
 _TICK_S = 0.5
+_KEEPALIVE_S = 15
 _RECONNECT_S = 0.2  # before any device comes back: a broker keeps nothing for who has not subscribed yet
 
 
@@ -44,8 +45,10 @@ class Access:
 class LiveAggregator:
     """Runs an `Aggregator` on a broker; reconnects by itself. Every method may be called from any thread.
 
-    `directory` holds ca.crt, tls.crt and tls.key. `on_verdict` is called on the network thread with every message that
-    was judged, `on_raw` before that with the message itself.
+    `directory` holds ca.crt, tls.crt and tls.key. `others`: further addresses of the same broker, taken in turn when
+    one is lost. `kept`: the broker keeps the session, and what comes while nobody listens; it needs a `client_id`.
+    `on_verdict` is called on the network thread with every message that was judged, `on_raw` before that with the
+    message itself.
     """
 
     def __init__(
@@ -55,7 +58,9 @@ class LiveAggregator:
         host: str,
         port: int,
         *,
+        others: Sequence[tuple[str, int]] = (),
         client_id: str = "",
+        kept: bool = False,
         on_verdict: Callable[[Verdict, Now], None] | None = None,
         on_raw: Callable[[MqttMessage, Now], None] | None = None,
         access: Access | None = None,
@@ -67,18 +72,23 @@ class LiveAggregator:
         self._changed = threading.Condition(threading.RLock())
         self._on_verdict = on_verdict
         self._on_raw = on_raw
-        self._address = (host, port)
+        self._addresses = [(host, port), *others]
         self._stopping = threading.Event()
         self._ticker = threading.Thread(target=self._tick, name="aggregator-tick", daemon=True)
         self._access = access or Access()
-        self._client = self._make_client(directory, client_id or f"aggregator-{os.urandom(4).hex()}")
+        self._client = self._make_client(directory, client_id or f"aggregator-{os.urandom(4).hex()}", kept)
 
     def start(self) -> LiveAggregator:
         """Begin to connect; does not wait (`wait_connected` does)."""
-        self._client.connect_async(*self._address, keepalive=15)
+        self._client.connect_async(*self.address, keepalive=_KEEPALIVE_S)
         self._client.loop_start()
         self._ticker.start()
         return self
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where it is connected, or tries to."""
+        return self._addresses[0]
 
     def close(self) -> None:
         """Say goodbye and end both threads."""
@@ -152,9 +162,9 @@ class LiveAggregator:
         return info.rc == mqtt.MQTT_ERR_SUCCESS
 
     # --- paho's thread ------------------------------------------------------------------------------------------------
-    def _make_client(self, directory: Path, client_id: str) -> mqtt.Client:
+    def _make_client(self, directory: Path, client_id: str, kept: bool) -> mqtt.Client:
         access = self._access
-        clean = None if access.mqtt5 else True  # MQTT 5 says clean_start, which is paho's default
+        clean = None if access.mqtt5 else not kept  # MQTT 5 says clean_start, which is paho's default
         protocol = mqtt.MQTTv5 if access.mqtt5 else mqtt.MQTTv311
         client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=client_id, clean_session=clean, protocol=protocol)
         if access.tls:
@@ -179,10 +189,18 @@ class LiveAggregator:
         self._note(True, None)
 
     def _failed(self, client: mqtt.Client, userdata: Any) -> None:
+        self._turn()
         self._note(False, "no connection")
 
     def _disconnected(self, client: mqtt.Client, userdata: Any, flags: Any, code: Any, properties: Any) -> None:
+        self._turn()
         self._note(False, str(code))
+
+    def _turn(self) -> None:
+        """The next address: paho takes it when it reconnects."""
+        if len(self._addresses) > 1 and not self._stopping.is_set():
+            self._addresses = [*self._addresses[1:], self._addresses[0]]
+            self._client.connect_async(*self.address, keepalive=_KEEPALIVE_S)
 
     def _note(self, connected: bool, error: str | None) -> None:
         with self._changed:

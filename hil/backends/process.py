@@ -38,7 +38,7 @@ from hil.aggregator.live import now as clocks
 from hil.backends.backend import Ending
 from hil.backends.gateway import Gateway
 from hil.backends.timers import timers_of
-from hil.broker import Broker
+from hil.broker import AnyBroker, Broker
 from hil.desk import Desk, ack_fields, aggregator_signals, uplink_fields
 from hil.devices.client import HomeClient
 from hil.expr import Value
@@ -62,6 +62,9 @@ class ProcessBackend:
     """See the module. `directory` holds every log and trace of the run; one that is given stays."""
 
     name = "process"
+    baud = site.BAUD
+    others: Sequence[str] = ()  # devices that the broker knows besides the daemon
+    polls: Mapping[str, Mapping[str, int]] | None = None  # block periods in ms in the place of the profiles', by role
 
     def __init__(self, directory: Path | None = None, restart_s: float = RESTART_S) -> None:
         self._keep = directory is not None
@@ -84,20 +87,12 @@ class ProcessBackend:
     def start(self, scenario: Scenario, seed: int) -> None:
         """Home, broker and aggregator; then the daemon, at scenario time 0."""
         directory, stack = self.directory, self._stack
-        self.pki = make_pki(directory / "pki", site.FLEET, [site.DEVICE])
+        self.pki = make_pki(directory / "pki", site.FLEET, [site.DEVICE, *self.others])
         self.home_client = self._start_home(scenario, seed)
-        self.mosquitto = stack.enter_context(Broker(directory / "broker", self.pki))
-        ring = load_keyring(directory / "pki" / "aggregator")
-        self.live = LiveAggregator(
-            Aggregator(ring, os.urandom, receipt_every_ns=2_000_000_000),
-            directory / "pki" / "aggregator",
-            self.mosquitto.host,
-            self.mosquitto.port,
-            on_verdict=self._verdict,
-        )
-        stack.enter_context(self.live)
+        self.mosquitto = self._start_broker()
+        self.live = stack.enter_context(self._start_aggregator(directory / "pki" / "aggregator"))
         if not self.live.wait_connected(START_S):
-            raise OSError(f"the aggregator did not reach mosquitto: {self.live.last_error}")
+            raise OSError(f"the aggregator did not reach the broker: {self.live.last_error}")
         self._desk = Desk(self, site.DEVICE, self._take_over)
         path = self._write_config(scenario)
         self.config = configuration.load(path)
@@ -106,10 +101,10 @@ class ProcessBackend:
         self._commission(scenario)
         options = ["--config", str(path)]
         self.supervisor = gateway.supervisor = Supervisor(
-            gateway.command(batteryd(), options),
+            gateway.command(self._program(), options),
             directory / "daemon",
             stop_post=[*(gateway.disk.enter if gateway.disk else ()), *batteryd(), *options, "--release"],
-            cwd=directory if "-m" not in gateway.command(batteryd(), ()) else ROOT,
+            cwd=directory if "-m" not in gateway.command(self._program(), ()) else ROOT,
             restart_s=self._restart_s,
             watchdog_s=gateway.watchdog_s,
         )
@@ -161,12 +156,27 @@ class ProcessBackend:
         lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
         return tuple(line for line in lines if line.startswith(("error", "Traceback", "supervisor:")))[:20]
 
+    def _program(self) -> list[str]:
+        """The daemon, without its arguments."""
+        return batteryd()
+
+    def _start_broker(self) -> AnyBroker:
+        return self._stack.enter_context(Broker(self.directory / "broker", self.pki))
+
+    def _start_aggregator(self, directory: Path) -> LiveAggregator:
+        aggregator = Aggregator(load_keyring(directory), os.urandom, receipt_every_ns=2_000_000_000)
+        return LiveAggregator(aggregator, directory, *self.mosquitto.addresses[0], on_verdict=self._verdict)
+
+    def _addresses(self) -> tuple[tuple[str, int], ...]:
+        """Of the broker, in the order in which the daemon is to try them."""
+        return self.mosquitto.addresses
+
     def _start_home(self, scenario: Scenario, seed: int) -> HomeClient:
         directory = self.directory
         settings = {key: value for key, value in scenario.home.items() if key != RESERVE}
         command = [sys.executable, "-m", "hil.devices.process", "--link", str(directory / "bus")]
         command += ["--control", str(directory / "home.sock"), "--out", str(directory / "home"), "--seed", str(seed)]
-        command += ["--baud", str(site.BAUD), "--home", json.dumps({"load_w": 900, "pv_w": 0, **settings})]
+        command += ["--baud", str(self.baud), "--home", json.dumps({"load_w": 900, "pv_w": 0, **settings})]
         log = self._stack.enter_context((directory / "home.log").open("wb"))
         process = subprocess.Popen(
             command,
@@ -197,10 +207,11 @@ class ProcessBackend:
     def _write_config(self, scenario: Scenario) -> Path:
         return site.write_config(
             self.directory,
-            line={"port": str(self.directory / "bus")},
-            brokers=(f"{self.mosquitto.host}:{self.mosquitto.port}",),
+            line={"port": str(self.directory / "bus"), "baud": self.baud},
+            brokers=tuple(f"{host}:{port}" for host, port in self._addresses()),
             device=self.directory / "pki" / "device" / site.DEVICE,
             overrides=scenario.config,
+            polls=self.polls,
             home=scenario.home,
         )
 
@@ -351,7 +362,7 @@ class ProcessBackend:
         take_over(self.pki, self.mosquitto, then)
 
 
-def take_over(pki: Pki, broker: Broker, then: Callable[[], None]) -> None:
+def take_over(pki: Pki, broker: AnyBroker, then: Callable[[], None]) -> None:
     """End the session of the device, do `then`, and go."""
     tls = pki.devices[site.DEVICE].tls
     client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=site.DEVICE, clean_session=True)
@@ -362,7 +373,7 @@ def take_over(pki: Pki, broker: Broker, then: Callable[[], None]) -> None:
     client.loop_start()
     try:
         if not connected.wait(START_S):
-            raise OSError("mosquitto did not accept the device's own certificate")
+            raise OSError("the broker did not accept the device's own certificate")
         then()
     finally:
         client.disconnect()

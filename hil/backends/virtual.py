@@ -85,6 +85,8 @@ class VirtualBackend:
 
     name = "virtual"
     device = site.DEVICE
+    disk_ns = DISK_NS
+    begins_ms = WALL_MS
 
     def __init__(
         self, polls: Mapping[str, Mapping[str, int]] | None = None, observed: bool = True, traced: bool = True
@@ -126,7 +128,7 @@ class VirtualBackend:
         )
         self.config = configuration.load(path)
         self._rng = random.Random(f"{seed}/agent")
-        self.runtime = runtime = VirtualRuntime(WALL_MS)
+        self.runtime = runtime = VirtualRuntime(self.begins_ms)
         self._t0 = runtime.mono_ns
         settings = {key: value for key, value in scenario.home.items() if key != RESERVE}
         self.world = World(seed, {"load_w": 900, "pv_w": 0, **settings}, runtime.mono_ns)
@@ -165,7 +167,7 @@ class VirtualBackend:
         return self.runtime.mono_ns - self._t0
 
     def wall_ms(self) -> int:
-        return WALL_MS + 500  # the world is half a second old when the agent starts
+        return self.begins_ms + 500  # the world is half a second old when the agent starts
 
     def run_until(self, at_ns: int) -> None:
         self.runtime.run_until(self._t0 + at_ns)
@@ -198,14 +200,19 @@ class VirtualBackend:
             random=rng.randbytes,
         )
         for name, bus in agent.buses.items():
-            runtime.add_bus(name, cast(Bus, Plug(bus, lambda: "unplug" not in self._faults)))
+            runtime.add_bus(name, cast(Bus, self._bus(bus)))
         for name, agent_part in agent.parts.items():
-            tapped = Tap(agent_part, self._told) if name == "local" and self._observed else agent_part
-            runtime.add(name, tapped, DISK_NS if name == "store" else 0)
+            runtime.add(name, self._part(name, agent_part), self.disk_ns if name == "store" else 0)
         self._starts += 1
         self._exit = None
         self._record("process", what="start", status=None)
         runtime.start()
+
+    def _bus(self, bus: Bus) -> Plug:
+        return Plug(bus, lambda: "unplug" not in self._faults)
+
+    def _part(self, name: str, agent_part: Part) -> Part:
+        return Tap(agent_part, self._told) if name == "local" and self._observed else agent_part
 
     def _ended(self, status: int) -> None:
         self._life += 1

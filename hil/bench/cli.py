@@ -8,11 +8,16 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
+from hil.amount import count
 from hil.figures import Report
 from hil.report import sheet
 
 BENCHES = {
     "dispatch": ("hil.bench.dispatch", "publish -> first register byte on the polled demo bus"),
+    "command": ("hil.bench.command", "inside the agent: paho's on_message -> first write, against its bare parts"),
+    "publish": ("hil.bench.publish", "signed records a second to the broker, against mosquitto_pub"),
+    "storage": ("hil.bench.storage", "bytes that the store writes, against a row a second"),
+    "group": ("hil.bench.group", "one signed command to a group of homes: verified, committed, past the gate"),
     "virtual": ("hil.bench.virtual", "how much faster than the clock the whole agent runs in virtual time"),
     "plant": ("hil.bench.plant", "how much faster than the clock the simulated home's physics is"),
     "step": ("hil.bench.step", "one cycle of the core"),
@@ -32,10 +37,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("name", choices=[*BENCHES, "all"])
-    parser.add_argument("--rounds", type=int, default=3, help="at least 3; medians are taken")
-    parser.add_argument("--seconds", type=int, default=600, help="virtual: length of one round")
-    parser.add_argument("--count", type=int, default=200, help="dispatch: commands in all")
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--rounds", type=count, default=3, help="at least 3; medians are taken")
+    parser.add_argument("--seconds", type=count, default=600, help="virtual: length of one round")
+    parser.add_argument("--count", type=count, default=200, help="dispatch: commands in all")
+    parser.add_argument("--commands", type=count, default=1_000, help="command: to each side")
+    parser.add_argument("--records", type=count, default=10_000, help="publish: of each side in a round")
+    parser.add_argument("--hours", type=float, default=6.0, help="storage: of a home's life in a round")
+    parser.add_argument("--agents", type=count, default=1_000, help="group: homes")
+    parser.add_argument("--seed", type=int, default=1, help="the same seed does the same again (default 1)")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     sheet.option(parser)
     args = parser.parse_args(argv)

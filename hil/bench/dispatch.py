@@ -81,7 +81,7 @@ def measure(count: int, seed: int) -> list[float]:
                 wait(backend, lambda s: s["agent.given_w"] == HIGHEST_W, SETTLE_S)
             time.sleep(rng.uniform(*PAUSE_S))
             power = HIGHEST_W - STEP_W * (index % STEPS + 1)
-            sent.append(Sent(_dispatch(backend, power), _rate(power)))
+            sent.append(Sent(_dispatch(backend, power), rate_of(power)))
             bar.step()
         time.sleep(1.0)
         writes = list(writes_of(backend.directory / "home" / "wire.jsonl"))
@@ -109,18 +109,24 @@ def writes_of(log: Path) -> Iterator[Write]:
     """Write requests to the inverter, from the wire's log."""
     for line in log.read_text(encoding="ascii").splitlines():
         row = json.loads(line)
-        data = bytes.fromhex(row["hex"])
-        if row["from"] != "master" or len(data) < 8 or data[0] != 3 or data[1] not in (6, 16):
-            continue
-        address = int.from_bytes(data[2:4], "big")
-        count = int.from_bytes(data[4:6], "big") if data[1] == 16 else 1
-        offset = model.OUT_W_RTE - address
-        rate = None
-        if data[1] == 16 and 0 <= offset < count:
-            rate = int.from_bytes(data[7 + 2 * offset : 9 + 2 * offset], "big")
-        yield Write(int(row["t0"]), rate)
+        written = write_of(bytes.fromhex(row["hex"]), int(row["t0"])) if row["from"] == "master" else None
+        if written is not None:
+            yield written
 
 
-def _rate(power_w: int) -> int:
+def write_of(data: bytes, at_ns: int) -> Write | None:
+    """What a master's frame writes to the inverter; None if it does not."""
+    if len(data) < 8 or data[0] != 3 or data[1] not in (6, 16):
+        return None
+    address = int.from_bytes(data[2:4], "big")
+    count = int.from_bytes(data[4:6], "big") if data[1] == 16 else 1
+    offset = model.OUT_W_RTE - address
+    rate = None
+    if data[1] == 16 and 0 <= offset < count:
+        rate = int.from_bytes(data[7 + 2 * offset : 9 + 2 * offset], "big")
+    return Write(at_ns, rate)
+
+
+def rate_of(power_w: int) -> int:
     """OutWRte of a power, as the profile rounds it: toward zero, in hundredths of a percent."""
     return power_w * 10_000 // site.RATED_W

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from hil.amount import amount, count
 from hil.campaign.case import Case, Deck, of_scenario
 from hil.campaign.menu import LEFT_OUT, dishes
 from hil.campaign.observer import PROMISES
@@ -72,9 +73,9 @@ class Tally:
 def main(argv: Sequence[str]) -> int:
     """0 when no promise broke."""
     parser = argparse.ArgumentParser(prog="python -m hil campaign", description=__doc__)
-    parser.add_argument("--device-days", type=float, default=1.0)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: one a core)")
+    parser.add_argument("--device-days", type=amount, default=1.0, help="in all, a resumed run's too (default 1)")
+    parser.add_argument("--seed", type=int, default=1, help="the same seed does the same again (default 1)")
+    parser.add_argument("--jobs", type=count, default=os.cpu_count() or 1, help="processes (default: one a core)")
     parser.add_argument("--case", metavar="FILE|NUMBER", help="only that case: a file, or a number of the seed")
     parser.add_argument(
         "--keep", type=Path, metavar="DIR", help="shrunk cases and their reports go there (default: printed)"
@@ -87,7 +88,7 @@ def main(argv: Sequence[str]) -> int:
         return 2
     try:
         if args.case is not None:
-            return _one(args.case, args.seed, args.keep)
+            return _one(args.case, args.seed, args.keep).print(as_json=args.json)
         report = campaign(args.device_days, args.seed, args.jobs, args.keep, args.state)
         return sheet.told(report, args, "campaign", argv)
     except FileError as error:
@@ -95,15 +96,22 @@ def main(argv: Sequence[str]) -> int:
         return 2
 
 
-def _one(name: str, seed: int, keep: Path | None) -> int:
+def _one(name: str, seed: int, keep: Path | None) -> Report:
     case = Deck(seed).case(int(name)) if name.isdigit() else of_scenario(load(Path(name)))
     result = run(case)
-    for violation in result.violations:
+    wrong = Counter(violation.promise for violation in result.violations)
+    figures = [
+        Figure("cycles judged", result.cycles, "", ">= 1"),
+        *(Figure(f"promise broken: {promise}", wrong[promise], "", "== 0") for promise in PROMISES),
+    ]
+    told = [str(violation) for violation in result.violations]
+    for violation in told:
         say(f"xx {violation}")
     if keep is not None and result.violations:
         _told(case, result, seed, commit(), keep)
-    say(f"ok {result.cycles} cycles, every promise held" if not result.violations else case.toml())
-    return 1 if result.violations else 0
+    if told:
+        say(case.toml())
+    return Report(f"campaign, {case.name}", figures, seed, extra={"commit": commit(), "failures": told})
 
 
 def campaign(

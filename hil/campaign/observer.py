@@ -234,8 +234,8 @@ class Observer(Quiet):
             self._permits.popleft()
         if not s["truth.remote"] or lo is None or not self._permits or at_ns <= self._foreign_until_ns:
             return
-        if at_ns - self._own_ns < OWN_S * NS:
-            return  # what the inverter did by itself has not died away yet
+        if self._off_since_ns is not None or at_ns - self._own_ns < OWN_S * NS:
+            return  # it carries an island by itself, or what it did by itself has not died away yet
         if self._taken("untold") or self._endless(at_ns):
             return
         watts = _number(s["truth.battery_w"])

@@ -5,6 +5,7 @@ The source is told by a hash, not by the commit: a commit that touches a page or
 
 from __future__ import annotations
 
+import fcntl
 import functools
 import hashlib
 import json
@@ -12,11 +13,12 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from hil.strict import FileError
 
 ROOT = Path(__file__).parents[2]
+_CLAIMED: dict[Path, TextIO] = {}  # the kernel lets go of them when the process ends, however it ends
 TRIED = ("agent", "drivers", "hil")
 SHOWN = tuple(  # no long run's outcome passes through them
     f"hil/{name}"
@@ -65,7 +67,10 @@ class Resume:
 
     def load(self) -> Mapping[str, Any] | None:
         """What was counted so far; None = nothing yet."""
-        if self.path is None or not self.path.exists():
+        if self.path is None:
+            return None
+        _claim(self.path)
+        if not self.path.exists():
             return None
         mine = {"what": self.what, "seed": self.seed, "source": self.source}
         try:
@@ -92,6 +97,25 @@ class Resume:
         fresh = self.path.with_name(self.path.name + ".new")
         fresh.write_text(json.dumps(body, indent=1) + "\n", encoding="utf-8")
         fresh.replace(self.path)
+
+
+def _claim(path: Path) -> None:
+    """One run a file, as long as this process lives. FileError for a second one, and where nothing can be written."""
+    lock = path.resolve().with_name(path.name + ".lock")
+    if lock in _CLAIMED:
+        return
+    try:
+        handle = lock.open("w", encoding="utf-8")
+    except OSError as error:
+        raise FileError(
+            f"{path}: cannot be written ({error.strerror}); give a path in a directory that is there"
+        ) from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        handle.close()
+        raise FileError(f"{path}: another run goes on with it; wait for it, or give another path") from error
+    _CLAIMED[lock] = handle
 
 
 def _told(whose: Mapping[str, Any]) -> str:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from hil.amount import count
 from hil.campaign.resume import Resume
 from hil.crash.run import Kills, Run
 from hil.crash.story import KINDS
@@ -33,9 +34,9 @@ COUNTED = ("done", "in_start", "remote", "unsettled", "commands", "acted", "repl
 def main(argv: Sequence[str]) -> int:
     """0 when every figure with a reach holds."""
     parser = argparse.ArgumentParser(prog="python -m hil crash", description=__doc__)
-    parser.add_argument("--kills", type=int, default=50)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--homes", type=int, default=2, help="so many side by side (default 2)")
+    parser.add_argument("--kills", type=count, default=50, help="in all, a resumed run's too (default 50)")
+    parser.add_argument("--seed", type=int, default=1, help="the same seed does the same again (default 1)")
+    parser.add_argument("--homes", type=count, default=2, help="so many side by side (default 2)")
     parser.add_argument("--state", type=Path, metavar="FILE", help="go on where the run of that file stopped")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     sheet.option(parser)

@@ -33,8 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("target", choices=list(TARGETS))
-    parser.add_argument("--inputs", type=_positive, default=50_000)
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--inputs", type=_positive, default=50_000, help="default 50,000")
+    parser.add_argument("--seed", type=int, default=1, help="the same seed does the same again (default 1)")
     parser.add_argument(
         "--corpus", type=Path, metavar="DIR", help="inputs that reached something new: kept, and begun with"
     )

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from hil.amount import amount, count
 from hil.long.page import section
 from hil.long.part import parts
 from hil.long.run import RUNNING, Long, ask
@@ -28,13 +29,13 @@ def main(argv: Sequence[str]) -> int:
     """0 when all that was asked is done and nothing was found."""
     parser = argparse.ArgumentParser(prog="python -m hil long", description=__doc__)
     parser.add_argument("--state-dir", type=Path, metavar="DIR", help="what was reached, found cases, corpora")
-    parser.add_argument("--hours", type=float, default=math.inf, help="no new slice after that; default: until done")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--device-days", type=float, default=DAYS)
-    parser.add_argument("--kills", type=int, default=KILLS)
-    parser.add_argument("--cuts", type=int, default=CUTS)
-    parser.add_argument("--inputs", type=int, default=INPUTS, help="of each pure decoder")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="cores (default: all)")
+    parser.add_argument("--hours", type=amount, default=math.inf, help="no new slice after that; default: until done")
+    parser.add_argument("--seed", type=int, default=1, help="the same seed does the same again (default 1)")
+    parser.add_argument("--device-days", type=amount, default=DAYS)
+    parser.add_argument("--kills", type=count, default=KILLS)
+    parser.add_argument("--cuts", type=count, default=CUTS)
+    parser.add_argument("--inputs", type=count, default=INPUTS, help="of each pure decoder")
+    parser.add_argument("--jobs", type=count, default=os.cpu_count() or 1, help="cores (default: all)")
     parser.add_argument("--result", type=Path, metavar="FILE", help="the JSON result, such as hil/results/long-1.json")
     parser.add_argument("--page", action="store_true", help="only print the section of docs/reliability.md")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from hil.amount import count
 from hil.campaign.resume import Resume
 from hil.figures import Figure, Report
 from hil.powercut.tally import KINDS, Tally
@@ -24,8 +25,8 @@ from hil.talk import say
 def main(argv: Sequence[str]) -> int:
     """0 when every figure with a reach holds."""
     parser = argparse.ArgumentParser(prog="python -m hil powercut", description=__doc__)
-    parser.add_argument("--cuts", type=int, default=2_000)
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--cuts", type=count, default=2_000, help="in all, a resumed run's too (default 2,000)")
+    parser.add_argument("--seed", type=int, default=1, help="the same seed does the same again (default 1)")
     parser.add_argument("--life", type=int, help="only that life of the seed, to look at what failed")
     parser.add_argument("--state", type=Path, metavar="FILE", help="go on where the run of that file stopped")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")

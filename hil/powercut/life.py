@@ -119,7 +119,7 @@ class Life:
         waiting = [r for r in self._book.durable.commands if not r.started and r.state not in TERMINAL]
         if waiting:
             chosen = self._rng.choice(waiting).command
-            self._turn(lambda book, cycle: dispatch.begun(book, chosen.id, chosen.power_w, cycle))
+            self._turn(lambda book, cycle: dispatch.begun(book, chosen.id, chosen.power_w or 0, cycle))
 
     def _end(self) -> None:
         running = [r for r in self._book.durable.commands if r.started and r.state not in TERMINAL]

@@ -142,9 +142,15 @@ A new trust bundle, and the homeowner's word by way of the aggregator.
 # under the heading of a topic
 NOTES = {
     "down-command": """\
-This version runs `dispatch` with `power_w`, `cancel`, `stop` and `resend`. The other kinds, and a dispatch with
-`session`, `import_limit_w`, `export_limit_w` or `randomize_start_s`, are checked like these and answered
-`rejected_not_applicable`, as a whole. A cancel ends its target at once, whatever `randomize_s` says.
+What each kind does, beside each other and over a restart, is told in [the life of a command](lifecycle.md).
+
+- A **dispatch** has up to three modes: `power_w`, `import_limit_w`, `export_limit_w`. Of each there is one holder.
+- A **session**'s block `seq_from` to `seq_to` begins above the session's own `seq` and is its setpoints' alone: from
+  acceptance on all of it counts as used, so every other message of that `iss` and key, **`cancel` and `stop` too, needs
+  a `seq` above `seq_to`**. A setpoint has `session`, `power_w` and a number of the block; it acts at once, is not
+  answered, and ends by itself. A restart of the home ends the session (`failed`, `restart`): open another.
+- A **quote** is answered by one ack, `completed`: `given_w`, `energy_wh`, `reason`, `bounds`. At most 12 a minute.
+- A **price** has no `primacy`: of one issuer the newest list counts, of several the newest.
 
 `resend` moves nothing in the home, so the link answers it alone: verified like any command, not committed with one. A
 copy that somebody plays back after a restart, within its `exp`, is answered once more. It is taken at most once a
@@ -155,6 +161,9 @@ their first way; at most 16 stretches of missing rows are named in one answer, a
     "down-time": """\
 The first one of a boot that echoes its nonce counts: dispatch is taken from then on, and rows of this start go out,
 above `last`. Rows of earlier starts do not wait for it.""",
+    "down-config": "Tried, kept or taken back: [what is set from afar](configuration.md). `version` counts, not `seq`.",
+    "down-default": "It holds at once: [default control](configuration.md#default-control).",
+    "down-firmware": "Nothing is installed by it: [releases](configuration.md#releases).",
     "down-receipt": "This version keeps no settlement chain: `checkpoint` is read, and nothing follows.",
     "up-settlement": "The record `n` is signed like any row; `prev` makes the chain.",
 }

@@ -141,6 +141,10 @@ class Birth(Up):
     reserve_permille: Permille | None = None
     stated_end_s: UInt | None = None
     devices: list[Device] | None = None
+    config_version: UInt | None = None
+    config_trial: bool | None = None
+    default_version: UInt | None = None
+    firmware_version: UInt | None = None
     rotations: Annotated[list[Rotation], Field(max_length=4)] | None = None
 
 
@@ -253,6 +257,23 @@ class Local(Up):
     by: str
 
 
+class Partaking(Up):
+    """Somebody at home opted out, or in again."""
+
+    event: Literal["opt_out", "opt_in"]
+    by: str
+    until_ms: WallMs = 0
+
+
+class Overridden(Up):
+    """Somebody at home holds the battery at a power, or no longer."""
+
+    event: Literal["override", "override_over"]
+    by: str
+    power_w: int = 0
+    for_s: UInt = 0
+
+
 class Raise(Up):
     """The reserve is raised for a while, or no longer."""
 
@@ -295,6 +316,22 @@ class TrustLife(Up):
     sentence: str
 
 
+class Document(Up):
+    """What became of a configuration, of default control, or of a release that was told of."""
+
+    event: Literal[
+        "config_applied",
+        "config_refused",
+        "config_rolled_back",
+        "config_confirmed",
+        "default_applied",
+        "firmware_known",
+    ]
+    version: UInt
+    reason: Literal["not_applicable", "fault", "aggregator_lost", "restart", "replaced", "damaged"] | None
+    sentence: str
+
+
 class Gap(Up):
     """Rows that will never come: `first` null = from the first one on."""
 
@@ -320,10 +357,13 @@ EVENTS: tuple[type[Up], ...] = (
     Floor,
     SelfTest,
     Local,
+    Partaking,
+    Overridden,
     Raise,
     Homeowner,
     Rotated,
     TrustLife,
+    Document,
     Gap,
     TwoBoots,
 )

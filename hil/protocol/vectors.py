@@ -176,6 +176,8 @@ def document() -> dict[str, Any]:
     """The whole file."""
     from hil.protocol import vectors_documents, vectors_down, vectors_home, vectors_up
 
+    down = (*vectors_down.vectors(), *vectors_home.vectors(), *vectors_documents.vectors())
+
     return {
         "about": "Golden vectors of the batteryd link. The private keys (d) are published here: TEST KEYS, never trust"
         " them. How to run them: docs/vectors.md.",
@@ -183,8 +185,7 @@ def document() -> dict[str, Any]:
         "now_ms": NOW,
         "home": home(),
         "keys": {name: _private(name) for name in KEYS},
-        "down": [vector.json() for vector in (*vectors_down.vectors(), *vectors_home.vectors())],
-        "documents": [vector.json() for vector in vectors_documents.vectors()],
+        "down": [vector.json() for vector in down],
         "up": [vector.json() for vector in vectors_up.vectors()],
     }
 

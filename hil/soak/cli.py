@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+from hil.amount import amount
 from hil.backends.process import ProcessBackend
 from hil.bench.rig import live
 from hil.campaign.resume import commit
@@ -45,7 +46,7 @@ class Held:
 def main(argv: Sequence[str]) -> int:
     """0 when every figure with a reach holds."""
     parser = argparse.ArgumentParser(prog="python -m hil soak", description=__doc__)
-    parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--minutes", type=amount, default=10.0, help="default 10; memory is judged from an hour on")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     sheet.option(parser)
     args = parser.parse_args(argv)

@@ -10,6 +10,7 @@ import argparse
 import time
 from collections.abc import Sequence
 
+from hil.amount import count
 from hil.campaign.resume import commit
 from hil.figures import Figure, Report
 from hil.progress import TIMES, Progress
@@ -21,8 +22,13 @@ from hil.street.street import LENGTH_S, live, plan
 def main(argv: Sequence[str]) -> int:
     """0 when nobody noticed."""
     parser = argparse.ArgumentParser(prog="python -m hil fleet", description=__doc__)
-    parser.add_argument("--agents", type=int, default=100)
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--agents",
+        type=count,
+        default=100,
+        help="homes (default 100); a fault at each second one, at most one of each kind",
+    )
+    parser.add_argument("--seed", type=int, default=1, help="the same seed does the same again (default 1)")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     sheet.option(parser)
     args = parser.parse_args(argv)

@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from hil.amount import count
 from hil.campaign.resume import commit
 from hil.figures import Figure, Report
 from hil.progress import Progress
@@ -40,7 +41,7 @@ def main(argv: Sequence[str]) -> int:
     """0 when every defect was found."""
     parser = argparse.ArgumentParser(prog="python -m hil teeth", description=__doc__)
     parser.add_argument("ids", nargs="*", help="only these defects")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: one a core)")
+    parser.add_argument("--jobs", type=count, default=os.cpu_count() or 1, help="processes (default: one a core)")
     parser.add_argument("--list", action="store_true", help="what there is")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     sheet.option(parser)
@@ -82,8 +83,12 @@ def teeth(defects: Sequence[Defect], jobs: int = 1) -> Report:
             bar.step(defect.id)
             return result
 
-        broken = [(check, said) for check, said in pool.map(passes, checks) if said is not None]
-        results = list(pool.map(found, defects)) if not broken else []
+        try:
+            broken = [(check, said) for check, said in pool.map(passes, checks) if said is not None]
+            results = list(pool.map(found, defects)) if not broken else []
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     return _report(broken, checks, results, time.monotonic() - began)
 
 
@@ -101,13 +106,14 @@ def fails(check: str, tree: Path) -> str | None:
     """None when the check passes in that tree; else what it said of the failure."""
     word, *rest = check.split()
     command = {
-        "scenario": ["scenario", *rest, "--backend", "virtual"],
-        "case": ["campaign", "--case", f"hil/teeth/cases/{rest[0]}.toml"],
-        "powercut": ["powercut", "--cuts", rest[0]],
-        "fuzz": ["fuzz", rest[0], "--inputs", rest[-1]],
+        "scenario": ["hil", "scenario", *rest, "--backend", "virtual"],
+        "case": ["hil", "campaign", "--case", f"hil/teeth/cases/{rest[0]}.toml"],
+        "powercut": ["hil", "powercut", "--cuts", rest[0]],
+        "fuzz": ["hil", "fuzz", rest[0], "--inputs", rest[-1]],
+        "test": ["pytest", rest[0], "-x", "-m", "not slow", "-p", "no:cacheprovider", "--timeout=550"],
     }[word]
     done = subprocess.run(
-        [sys.executable, "-m", "hil", *command],
+        [sys.executable, "-m", *command],
         cwd=tree,
         env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(tree)},
         capture_output=True,
@@ -117,7 +123,8 @@ def fails(check: str, tree: Path) -> str | None:
     )
     if done.returncode == 0:
         return None
-    lines = [line for line in done.stderr.splitlines() if line.startswith("xx")] or done.stderr.splitlines()[-1:]
+    said = (done.stderr + done.stdout).splitlines()
+    lines = [line for line in said if line.startswith("FAILED" if word == "test" else "xx")] or said[-1:]
     return lines[0].strip() if lines else f"exit {done.returncode}"
 
 

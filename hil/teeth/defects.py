@@ -13,8 +13,8 @@ from hil.strict import FileError, Table
 ROOT = Path(__file__).parents[2]
 FILE = Path(__file__).with_name("defects.toml")
 CASES = Path(__file__).with_name("cases")
-COPIED = ("agent", "drivers", "hil")
-CHECKS = {"scenario": 1, "case": 1, "powercut": 1, "fuzz": 2}  # word -> how many words follow
+COPIED = ("agent", "drivers", "hil", "tests", "docs", "pyproject.toml")  # pages too: some tests read them
+CHECKS = {"scenario": 1, "case": 1, "powercut": 1, "fuzz": 2, "test": 1}  # word -> how many words follow
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +72,12 @@ def _edit(table: Table) -> Edit:
 
 def copy(to: Path) -> None:
     """The source, without anything that was built from it."""
+    to.mkdir(exist_ok=True)
     for name in COPIED:
-        shutil.copytree(ROOT / name, to / name, ignore=shutil.ignore_patterns("__pycache__"))
+        if (ROOT / name).is_file():
+            shutil.copy(ROOT / name, to / name)
+        else:
+            shutil.copytree(ROOT / name, to / name, ignore=shutil.ignore_patterns("__pycache__"))
 
 
 def plant(defect: Defect, tree: Path) -> None:

@@ -28,6 +28,8 @@ def changed(params: Params, name: str) -> Params:
         return replace(params, site=replace(value, import_limit_w=value.import_limit_w ^ 1))
     if name == "timers":
         return replace(params, timers=replace(value, reversion_s=value.reversion_s ^ 64))
+    if name == "default":
+        return replace(params, default=replace(value, version=value.version ^ 1))
     if name == "wiring":
         return replace(params, wiring=replace(value, places=(("m", "pw"),)))
     if isinstance(value, tuple):

@@ -217,8 +217,15 @@ def test_version_needs_no_daemon(serve: Serve, run: Run) -> None:
 
 
 # --- without a daemon, with bad usage ---------------------------------------------------------------------------------
-FILES = {"keys", "net", "replace"}  # these become a tool that works on files, whoever listens
-TALKING = sorted(set(VERBS) - {"version", "wait", "bus"} - FILES)  # bus needs to be told what to do
+FILES = {"keys", "net", "replace", "update"}  # these become a tool that works on files, whoever listens
+ELSE = {
+    "version",
+    "wait",
+    "bus",
+    "config",
+    "override",
+}  # bus and override need to be told what to do; config reads the file
+TALKING = sorted(set(VERBS) - ELSE - FILES)
 
 
 @pytest.mark.parametrize("verb", TALKING)

@@ -263,7 +263,7 @@ def test_a_command_that_gives_way_hears_to_what() -> None:
 
 def test_every_wish_above_a_command_has_its_words() -> None:
     assert set(report.FIRST) == {rank for rank in Rank if rank < Rank.DISPATCH}
-    assert report.first(Proposal(Rank.SCHEDULE, "x", 0)).owner == "agent"
+    assert report.first(Proposal(Rank.DISPATCH, "x", 0)).owner == "utility"
 
 
 def test_a_crash_on_a_disk_that_fails_takes_no_command_up() -> None:

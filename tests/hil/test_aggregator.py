@@ -15,7 +15,7 @@ from agent.core.command import TERMINAL as CORE_TERMINAL
 from agent.core.command import CommandState
 from agent.runtime.part import MqttMessage
 from hil.aggregator import claims
-from hil.aggregator.aggregator import Aggregator, Signed
+from hil.aggregator.aggregator import Aggregator, Publish, Signed
 from hil.aggregator.ledger import Fate, Ledger
 from tests.hil.tokens import HandDevice, at, b64, counting, keyring, unb64
 
@@ -389,3 +389,35 @@ def verify_by_hand(aggregator: Aggregator, role: str, token: bytes) -> tuple[dic
 def test_signed_carries_what_was_signed(aggregator: Aggregator) -> None:
     signed: Signed = aggregator.stop("home-1", at())
     assert json.loads(unb64(signed.token.split(b".")[1])) == dict(signed.claims)
+
+
+# --- for brokers that forget --------------------------------------------------------------------------------------
+def test_a_command_that_nobody_acknowledged_is_sent_again_until_it_expires() -> None:
+    aggregator = Aggregator(keyring(DEVICE), counting(), repeat_ns=2_000_000_000)
+    signed = aggregator.dispatch("home-1", 1000, 60, at())
+    aggregator.dispatch("grp:south", 1000, 60, at())  # of a group nobody knows who should have answered
+
+    def repeated(seconds: int) -> list[bytes]:
+        return [message.payload for message in aggregator.tick(at(seconds))]
+
+    assert [repeated(s) for s in (1, 2, 3, 4)] == [[], [signed.token], [], [signed.token]]
+    assert repeated(61) == []
+    assert repeated(70) == []
+
+
+def test_an_acknowledged_command_is_sent_once() -> None:
+    aggregator = Aggregator(keyring(DEVICE), counting(), repeat_ns=1, receipts=False)
+    signed = aggregator.dispatch("home-1", 1000, 60, at())
+    token = DEVICE.token(DEVICE.header("ack"), DEVICE.claims("ack", 1) | {"command_id": signed.id})
+    aggregator.receive(MqttMessage(DEVICE.topic("ack"), token, 1, False), at())
+    assert aggregator.tick(at(2)) == ()
+
+
+def test_documents_follow_each_birth_of_their_device() -> None:
+    aggregator = Aggregator(keyring(DEVICE), counting())
+    bundle = aggregator.keep(Publish("battery/v1/demo/home-1/down/trust", b"old", True))
+    bundle = aggregator.keep(Publish(bundle.topic, b"new", True))
+    aggregator.keep(Publish("battery/v1/demo/home-2/down/trust", b"another's", True))
+    _, (time, *documents) = aggregator.receive(DEVICE.message("birth", 1), at())
+    assert time.topic.endswith("/down/time")
+    assert documents == [bundle]

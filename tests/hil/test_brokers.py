@@ -1,16 +1,18 @@
-"""One script of behaviour, run on the virtual broker and on a real mosquitto: both must agree."""
+"""One script of behaviour, run on the virtual broker, on a real mosquitto, and with `--brokers cluster` on RabbitMQ."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
 from agent.runtime.part import MqttDown, MqttMessage, MqttUp
 from hil.broker import Broker
-from hil.pki import Pki, make_pki
+from hil.cluster import Cluster
+from hil.pki import Pki, Tls, make_pki
 from hil.virtual_broker import VirtualBroker, matches
+from tests.conftest import BrokerKind
 from tests.hil.clients import Client, Heap, RealClient, VirtualClient
 
 ROOT = "battery/v1/demo"
@@ -24,21 +26,35 @@ def pki(tmp_path_factory: pytest.TempPathFactory) -> Pki:
 
 
 @pytest.fixture(scope="module")
-def real(pki: Pki, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    with Broker(tmp_path_factory.mktemp("broker"), pki) as broker:
+def real(pki: Pki, tmp_path_factory: pytest.TempPathFactory, a_broker: BrokerKind) -> Iterator[Broker | Cluster]:
+    with a_broker(tmp_path_factory.mktemp("broker"), pki) as broker:
         yield broker
 
 
 @pytest.fixture(params=["virtual", pytest.param("real", marks=pytest.mark.slow)])
 def make(request: pytest.FixtureRequest, pki: Pki) -> Make:
     if request.param == "real":
-        broker: Broker = request.getfixturevalue("real")
-        broker.restart()  # forget what the last test left
+        broker: Broker | Cluster = request.getfixturevalue("real")
         tls = {"aggregator": pki.aggregator} | {name: files.tls for name, files in pki.devices.items()}
+        if isinstance(broker, Broker):
+            broker.restart()  # forget what the last test left
+        else:
+            forget(tls, broker)
         return lambda name: RealClient(name, tls[name], broker.port)
     heap = Heap()
     virtual = VirtualBroker(heap.at, heap.now)
     return lambda name: VirtualClient(name, virtual, heap)
+
+
+def forget(tls: Mapping[str, Tls], cluster: Cluster) -> None:
+    """A cluster takes half a minute to start: its sessions are ended and its retained messages cleared one by one."""
+    of = {"home-1": (f"{UP}/birth", f"{UP}/state"), "aggregator": (f"{DOWN}/command", f"{DOWN}/time"), "home-2": ()}
+    for name, topics in of.items():
+        client = RealClient(name, tls[name], cluster.port)
+        client.connect()
+        for topic in topics:
+            client.publish(topic, b"", retain=True)
+        client.disconnect()
 
 
 def test_wildcards_and_plain_topics(make: Make) -> None:
@@ -86,6 +102,7 @@ def test_retained_is_flagged_for_the_late_only_and_can_be_cleared(make: Make) ->
     assert late is not device
 
 
+@pytest.mark.mosquitto  # what RabbitMQ does instead: tests/cluster/test_lacks.py
 def test_a_retained_command_waits_for_the_subscription(make: Make) -> None:
     device, aggregator = make("home-1"), make("aggregator")
     aggregator.connect()
@@ -132,6 +149,7 @@ def test_no_will_after_a_proper_goodbye(make: Make) -> None:
     assert aggregator.next().payload == b"after"
 
 
+@pytest.mark.mosquitto  # what RabbitMQ does instead: tests/cluster/test_lacks.py
 def test_another_client_of_the_same_id_takes_over_and_the_will_is_published(make: Make) -> None:
     device, twin, aggregator = make("home-1"), make("home-1"), make("aggregator")
     aggregator.connect()
@@ -142,6 +160,7 @@ def test_another_client_of_the_same_id_takes_over_and_the_will_is_published(make
     assert [aggregator.next().payload, aggregator.next().payload] == [b"lost", b"after"]
 
 
+@pytest.mark.mosquitto  # what RabbitMQ does instead: tests/cluster/test_lacks.py
 def test_a_clean_session_forgets_and_a_kept_one_delivers(make: Make) -> None:
     device, aggregator = make("home-1"), make("aggregator")
     aggregator.connect()

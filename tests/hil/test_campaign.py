@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +28,7 @@ from hil.campaign.observer import (
     TWICE,
     Observer,
 )
-from hil.campaign.run import run, shrink
+from hil.campaign.run import OWN_POLLS, run, shrink
 from hil.expr import Value
 from hil.faults.catalog import VERBS
 from hil.scenario import Event, load, parse
@@ -59,6 +60,19 @@ def test_a_house_that_a_crossing_renewal_darkens_is_counted() -> None:
         assert all(v.promise != ISLAND for v in result.violations)
         crossed += result.crossed
     assert 0 < crossed < 11
+
+
+def test_with_the_polls_of_the_profile_it_crosses_within_one_of_them() -> None:
+    """At 4 Hz nothing is written into an outage that is older than a poll, its reading and a cycle."""
+    case = of_scenario(load(cli.REGRESSIONS / "crossing.toml"))
+    case = replace(case, seed=case.seed - case.seed % OWN_POLLS)
+    crossed = []
+    for before_s in (0.08, 0.35, 0.7):
+        acts = [replace(a, at_s=a.at_s - before_s) if a.do == "grid.outage" else a for a in case.acts]
+        result = run(replace(case, acts=acts))
+        assert result.violations == []
+        crossed.append(result.crossed)
+    assert crossed == [1, 0, 0]
 
 
 # --- drawing ----------------------------------------------------------------------------------------------------------
@@ -170,6 +184,11 @@ def test_watts_outside_the_permit_are_seen_after_the_inverters_lag() -> None:
     assert watched(lambda n: {"agent.hi_w": 1000} if n > 100 else {}) == {PERMIT}
     own = {"agent.hi_w": 1000, "truth.remote": False}
     assert watched(lambda n: own if n > 100 else {}) == set()
+
+
+def test_an_island_is_carried_by_the_inverter_and_not_by_our_permit() -> None:
+    off = {"agent.hi_w": 1000, "truth.grid_on": False}
+    assert PERMIT not in watched(lambda n: off if n > 100 else {})
 
 
 def test_charging_in_frost_is_seen() -> None:
@@ -377,4 +396,6 @@ def test_the_command_runs_one_case(tmp_path: Path, capsys: pytest.CaptureFixture
         Case("mine", 3, 30, {"soc_permille": 500}, {}, [Act(20, "home.load", {"w": 10}, id="l")]).toml(["x"])
     )
     assert cli.main(["--case", str(path)]) == 0
-    assert "every promise held" in capsys.readouterr().err
+    assert "ok every reach holds" in capsys.readouterr().out
+    assert cli.main(["--case", str(path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["ok"] is True

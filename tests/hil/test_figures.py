@@ -56,4 +56,7 @@ def test_json_has_the_keys_of_the_design_and_exit_code_follows_ok() -> None:
 
 
 def test_a_report_of_nothing_is_not_ok() -> None:
-    assert Report("empty", []).ok is False
+    nothing = Report("empty", [])
+    assert nothing.ok is False
+    assert "xx nothing was measured" in nothing.table()
+    assert "ok" not in nothing.table()

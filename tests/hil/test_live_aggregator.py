@@ -15,8 +15,10 @@ from hil.aggregator.keys import load_keyring
 from hil.aggregator.live import LiveAggregator
 from hil.aggregator.virtual import VirtualAggregator
 from hil.broker import Broker
+from hil.cluster import Cluster
 from hil.pki import Pki, make_pki
 from hil.virtual_broker import VirtualBroker
+from tests.conftest import BrokerKind
 from tests.hil.clients import Heap, RealClient, VirtualClient
 from tests.hil.tokens import HandDevice, counting, keyring, unb64
 
@@ -35,13 +37,13 @@ def pki(directory: Path) -> Pki:
 
 
 @pytest.fixture(scope="module")
-def broker(pki: Pki, directory: Path) -> Iterator[Broker]:
-    with Broker(directory / "broker", pki) as running:
+def broker(pki: Pki, directory: Path, a_broker: BrokerKind) -> Iterator[Broker | Cluster]:
+    with a_broker(directory / "broker", pki) as running:
         yield running
 
 
 @pytest.fixture
-def live(broker: Broker, pki: Pki) -> Iterator[LiveAggregator]:
+def live(broker: Broker | Cluster, pki: Pki) -> Iterator[LiveAggregator]:
     aggregator = Aggregator(load_keyring(pki.devices_file.parent), counting(), receipt_every_ns=1)
     with LiveAggregator(aggregator, pki.aggregator.ca.parent, broker.host, broker.port) as running:
         assert running.wait_connected(WAIT_S)
@@ -49,7 +51,7 @@ def live(broker: Broker, pki: Pki) -> Iterator[LiveAggregator]:
 
 
 @pytest.fixture
-def device(broker: Broker, pki: Pki) -> RealClient:
+def device(broker: Broker | Cluster, pki: Pki) -> RealClient:
     client = RealClient("home-1", pki.devices["home-1"].tls, broker.port)
     client.connect()
     client.subscribe(f"{DOWN}/#")
@@ -104,7 +106,7 @@ def test_a_command_goes_out_and_its_acks_are_waited_for(
 
 
 @pytest.mark.slow
-def test_it_comes_back_after_the_broker_was_killed(live: LiveAggregator, broker: Broker) -> None:
+def test_it_comes_back_after_the_broker_was_killed(live: LiveAggregator, broker: Broker | Cluster) -> None:
     broker.kill()
     assert live.wait_for(lambda _: not live.connected, WAIT_S)
     broker.start()

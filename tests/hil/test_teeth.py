@@ -11,7 +11,7 @@ from hil import scenario
 from hil.fuzz.cli import TARGETS
 from hil.strict import FileError
 from hil.teeth.cli import teeth
-from hil.teeth.defects import CASES, Defect, Edit, copy, load, plant
+from hil.teeth.defects import CASES, ROOT, Defect, Edit, copy, load, plant
 
 FEW = ("reserve_ignored", "no_release", "signature_not_checked", "slots_not_synced", "charged_in_frost")
 
@@ -44,6 +44,13 @@ def test_each_check_is_there() -> None:
                 assert (CASES / f"{rest[0]}.toml").is_file()
             elif word == "fuzz":
                 assert rest[0] in TARGETS
+            elif word == "test":
+                assert _is_a_test(rest[0])
+
+
+def _is_a_test(name: str) -> bool:
+    file, _, function = name.partition("::")
+    return f"def {function or 'test_'}" in (ROOT / file).read_text(encoding="utf-8")
 
 
 def test_a_text_that_is_gone_is_an_error(tree: Path) -> None:

@@ -39,6 +39,7 @@ class Forward(RuleBasedStateMachine):
         super().__init__()
         self.directory = Path(tempfile.mkdtemp(prefix="forward-", dir=FAST if FAST.is_dir() else None))
         self.boots = self.written = self.resends = 0
+        self.up = self.fresh = False
         self.mono_ns = S
         self.had: dict[int, bytes] = {}  # by the aggregator: number -> content
         self.gone: list[tuple[int, int]] = []  # named by gap records that it has; a range may span billions

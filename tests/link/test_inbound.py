@@ -46,7 +46,7 @@ def signed(home: Home, role: str = "dispatch", typ: str = "command", **claims: A
 # --- what is refused, in the order of the checks ----------------------------------------------------------------------
 def test_topic_that_is_not_served(home: Home) -> None:
     token = home.agg.command(home.now).payload
-    for leaf in ("config", "default", "firmware", "homeowner", "nonsense", "command/x", ""):
+    for leaf in ("config", "default", "homeowner", "nonsense", "command/x", ""):
         assert refused(home, down(leaf, token)) == "bad_typ"
     assert refused(home, MqttMessage("battery/v1/fleet/group/south/command", token, 1, False)) == "bad_typ"
     assert refused(home, MqttMessage(f"{ROOT}/up/state", token, 1, False)) == "bad_typ"
@@ -254,7 +254,15 @@ def test_a_flood_is_told_once_a_second_and_logged_once_a_minute(home: Home) -> N
     "body",
     [
         {"kind": "schedule", "start": WALL, "interval_s": 900, "powers_w": [-3000, None]},
-        {"kind": "session", "start": WALL, "duration_s": 600, "lo_w": -1, "hi_w": 1, "seq_from": 1, "seq_to": 9},
+        {
+            "kind": "session",
+            "start": WALL,
+            "duration_s": 600,
+            "lo_w": -1,
+            "hi_w": 1,
+            "seq_from": 100,
+            "seq_to": 109,
+        },
         {"kind": "price", "start": WALL, "interval_s": 900, "prices_micro_per_kwh": [1, -2], "currency": "USD"},
         {"kind": "quote", "power_w": 5000, "duration_s": 600},
     ],

@@ -13,11 +13,12 @@ from joserfc import jws as jose
 from joserfc.errors import JoseError
 from joserfc.jwk import OKPKey
 from joserfc.registry import HeaderParameter
+from pydantic import BaseModel
 
 from agent.core.inputs import CommandIn, FreshTime
 from agent.link import anchor, documents, homeowner, jws, trust
 from agent.link.messages import KINDS, parse_command, parse_receipt, parse_time
-from agent.mail import Receipted, Resend, WriteTrust
+from agent.mail import Document, Receipted, Resend, WriteTrust
 from agent.runtime.part import MqttMessage, Now
 from hil.aggregator.aggregator import Aggregator
 from hil.aggregator.keys import Keyring, SigningKey
@@ -39,7 +40,7 @@ def unb64(part: bytes | str) -> bytes:
 BUNDLE: dict[str, Any] = json.loads(unb64(DATA["home"]["trust"]["payload"]))
 PUBLIC = {entry["kid"]: entry["x"] for role in BUNDLE["roles"].values() for entry in role["keys"]}
 PUBLIC |= {entry["kid"]: entry["x"] for entry in (*DATA["home"]["homeowner"], DATA["keys"]["device"])}
-EVERY: list[dict[str, Any]] = [*DATA["down"], *DATA["documents"], *DATA["up"]]
+EVERY: list[dict[str, Any]] = [*DATA["down"], *DATA["up"]]
 SINGLE = [row for row in EVERY if "holds" not in row]
 ED25519 = jose.JWSRegistry.algorithms["Ed25519"]
 REGISTRY = jose.JWSRegistry(header_registry={"zip": HeaderParameter("compression", "str")}, algorithms=["Ed25519"])
@@ -127,9 +128,6 @@ def test_joserfc_opens_the_good_ones_by_its_front_door(row: dict[str, Any]) -> N
     assert json.loads(payload) == row["claims"]
 
 
-MOVES = CommandIn | FreshTime | Receipted | Resend | WriteTrust
-
-
 def the_home() -> Home:
     """A start of the home of the file, with its trust and the key of its homeowner."""
     told = DATA["home"]
@@ -138,6 +136,9 @@ def the_home() -> Home:
     owner = {entry["kid"]: jws.verifier(unb64(entry["x"])) for entry in told["homeowner"]}
     held = held.named(owner)
     return Home(trust=trust.of_bundle(held.bundle, held.homeowner), anchor=held)
+
+
+MOVES = (CommandIn, FreshTime, Receipted, Resend, WriteTrust, Document)
 
 
 @pytest.mark.parametrize("row", DATA["down"], ids=lambda row: str(row["name"]))
@@ -163,6 +164,10 @@ def test_verdict_of_a_home(row: dict[str, Any]) -> None:
 @pytest.mark.parametrize("row", [r for r in DATA["down"] if "claims" in r], ids=lambda row: str(row["name"]))
 def test_accepted_bodies_are_read_as_they_stand(row: dict[str, Any]) -> None:
     leaf = row["topic"].rpartition("/")[2]
+    if leaf in documents.DOCUMENTS:
+        assert isinstance(document := documents.parse_document(leaf, row["claims"]), BaseModel), document
+        assert document.model_dump(exclude_unset=True) == row["claims"]
+        return
     parse = {"command": parse_command, "time": parse_time, "receipt": parse_receipt}.get(
         leaf, homeowner.parse_homeowner
     )
@@ -201,34 +206,13 @@ def test_the_products_own_envelope_agrees_on_what_comes_up(row: dict[str, Any]) 
         assert row["verdict"] not in envelope
 
 
-@pytest.mark.parametrize("row", DATA["documents"], ids=lambda row: str(row["name"]))
-def test_form_of_documents(row: dict[str, Any]) -> None:
-    """By the product's own envelope and models. No topic takes them yet: see the last line."""
-    leaf = row["topic"].rpartition("/")[2]
-    if "holds" in row:
-        body = json.loads(unb64(json.loads(token_of(row))["payload"]))
-    else:
-        operations = {e["kid"]: jws.verifier(unb64(e["x"])) for e in BUNDLE["roles"]["operations"]["keys"]}
-        proven = jws.verify(token_of(row), operations, f"battery-{leaf}+jws", jws.TOKEN_MAX)
-        assert isinstance(proven, jws.Verified)
-        body = proven.claims
-    found = documents.parse_document(leaf, body)
-    assert isinstance(found, str) is (row["verdict"] == "bad_body")
-    if not isinstance(found, str):
-        assert found.model_dump(exclude_unset=True) == row["claims"] == body
-    home = the_home()
-    home.up()
-    home.send(message_of(row))
-    assert home.session._counters == {"bad_typ": 1}
-
-
 def test_every_kind_of_command_and_every_topic_has_a_good_one() -> None:
     good = [row for row in [*DATA["down"], *DATA["up"]] if row["verdict"] == "accepted"]
     assert {row["claims"]["kind"] for row in good if "kind" in row.get("claims", ())} == {*KINDS, *homeowner.KINDS}
     leaves = {"/".join(row["topic"].split("/")[-2:]) for row in good if "/group/" not in row["topic"]}
-    assert leaves == {f"down/{n}" for n in ("command", "time", "receipt", "homeowner", "trust")} | {
-        f"up/{n}" for n in ("birth", "live", "batch", "ack", "event", "settlement")
-    }
+    assert leaves == {
+        f"down/{n}" for n in ("command", "time", "receipt", "homeowner", "trust", *documents.DOCUMENTS)
+    } | {f"up/{n}" for n in ("birth", "live", "batch", "ack", "event", "settlement")}
 
 
 def test_every_reason_of_the_pages_table_has_a_vector() -> None:

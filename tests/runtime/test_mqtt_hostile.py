@@ -204,7 +204,7 @@ def test_a_message_that_is_far_too_long_ends_the_connection_unread(pki: Pki, tmp
 def test_a_link_that_is_behind_is_handed_no_more(pki: Pki, broker: Broker) -> None:
     """Ten times as many as it may have before it: it has so many, and later all."""
     events: Events = queue.SimpleQueue()
-    mqtt = MqttAdapter((("localhost", broker.port),), tls_of(pki), events.put, events.qsize)
+    mqtt = MqttAdapter((("localhost", broker.port),), tls_of(pki), events.put, waiting=events.qsize)
     up(mqtt, events)
     mqtt.handle(part.MqttSubscribe(((f"{ROOT}/down/#", 1),)))
     mqtt.handle(part.MqttPublish(1, f"{ROOT}/up/event", b"x", 1, False))

@@ -83,7 +83,8 @@ def propose(s: Snapshot, params: Params, hand: Hand, lo_w: int, hi_w: int, risk:
     before_w = hand.setpoint_w or 0
     held_w = max(0, before_w if asked_w >= 0 else -before_w)
     within_w = stepped(abs(asked_w), cap_w, held_w, params.dead_band_w)
-    return Proposal(Rank.SELF_CONSUMPTION, SOURCE, asked_w, RampClass.REGULATION, None, within_w)
+    rate = params.default.ramp_permille_per_s
+    return Proposal(Rank.SELF_CONSUMPTION, SOURCE, asked_w, RampClass.REGULATION, None, within_w, rate)
 
 
 def follow(s: Snapshot, dead_band_w: int, before_w: int | None) -> int:

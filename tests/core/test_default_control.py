@@ -1,0 +1,86 @@
+"""Default control: the lowest wish. Idle is held on grid alone, and not where that would wear a register out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from agent.core.arbiter import NOTHING, Proposal, Rank, choose
+from agent.core.decision import Mode
+from agent.core.inputs import LocalStop
+from agent.core.params import IDLE, SELF_CONSUMPTION, DefaultControl
+from drivers.readings import GridState
+from tests.core.home import PARAMS, Home, arriving, command
+
+CONTROL = DefaultControl(3, IDLE)
+
+
+def home(control: DefaultControl = CONTROL, **told: Any) -> Home:
+    made = Home(replace(PARAMS, default=control))
+    made.told = told
+    return made.ready()
+
+
+def test_idle_holds_the_battery_at_rest_and_gives_way_to_dispatch() -> None:
+    here = home()
+    here.run(3)
+    assert (here.decision.source, here.given(), here.mode()) == ("default:idle", 0, Mode.LOCAL)
+    here.tick(arriving(command(1, power_w=3000)))
+    here.run(9)
+    assert here.decision.source.startswith("dispatch:")
+    assert here.given() == 3000
+    here.run(900)
+    assert (here.decision.source, here.given()) == ("default:idle", 0)
+
+
+def test_idle_is_never_held_in_an_outage_nor_while_a_person_has_stopped_the_agent() -> None:
+    here = home()
+    here.run(3)
+    here.tick(LocalStop("ann"))
+    here.run(3)
+    assert here.given() is None
+    other = home()
+    other.run(3)
+    other.inverter["grid_state"] = GridState.ISLANDED
+    other.run(3)
+    assert (other.mode(), other.given()) == (Mode.BACKUP, None)
+
+
+@pytest.mark.parametrize(
+    "told", [{"wearing": ("power",)}, {"signed_setpoint": False}, {"reversion": "none"}, {"reversion": "unreliable"}]
+)
+def test_where_idle_cannot_be_held_the_inverter_is_let_be(told: Any) -> None:
+    here = home(**told)
+    here.run(3)
+    assert (here.decision.source, here.given()) == ("self_consumption", None)
+
+
+def test_self_consumption_by_name_is_that_of_the_factory() -> None:
+    here = home(DefaultControl(4, SELF_CONSUMPTION))
+    here.run(3)
+    assert (here.decision.source, here.given()) == ("self_consumption", None)
+
+
+def begun(ramp: int | None) -> int:
+    """What a home at its reserve, without a floor of the inverter's, is first given of the house's 500 W."""
+    here = Home(replace(PARAMS, default=DefaultControl(1, SELF_CONSUMPTION, ramp_permille_per_s=ramp)))
+    here.told = {"floor": False}
+    here.inverter["floor_permille"] = None
+    here.battery["soc_permille"] = 209
+    here.ready()
+    return next(power for power in here.powers() if power)
+
+
+def test_the_ramp_of_default_control_slows_what_is_driven_and_never_hastens_it() -> None:
+    """Nameplate 11.4 kW: 10 permille a second are 114 W, and the first step is of two cycles."""
+    assert begun(None) == begun(1000) == 500
+    assert begun(10) == 228
+
+
+def test_the_lowest_wish_is_above_none() -> None:
+    assert choose([None]) is NOTHING
+    wish = Proposal(Rank.DEFAULT, "default:idle", 0)
+    assert choose([wish]) is wish
+    assert choose([wish, Proposal(Rank.SELF_CONSUMPTION, "x", None)]).source == "x"

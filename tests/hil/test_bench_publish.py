@@ -1,0 +1,27 @@
+"""`bench publish` at its smallest: both sides bring what they were given, and the agent's is signed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hil.bench.publish import MISSING, measure
+
+
+@pytest.mark.slow
+def test_both_sides_bring_all() -> None:
+    sides = measure(100, 1)
+    assert {name: len(rates) for name, rates in sides.rates.items()} == {"agent": 1, "mosquitto_pub": 1}
+    assert min(*sides.rates["agent"], *sides.rates["mosquitto_pub"]) > 0
+    assert sides.token_bytes > 500
+
+
+def test_no_peer_is_one_sentence_and_exit_2(tmp_path: Path) -> None:
+    code = "from hil.bench.publish import find_peer; find_peer()"
+    env = os.environ | {"PATH": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.strip()) == (2, MISSING)
