@@ -161,9 +161,14 @@ their first way; at most 16 stretches of missing rows are named in one answer, a
     "down-time": """\
 The first one of a boot that echoes its nonce counts: dispatch is taken from then on, and rows of this start go out,
 above `last`. Rows of earlier starts do not wait for it.""",
+    "down-receipt": """`checkpoint` countersigns the settlement chain: send it once you have every record up to a
+`checkpoint` record `n`; `head` is the hash that you computed of that. The device keeps the signed receipt beside its
+records; one over another hash, or beyond its own records, makes it say so in a `chain` record.""",
+    "up-settlement": """The record `n` is signed like any row; `prev` makes the chain: the hash of a record is
+SHA-256(`prev` || SHA-256(its signed payload)), and that is the next one's `prev`. Energy is what registers say at
+both ends; what is `estimated` is an integral of the agent's own, and adds up the same way. Where a register jumped,
+take `after_wh` - `before_wh` out.""",
     "down-config": "Tried, kept or taken back: [what is set from afar](configuration.md). `version` counts, not `seq`.",
     "down-default": "It holds at once: [default control](configuration.md#default-control).",
     "down-firmware": "Nothing is installed by it: [releases](configuration.md#releases).",
-    "down-receipt": "This version keeps no settlement chain: `checkpoint` is read, and nothing follows.",
-    "up-settlement": "The record `n` is signed like any row; `prev` makes the chain.",
 }
