@@ -18,6 +18,7 @@ from agent.core.inputs import (
     CommandIn,
     CommitFailed,
     Committed,
+    Consent,
     Event,
     FreshTime,
     Inputs,
@@ -38,7 +39,7 @@ from agent.runtime import part
 from agent.runtime.part import Effect, Log, Now, Post, SdNotify, WakeAt
 from agent.steward import Facts, Steward
 from agent.telemetry import profile_body, running, sample_values
-from agent.verbs import done, opted_in, raised, refuse, resumed, stopped, storm
+from agent.verbs import done, raised, refuse, resumed, settled, stopped, storm, taken
 from drivers.events import (
     Adopt,
     BusStats,
@@ -56,6 +57,7 @@ from drivers.events import (
 from drivers.readings import BatteryReading, DeviceRole, InverterReading, MeterReading
 
 SAMPLE_NS = 1_000_000_000
+WORDS = {"optout": "opt_out", "optin": "opt_in"}  # of a consent record
 LAST_COMMIT = 0  # the core counts its commits from 1
 REMOTE = (mail.Document, mail.DocumentsStored, mail.ServiceHeard)
 MIN_GAP_NS = 100_000_000  # readings wake a cycle at most this often
@@ -301,7 +303,8 @@ class Control:
         if now.mono_ns - self._sample_ns >= SAMPLE_NS - MIN_GAP_NS:
             self._sample_ns = now.mono_ns
             values = sample_values(decision, inputs, self._params.wiring)
-            sample = mail.Sample(inputs.clock, now.mono_ns // 1_000_000, values, decision.command_id is not None)
+            dispatched = decision.source.startswith("dispatch")  # a schedule or a price needs no live records
+            sample = mail.Sample(inputs.clock, now.mono_ns // 1_000_000, values, dispatched)
             effects.append(Post("link", sample))
             if self._steward.watching:
                 effects.extend(self._steered(None, now))
@@ -334,6 +337,7 @@ class Control:
             disk=self._disk,
             command=None if self._state is None else running(self._state.book, decision),
             stopped_by=self._state.book.durable.stopped_by if self._state is not None else None,
+            opted_out=self._state.book.durable.opted_out if self._state is not None else None,
             started_ns=self._started_ns,
             wiring=self._params.wiring,
             soc_floor_permille=self._params.soc_floor_permille,
@@ -390,10 +394,14 @@ class Control:
             return self._set_reserve(verb, now)
         if verb.verb == "storm":
             return self._storm(verb, now)
-        if verb.verb == "opt_in":
-            refusal = opted_in(verb, self._state.book.durable if self._state is not None else self._durable)
-            if refusal is not None:
-                return [refusal, *self._say("warning", f"{verb.by}: opt_in is not taken; see batteryctl faults", now)]
+        if verb.verb in ("optout", "optin", "override"):
+            asked = taken(verb, self._state.book.durable if self._state is not None else self._durable)
+            if isinstance(asked, Post):
+                return [asked]
+            self._events.append(asked)
+            if verb.verb in WORDS:
+                self._events.append(Consent(WORDS[verb.verb], verb.by, verb.conn != mail.LINK))
+            return [*self._cycle(now), settled(verb, self._disk is None or self._disk.ok)]
         self._events.append(LocalStop(verb.by) if verb.verb == "stop" else LocalResume(verb.by))
         cycle = self._cycle(now)
         if verb.verb == "stop":
@@ -422,6 +430,8 @@ class Control:
             text = f"the reserve could not be written: {stored.error}"
             return [*self._say("error", text, now), *(done(verb, 5, text) for verb in verbs)]
         self._reserve = Reserve(stored.permille, "file")
+        for verb in verbs:
+            self._events.append(Consent("reserve", verb.by, verb.conn != mail.LINK, None, stored.permille))
         text = f"the reserve is {stored.permille / 10:.1f} %"
         told = [done(verb, 0, text, reserve_pct=stored.permille / 10) for verb in verbs]
         return [*self._say("info", text, now), *self._cycle(now), *told]

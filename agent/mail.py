@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from agent.core.decision import Decision, Record
-from agent.core.durable import Durable
+from agent.core.durable import Durable, OptOut
 from agent.core.inputs import NOT_LOOKED, Clock
 from agent.core.params import Wiring
 from agent.core.selftest import Looked as SelfTest
@@ -262,6 +262,7 @@ class View:
     soc_floor_permille: int = 0
     critical_load_w: int = 0  # 0 = nobody said
     looked: SelfTest = NOT_LOOKED
+    opted_out: OptOut | None = None
     in_force: InForce | None = None  # what was set from afar, and what it makes of what was commissioned
 
 
@@ -280,8 +281,9 @@ LINK = -1  # a `conn` that no local client has: nobody waits for the answer
 @dataclass(frozen=True, slots=True)
 class Verb:
     """A change asked for by a local person: "stop", "resume", "reserve" (value = permille), "adopt" (text = device),
-    "storm" (value = permille, 0 ends it; text = reason; two instants, wall ms, or `for_s` from now). Or by the
-    homeowner from afar (`conn` LINK), with "opt_in" besides: it ends a stop of the homeowner's own, nothing else."""
+    "storm" (value = permille, 0 ends it; text = reason; two instants, wall ms, or `for_s` from now), "optout" (`for_s`,
+    0 = until optin), "optin", "override" (value = W, + discharge, for `for_s`; text "off" ends it). Or by the homeowner
+    from afar (`conn` LINK)."""
 
     conn: int
     verb: str

@@ -7,15 +7,16 @@ from collections.abc import Mapping
 from agent import mail
 from agent.core import overlay
 from agent.core.durable import Durable, Overlay
-from agent.core.inputs import Clock, EndRaise, RaiseReserve
+from agent.core.inputs import Clock, EndRaise, OptsIn, OptsOut, Overrides, RaiseReserve
 from agent.core.params import Params
+from agent.core.people import MAX_OVERRIDE_S
 from agent.link.roles import may_ask
 from agent.reserve_rules import may_set
 from agent.runtime.part import Post
 
 OK, USAGE, REFUSED = 0, 2, 4
-KNOWN = ("stop", "resume", "adopt", "reserve", "storm", "opt_in")
-TABLE = {"opt_in": "resume"}  # the row of the matrix where it is not of the verb's name
+KNOWN = ("stop", "resume", "adopt", "reserve", "storm", "optout", "optin", "override")
+OVERRIDE_W = 1_000_000
 
 
 def done(verb: mail.Verb, code: int, text: str, **body: object) -> Post:
@@ -30,7 +31,7 @@ def refuse(verb: mail.Verb, bus_of: Mapping[str, str], reserve_permille: int, le
     if verb.verb == "reserve":
         text = may_set(verb.value, reserve_permille, verb.role, least_permille)
         return None if text is None else done(verb, REFUSED, text)
-    if not may_ask(verb.role, TABLE.get(verb.verb, verb.verb)):
+    if not may_ask(verb.role, verb.verb):
         return done(verb, REFUSED, f"refused: {verb.verb} needs a technician or the homeowner; try with sudo")
     if verb.verb == "adopt" and verb.text not in bus_of:
         return done(verb, USAGE, f"no device {verb.text!r}; there are: {', '.join(bus_of)}")
@@ -62,14 +63,41 @@ def resumed(verb: mail.Verb, durable: Durable) -> Post:
     return done(verb, OK, "resumed")
 
 
-def opted_in(verb: mail.Verb, durable: Durable) -> Post | None:
-    """Why the homeowner's opt-in from afar is not taken: it ends the homeowner's own stop, and acknowledges nothing."""
-    if durable.lockout is not None or durable.latches:
-        return done(verb, REFUSED, "refused: faults wait for somebody at home; `batteryctl resume` there")
-    by = durable.stopped_by
-    if by is not None and not by.endswith("(homeowner)"):
-        return done(verb, REFUSED, f"refused: stopped on site by {by}; `batteryctl resume` there")
-    return None
+def taken(verb: mail.Verb, durable: Durable) -> OptsOut | OptsIn | Overrides | Post:
+    """What "optout", "optin" and "override" ask of the core, or why not."""
+    if verb.verb == "optout":
+        return OptsOut(verb.by, verb.role, verb.for_s)
+    if verb.verb == "optin":
+        out = durable.opted_out
+        if out is not None and out.role == "homeowner" and verb.role != "homeowner":
+            text = "refused: only the homeowner ends the homeowner's opt-out"
+            return done(verb, REFUSED, text, pin_helps=True)
+        return OptsIn(verb.by)
+    if verb.text == "off":
+        return Overrides(verb.by, None)
+    if not 0 < verb.for_s <= MAX_OVERRIDE_S or abs(verb.value) > OVERRIDE_W:
+        text = f"{verb.value} W for {verb.for_s} s asked, 1 to {MAX_OVERRIDE_S} s are possible"
+        return done(verb, USAGE, text)
+    if durable.stopped_by is not None or durable.lockout is not None:
+        return done(verb, REFUSED, "refused: the agent is stopped or locked out; `batteryctl resume` first")
+    return Overrides(verb.by, verb.value, verb.for_s)
+
+
+def settled(verb: mail.Verb, disk_ok: bool) -> Post:
+    """The answer to one of these that was taken."""
+    if verb.verb == "override":
+        if verb.text == "off":
+            return done(verb, OK, "the override is ended")
+        least = f"{verb.value} W for {verb.for_s // 60} min {verb.for_s % 60} s, inside every limit: `batteryctl why`"
+        return done(verb, OK, f"the battery is held at {least}")
+    text = "the home takes part again"
+    if verb.verb == "optout":
+        hours = f"for {verb.for_s // 3600} h {verb.for_s % 3600 // 60} min"
+        length = hours if verb.for_s else "until `batteryctl optin`"
+        text = f"opted out {length}: no dispatch, schedule, session or price is followed"
+    if not disk_ok:
+        text += "; the disk takes no records: look with `batteryctl status` after a restart whether that still is so"
+    return done(verb, OK, text)
 
 
 STORM = "storm"  # there is one at a time

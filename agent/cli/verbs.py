@@ -98,6 +98,27 @@ def _reserve(sub: ArgumentParser) -> None:
     _pin(sub)
 
 
+def _optout(sub: ArgumentParser) -> None:
+    sub.add_argument("--for", dest="length", type=_hours, metavar="12h", help="for so long (default: until optin)")
+    _pin(sub)
+
+
+def _watts(text: str) -> int | None:
+    """`3000`, `-1500`, `off`."""
+    number = text.removeprefix("-")
+    if text == "off":
+        return None
+    if not (number.isascii() and number.isdigit() and int(number) <= 1_000_000):
+        raise ArgumentTypeError(f"{text!r} is not a power in W, expected such as 3000, -1500 (charge) or off")
+    return int(text)
+
+
+def _override(sub: ArgumentParser) -> None:
+    sub.add_argument("watts", type=_watts, metavar="W|off", help="+ discharge, - charge; off ends it")
+    sub.add_argument("--for", dest="length", type=_hours, metavar="15min", help="for so long, at most 4h")
+    _pin(sub)
+
+
 def _wait(sub: ArgumentParser) -> None:
     sub.add_argument("--for", dest="goal", choices=("up", "link", "healthy"), default="up", help="(default: up)")
     sub.add_argument("--timeout", type=_seconds, default=60.0, metavar="S", help="give up after S seconds (default 60)")
@@ -229,6 +250,9 @@ VERBS: dict[str, VerbSpec] = {
     "reserve": VerbSpec("reserve", "show the homeowner's reserve, or set it", _reserve),
     "stop": VerbSpec("stop", "end dispatch and release the inverter until resume", _pin),
     "resume": VerbSpec("resume", "end a stop, acknowledge faults that wait for a technician", _pin),
+    "optout": VerbSpec("people", "take no part in dispatch until optin, or for a while", _optout),
+    "optin": VerbSpec("people", "take part again", _pin),
+    "override": VerbSpec("people", "hold the battery at a power for a while, inside every limit", _override),
     "device": VerbSpec("device", "what each device can be told and says; adopt one that was replaced", _device),
     "bus": VerbSpec("bus", "find devices on a line, read their registers, judge the line", _bus),
     "keys": VerbSpec("keys", "this gateway's keys and whom it believes; enrol, rotate", _keys),

@@ -6,6 +6,8 @@ from agent.core.command import CommandKind
 from agent.core.decision import Record
 from agent.core.durable import CommandRecord
 
+ASKING = (CommandKind.DISPATCH, CommandKind.QUOTE)
+
 
 def ack(
     record: CommandRecord,
@@ -23,11 +25,11 @@ def ack(
             "command_id": command.id,
             "state": record.state.value,
             "reason": record.reason,
-            "asked_w": command.power_w if command.kind is CommandKind.DISPATCH else None,
+            "asked_w": command.power_w if command.kind in ASKING else None,
             "given_w": given_w,
             "limit_w": limit_w,
             "energy_wh": (abs(delivered) // 1000) * (1 if delivered >= 0 else -1),
-            "effective_start": command.start_ms if command.start_ms is not None else record.accepted_ms,
+            "effective_start": record.accepted_ms if command.start_ms is None else command.start_ms + record.shift_ms,
             "sentence": sentence,
         },
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from agent.core.command import RampClass
+from agent.core.decision import LimitValue
 
 
 class Rank(IntEnum):
@@ -29,7 +30,9 @@ class Rank(IntEnum):
 @dataclass(frozen=True, slots=True)
 class Proposal:
     """What one strategy wants. `power_w` None = released: the inverter runs in its own mode. `within_w`: the most that
-    it takes of the permit, W >= 0; None = all of it. `rate_permille`: slower than `ramp`, of nameplate a second."""
+    it takes of the permit, W >= 0; None = all of it. `rate_permille`: slower than `ramp`, of nameplate a second. `cut`:
+    what somebody else's limit on the grid has made of it, and `meant_w` what it was before. `because`: why, for people,
+    where that is not plain."""
 
     rank: Rank
     source: str
@@ -38,6 +41,9 @@ class Proposal:
     command_id: str | None = None
     within_w: int | None = None
     rate_permille: int | None = None
+    cut: LimitValue | None = None
+    meant_w: int | None = None
+    because: str = ""
 
 
 NOTHING = Proposal(Rank.NONE, "none", None)

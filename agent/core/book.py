@@ -27,6 +27,20 @@ class Live:
     acked_reason: str | None = None  # reason of the last `limited`
     acked_ns: int | None = None
     repeated_ns: int | None = None
+    missed: bool = False  # its time has come, and the home is opted out
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """The setpoints of one session, in memory alone: none of them is on the disk, so none is taken up after a restart.
+    `power_w` is the last one inside the band, until `until_ns`."""
+
+    session: str
+    power_w: int = 0
+    until_ns: int = 0
+    newest: tuple[int, int] = (-1, -1)  # (signed at, number) of the last one
+    heard: int = 0
+    clamped: int = 0  # of these, outside the band
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +50,8 @@ class Book:
     durable: Durable
     live: tuple[Live, ...] = ()
     meters: Meters = field(default_factory=Meters)
+    paces: tuple[Pace, ...] = ()  # of the sessions that this process has accepted
+    quoted_ns: tuple[int, ...] = ()  # when the last quotes were answered
 
 
 class Cycle:
@@ -117,7 +133,7 @@ def metered(book: Book, command_id: str | None, power_w: int | None, dt_ns: int)
 
 def resumable(book: Book, clock: Clock) -> bool:
     """A command that acted before a crash of this process is taken up: its setpoint is not released in between."""
-    return any(
+    return book.durable.opted_out is None and any(
         r.started and r.state not in TERMINAL and r.kernel_boot == clock.kernel_boot for r in book.durable.commands
     )
 
@@ -125,12 +141,14 @@ def resumable(book: Book, clock: Clock) -> bool:
 def wake(book: Book, now_ns: int) -> int | None:
     """When a command begins or ends next."""
     times = [t for r in book.durable.commands if r.state not in TERMINAL for t in (r.start_ns, r.end_ns) if t > now_ns]
+    if book.paces:
+        times += [pace.until_ns for pace in book.paces if pace.until_ns > now_ns]
     return min(times, default=None)
 
 
 def _until(record: CommandRecord) -> int:
     command = record.command
-    return max(command.exp_ms, (command.start_ms or record.accepted_ms) + command.duration_s * 1000)
+    return max(command.exp_ms, (command.start_ms or record.accepted_ms) + record.shift_ms + command.duration_s * 1000)
 
 
 def remember(durable: Durable, event: CommandIn) -> Durable:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from agent.core import crew, events, faults, mishap, writes
 from agent.core.book import Cycle
 from agent.core.decision import Decision, FaultValue, Mode, Outputs
-from agent.core.inputs import CommitFailed, Committed, Event, Inputs, LocalResume, LocalStop, WriteDone
+from agent.core.inputs import CommitFailed, Committed, Event, Inputs, LocalResume, LocalStop, OptsOut, WriteDone
 from agent.core.params import Params, S
 from agent.core.snapshot import reserve_of
 from agent.core.state import State
@@ -15,8 +15,8 @@ from drivers.readings import GridState
 
 BROKEN_TRIES = 3  # cycles that may go wrong in a row before events they carry are let go, one kind after the other
 OURS = (  # what is carried still, after each so many tries
-    (LocalStop, WriteDone, Committed, CommitFailed),
-    (LocalStop, Committed, CommitFailed),
+    (LocalStop, OptsOut, WriteDone, Committed, CommitFailed),
+    (LocalStop, OptsOut, Committed, CommitFailed),
     (Committed, CommitFailed),
 )
 UNHEARD = 64

@@ -87,8 +87,23 @@ class Command:
     exp_ms: int
     start_ms: int | None = None
     duration_s: int = 0
-    power_w: int = 0
+    power_w: int | None = 0
     primacy: int = 1
     ramp: RampClass = RampClass.DIRECT
     target: str | None = None
     beyond: str | None = None
+    # --- what came later: stored only where it says something (agent.core.durable)
+    import_limit_w: int | None = None  # dispatch: at most this much from the grid
+    export_limit_w: int | None = None  # dispatch: at most this much into the grid
+    randomize_s: int = 0  # dispatch: R, the start moves by 0..R; cancel: the end does
+    randomize_both: bool = False  # dispatch: by -R..R
+    draw: int = 0
+    session: str | None = None  # dispatch: it is a setpoint of that session
+    seq: int = 0  # of such a setpoint
+    interval_s: int = 0  # schedule, price
+    values: tuple[int | None, ...] = ()  # schedule: W, None = no wish; price: millionths a kWh from the grid
+    exports: tuple[int | None, ...] = ()  # price: millionths a kWh into the grid; () = the same
+    lo_w: int = 0  # session: its band
+    hi_w: int = 0
+    seq_from: int = 0  # session: numbers that are its setpoints' alone
+    seq_to: int = 0

@@ -119,6 +119,7 @@ class Decision:
     shares: tuple[tuple[str, int], ...] = ()  # `given_w` by inverter, where there are several
     out: tuple[str, ...] = ()  # inverters that the home goes on without
     raises: tuple[RaiseValue, ...] = ()  # of the reserve, in force or to come
+    because: str = ""  # why this is asked for, where that is not plain
     capacity_wh: int = 0  # of the packs that are online
     bounds: Evaluated | None = field(default=None, compare=False, repr=False)  # of `limits`: when they lift
 

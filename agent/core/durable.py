@@ -36,6 +36,20 @@ class CommandRecord:
     kernel_boot: str
     started: bool = False  # a `started` ack was committed
     delivered_mwh: int = 0  # energy at the battery since start, + discharge, milliwatt-hours
+    shift_ms: int = 0  # how far its start was moved by the draw
+    cancelled: bool = False  # its end is that of a cancel which let it run out
+
+
+@dataclass(frozen=True, slots=True)
+class OptOut:
+    """The homeowner takes no part: no dispatch, schedule, session or price is followed. `until_ms` 0 = until opt-in."""
+
+    by: str
+    role: str  # "homeowner" | "technician"
+    since_ms: int  # wall
+    until_ms: int = 0  # wall
+    until_ns: int = 0  # monotonic, valid while `kernel_boot` is the same
+    kernel_boot: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +95,7 @@ class Durable:
     day_mwh: int = 0  # energy discharged on that day, at most
     outage: bool = False  # the grid was away, and its return has not lasted through the dwell yet
     kernel_boot: str = ""  # of the last start; "" = there was none
+    opted_out: OptOut | None = None  # None = the home takes part
     account: str = ""  # of settlement, as agent.core.accounts writes it; as of the last commit
 
 
@@ -95,8 +110,18 @@ def _record_text(record: CommandRecord) -> str:
     return _text(record)
 
 
+# what a program of before does not know is written only where it says something
+_FIELDS = dataclasses.fields(Command)
+_LATER = {f.name: f.default for f in _FIELDS[[f.name for f in _FIELDS].index("beyond") + 1 :]}
+_LATER_RECORD = {"shift_ms": 0, "cancelled": False}
+
+
 def _text(value: Durable | CommandRecord) -> str:
-    return json.dumps(dataclasses.asdict(value), separators=(",", ":"), sort_keys=True)
+    raw = dataclasses.asdict(value)
+    if isinstance(value, CommandRecord):
+        raw = {k: v for k, v in raw.items() if k not in _LATER_RECORD or v != _LATER_RECORD[k]}
+        raw["command"] = {k: v for k, v in raw["command"].items() if k not in _LATER or v != _LATER[k]}
+    return json.dumps(raw, separators=(",", ":"), sort_keys=True)
 
 
 def from_json(text: str) -> Durable:
@@ -121,6 +146,7 @@ def from_json(text: str) -> Durable:
             day_mwh=int(raw.get("day_mwh", 0)),
             outage=bool(raw.get("outage", False)),
             kernel_boot=str(raw.get("kernel_boot", "")),
+            opted_out=OptOut(**raw["opted_out"]) if raw.get("opted_out") is not None else None,
             account=str(raw.get("account", "")),
         )
     except (KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -143,5 +169,8 @@ def _record(raw: dict[str, object]) -> CommandRecord:
     command = dict(values.pop("command"))  # type: ignore[call-overload]  # checked by the constructors below
     command["kind"] = CommandKind(command["kind"])
     command["ramp"] = RampClass(command["ramp"])
+    for key in ("values", "exports"):
+        if key in command:
+            command[key] = tuple([None if value is None else int(value) for value in command[key]])
     values["state"] = CommandState(str(values["state"]))
     return CommandRecord(command=Command(**command), **values)  # type: ignore[arg-type]  # a wrong key raises TypeError

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from agent.core import commits, crew, dispatch, writes
+from agent.core import accounts, commits, crew, dispatch, people, quote, writes
 from agent.core.beneath import NOTHING
-from agent.core.book import Cycle, committed
-from agent.core.command import CommandState
+from agent.core.book import Book, Cycle, committed
+from agent.core.command import CommandKind, CommandState
 from agent.core.decision import Record
 from agent.core.faults import BY_ID
 from agent.core.inputs import (
     CommandIn,
     CommitFailed,
     Committed,
+    Consent,
     EndRaise,
     FreshTime,
     Inputs,
     LocalStop,
+    OptsIn,
+    OptsOut,
+    Overrides,
     RaiseReserve,
     WriteDone,
 )
@@ -40,10 +44,11 @@ def locked(state: State) -> str | None:
 
 def happen(state: State, i: Inputs, s: Snapshot, say: Cycle) -> State:
     """Everything that happened since the last cycle, in its order."""
+    accounts.consents(i, say)
     for event in i.events:
         match event:
             case CommandIn():
-                state = replace(state, book=dispatch.receive(state.book, event, say))
+                state = replace(state, book=_received(state, event, s, say))
             case WriteDone():
                 state = _written(state, event, say)
             case Committed(commit_id):
@@ -61,11 +66,27 @@ def happen(state: State, i: Inputs, s: Snapshot, say: Cycle) -> State:
                 state = replace(state, fresh=True)
             case LocalStop(by):
                 state = _local_stop(state, by, say)
-            case RaiseReserve() | EndRaise():
-                pass  # agent.core.overlay has settled them before anything was looked at
+            case OptsOut():
+                state = replace(state, book=people.opt_out(state.book, event, say))
+            case OptsIn(by):
+                state = replace(state, book=people.opt_in(state.book, by, say))
+            case Overrides():
+                state = replace(state, override=people.override(event, say))
+            case RaiseReserve() | EndRaise() | Consent():
+                pass  # settled before anything was looked at
             case _:
                 state = _local_resume(state, event.by, s, say)
+    if state.override is not None:
+        state = replace(state, override=people.lasting(state.override, say))
+    if state.book.durable.opted_out is not None:
+        state = replace(state, book=people.returned(state.book, say))
     return _opted_out(state, say)
+
+
+def _received(state: State, event: CommandIn, s: Snapshot, say: Cycle) -> Book:
+    if event.command.kind is CommandKind.QUOTE:
+        return quote.receive(state.book, event, state.bounds, s, say)
+    return dispatch.receive(state.book, event, say)
 
 
 def _written(state: State, done: WriteDone, say: Cycle) -> State:
@@ -89,7 +110,8 @@ def _local_stop(state: State, by: str, say: Cycle) -> State:
     say.locked = "local_stop"
     say.records.append(Record("event", {"event": "local_stop", "by": by}))
     book = dispatch.end_all(state.book, CommandState.OPTED_OUT, "local_stop", f"stopped on site by {by}", say)
-    return replace(state, book=replace(book, durable=replace(book.durable, stopped_by=by)))
+    book = replace(book, durable=replace(book.durable, stopped_by=by))
+    return replace(state, book=book, override=None)
 
 
 def _opted_out(state: State, say: Cycle) -> State:

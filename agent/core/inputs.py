@@ -131,7 +131,59 @@ class EndRaise:
     by: str
 
 
-Event = CommandIn | FreshTime | Committed | CommitFailed | WriteDone | LocalStop | LocalResume | RaiseReserve | EndRaise
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """What the homeowner agreed to or changed, for the record alone: `what` is "reserve", "terms", "opt_out", "opt_in"
+    or "storm". `terms`: hash of the programme's terms. The part that does it posts this as well."""
+
+    what: str
+    by: str
+    local: bool
+    terms: str | None = None
+    reserve_permille: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OptsOut:
+    """A person at home, or the homeowner's signed word: no dispatch, session, schedule or price. `for_s` 0 = until
+    OptsIn."""
+
+    by: str
+    role: str  # "homeowner" | "technician"
+    for_s: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class OptsIn:
+    """And takes part again."""
+
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Overrides:
+    """`batteryctl override`: hold `power_w`, + discharge, for `for_s` in the place of any dispatch. None ends it."""
+
+    by: str
+    power_w: int | None
+    for_s: int = 0
+
+
+Event = (
+    CommandIn
+    | FreshTime
+    | Committed
+    | CommitFailed
+    | WriteDone
+    | LocalStop
+    | LocalResume
+    | RaiseReserve
+    | EndRaise
+    | Consent
+    | OptsOut
+    | OptsIn
+    | Overrides
+)
 
 
 @dataclass(frozen=True, slots=True)

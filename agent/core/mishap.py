@@ -12,7 +12,8 @@ from agent.core.book import Book, Cycle
 from agent.core.command import TERMINAL, CommandKind, CommandState
 from agent.core.commits import Desk
 from agent.core.decision import Commit
-from agent.core.inputs import CommandIn, Event, LocalStop
+from agent.core.durable import OptOut
+from agent.core.inputs import CommandIn, Event, LocalStop, OptsOut
 
 ENDING = (CommandKind.CANCEL, CommandKind.STOP)
 
@@ -27,6 +28,10 @@ def stops(book: Book, heard: tuple[Event, ...], say: Cycle) -> tuple[Book, tuple
     for n, event in enumerate(heard):
         if isinstance(event, LocalStop):
             book = replace(book, durable=replace(book.durable, stopped_by=event.by))
+        if isinstance(event, OptsOut):  # for how long, the cycle that works will say
+            book = replace(
+                book, durable=replace(book.durable, opted_out=OptOut(event.by, event.role, say.clock.wall_ms))
+            )
         if n <= last and isinstance(event, CommandIn):
             book = _received(book, event, say)
         else:

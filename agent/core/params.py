@@ -120,6 +120,10 @@ class Params:
     dead_band_w: int = 100  # a reading that moves the decision by more than this wakes a cycle at once
     dispatch_direct_max_s: int = 900
     dispatch_event_max_s: int = 86_400
+    price_low_micro: int | None = None  # millionths a kWh: charged from here down; None = of the list itself
+    price_high_micro: int | None = None  # discharged from here up
+    price_efficiency_permille: int = 850  # of what is charged, that comes back
+    price_wear_micro: int = 50_000  # what a kWh through the battery costs it
     crash_loop_starts: int = 5
     crash_loop_window_s: int = 600
     demo: bool = False

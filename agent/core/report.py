@@ -15,7 +15,7 @@ FIRST = {
     Rank.SITE: ("site", "what the site may import and export comes first"),
     Rank.RESTORE: ("homeowner", "the home's own reserve comes first"),
     Rank.STORM: ("homeowner", "the homeowner's storm reserve comes first"),
-    Rank.TECHNICIAN: ("technician", "a technician's test comes first"),
+    Rank.TECHNICIAN: ("technician", "somebody at home has taken over"),
 }
 
 SPENT = LimitValue(
@@ -29,7 +29,7 @@ SPENT = LimitValue(
 
 def first(wish: Proposal) -> LimitValue:
     """What won over a command, as the reason that its sender is told."""
-    owner, words = FIRST.get(wish.rank, ("agent", "another wish comes first"))
+    owner, words = FIRST.get(wish.rank, ("utility", "a dispatch comes first"))
     return LimitValue(wish.source, Side.BOTH, 0, f"{words}: {wish.source}", owner)
 
 

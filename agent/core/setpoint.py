@@ -101,6 +101,8 @@ def answer(
     limited = made.clamped or shut(bounds)
     if limited:
         binding = bounds.values[binds(bounds.caps, params, side is Side.CHARGE)]
+    elif wish.cut is not None:
+        limited, binding = True, wish.cut
     elif made.ramping:
         sentence = f"on its way to {wish.power_w} W, by the {wish.ramp.value} ramp"
         binding = LimitValue("ramp", side, abs(made.ramped_w), sentence, "agent")

@@ -17,8 +17,10 @@ from agent.core.decision import Mode
 from agent.core.inputs import Event
 from agent.core.oblige import Obliged
 from agent.core.overlay import Said
+from agent.core.people import Override
 from agent.core.snapshot import Trace
 from agent.core.standing import Memory
+from agent.core.strategies import price
 from agent.core.throughput import Spent
 from agent.core.trim import NOTHING as UNTRIMMED
 from agent.core.trim import Trim
@@ -56,4 +58,6 @@ class State:
     cure: str | None = None  # source of the last cycle's wish, where it was the battery's or the storm's
     internal: str | None = None  # what went wrong inside the last cycle
     unheard: tuple[Event, ...] = ()  # events of cycles that went wrong
+    override: Override | None = None  # somebody at home holds the battery at a power
+    price: price.Choice = price.NOTHING  # what the price list was taken to ask for
     failed: int = 0  # so many cycles in a row went wrong

@@ -13,12 +13,14 @@ from typing import NamedTuple
 from agent.core import (
     accounts,
     arbiter,
+    asked,
     astray,
     beneath,
     bounds,
     commits,
     crew,
     dispatch,
+    due,
     events,
     modes,
     oblige,
@@ -41,7 +43,8 @@ from agent.core.checks import World, floor_is_ignored
 from agent.core.command import TERMINAL, CommandState
 from agent.core.commits import Desk
 from agent.core.decision import Decision, Mode, Outputs, Record
-from agent.core.durable import CommandRecord, Durable
+from agent.core.due import Asks
+from agent.core.durable import Durable
 from agent.core.inputs import (
     Clock,
     Inputs,
@@ -49,8 +52,7 @@ from agent.core.inputs import (
 from agent.core.params import Params, S
 from agent.core.snapshot import Snapshot, Trace, take
 from agent.core.state import State
-from agent.core.strategies import default, self_consumption, storm
-from agent.core.strategies import dispatch as dispatching
+from agent.core.strategies import default, price, self_consumption, storm
 from agent.core.writes import Hand, Planned, Wanted
 from drivers.readings import GridState
 
@@ -112,7 +114,7 @@ class Judged(NamedTuple):
     actuation: Actuation
     checked: standing.Evaluated
     cure: Proposal | None
-    due: CommandRecord | None
+    asks: Asks
     worn: bool  # dispatch's part of the day's wearing writes is used: what is due is not followed
     waiting: bool  # a setpoint from before a crash is about to be taken up
     mode: Mode
@@ -150,6 +152,7 @@ class Chosen(NamedTuple):
     planned: Planned
     crew: crew.Crew
     trim: trim.Trim
+    price: price.Choice
 
 
 def _step(p: Params, state: State, i: Inputs) -> tuple[State, Outputs]:
@@ -169,12 +172,13 @@ def _step(p: Params, state: State, i: Inputs) -> tuple[State, Outputs]:
         trace = replace(trace, sanity=trace.sanity.forgiven(), end=trace.end._replace(resumed_ns=s.now_ns))
     judged = _judge(p, state, i, s, say, dt)
     chosen = _choose(p, state, s, judged, held, dt)
-    if chosen.wish.power_w is not None and chosen.wish.rank in FOLLOWING:
+    if chosen.wish.power_w is not None and (chosen.wish.rank in FOLLOWING or chosen.wish.cut is not None):
         trace = replace(trace, sanity=trace.sanity.following())
     book = _told(state, s, judged, chosen, say)
     report.self_test(state.looked_ns, i.looked, say)
     room = (chosen.shown.lo_w, chosen.shown.hi_w)
-    now = accounts.Now(i, s, book, judged.due, judged.mode, judged.checked.memory, room, say)
+    asks = judged.asks
+    now = accounts.Now(i, s, book, asks.holder, judged.mode, judged.checked.memory, room, say, asks.watts or 0)
     ledger = accounts.follow(state.ledger, now)
     say.account = partial(accounts.text, ledger)
     book, desk, commit = commits.store(book, state.desk, say)
@@ -201,8 +205,10 @@ def _choose(p: Params, state: State, s: Snapshot, judged: Judged, held: overlay.
     stored = storm.propose(s, p, state.cure, state.hand.setpoint_w)
     full = left.lo_w == 0 and oblige.full(s, p)
     fills = (judged.cure if not full or judged.curing else None, None if full else stored)
-    asked = dispatching.propose(None if judged.worn else judged.due)
-    wish = arbiter.choose((*fills, asked, own))
+    wish, choice = arbiter.choose((*fills, own)), price.NOTHING
+    if state.override is not None or judged.asks is not due.NOTHING:
+        asks = due.NOTHING if judged.worn else judged.asks
+        wish, choice = asked.wishes(asks, wish, state.override, state.price, state.hand.setpoint_w, s, p)
     answer = setpoint.answer(wish, shown, state.ramped_w, state.hand, s, p)
     even = trim.follow(state.trim, s, p, state.hand, dt) if judged.mode in modes.ACTING else trim.NOTHING
     given, hand = setpoint.fit(answer.given_w, judged.mode, state.hand, s.now_ns, p, keep)
@@ -221,7 +227,7 @@ def _choose(p: Params, state: State, s: Snapshot, judged: Judged, held: overlay.
     if manned and given is not None:
         given = planned.hand.setpoint_w
     given = given if planned.hand.setpoint_w == given else None
-    return Chosen(left, shown, wish, answer, given, planned, manned, even)
+    return Chosen(left, shown, wish, answer, given, planned, manned, even, choice)
 
 
 def _after(
@@ -262,6 +268,8 @@ def _after(
         spent=judged.spent,
         dates=dates,
         looked_ns=looked_ns,
+        override=state.override,
+        price=chosen.price,
         ledger=ledger,
     )
 
@@ -314,8 +322,8 @@ def _judge(p: Params, state: State, i: Inputs, s: Snapshot, say: Cycle, dt: int)
     durable = standing.latch(book.durable, checked, s.now_ns)
     if durable is not book.durable:
         book = replace(book, durable=durable)
-    book, due = dispatch.due(book, say)
-    followed = None if hand.spent_until_ns > s.now_ns else due
+    book, asks = due.due(book, say)
+    followed = due.NOTHING if hand.spent_until_ns > s.now_ns else asks
     cure, obliged = oblige.cure(s, p, state.obliged, i.draw, hand.setpoint_w)
     if cure is not None and _waived(cure, followed, durable, hand.setpoint_w):
         cure = None
@@ -330,16 +338,16 @@ def _judge(p: Params, state: State, i: Inputs, s: Snapshot, say: Cycle, dt: int)
         grace_over=s.now_ns - state.boot_ns >= INIT_NS,
         tested=(resuming or not hand.maybe_active or (hand.setpoint_w == 0 and hand.confirmed)) and not awaited,
         stopped=durable.stopped_by is not None,
-        dispatched=followed is not None,
+        dispatched=followed.acting,
         curing=cure is not None,
     )
     mode = modes.following(state.mode, signs)
-    if mode is Mode.LOCKOUT and due is not None:
+    if mode is Mode.LOCKOUT and asks is not due.NOTHING:
         sentence = f"the agent is locked out: {durable.lockout}"
-        book, due = dispatch.end_all(book, CommandState.FAILED, "lockout", sentence, say), None
+        book, asks = dispatch.end_all(book, CommandState.FAILED, "lockout", sentence, say), due.NOTHING
     waiting = resuming and mode in modes.PASSING
     rest = (waiting, mode, manned, obliged, spent, lost, below, testing_ns, unread)
-    return Judged(book, actuation, checked, cure, due, followed is not due, *rest)
+    return Judged(book, actuation, checked, cure, asks, followed is not asks, *rest)
 
 
 def _tested(state: State, s: Snapshot) -> tuple[int, bool, str | None]:
@@ -352,11 +360,11 @@ def _tested(state: State, s: Snapshot) -> tuple[int, bool, str | None]:
     return state.testing_ns, found is not None and not over, found if over else None
 
 
-def _waived(cure: Proposal, due: CommandRecord | None, durable: Durable, ruling_w: int | None) -> bool:
+def _waived(cure: Proposal, followed: Asks, durable: Durable, ruling_w: int | None) -> bool:
     """Only cells are cured while a person has stopped the agent; a dispatch that does what the site needs goes on."""
     if durable.stopped_by is not None and cure.rank is not Rank.CELL_CURE:
         return True
-    return due is not None and oblige.overtaken(cure, due.command.power_w, ruling_w)
+    return followed.watts is not None and oblige.overtaken(cure, followed.watts, ruling_w)
 
 
 def _counted(book: Book, spent: throughput.Spent, p: Params) -> Book:
@@ -379,15 +387,10 @@ def _bound(p: Params, state: State, s: Snapshot, judged: Judged, dt: int) -> bou
 
 def _told(state: State, s: Snapshot, judged: Judged, chosen: Chosen, say: Cycle) -> Book:
     """Acks, events and notices of this cycle; and the book that knows what was told."""
-    book, due, given, planned = judged.book, judged.due, chosen.given_w, chosen.planned
-    wish, answer = chosen.wish, chosen.answer
-    if due is not None and judged.mode not in modes.PASSING:
-        bound = answer.binding if answer.limited else None
-        if wish.command_id != due.command.id:
-            bound = report.first(wish) if wish.rank < Rank.DISPATCH or not judged.worn else report.SPENT
-        elif bound is None and short(judged.actuation):
-            bound = report.less(s, given)
-        book = dispatch.limit(book, due, given, bound, say)
+    book, planned = judged.book, chosen.planned
+    if judged.asks is not due.NOTHING and judged.mode not in modes.PASSING:
+        quiet = judged.mode not in modes.ACTING, judged.worn, short(judged.actuation)
+        book = asked.answers(book, judged.asks, (chosen.wish, chosen.answer, chosen.given_w), quiet, s, say)
     if planned.floor is not None:
         found, foreign = planned.floor
         report.floor(found, foreign, s.reserve_permille, say)
@@ -405,7 +408,7 @@ def _decision(s: Snapshot, p: Params, judged: Judged, chosen: Chosen) -> Decisio
         at_ns=s.now_ns,
         mode=judged.mode,
         source=wish.source,
-        asked_w=wish.power_w,
+        asked_w=wish.power_w if wish.meant_w is None else wish.meant_w,
         given_w=given,
         lo_w=left.lo_w,
         hi_w=left.hi_w,
@@ -419,6 +422,7 @@ def _decision(s: Snapshot, p: Params, judged: Judged, chosen: Chosen) -> Decisio
         load_w=s.load_w,
         command_id=wish.command_id,
         stated_end_s=-(-s.stated_ns // S),
+        because=wish.because,
         capacity_wh=p.site.capacity_wh,
         bounds=left,
     )

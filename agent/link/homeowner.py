@@ -34,9 +34,10 @@ class Storm(Down):
 
 
 class OptOut(Down):
-    """Kind "opt_out": no dispatch until opt_in."""
+    """Kind "opt_out": no dispatch until opt_in, or for a while."""
 
     kind: Literal["opt_out"]
+    for_s: Annotated[int, Field(ge=0, le=366 * 86_400)] = 0
 
 
 class OptIn(Down):

@@ -6,6 +6,7 @@ Order: topic, size, retained, form, typ, key, role -> budget -> signature -> bod
 
 from __future__ import annotations
 
+import hashlib
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from typing import TypeVar
 from agent.core.durable import Window
 from agent.core.inputs import CommandIn
 from agent.link import documenting, homeowner, jws, messages, replay
+from agent.link.blocks import Blocks
 from agent.link.clock import LinkClock
 from agent.link.config import LinkConfig
 from agent.link.documenting import KIND, Documents
@@ -82,6 +84,8 @@ class Inbound:
         self._verifications = Bucket(200, 200)
         self._commands = Bucket(5, 20)
         self._bundles = Bucket(1, 4)
+        self._blocks = Blocks()
+        self._secret = hashlib.sha256(b"batteryd: draws of this home\x00" + config.seed).digest()
         self._keeper = Keeper(config.trust, config.anchor)
         device = f"dev:{config.device}"
         self._routes = {
@@ -264,10 +268,16 @@ class Inbound:
             late = _untimely(body, clock, fresh, now_ns) or self._unkeyed(body, found.header.kid, clock, now_ns)
             if late is not None:
                 return late
-            if self._seen(body, found.header.kid):
+            setpoint = self._blocks.holds(body)
+            stream = _stream(body, found.header.kid)
+            if not setpoint and (
+                self._seen(body, found.header.kid) or not self._blocks.fits(body, self._windows.get(stream))
+            ):
                 return Refusal("replay", f"seq {body.seq}")
             if not self._commands.take(now_ns):
                 return Refusal("flood", "more commands a second than this home takes")
+            if setpoint:
+                return self._setpoint(body, stream, digest)
         refused = self._admit(body, found.header.kid)
         if refused is not None:
             return refused
@@ -275,7 +285,19 @@ class Inbound:
         while len(self._known) > KNOWN_IDS:
             self._known.popitem(last=False)
         stream = _stream(body, found.header.kid)
-        return CommandIn(messages.to_core(body, digest), ((stream, self._windows[stream]),))
+        self._windows[stream] = self._blocks.opened(body, stream, self._windows[stream])
+        return CommandIn(messages.to_core(body, digest, self._draw(body.id)), ((stream, self._windows[stream]),))
+
+    def _setpoint(self, body: AnyCommand, stream: str, digest: str) -> CommandIn | Refusal:
+        """Of a session: it leaves nothing on the disk, so it has a window of its own, which no restart survives."""
+        if not self._blocks.admit(body, stream):
+            return Refusal("replay", f"seq {body.seq} of a session's block")
+        return CommandIn(messages.to_core(body, digest), ())
+
+    def _draw(self, command: str) -> int:
+        """Bits of this home and that id alone: the same again for a repetition, and another in every other home."""
+        mac = hashlib.blake2b(command.encode("ascii"), key=self._secret, digest_size=8)
+        return int.from_bytes(mac.digest(), "big")
 
     def _unkeyed(self, body: AnyCommand, kid: str, clock: LinkClock, now_ns: int) -> Refusal | None:
         """A key outside its time, or a bundle past its own, brings no new work."""

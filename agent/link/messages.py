@@ -7,6 +7,7 @@ is W at the battery's own AC point with + = discharge. docs/protocol.md says eac
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -219,8 +220,12 @@ def _of_dispatch(command: Dispatch) -> str | None:
         return "power_w, import_limit_w, export_limit_w: none is given, at least one expected"
     if command.power_w is None and (command.ramp or command.session):
         return "power_w: a ramp and a session are of a setpoint, which is missing"
+    if command.session and (command.start, command.import_limit_w, command.export_limit_w) != (None, None, None):
+        return "session: its setpoints have power_w alone, and act at once"
     if command.session and (command.duration_s > SETPOINT_S or command.exp - command.iat > SETPOINT_S * 1000):
         return f"duration_s, exp - iat: at most {SETPOINT_S} s for a setpoint of a session"
+    if command.randomize_both and not command.randomize_start_s:
+        return "randomize_both: of what? randomize_start_s is 0"
     if command.start is None and (command.randomize_start_s or command.randomize_both):
         return "start: missing, and there is nothing else to randomise"
     return None
@@ -249,38 +254,55 @@ def parse_receipt(claims: Mapping[str, object]) -> Receipt | str:
     return _lifetime(found, DAY_MS) or found
 
 
-def to_core(command: AnyCommand, digest: str) -> Command:
-    """The core's view of a verified command."""
+def to_core(command: AnyCommand, digest: str, draw: int = 0) -> Command:
+    """The core's view of a verified command. `draw`: see Command."""
     kind = CommandKind(command.kind)
-    if isinstance(command, Dispatch):
-        default = RampClass.DIRECT if command.start is None else RampClass.SCHEDULED
-        return Command(
-            id=command.id,
-            kind=kind,
-            issuer=command.iss,
-            digest=digest,
-            created_ms=command.iat,
-            exp_ms=command.exp,
-            start_ms=command.start,
-            duration_s=command.duration_s,
-            power_w=command.power_w or 0,
-            primacy=command.primacy,
-            ramp=RampClass(command.ramp) if command.ramp else default,
-            beyond=_beyond(command),
-        )
-    target = command.target if isinstance(command, Cancel) else None
-    return Command(command.id, kind, command.iss, digest, command.iat, command.exp, target=target)
+    core = Command(command.id, kind, command.iss, digest, command.iat, command.exp, draw=draw)
+    match command:
+        case Dispatch():
+            return _dispatch(core, command)
+        case Cancel():
+            return replace(core, target=command.target, randomize_s=command.randomize_s)
+        case Quote():
+            return replace(core, start_ms=command.start, duration_s=command.duration_s, power_w=command.power_w)
+        case Session():
+            core = replace(core, start_ms=command.start, duration_s=command.duration_s, primacy=command.primacy)
+            core = replace(core, lo_w=command.lo_w, hi_w=command.hi_w)
+            return replace(core, seq_from=command.seq_from, seq_to=command.seq_to)
+        case Schedule() | Price():
+            return _list(core, command)
+    return core
 
 
-def _beyond(command: Dispatch) -> str | None:
-    """What the core is not told of, so that it must not run the rest as if that were all."""
-    asked = {
-        "session": command.session is not None,
-        "import_limit_w": command.import_limit_w is not None,
-        "export_limit_w": command.export_limit_w is not None,
-        "randomize_start_s": command.randomize_start_s != 0,
-    }
-    return ", ".join(name for name, is_asked in asked.items() if is_asked) or None
+def _dispatch(core: Command, command: Dispatch) -> Command:
+    default = RampClass.DIRECT if command.start is None else RampClass.SCHEDULED
+    return replace(
+        core,
+        start_ms=command.start,
+        duration_s=command.duration_s,
+        power_w=command.power_w,
+        import_limit_w=command.import_limit_w,
+        export_limit_w=command.export_limit_w,
+        randomize_s=command.randomize_start_s,
+        randomize_both=command.randomize_both,
+        primacy=command.primacy,
+        ramp=RampClass(command.ramp) if command.ramp else default,
+        session=command.session,
+        seq=command.seq if command.session else 0,
+    )
+
+
+def _list(core: Command, command: Schedule | Price) -> Command:
+    core = replace(
+        core,
+        start_ms=command.start,
+        interval_s=command.interval_s,
+        duration_s=command.interval_s * intervals(command),
+    )
+    if isinstance(command, Schedule):
+        return replace(core, values=tuple(command.powers_w), primacy=command.primacy)
+    exports = tuple(command.export_micro_per_kwh or ())
+    return replace(core, values=tuple(command.prices_micro_per_kwh), exports=exports)
 
 
 def _lifetime(message: Down, life_ms: int) -> str | None:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from agent import mail
 from agent.core.command import Command, CommandKind
 from agent.core.inputs import Clock, CommandIn
-from agent.link.homeowner import AnyHomeowner, Consent, SetReserve, Storm
+from agent.link.homeowner import AnyHomeowner, Consent, OptOut, SetReserve, Storm
 from agent.link.trusting import Changed, Spoken
 from agent.runtime.part import Effect, Log, Now, Post
 
@@ -60,7 +60,8 @@ def _acts(body: AnyHomeowner) -> tuple[Effect, ...]:
     elif isinstance(body, Consent):
         return (said,)
     else:
-        verb = mail.Verb(mail.LINK, "stop" if body.kind == "opt_out" else "opt_in", BY, "homeowner")
+        for_s = body.for_s if isinstance(body, OptOut) else 0
+        verb = mail.Verb(mail.LINK, "optin" if body.kind == "opt_in" else "optout", BY, "homeowner", for_s=for_s)
     return (said, Post("control", verb))
 
 

@@ -78,6 +78,8 @@ def because_text(decision: Decision) -> str:
     if decision.asked_w is None:
         fault = decision.faults[0] if decision.faults and decision.given_w is not None else None
         return "nobody asks for power" if fault is None else f"{fault.id}: {fault.sentence}"
+    if decision.because:
+        return decision.because
     if decision.given_w == decision.asked_w:
         if decision.source == self_consumption.SOURCE:
             return "no floor of the inverter keeps the reserve, so the house is followed by us; no limit is in the way"
@@ -112,6 +114,8 @@ _OF_ID = {
     "stale_battery": _READ,
     "stale_inverter": _READ,
     "stale_meter": _READ,
+    "import_limit": f"{_BY_ITSELF} with the end of that command",
+    "export_limit": f"{_BY_ITSELF} with the end of that command",
     "site_import": f"{_BY_ITSELF} when the house takes less; the electrician sets the limit in the configuration",
     "site_export": f"{_BY_ITSELF} when the house takes more; the electrician sets the limit in the configuration",
 }

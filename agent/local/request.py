@@ -26,6 +26,7 @@ class Request:
     until_ms: int = 0  # storm
     for_s: int = 0  # storm
     reason: str = ""  # storm
+    watts: int | None = None  # override: None = end it
     fault: str | None = None  # faults: None = all of them
     device: str = ""  # adopt, device, look
     bus: str = ""  # bus, look
@@ -70,6 +71,8 @@ def _build(verb: str, args: dict[str, object]) -> Request | str:
         return 'adopt: "device" is missing: the name of the device in the configuration'
     if verb == "storm" and (problem := _storm(args)):
         return problem
+    if verb == "override" and ("watts" in args) != ("for_s" in args):
+        return 'override: "watts" and "for_s" go together; neither ends it'
     if verb == "look" and (problem := _look(args)):
         return problem
     return Request(verb, **args)  # type: ignore[arg-type]  # each value was checked by its key's row of _CHECKS
@@ -103,6 +106,9 @@ _KEYS: dict[str, tuple[str, ...]] = {
     "storm": ("permille", "from_ms", "until_ms", "for_s", "reason", "pin"),
     "stop": ("pin",),
     "resume": ("pin",),
+    "optout": ("for_s", "pin"),
+    "optin": ("pin",),
+    "override": ("watts", "for_s", "pin"),
     "adopt": ("device",),
     "device": ("device",),
     "bus": ("bus",),
@@ -119,6 +125,7 @@ _CHECKS: dict[str, tuple[Callable[[object], bool], str]] = {
     "from_ms": (lambda x: type(x) is int and 0 < x < 1 << 53, "a whole number of ms since 1970 UTC"),
     "until_ms": (lambda x: type(x) is int and 0 < x < 1 << 53, "a whole number of ms since 1970 UTC"),
     "for_s": (lambda x: type(x) is int and 0 < x < 1 << 31, "a whole number of seconds, 1 or more"),
+    "watts": (lambda x: type(x) is int and abs(x) <= 1_000_000, "a whole number of W, + discharge, - charge"),
     "reason": (lambda x: isinstance(x, str) and len(x) <= 80 and x.isprintable(), "text of at most 80 characters"),
     "device": (lambda x: isinstance(x, str) and 0 < len(x) <= 64 and x.isprintable(), "a name of 1 to 64 characters"),
     "bus": (lambda x: isinstance(x, str) and 0 < len(x) <= 64 and x.isprintable(), "a name of 1 to 64 characters"),

@@ -123,7 +123,7 @@ class Server:
                 return self._log(event, request)
             case "reserve" if request.permille is not None:
                 return self._set_reserve(event, request, request.permille, now)
-            case "stop" | "resume" | "adopt" | "storm":
+            case "stop" | "resume" | "adopt" | "storm" | "optout" | "optin" | "override":
                 return self._change(event, request, now)
             case "bus":
                 return self._asking.buses(conn, request, now)
@@ -199,7 +199,10 @@ class Server:
             return (*notes, self._not_allowed(event, request.verb))
         window = (request.from_ms, request.until_ms, request.for_s)
         text = request.device or request.reason
-        return (*notes, *self._pass_on(event, request.verb, role, now, request.permille or 0, text, window))
+        value = request.permille or request.watts or 0
+        if request.verb == "override" and request.watts is None:
+            text = "off"
+        return (*notes, *self._pass_on(event, request.verb, role, now, value, text, window))
 
     def _set_reserve(self, event: LocalRequest, request: Request, permille: int, now: Now) -> Iterable[Effect]:
         role, notes = self._role(event, request, now)

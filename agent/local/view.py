@@ -119,6 +119,8 @@ def _control(view: View) -> Json:
     if view.stopped_by is not None:
         level = "warn" if level in ("ok", "none") else level
         mode_text = f"stopped by {view.stopped_by}; {mode_text}"
+    if view.opted_out is not None:
+        mode_text = f"opted out by {view.opted_out.by}{_until(view)}; {mode_text}"
     return {
         "level": level,
         "text": f"{mode_text}; {given_text(decision)}",
@@ -126,6 +128,8 @@ def _control(view: View) -> Json:
         "given_text": given_text(decision),
         "mode": decision.mode.value,
         "stopped_by": view.stopped_by,
+        "opted_out_by": None if view.opted_out is None else view.opted_out.by,
+        "opted_out_until_ms": None if view.opted_out is None else view.opted_out.until_ms or None,
         "source": decision.source,
         "asked_w": decision.asked_w,
         "given_w": decision.given_w,
@@ -135,6 +139,15 @@ def _control(view: View) -> Json:
         "binding": None if decision.binding is None else decision.binding.id,
         "because": because_text(decision),
     }
+
+
+def _until(view: View) -> str:
+    """For how long, where that is known."""
+    out = view.opted_out
+    if out is None or not out.until_ms:
+        return ""
+    left_s = max(0, out.until_ms - view.clock.wall_ms) // 1000
+    return f" for {left_s // 3600} h {left_s % 3600 // 60} min more"
 
 
 def _grid(view: View, now: Now) -> Json:

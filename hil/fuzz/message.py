@@ -86,9 +86,9 @@ def one(data: bytes) -> bool:
         return False
     _bounds(claims)
     core = to_core(command, "0" * 64)
-    if core.id != claims["id"] or (core.kind == "dispatch" and core.power_w != claims["power_w"]):
+    if core.id != claims["id"] or (core.kind == "dispatch" and core.power_w != claims.get("power_w")):
         raise Forbidden(f"{core} is not what was asked")
-    if core.kind == "dispatch" and not (1 <= core.duration_s <= DAY_MS // 1000 and abs(core.power_w) < 2**53):
+    if core.kind == "dispatch" and not (1 <= core.duration_s <= DAY_MS // 1000 and abs(core.power_w or 0) < 2**53):
         raise Forbidden(f"{core} is beyond its bounds")
     return True
 

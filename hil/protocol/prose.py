@@ -121,12 +121,23 @@ A new trust bundle, and the homeowner's word by way of the aggregator.
 # under the heading of a topic
 NOTES = {
     "down-command": """\
-This version runs `dispatch` with `power_w`, `cancel` and `stop`. The other kinds, and a dispatch with `session`,
-`import_limit_w`, `export_limit_w` or `randomize_start_s`, are checked like these and answered
-`rejected_not_applicable`, as a whole. A cancel ends its target at once, whatever `randomize_s` says.""",
+What each kind does, beside each other and over a restart, is told in [the life of a command](lifecycle.md).
+
+- A **dispatch** has up to three modes: `power_w`, `import_limit_w`, `export_limit_w`. Of each there is one holder.
+- A **session**'s block `seq_from` to `seq_to` begins above the session's own `seq` and is its setpoints' alone: from
+  acceptance on all of it counts as used, so every other message of that `iss` and key, **`cancel` and `stop` too, needs
+  a `seq` above `seq_to`**. A setpoint has `session`, `power_w` and a number of the block; it acts at once, is not
+  answered, and ends by itself. A restart of the home ends the session (`failed`, `restart`): open another.
+- A **quote** is answered by one ack, `completed`: `given_w`, `energy_wh`, `reason`, `bounds`. At most 12 a minute.
+- A **price** has no `primacy`: of one issuer the newest list counts, of several the newest.""",
+    "down-receipt": """`checkpoint` countersigns the settlement chain: send it once you have every record up to a
+`checkpoint` record `n`; `head` is the hash that you computed of that. The device keeps the signed receipt beside its
+records; one over another hash, or beyond its own records, makes it say so in a `chain` record.""",
+    "up-settlement": """The record `n` is signed like any row; `prev` makes the chain: the hash of a record is
+SHA-256(`prev` || SHA-256(its signed payload)), and that is the next one's `prev`. Energy is what registers say at
+both ends; what is `estimated` is an integral of the agent's own, and adds up the same way. Where a register jumped,
+take `after_wh` - `before_wh` out.""",
     "down-config": "Tried, kept or taken back: [what is set from afar](configuration.md). `version` counts, not `seq`.",
     "down-default": "It holds at once: [default control](configuration.md#default-control).",
     "down-firmware": "Nothing is installed by it: [releases](configuration.md#releases).",
-    "down-receipt": "This version keeps no settlement chain: `checkpoint` is read, and nothing follows.",
-    "up-settlement": "The record `n` is signed like any row; `prev` makes the chain.",
 }

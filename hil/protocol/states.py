@@ -6,7 +6,7 @@ from __future__ import annotations
 STATES: dict[str, tuple[int | None, str]] = {
     "received": (1, "verified, and on the disk"),
     "scheduled": (None, "waits for its start"),
-    "started": (2, "a setpoint was written and read back; once in a life, also over a crash"),
+    "started": (2, "a setpoint was written and read back, or a limit is in force; once in a life, also over a crash"),
     "limited": (None, "gives less than asked: `reason` names the limit, null when it has lifted"),
     "completed": (3, "ran to its end; of cancel and stop: done"),
     "opted_out": (4, "the homeowner left"),
@@ -21,7 +21,7 @@ STATES: dict[str, tuple[int | None, str]] = {
     "aborted_program": (14, "its programme ended"),
     "rejected_not_applicable": (252, "this home cannot, or not now; `reason` says what"),
     "rejected_invalid": (253, "signed, and makes no sense"),
-    "rejected_late": (254, "came after `exp`, or after its own end"),
+    "rejected_late": (254, "came after `exp`, or after its own end; of the latter `received` is told first"),
     "failed": (None, "a device fault, or a reboot during a direct setpoint"),
 }
 
@@ -39,7 +39,7 @@ REASONS: dict[str, str] = {
     "bad_body": "a member that is missing, unknown, of the wrong type, out of range, or against another",
     "bad_audience": "for another home or group",
     "duplicate": "a known command again: its ack is sent again, at most once in 10 s",
-    "replay": "`seq` or `id` was used, is too old, or too far ahead; the nonce of another boot",
+    "replay": "`seq` or `id` was used, is too old, or too far ahead, or of no open session; the nonce of another boot",
     "expired": "after `exp`",
     "future": "`iat` is more than 30 s ahead",
     "not_fresh": "no signed time has echoed this boot's nonce yet",

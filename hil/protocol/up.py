@@ -257,6 +257,23 @@ class Local(Up):
     by: str
 
 
+class Partaking(Up):
+    """Somebody at home opted out, or in again."""
+
+    event: Literal["opt_out", "opt_in"]
+    by: str
+    until_ms: WallMs = 0
+
+
+class Overridden(Up):
+    """Somebody at home holds the battery at a power, or no longer."""
+
+    event: Literal["override", "override_over"]
+    by: str
+    power_w: int = 0
+    for_s: UInt = 0
+
+
 class Raise(Up):
     """The reserve is raised for a while, or no longer."""
 
@@ -331,6 +348,8 @@ EVENTS: tuple[type[Up], ...] = (
     Floor,
     SelfTest,
     Local,
+    Partaking,
+    Overridden,
     Raise,
     Homeowner,
     Rotated,

@@ -61,7 +61,12 @@ def _good() -> Iterator[Vector]:
                  True, ACCEPTED, claims=receipt)  # fmt: skip
     for n, (name, about, body) in enumerate(KINDS, 10):
         said = claims(n, **body)
-        yield Vector(name, about, COMMAND, token(HEADER, said, "dispatch"), True, ACCEPTED, before=FRESH, claims=said)
+        before: tuple[str, ...] = FRESH
+        if "session" in body:  # its number is of that session's block, which was opened before
+            opened = next(i for i, row in enumerate(KINDS, 10) if row[0] == "session")
+            said |= {"session": claims(opened)["id"], "seq": NOW + 5000}
+            before = (*FRESH, "session")
+        yield Vector(name, about, COMMAND, token(HEADER, said, "dispatch"), True, ACCEPTED, before=before, claims=said)
     group = claims(40, **DISPATCH) | {"aud": f"grp:{GROUP}"}
     yield Vector("group", "to every home of the group", GROUP_TOPIC, token(HEADER, group, "dispatch"), True, ACCEPTED,
                  before=FRESH, claims=group)  # fmt: skip

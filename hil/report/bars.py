@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from html import escape
 
 from hil.figures import Figure, Scalar
-from hil.report.frame import text
+from hil.report.frame import LETTER, text
 from hil.report.scale import Scale, plain, ticks
 
 WIDTH, NAMES, ROW, FOOT = 920.0, 210.0, 22.0, 20.0
@@ -63,7 +63,10 @@ def _drawn(name: str, rows: Sequence[tuple[str, float, str]], limit: float | Non
         width = max(1.5, x(abs(value)) - NAMES)
         out.append(text(NAMES - 8, y + 15, who if len(who) < 29 else f"{who[:27]}…", "name", "end"))
         out.append(f'<rect class="hbar {kind}" x="{NAMES:g}" y="{y + 3:g}" width="{width:.1f}" height="{ROW - 7:g}"/>')
-        out.append(text(NAMES + width + 5, y + 15, _short(value), "tick"))
+        begin = NAMES + width + 5
+        if limit and begin - 5 <= x(limit) < begin + LETTER * len(_short(value)):  # the line would stand in the number
+            begin = x(limit) + 5
+        out.append(text(begin, y + 15, _short(value), "tick"))
     if limit:
         out.append(f'<path class="limit" d="M{x(limit):.1f} {top - 2:g}V{bottom + 3:g}"/>')
         word = "at most" if reach.startswith("<=") else "at least"

@@ -97,11 +97,20 @@ def _hazard_rows(hazard: Hazard, cells: Sequence[Cell]) -> list[tuple[str, Row]]
     rows: list[tuple[str, Row]] = []
     for i, cell in enumerate(cells):
         unit = f" {escape(cell.unit)}" if cell.unit else ""
-        measured = shown(cell.measured) + (unit if cell.measured is not None else "")
+        measured = shown(cell.measured) + (unit if cell.measured is not None else "") + _part(cell)
         shows = f'{escape(cell.assertion)}<div class="dim">{escape(cell.scenario)} on {escape(cell.backend)}</div>'
         cells_ = (mark(cell.holds), *(first if i == 0 else ("", "", "")), measured)
         rows.append((_kind(cell.holds) + (" more" if i else ""), (*cells_, escape(cell.reach) + unit, shows)))
     return rows
+
+
+def _part(cell: Cell) -> str:
+    """How much of its bound a time takes, as a small bar."""
+    word, _, bound = cell.reach.partition(" ")
+    if cell.unit != "s" or word != "<=" or isinstance(cell.measured, bool | str | None) or not float(bound):
+        return ""
+    part = min(100.0, max(0.0, 100 * cell.measured / float(bound)))
+    return f'<div class="part" title="{part:.0f} % of its bound"><i style="width:{part:.0f}%"></i></div>'
 
 
 def log_table(recording: Recording, wall_ms: int) -> str:

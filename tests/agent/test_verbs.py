@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
-from agent.core.durable import Durable, Overlay
-from agent.core.inputs import Clock, ClockTrust, EndRaise, RaiseReserve
+from agent.core.durable import Durable, OptOut, Overlay
+from agent.core.inputs import Clock, ClockTrust, EndRaise, OptsIn, OptsOut, Overrides, RaiseReserve
 from agent.mail import Verb, VerbDone
 from agent.runtime.part import Post
-from agent.verbs import opted_in, raised, refuse, resumed, stopped, storm
+from agent.verbs import raised, refuse, resumed, settled, stopped, storm, taken
 from tests.core.home import PARAMS
 
+BARE = Durable()
 BUSES = {"inverter": "rs485"}
 
 
@@ -110,20 +111,58 @@ def test_a_stop_that_no_disk_keeps_says_so() -> None:
     assert "look with `batteryctl status` after a restart" in told(stopped(verb, False))[1]
 
 
-@pytest.mark.parametrize(
-    ("durable", "taken"),
-    [
-        (Durable(), True),
-        (Durable(stopped_by="the homeowner, from afar (homeowner)"), True),
-        (Durable(stopped_by="ann (technician)"), False),
-        (Durable(lockout="flapping"), False),
-        (Durable(latches=("over_voltage",)), False),
-    ],
-)
-def test_an_opt_in_from_afar_ends_the_homeowners_own_stop_and_acknowledges_nothing(
-    durable: Durable, taken: bool
-) -> None:
-    asked = Verb(-1, "opt_in", "the homeowner, from afar (homeowner)", "homeowner")
-    assert refuse(asked, BUSES, 200, 100) is None
-    assert (opted_in(asked, durable) is None) is taken
-    assert code("opt_in", "viewer") == 4
+# --- opting out, override ---------------------------------------------------------------------------------------------
+HOMEOWNERS = OptOut("ann (homeowner)", "homeowner", 1)
+
+
+def wish(verb: str, role: str, durable: Durable = BARE, **more: Any) -> Any:
+    return taken(Verb(1, verb, "ann", role, **more), durable)
+
+
+def test_opting_out_and_in_again_become_events() -> None:
+    assert wish("optout", "technician", for_s=3600) == OptsOut("ann", "technician", 3600)
+    assert wish("optin", "technician") == OptsIn("ann")
+    assert wish("optin", "homeowner", Durable(opted_out=HOMEOWNERS)) == OptsIn("ann")
+
+
+def test_only_the_homeowner_ends_the_homeowners_opt_out() -> None:
+    refused = wish("optin", "technician", Durable(opted_out=HOMEOWNERS)).event
+    assert (refused.code, refused.body["pin_helps"]) == (4, True)
+    mine = OptOut("bob (technician)", "technician", 1)
+    assert wish("optin", "technician", Durable(opted_out=mine)) == OptsIn("ann")
+
+
+def test_an_opt_in_ends_no_stop_and_acknowledges_nothing() -> None:
+    """They are facts of their own: it goes the way of the opt-out alone."""
+    assert wish("optin", "homeowner", Durable(stopped_by="bob", latches=("over_voltage",))) == OptsIn("ann")
+
+
+@pytest.mark.parametrize(("value", "for_s", "fits"), [(3000, 60, True), (-1500, 14_400, True), (0, 0, False),
+                                                      (0, 14_401, False), (1_000_001, 60, False)])  # fmt: skip
+def test_an_override_has_a_power_and_an_end(value: int, for_s: int, fits: bool) -> None:
+    asked = wish("override", "technician", value=value, for_s=for_s)
+    assert asked == Overrides("ann", value, for_s) if fits else asked.event.code == 2
+
+
+def test_an_override_is_ended_by_its_word_and_needs_a_running_agent() -> None:
+    assert wish("override", "technician", text="off") == Overrides("ann", None)
+    assert wish("override", "technician", Durable(stopped_by="bob"), value=5, for_s=60).event.code == 4
+    assert wish("override", "technician", Durable(lockout="flapping"), value=5, for_s=60).event.code == 4
+
+
+@pytest.mark.parametrize("verb", ["optout", "optin", "override"])
+def test_a_viewer_may_not_speak_for_the_home(verb: str) -> None:
+    assert code(verb, "viewer") == 4
+    assert code(verb, "technician") is None
+
+
+def test_what_was_taken_is_told_with_its_length() -> None:
+    def say(verb: str, ok: bool = True, **more: Any) -> tuple[int, str]:
+        return told(settled(Verb(1, verb, "ann", "technician", **more), ok))
+
+    assert say("optout", for_s=5400)[1].startswith("opted out for 1 h 30 min")
+    assert "until `batteryctl optin`" in say("optout")[1]
+    assert say("optin") == (0, "the home takes part again")
+    assert "after a restart" in say("optin", ok=False)[1]
+    assert say("override", text="off") == (0, "the override is ended")
+    assert say("override", value=-500, for_s=90)[1].startswith("the battery is held at -500 W for 1 min 30 s")

@@ -218,7 +218,13 @@ def test_version_needs_no_daemon(serve: Serve, run: Run) -> None:
 
 # --- without a daemon, with bad usage ---------------------------------------------------------------------------------
 FILES = {"keys", "net", "replace", "update"}  # these become a tool that works on files, whoever listens
-ELSE = {"version", "wait", "bus", "config"}  # bus needs to be told what to do; config then reads the file
+ELSE = {
+    "version",
+    "wait",
+    "bus",
+    "config",
+    "override",
+}  # bus and override need to be told what to do; config reads the file
 TALKING = sorted(set(VERBS) - ELSE - FILES)
 
 

@@ -172,6 +172,7 @@ class Home:
         self.meter: dict[str, Any] = {}
         self.presence: dict[str, str] = {}
         self.told: dict[str, Any] = {}  # what the inverter's capability says otherwise
+        self.house_w = 500  # what the house takes beyond its PV
         self.line = ""  # what the bus says of the line that all three hang on
         self.mute: set[str] = set()  # devices that stop answering
         self.frozen: dict[str, Any] = {}
@@ -242,7 +243,7 @@ class Home:
                     **self.inverter,
                 },
             ),
-            meters=self.reading("meter", meter, **{"grid_w": 500 - shown, **self.meter}),
+            meters=self.reading("meter", meter, **{"grid_w": self.house_w - shown, **self.meter}),
             devices=tuple(
                 replace(d, line=self.line, capability=capability(**self.told))
                 if d.role is DeviceRole.INVERTER

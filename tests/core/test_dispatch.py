@@ -132,11 +132,20 @@ def test_ramps(ramp: RampClass, first: int) -> None:
         ({"power_w": -(10**30)}, "rejected_invalid", "power"),
         ({"start_ms": WALL_MS + 8 * 86_400_000}, "rejected_invalid", "start"),
         ({"exp_ms": WALL_MS - 1}, "rejected_late", "exp"),
-        ({"start_ms": WALL_MS - 700_000, "duration_s": 600}, "rejected_late", "over"),
-        ({"kind": CommandKind.SCHEDULE}, "rejected_not_applicable", "kind"),
-        ({"kind": CommandKind.SESSION}, "rejected_not_applicable", "kind"),
-        ({"kind": CommandKind.PRICE}, "rejected_not_applicable", "kind"),
-        ({"kind": CommandKind.QUOTE}, "rejected_not_applicable", "kind"),
+        ({"power_w": None}, "rejected_invalid", "mode"),
+        ({"power_w": None, "import_limit_w": -1}, "rejected_invalid", "limit"),
+        ({"randomize_s": 60}, "rejected_invalid", "start"),
+        ({"start_ms": WALL_MS + 60_000, "randomize_s": 3601}, "rejected_invalid", "start"),
+        ({"kind": CommandKind.SCHEDULE}, "rejected_invalid", "intervals"),
+        ({"kind": CommandKind.SCHEDULE, "values": (5,), "interval_s": 600}, "rejected_invalid", "start"),
+        (
+            {"kind": CommandKind.SCHEDULE, "values": (10**7,), "interval_s": 600, "start_ms": WALL_MS},
+            "rejected_invalid",
+            "power",
+        ),
+        ({"kind": CommandKind.SESSION}, "rejected_invalid", "start"),
+        ({"kind": CommandKind.SESSION, "start_ms": WALL_MS, "lo_w": 1}, "rejected_invalid", "band"),
+        ({"kind": CommandKind.PRICE}, "rejected_invalid", "intervals"),
         ({"kind": CommandKind.RESEND}, "rejected_not_applicable", "kind"),
     ],
 )
@@ -259,13 +268,13 @@ def test_the_end_of_a_limit_is_told_without_a_reason() -> None:
     assert home.disk.commands[0].state == "started"
 
 
-def test_a_command_that_could_never_begin_has_failed() -> None:
+def test_r15_a_command_that_an_outage_never_let_begin_was_not_applicable() -> None:
     home = Home().ready()
     home.inverter["grid_state"] = GridState.ISLANDED
     home.run(2)
     home.tick(arriving(command(duration_s=30)))
     home.run(40)
-    assert home.states() == ["received", "limited", "failed"]
+    assert home.states() == ["received", "limited", "rejected_not_applicable"]
     assert home.acks[-1]["reason"] == "islanded"
     assert "power" not in home.intents()
 

@@ -71,6 +71,39 @@ def test_every_family_and_every_hazard_has_a_fault() -> None:
     assert [n for n in HAZARDS if n not in caused] == [12, 32, 41], "a cell's state, the reserve, a valid order"
 
 
+AT_ONCE = {  # over as soon as done: what comes of it is judged by who receives it, not seen as a state of the world
+    "meter.dies_with_grid",
+    "mqtt.flood",
+    "crypto.forge",
+    "proc.crash",
+    "proc.start",
+}
+
+
+def test_every_fault_of_a_family_is_observed_and_whatever_lasts_can_be_ended() -> None:
+    faults = [verb for verb in VERBS.values() if verb.family in FAMILIES]
+    assert {verb.name for verb in faults if not verb.observe} == AT_ONCE
+    assert [verb.name for verb in faults if verb.revert is not None and not verb.observe] == []
+
+
+INCIDENTS = [  # of the field: what happened, the scenario that makes it happen, by which fault
+    ("a BMS cache that was byte-identical for an hour", "bms_frozen", "bms.freeze"),
+    ("a state of charge that stuck in mid-dispatch", "soc_lies", "bms.stuck"),
+    ("a limit of 0 W that had no effect", "inverter_deaf", "inverter.zero_ignored"),
+    ("a reversion time of 0 as delivered: never", "no_timer", "inverter.word"),
+    ("one sample of zeros after a dropout", "bms_words", "bms.zeros"),
+    ("an adapter that came back as another device node", "unplugged", "usb.unplug"),
+    ("two masters on one line", "two_masters", "bus.stranger"),
+    ("an SD card put back to an older image", "old_image", "disk.restore"),
+]
+
+
+@pytest.mark.parametrize(("what", "name", "verb"), INCIDENTS, ids=[row[1] for row in INCIDENTS])
+def test_each_incident_of_the_field_has_its_scenario(what: str, name: str, verb: str) -> None:
+    assert verb in {event.verb for event in SHIPPED[name].events}, what
+    assert coverage.shown_by(SHIPPED[name]), what
+
+
 def test_what_a_backend_cannot_do_it_says() -> None:
     for verb in VERBS.values():
         assert verb.unable.keys() <= set(BACKENDS)

@@ -254,7 +254,15 @@ def test_a_flood_is_told_once_a_second_and_logged_once_a_minute(home: Home) -> N
     "body",
     [
         {"kind": "schedule", "start": WALL, "interval_s": 900, "powers_w": [-3000, None]},
-        {"kind": "session", "start": WALL, "duration_s": 600, "lo_w": -1, "hi_w": 1, "seq_from": 1, "seq_to": 9},
+        {
+            "kind": "session",
+            "start": WALL,
+            "duration_s": 600,
+            "lo_w": -1,
+            "hi_w": 1,
+            "seq_from": 100,
+            "seq_to": 109,
+        },
         {"kind": "price", "start": WALL, "interval_s": 900, "prices_micro_per_kwh": [1, -2], "currency": "USD"},
         {"kind": "quote", "power_w": 5000, "duration_s": 600},
         {"kind": "resend", "first": 1, "last": 5},

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from agent.core.command import CommandKind
+from agent.core.command import Command, CommandKind
 from agent.core.inputs import CommandIn
 from agent.link import messages
 from tests.link.home import WALL, Home, down, jose_open, posted, published
@@ -62,20 +62,47 @@ def test_what_just_fits_is_taken(body: dict[str, Any]) -> None:
     assert not isinstance(parsed(**body), str)
 
 
+def core(**body: Any) -> Command:
+    found = parsed(**body)
+    assert not isinstance(found, str), found
+    return messages.to_core(found, "0" * 64, draw=7)
+
+
+def test_the_core_hears_every_member_of_a_dispatch() -> None:
+    """Never the known half of a command."""
+    asked = core(kind="dispatch", duration_s=10, import_limit_w=5, export_limit_w=6, start=WALL, randomize_start_s=-9,
+                 randomize_both=True, primacy=3)  # fmt: skip
+    assert (asked.power_w, asked.import_limit_w, asked.export_limit_w) == (None, 5, 6)
+    assert (asked.start_ms, asked.randomize_s, asked.randomize_both, asked.draw) == (WALL, -9, True, 7)
+    assert (asked.primacy, asked.beyond) == (3, None)
+    setpoint = core(kind="dispatch", duration_s=10, power_w=5, session="1" * 32)
+    assert (setpoint.session, setpoint.power_w) == ("1" * 32, 5)
+    assert setpoint.seq > 0
+
+
+def test_the_core_hears_every_member_of_the_other_kinds() -> None:
+    plan = core(kind="schedule", start=WALL, interval_s=60, powers_w=[5, None, -5], primacy=2)
+    assert (plan.values, plan.interval_s, plan.duration_s, plan.primacy) == ((5, None, -5), 60, 180, 2)
+    session = core(kind="session", start=WALL, duration_s=60, lo_w=-5, hi_w=5, seq_from=1, seq_to=9)
+    assert (session.lo_w, session.hi_w, session.seq_from, session.seq_to) == (-5, 5, 1, 9)
+    price = core(kind="price", start=WALL, interval_s=60, prices_micro_per_kwh=[1], export_micro_per_kwh=[2],
+                 currency="EUR")  # fmt: skip
+    assert (price.values, price.exports, price.duration_s) == ((1,), (2,), 60)
+    quote = core(kind="quote", power_w=5, duration_s=60)
+    assert (quote.power_w, quote.duration_s, quote.start_ms) == (5, 60, None)
+    assert core(kind="cancel", target="1" * 32, randomize_s=30).randomize_s == 30
+
+
 @pytest.mark.parametrize(
-    ("body", "beyond"),
+    "body",
     [
-        ({"power_w": 5}, None),
-        ({"import_limit_w": 5}, "import_limit_w"),
-        ({"power_w": 5, "export_limit_w": 5, "session": "1" * 32}, "session, export_limit_w"),
-        ({"power_w": 5, "start": WALL, "randomize_start_s": 9}, "randomize_start_s"),
+        {"power_w": 5, "session": "1" * 32, "export_limit_w": 5},
+        {"power_w": 5, "session": "1" * 32, "start": WALL},
+        {"power_w": 5, "start": WALL, "randomize_both": True},
     ],
 )
-def test_the_core_hears_of_modes_that_it_does_not_have(body: dict[str, Any], beyond: str | None) -> None:
-    """Never the known half of a command: what it does not know it refuses as a whole."""
-    found = parsed(kind="dispatch", duration_s=10, **body)
-    assert not isinstance(found, str)
-    assert messages.to_core(found, "0" * 64).beyond == beyond
+def test_members_that_contradict_each_other_are_refused(body: dict[str, Any]) -> None:
+    assert isinstance(parsed(kind="dispatch", duration_s=10, **body), str)
 
 
 # --- versions ---------------------------------------------------------------------------------------------------------

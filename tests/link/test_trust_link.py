@@ -210,14 +210,14 @@ def test_an_opt_out_needs_neither_clock_nor_disk() -> None:
     assert counted(home, said(home, "reserve", permille=900)) == "not_fresh"
     assert counted(home, said(home, "opt_in")) == "not_fresh"
     [verb] = posted(home.send(said(home, "opt_out")), mail.Verb)
-    assert (verb.verb, verb.role) == ("stop", "homeowner")
+    assert (verb.verb, verb.role) == ("optout", "homeowner")
     assert not posted(home.send(mail.TrustStored(None)), mail.Verb)
 
 
 def test_opt_in_and_consent(home: Home) -> None:
     home.send(said(home, "opt_in"))
     [verb] = posted(home.send(mail.TrustStored(None)), mail.Verb)
-    assert verb.verb == "opt_in"
+    assert verb.verb == "optin"
     message = said(home, "consent", to="terms", sha256=digest("the terms"))
     [write] = kept(home.send(message))
     assert write.event is not None

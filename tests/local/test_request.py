@@ -39,7 +39,7 @@ def test_every_verb() -> None:
         (b'{"v":true,"verb":"status"}', '"v" must be 1'),
         (b'{"v":1.0,"verb":"status"}', '"v" must be 1'),
         (b'{"v":2,"verb":"status"}', '"v" must be 1'),
-        (b'{"v":1}', '"verb" must be one of: adopt, bus, config, device, faults, log, look, reserve'),
+        (b'{"v":1}', '"verb" must be one of: adopt, bus, config, device, faults, log, look, optin'),
         (b'{"v":1,"verb":[]}', '"verb" must be one of'),
         (b'{"v":1,"verb":"status","verb":"stop"}', "a key stands in it twice"),
         (b'{"v":1,"verb":"log","lines":NaN}', "NaN is not JSON"),

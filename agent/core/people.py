@@ -1,0 +1,110 @@
+"""People at home: who opts out, and who holds the battery at a power for a while. Opting out ends what others ask for,
+never a limit or a cure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from agent.core import dispatch
+from agent.core.acks import ack
+from agent.core.arbiter import Proposal, Rank
+from agent.core.book import Book, Cycle, live_of, put
+from agent.core.command import TERMINAL, CommandKind, CommandState
+from agent.core.decision import Record
+from agent.core.durable import OptOut
+from agent.core.inputs import ClockTrust, OptsOut, Overrides
+from agent.core.params import S
+
+LASTING = (CommandKind.SCHEDULE, CommandKind.PRICE)
+MAX_OVERRIDE_S = 4 * 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """Somebody at home holds the battery at a power. It ends by itself, and with the process."""
+
+    power_w: int
+    until_ns: int
+    by: str
+
+
+def override(event: Overrides, cycle: Cycle) -> Override | None:
+    """What `batteryctl override` asks for; None = it is over."""
+    if event.power_w is None or event.for_s <= 0:
+        said(cycle, {"event": "override_over", "by": event.by})
+        return None
+    for_s = min(event.for_s, MAX_OVERRIDE_S)
+    said(cycle, {"event": "override", "by": event.by, "power_w": event.power_w, "for_s": for_s})
+    return Override(event.power_w, cycle.now_ns + for_s * S, event.by)
+
+
+def lasting(held: Override | None, cycle: Cycle) -> Override | None:
+    """The same as long as its time runs."""
+    if held is None or cycle.now_ns < held.until_ns:
+        return held
+    said(cycle, {"event": "override_over", "by": held.by})
+    return None
+
+
+def propose(held: Override | None, now_ns: int) -> Proposal | None:
+    """As a wish: before any dispatch, inside the permit."""
+    if held is None:
+        return None
+    left_s = max(0, held.until_ns - now_ns) // S
+    because = f"{held.by} holds {held.power_w} W for {left_s // 60} min {left_s % 60} s more"
+    return Proposal(Rank.TECHNICIAN, "override", held.power_w, because=because)
+
+
+def said(cycle: Cycle, body: dict[str, object]) -> None:
+    """One event for the outbox, and a line of the log."""
+    cycle.records.append(Record("event", body))
+    cycle.notices.append(f"{body['event']}: {body['by']}".replace("_", " "))
+
+
+# --- opting out (R14) -------------------------------------------------------------------------------------------------
+def opt_out(book: Book, event: OptsOut, cycle: Cycle) -> Book:
+    """At once, whatever clock or disk. What began has its partial end; what is over before they come back, or has no
+    other time, never begins."""
+    until_ms = cycle.clock.wall_ms + event.for_s * 1000 if event.for_s else 0
+    until_ns = cycle.now_ns + event.for_s * S if event.for_s else 0
+    out = OptOut(event.by, event.role, cycle.clock.wall_ms, until_ms, until_ns, cycle.clock.kernel_boot)
+    said(cycle, {"event": "opt_out", "by": event.by, "until_ms": until_ms})
+    book = replace(book, durable=replace(book.durable, opted_out=out))
+    sentence = f"{event.by} has opted out"
+    for record in book.durable.commands:
+        if record.state in TERMINAL:
+            continue
+        begun = record.started or live_of(book, record.command.id).running
+        if until_ns and record.end_ns > until_ns and (not begun or record.command.kind in LASTING):
+            continue  # it waits for its time, and has some left when they are back
+        state = CommandState.PARTIAL_OPT_OUT if begun else CommandState.OPTED_OUT
+        book = dispatch.end(book, record, state, "opt_out", sentence, cycle)
+    return book
+
+
+def opt_in(book: Book, by: str, cycle: Cycle) -> Book:
+    """Taking part again: what waits is told of it."""
+    if book.durable.opted_out is None:
+        return book
+    said(cycle, {"event": "opt_in", "by": by})
+    for record in book.durable.commands:
+        if record.state in TERMINAL:
+            continue
+        live = live_of(book, record.command.id)
+        state = CommandState.PARTIAL_OPT_IN if live.missed or live.running else CommandState.OPTED_IN
+        cycle.records.append(ack(replace(record, state=state), f"{by} takes part again"))
+        if live.missed:
+            book = put(book, replace(live, missed=False))
+    return replace(book, durable=replace(book.durable, opted_out=None))
+
+
+def returned(book: Book, cycle: Cycle) -> Book:
+    """An opt-out that was for a while ends by itself: by the monotonic clock, or by a trusted one after a reboot."""
+    out = book.durable.opted_out
+    if out is None or not out.until_ms:
+        return book
+    if out.kernel_boot == cycle.clock.kernel_boot:
+        over = cycle.now_ns >= out.until_ns
+    else:
+        over = cycle.clock.trust is not ClockTrust.UNTRUSTED and cycle.clock.wall_ms >= out.until_ms
+    return opt_in(book, out.by, cycle) if over else book
