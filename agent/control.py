@@ -18,6 +18,7 @@ from agent.core.inputs import (
     CommandIn,
     CommitFailed,
     Committed,
+    Consent,
     Event,
     FreshTime,
     Inputs,
@@ -57,6 +58,7 @@ from drivers.events import (
 from drivers.readings import BatteryReading, DeviceRole, InverterReading, MeterReading
 
 SAMPLE_NS = 1_000_000_000
+WORDS = {"optout": "opt_out", "optin": "opt_in"}  # of a consent record
 LAST_COMMIT = 0  # the core counts its commits from 1
 REMOTE = (mail.Document, mail.DocumentsStored, mail.ServiceHeard)
 MIN_GAP_NS = 100_000_000  # readings wake a cycle at most this often
@@ -407,6 +409,8 @@ class Control:
             if isinstance(asked, Post):
                 return [asked]
             self._events.append(asked)
+            if verb.verb in WORDS:
+                self._events.append(Consent(WORDS[verb.verb], verb.by, verb.conn != mail.LINK))
             return [*self._cycle(now), settled(verb, self._disk is None or self._disk.ok)]
         self._events.append(LocalStop(verb.by) if verb.verb == "stop" else LocalResume(verb.by))
         cycle = self._cycle(now)
@@ -436,6 +440,8 @@ class Control:
             text = f"the reserve could not be written: {stored.error}"
             return [*self._say("error", text, now), *(done(verb, 5, text) for verb in verbs)]
         self._reserve = Reserve(stored.permille, "file")
+        for verb in verbs:
+            self._events.append(Consent("reserve", verb.by, verb.conn != mail.LINK, None, stored.permille))
         text = f"the reserve is {stored.permille / 10:.1f} %"
         told = [done(verb, 0, text, reserve_pct=stored.permille / 10) for verb in verbs]
         return [*self._say("info", text, now), *self._cycle(now), *told]

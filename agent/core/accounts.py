@@ -20,7 +20,7 @@ from agent.core.fault import Severity
 from agent.core.faults import BY_ID
 from agent.core.flows import DT, Integrals, Jump, Registers, Second, Stand, jumps, read, span
 from agent.core.guarantee import Day, Excursion
-from agent.core.inputs import ClockTrust, Inputs
+from agent.core.inputs import ClockTrust, Consent, Inputs
 from agent.core.interval import QUARTER_MS, Key, Open, Spread
 from agent.core.modes import ACTING
 from agent.core.params import S
@@ -86,11 +86,12 @@ class Now(NamedTuple):
 
 
 def begin(text: str) -> Ledger:
-    """After a start, from what was kept; ValueError for what `kept` did not write."""
+    """After a start, from what `text` wrote; anything else is none: accounts then begin anew."""
     if not text:
         return Ledger()
     try:
-        raw = Kept(*_tuples(json.loads(text)))
+        now_ms, *rest = _tuples(json.loads(text))
+        raw = Kept._make((now_ms, *rest))
         kept = raw._replace(
             stand=_stand(raw.stand),
             open=None if raw.open is None else _open(raw.open),
@@ -98,8 +99,8 @@ def begin(text: str) -> Ledger:
             day=Day(*raw.day),
         )
         return Ledger(kept=kept)
-    except (TypeError, ValueError, IndexError) as error:
-        raise ValueError(f"the accounts are not readable: {error!r}") from error
+    except (TypeError, ValueError, IndexError, AttributeError, RecursionError):
+        return Ledger()
 
 
 def text(ledger: Ledger, book: Book) -> str:
@@ -151,7 +152,7 @@ def _follow(ledger: Ledger, now: Now) -> Ledger:
         and dt <= MOST_NS
         and ledger.excursion is None
         and not guarantee.is_out(second[5])
-        and (wall_ms if now.trusted else opened.t0_ms + opened.ns // 1_000_000) < interval.following(opened.t0_ms)
+        and wall_ms // QUARTER_MS <= opened.t0_ms // QUARTER_MS
     )
     if plain:
         held = (*ledger.held, second)
@@ -179,10 +180,9 @@ def _turn(ledger: Ledger, now: Now, key: Key, second: Second, slip_ms: int) -> L
         ledger = _commands(ledger, now)
     opened = ledger.kept.open
     assert opened is not None
-    reached = now.i.clock.wall_ms if now.trusted else opened.t0_ms + opened.ns // 1_000_000
-    if reached >= interval.following(opened.t0_ms):
+    if now.i.clock.wall_ms // QUARTER_MS > opened.t0_ms // QUARTER_MS:
         ledger = _folded(ledger, now.book)
-        t1_ms = reached // QUARTER_MS * QUARTER_MS if now.trusted else reached
+        t1_ms = now.i.clock.wall_ms // QUARTER_MS * QUARTER_MS
         ledger = _closed(_registers(ledger, now), now, t1_ms)
         ledger = _opened(ledger, now, t1_ms)
     return ledger
@@ -363,6 +363,15 @@ def _gap(ledger: Ledger, now: Now, before: Stand, from_ms: int, reason: str, was
 
 
 # --- parts of it ------------------------------------------------------------------------------------------------------
+def consents(i: Inputs, say: Cycle) -> None:
+    """Who agreed to what, or changed it: the homeowner's own word."""
+    for event in i.events:
+        if isinstance(event, Consent):
+            body = {"record": "consent", "at_ms": i.clock.wall_ms, "what": event.what, "by": event.by}
+            body |= {"local": event.local, "terms": event.terms, "reserve_permille": event.reserve_permille}
+            say.records.append(Record("settlement", body))
+
+
 def _commands(ledger: Ledger, now: Now) -> Ledger:
     """Commands that came, and the record of each that ended."""
     commands = now.book.durable.commands
@@ -432,7 +441,10 @@ def _key(before: Key | None, now: Now) -> Key:
 
 def _limited(due: CommandRecord, book: Book) -> str | None:
     """The reason that was last told for it."""
-    return next((live.acked_reason for live in book.live if live.id == due.command.id), None)
+    for live in book.live:
+        if live.id == due.command.id:
+            return live.acked_reason
+    return None
 
 
 def _below(before: Key | None, now: Now, reserve: int, islanded: bool) -> str:

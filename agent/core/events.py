@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from agent.core import commits, crew, dispatch, people, quote, writes
+from agent.core import accounts, commits, crew, dispatch, people, quote, writes
 from agent.core.beneath import NOTHING
 from agent.core.book import Book, Cycle, committed
 from agent.core.command import CommandKind, CommandState
@@ -14,6 +14,7 @@ from agent.core.inputs import (
     CommandIn,
     CommitFailed,
     Committed,
+    Consent,
     EndRaise,
     FreshTime,
     Inputs,
@@ -43,6 +44,7 @@ def locked(state: State) -> str | None:
 
 def happen(state: State, i: Inputs, s: Snapshot, say: Cycle) -> State:
     """Everything that happened since the last cycle, in its order."""
+    accounts.consents(i, say)
     for event in i.events:
         match event:
             case CommandIn():
@@ -70,8 +72,8 @@ def happen(state: State, i: Inputs, s: Snapshot, say: Cycle) -> State:
                 state = replace(state, book=people.opt_in(state.book, by, say))
             case Overrides():
                 state = replace(state, override=people.override(event, say))
-            case RaiseReserve() | EndRaise():
-                pass  # agent.core.overlay has settled them before anything was looked at
+            case RaiseReserve() | EndRaise() | Consent():
+                pass  # settled before anything was looked at
             case _:
                 state = _local_resume(state, event.by, s, say)
     if state.override is not None:

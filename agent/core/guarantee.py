@@ -91,7 +91,7 @@ def nominal_mhz(mhz: int) -> int:
 
 def is_out(mhz: int | None) -> bool:
     """Beyond the band."""
-    return mhz is not None and abs(mhz - nominal_mhz(mhz)) > BAND_MHZ
+    return mhz is not None and not -BAND_MHZ <= mhz - (50_000 if mhz < 55_000 else 60_000) <= BAND_MHZ
 
 
 def left(excursion: Excursion, now_ms: int) -> Record:

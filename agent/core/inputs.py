@@ -132,6 +132,18 @@ class EndRaise:
 
 
 @dataclass(frozen=True, slots=True)
+class Consent:
+    """What the homeowner agreed to or changed, for the record alone: `what` is "reserve", "terms", "opt_out", "opt_in"
+    or "storm". `terms`: hash of the programme's terms. The part that does it posts this as well."""
+
+    what: str
+    by: str
+    local: bool
+    terms: str | None = None
+    reserve_permille: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class OptsOut:
     """A person at home, or the homeowner's signed word: no dispatch, session, schedule or price. `for_s` 0 = until
     OptsIn."""
@@ -167,6 +179,7 @@ Event = (
     | LocalResume
     | RaiseReserve
     | EndRaise
+    | Consent
     | OptsOut
     | OptsIn
     | Overrides

@@ -124,11 +124,6 @@ def worse(one: str, two: str) -> str:
     return max(one, two, key=_TRUST.index)
 
 
-def following(t0_ms: int) -> int:
-    """The next quarter of an hour of UTC."""
-    return (t0_ms // QUARTER_MS + 1) * QUARTER_MS
-
-
 def body(
     o: Open, t1_ms: int, end: Stand, era: int, source: str, returns_ms: int | None, room: dict[str, int | None]
 ) -> dict[str, object]:

@@ -22,7 +22,7 @@ from agent.tools.lines import Refused
 from agent.tools.totals import Totals, flows, of_month
 from agent.tools.verify import refused
 
-EVENTS_SHOWN = 6
+EVENTS_SHOWN = 5
 COLUMNS = (
     "t0_ms", "t1_ms", "time", "partial", "quality", "charge_wh", "discharge_wh", "import_wh", "export_wh", "pv_wh",
     "residual_wh", "dispatched_s", "missing_s", "estimated",
@@ -138,10 +138,11 @@ def page(t: Totals, capacity_wh: int | None) -> list[str]:
         _line("AWAY", _reasons(t.unavailable)),
         _line("LIMITED", _reasons(t.limited)),
         _line("RECORDS", _quality(t, known_s)),
+        *_estimated(t),
         "",
     ]
     rows += _events(t)
-    rows.append(f"    next     batteryctl verify-chain: whether these are what was signed{_estimated(t)}")
+    rows.append("    next     batteryctl verify-chain: whether these are what was signed")
     return [row[:79] for row in rows]
 
 
@@ -180,8 +181,9 @@ def _events(t: Totals) -> list[str]:
     return [*rows, f"    and {left} more: --json has all"] if left > 0 else rows
 
 
-def _estimated(t: Totals) -> str:
-    return f"; estimated: {', '.join(sorted(n.removesuffix('_wh') for n in t.estimated_of))}" if t.estimated_of else ""
+def _estimated(t: Totals) -> list[str]:
+    names = ", ".join(sorted(name.removesuffix("_wh") for name in t.estimated_of))
+    return [_line("ESTIMATED", f"{names}: summed up by the agent, no register tells")] if names else []
 
 
 def kwh(wh: int) -> str:

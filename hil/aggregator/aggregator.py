@@ -5,6 +5,7 @@ Two drivers run it: `hil.aggregator.live` over a real broker, `hil.aggregator.vi
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -190,7 +191,7 @@ class Aggregator:
 
     def time(self, device: str, nonce: str, now: Now) -> Signed:
         """The time, echoing the nonce of a boot: what lets that boot accept dispatch."""
-        body: dict[str, Any] = {"nonce": nonce, "wall_ms": now.wall_ms}
+        body: dict[str, Any] = {"nonce": nonce, "wall_ms": now.wall_ms, "last": self.books[device].ledger.highest}
         if self._live_s:
             body["live_s"] = self._live_s
         return self._service("time", device, body, now, TIME_LIFE_MS)
@@ -200,7 +201,10 @@ class Aggregator:
         book = self.books[device]
         book.receipt_sent_ns = now.mono_ns
         upto, also = book.next_receipt(RECEIPT_ALSO)
-        body = {"upto": upto, "also": list(also)}
+        body: dict[str, Any] = {"upto": upto, "also": list(also)}
+        checkpoint = book.chain.receipt()
+        if checkpoint is not None:
+            body["checkpoint"] = checkpoint
         return self._service("receipt", device, body, now, RECEIPT_LIFE_MS)
 
     def resends(self, now: Now, most: int = 256) -> tuple[Signed, ...]:
@@ -293,7 +297,8 @@ class Aggregator:
         problem = problem_of(kind, opened.claims, device, self.keyring.fleet, now.wall_ms)
         if problem is not None:
             return Refused(*problem)
-        return Message(device, kind, opened.claims, now, len(message.payload))
+        digest = hashlib.sha256(opened.payload).hexdigest()
+        return Message(device, kind, opened.claims, now, len(message.payload), digest)
 
     def _address(self, topic: str) -> tuple[str, str]:
         """(device, kind) of an upward topic, or ("", "")."""
@@ -312,6 +317,7 @@ class Aggregator:
             "gone": sum(book.ledger.gone for book in books),
             "missing": sum(len(book.ledger.missing()) for book in books),
             "refused": self.refused_count,
+            "two_boots": sum(book.back_from for book in books),
             "verified": {kind: sum(book.verified.get(kind, 0) for book in books) for kind in KINDS},
             "durable_kinds": sorted(DURABLE),
         }

@@ -12,6 +12,7 @@ from typing import Any
 from agent.runtime.part import Now
 from hil.aggregator.claims import DURABLE, TERMINAL
 from hil.aggregator.ledger import Fate, Ledger
+from hil.aggregator.settlement import Chain
 from hil.aggregator.token import encode
 
 _PER_SENDING = ("id", "iat", "exp")  # a row that is signed again after a restart may differ in these
@@ -27,6 +28,7 @@ class Message:
     claims: Mapping[str, Any]
     heard: Now
     bytes: int
+    digest: str = ""  # SHA-256 of the signed payload, hex
 
     @property
     def seq(self) -> int:
@@ -64,8 +66,10 @@ class DeviceBook:
     events: list[Message] = field(default_factory=list)
     settlements: list[Message] = field(default_factory=list)
     batches: list[Message] = field(default_factory=list)
+    chain: Chain = field(default_factory=Chain)  # of the settlements
     verified: dict[str, int] = field(default_factory=dict)  # by kind, duplicates included
     stale: int = 0  # births and lives whose seq did not rise within their boot
+    back_from: int = 0  # births and lives of a boot after one that came later: two of them live
     boot_counters: dict[str, dict[str, int]] = field(default_factory=dict)  # refused by the device: boot -> reason
     unreceipted: set[int] = field(default_factory=set)  # heard since a receipt last named them
     receipt_sent_ns: int = 0
@@ -136,6 +140,7 @@ class DeviceBook:
             self.stale += 1
             return Fate.DUPLICATE
         self._last_seq[key] = message.seq
+        self.back_from += message.claims["boot"] != self.boots[-1]
         if message.kind == "birth":
             self.birth = message
             self.ledger.begin(first_row(message.claims))
@@ -155,8 +160,11 @@ class DeviceBook:
             if claims.get("event") == "gap" and claims.get("reason") == "store_replaced":
                 last = claims.get("last")
                 self.ledger.begin(last + 1 if type(last) is int else 1)
+            elif claims.get("event") == "gap" and type(claims.get("first")) is int and type(claims.get("last")) is int:
+                self.ledger.lose(claims["first"], claims["last"])
         elif message.kind == "settlement":
             self.settlements.append(message)
+            self.chain.enter(claims, message.digest)
         else:
             self.batches.append(message)
 

@@ -18,7 +18,7 @@ from unittest import mock
 
 import apsw
 
-from agent.store import database, slots
+from agent.store import archive, database, slots
 from hil.powercut.disk import Disk
 
 _VFS = "hil-powercut"
@@ -110,7 +110,7 @@ def _told() -> Iterator[None]:
 
 
 class _Os:
-    """`os` for `agent.store.slots`."""
+    """`os` for `agent.store.slots` and `agent.store.archive`."""
 
     def __init__(self, disk: Disk) -> None:
         self._disk = disk
@@ -134,6 +134,12 @@ class _Os:
         assert inode is not None, "nobody writes to a directory"
         self._disk.write(inode, at, data)
         return os.pwrite(fd, data, at)
+
+    def ftruncate(self, fd: int, size: int) -> None:
+        inode = self._files[fd]
+        assert inode is not None, "nobody cuts a directory"
+        self._disk.truncate(inode, size)
+        os.ftruncate(fd, size)
 
     def posix_fallocate(self, fd: int, at: int, length: int) -> None:
         inode = self._files[fd]
@@ -161,12 +167,13 @@ def recording(disk: Disk, rng: Random, checkpoint_pages: int | None = None) -> I
         own = f"PRAGMA wal_autocheckpoint = {database.CHECKPOINT_PAGES}"
         pragmas[pragmas.index(own)] = f"PRAGMA wal_autocheckpoint = {checkpoint_pages}"
     module = SimpleNamespace(**{**vars(sqlite3), "connect": connect})
-    system = _FileSystem(disk, rng)
+    system, system_os = _FileSystem(disk, rng), _Os(disk)
     try:
         with (
             mock.patch.object(database, "sqlite3", module),
             mock.patch.object(database, "_PRAGMAS", tuple(pragmas)),
-            mock.patch.object(slots, "os", _Os(disk)),
+            mock.patch.object(slots, "os", system_os),
+            mock.patch.object(archive, "os", system_os),
         ):
             yield
     finally:

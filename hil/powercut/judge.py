@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from agent import mail
 from agent.core import dispatch
 from agent.core.book import Book, Cycle
+from agent.core.decision import Record
 from agent.core.durable import Durable
 from agent.core.inputs import Clock, ClockTrust, CommandIn, Reserve
 from agent.link.replay import admit
 from agent.runtime.part import Log, Now, Post, Start
+from agent.store.archive import lines, record
+from agent.store.chain import NONE, link
 from agent.store.floor import FloorFile
 from agent.store.memories import Memories
 from agent.store.pins import Pins
 from agent.store.store import Store
 from drivers.events import Identity
 from drivers.memory import Memory
-from hil.powercut.ledger import Ledger, asked_rows, gaps
+from hil.powercut.ledger import Ledger, asked_rows, gaps, plain
 from hil.powercut.life import KERNEL, PARAMS, WALL_MS, S, store_config
-from hil.powercut.tally import DAMAGED, ELSE, LOST, NUMBERS, RESERVE, TWICE
+from hil.powercut.tally import CHAIN, DAMAGED, ELSE, LOST, NUMBERS, RESERVE, TWICE
 
 MANY = 100_000
 CLOCK = Clock(WALL_MS, ClockTrust.SYNCED, KERNEL, "f" * 32)
@@ -40,6 +45,7 @@ class Found:
     floor: int | None  # number up to which seq is reserved
     next_seq: int | None  # of the first row that is written now; None = it could not be
     complaints: tuple[str, ...]
+    chain: tuple[tuple[bytes, dict[str, Any]], ...] = ()  # the archive's records: payload, body
 
 
 def look(directory: Path) -> Found:
@@ -51,10 +57,13 @@ def look(directory: Path) -> Found:
     durable = store.load()
     effects = [*store.handle(Start(), NOW), *store.handle(mail.LoadBacklog(0, MANY), NOW)]
     wrote = list(store.handle(mail.AppendBatch(b"after", CLOCK, 0, 60), NOW))
+    settle = mail.CommitRequest(0, durable, (Record("settlement", {"record": "after"}),), CLOCK, 0)
+    settled = list(store.handle(settle, NOW))
     posts = [e.event for e in effects if isinstance(e, Post)]
     rows = {r.seq: (r.kind, r.payload) for p in posts if isinstance(p, mail.Backlog) for r in p.rows}
     stored = [e.event for e in wrote if isinstance(e, Post) and isinstance(e.event, mail.Stored)]
-    complaints = tuple(e.text for e in [*effects, *wrote] if isinstance(e, Log) and e.level != "info")
+    complaints = tuple(e.text for e in [*effects, *wrote, *settled] if isinstance(e, Log) and e.level != "info")
+    archived = tuple((r[0], r[1]) for p in store._vault.ledger.archive.months() for x in lines(p) if (r := record(x)))
     store._vault.abandon(damaged=False)  # a crash folds nothing in and keeps no lock
     return Found(
         durable,
@@ -65,6 +74,7 @@ def look(directory: Path) -> Found:
         None if floor is None else floor.reserved,
         stored[0].rows[0].seq if stored else None,
         complaints,
+        archived,
     )
 
 
@@ -72,7 +82,25 @@ def judge(ledger: Ledger, found: Found) -> list[tuple[str, str]]:
     """(kind, sentence) of everything that is not as it was told."""
     wrong = [(DAMAGED, text) for text in found.complaints]
     wrong += _durable(ledger, found) + _rows(ledger, found) + _numbers(ledger, found)
-    wrong += _twice(ledger, found) + _small(ledger, found)
+    wrong += _twice(ledger, found) + _small(ledger, found) + _chain(ledger, found)
+    return wrong
+
+
+def _chain(ledger: Ledger, found: Found) -> list[tuple[str, str]]:
+    """The archive is one chain from its first record to one that was written after the cut, and has all that was told,
+    receipted or not."""
+    wrong: list[tuple[str, str]] = []
+    head, kept = NONE, {}
+    for place, (data, body) in enumerate(found.chain):
+        if (body["n"], body["prev"]) != (place, head):
+            wrong.append((CHAIN, f"record {body['n']} stands at place {place} of the chain, or follows on another"))
+            break
+        head, kept[body["seq"]] = link(head, data), body
+    if not found.chain or found.chain[-1][1].get("record") != "after":
+        wrong.append((CHAIN, "no record could be written after the cut"))
+    for seq, (kind, payload) in ledger.rows.items():
+        if kind == "settlement" and not json.loads(payload).items() <= kept.get(seq, {}).items():
+            wrong.append((CHAIN, f"settlement row {seq} was told, and the archive has it not, or another"))
     return wrong
 
 
@@ -95,7 +123,8 @@ def _rows(ledger: Ledger, found: Found) -> list[tuple[str, str]]:
             wrong.append((LOST, f"row {seq} ({row[0]}) was told and is gone"))
         elif there is not None and there != row:
             wrong.append((NUMBERS, f"row {seq} has another content than was told"))
-    extra = Counter(row for seq, row in found.rows.items() if seq not in ledger.rows)
+    extra = Counter(plain(row) for seq, row in found.rows.items() if seq not in ledger.rows)
+    extra -= Counter(row for row in extra if b'"record":"chain"' in row[1])  # the store's own word of its chain
     fine = Counter([*asked_rows(ledger.asking), *(row for row in extra if gaps([row]))])
     if not ledger.rows:  # a floor file that came before any row: the store says that it cannot know of earlier ones
         fine += Counter(row for row in extra if b'"store_replaced"' in row[1])
@@ -105,7 +134,7 @@ def _rows(ledger: Ledger, found: Found) -> list[tuple[str, str]]:
 
 
 def _unaccounted(ledger: Ledger, found: Found, rows: list[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
-    new = Counter(row for seq, row in found.rows.items() if seq not in ledger.rows)
+    new = Counter(plain(row) for seq, row in found.rows.items() if seq not in ledger.rows)
     return list((Counter(rows) - new).elements())
 
 

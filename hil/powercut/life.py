@@ -15,6 +15,7 @@ from agent import mail
 from agent.core import dispatch
 from agent.core.book import WAITING, Book, Cycle, committed, committing
 from agent.core.command import TERMINAL, Command, CommandKind, CommandState
+from agent.core.decision import Record
 from agent.core.durable import Durable, Overlay
 from agent.core.inputs import Clock, ClockTrust, CommandIn
 from agent.core.params import Params, Site, Timers
@@ -80,6 +81,7 @@ class Life:
             (2, self._memory),
             (1, self._pins),
             (1, self._latch),
+            (4, self._settle),
         )
         weights, acts = zip(*doings, strict=True)
         for act in self._rng.choices(acts, weights, k=events):
@@ -149,6 +151,12 @@ class Life:
         serial = f"{self._rng.getrandbits(32):08x}"
         self._hand(mail.WritePins({name: Identity("maker", "model", "1", serial) for name in DEVICES}))
 
+    def _settle(self) -> None:
+        """A settlement record: its number and the hash before it are the store's to give."""
+        self._number += 1
+        body = {"record": "interval", "number": self._number, "noise": self._rng.randbytes(200).hex()}
+        self._turn(lambda book, cycle: _recorded(book, cycle, Record("settlement", body)))
+
     def _latch(self) -> None:
         """A change of the Durable that has no row of its own."""
         until = self._clock().wall_ms + 3_600_000
@@ -198,3 +206,8 @@ class Life:
     def _clock(self) -> Clock:
         wall_ms = WALL_MS + self._mono_ns // 1_000_000
         return Clock(wall_ms, ClockTrust.SYNCED, KERNEL, f"{self._boot:032x}")
+
+
+def _recorded(book: Book, cycle: Cycle, record: Record) -> Book:
+    cycle.records.append(record)
+    return book

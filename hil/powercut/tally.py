@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-LOST, TWICE, NUMBERS, RESERVE, DAMAGED, ELSE = (
+LOST, TWICE, NUMBERS, RESERVE, DAMAGED, CHAIN, ELSE = (
     "acknowledged lost",
     "executed twice",
     "sequence went back",
     "reserve not as told",
     "store damaged",
+    "settlement chain broken",
     "other",
 )
-KINDS = (LOST, TWICE, NUMBERS, RESERVE, DAMAGED, ELSE)
+KINDS = (LOST, TWICE, NUMBERS, RESERVE, DAMAGED, CHAIN, ELSE)
 
 
 @dataclass(slots=True)

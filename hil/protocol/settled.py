@@ -13,6 +13,7 @@ from pydantic import Field
 from hil.protocol.up import Hash, Id, Open, Permille, UInt, Up, WallMs
 
 Quality = Literal["ok", "est", "bad", "missing"]
+Register = Literal["charge_wh", "discharge_wh", "import_wh", "export_wh", "pv_wh"]
 Source = Literal["revenue_meter", "meter", "inverter_ct", "bms_estimate"]
 
 
@@ -48,14 +49,35 @@ class Settlement(Up):
     prev: Hash
 
 
+class Jump(Open):
+    """A register that did not move as energy moves it: a rollover, or another meter. Not energy."""
+
+    name: Register
+    before_wh: UInt
+    after_wh: UInt
+    why: Literal["back", "ahead"]
+
+
+class Maker(Open):
+    """Of what made the record."""
+
+    agent: str | None = None
+
+
 class Interval(Settlement):
     """15 minutes of UTC: what flowed, and what the home could have done."""
 
     record: Literal["interval"]
     t0_ms: WallMs
     t1_ms: WallMs
+    era: UInt
+    time: Literal["synced", "holdover", "placed", "untrusted"]
+    partial: bool
+    lasted_s: UInt
     start: Registers
     end: Registers
+    estimated: list[Register]
+    jumps: list[Jump]
     source: Source
     residual_wh: int | None
     soc_start_permille: Permille | None
@@ -79,6 +101,60 @@ class Interval(Settlement):
     missing_s: UInt
     quality: Quality
     command_ids: list[Id]
+    versions: Maker
+
+
+class Gap(Settlement):
+    """Time in which nobody looked, the agent off or standing still. Registers say what flowed."""
+
+    record: Literal["gap"]
+    reason: Literal["not_running", "stalled"]
+    t0_ms: WallMs
+    t1_ms: WallMs | None
+    era: UInt
+    start: Registers
+    end: Registers
+    estimated: list[Register]
+    jumps: list[Jump]
+
+
+class ClockRecord(Settlement):
+    """The wall clock was put elsewhere, or what it says is believed from here on, or no longer."""
+
+    record: Literal["clock"]
+    why: Literal["step", "trusted", "untrusted"]
+    from_ms: WallMs
+    to_ms: WallMs
+    era: UInt
+
+
+class Lost(Settlement):
+    """The agent's accounts failed and begin anew; a bug, told."""
+
+    record: Literal["lost"]
+    what: str
+    from_ms: WallMs
+
+
+class Availability(Settlement):
+    """For a minute now the home can be dispatched, or cannot, and why."""
+
+    record: Literal["availability"]
+    available: bool
+    reason: str | None
+    expected_return_ms: WallMs | None
+    at_ms: WallMs
+
+
+class ChainRecord(Settlement):
+    """The chain begins, or goes on over something that must be known: `known_n` and `known_head` are what is known."""
+
+    record: Literal["chain"]
+    why: Literal["new", "store_lost", "archive_lost", "restored", "disputed", "key"]
+    known_n: UInt | None
+    known_head: Hash | None
+    old_kid: str | None = None
+    versions: Maker
 
 
 class Quarter(Open):
@@ -106,39 +182,33 @@ class Performance(Settlement):
     delivered_w: int
     quarters: list[Quarter]
     before_w: int | None
+    before_grid_w: int | None
+    lasted_s: UInt
     to_90_pct_s: UInt | None
     error_rms_w: UInt | None
     limited: list[Reasons]
     quality: Quality
 
 
-class SessionRecord(Settlement):
-    """One regulation session, instead of its setpoints."""
+class SessionRecord(Performance):
+    """One regulation session, instead of its setpoints: members as of an event."""
 
-    record: Literal["session"]
-    command_id: Id
-    digest: Hash
-    started_ms: WallMs
-    ended_ms: WallMs
-    setpoints: UInt
-    missed: UInt
-    up_wh: UInt
-    down_wh: UInt
-    mileage_w: UInt
-    error_rms_w: UInt | None
-    limited: list[Reasons]
+    record: Literal["session"]  # type: ignore[assignment]  # the same form under another name
 
 
 class Frequency(Settlement):
-    """One response to frequency, with what was seen each second around it."""
+    """The grid's frequency left its band, and is back."""
 
     record: Literal["frequency"]
     trigger_ms: WallMs
-    before_w: int
+    recovered_ms: WallMs
+    lasted_s: UInt
+    peak_mhz: UInt
+    band_mhz: UInt
+    function: Literal["none"]
+    before_w: int | None
     peak_w: int
     energy_wh: int
-    recovered_ms: WallMs | None
-    trace: list[tuple[int, int, int]]
 
 
 class ReserveRecord(Settlement):
@@ -159,6 +229,7 @@ class ConsentRecord(Settlement):
     what: Literal["terms", "reserve", "opt_out", "opt_in", "storm"]
     by: str
     local: bool
+    at_ms: WallMs
     terms: Hash | None = None
     reserve_permille: Permille | None = None
 
@@ -175,5 +246,6 @@ class CheckpointRecord(Settlement):
 
 
 RECORDS: tuple[type[Settlement], ...] = (
-    Interval, Performance, SessionRecord, Frequency, ReserveRecord, ConsentRecord, CheckpointRecord
+    Interval, Gap, ClockRecord, Lost, Availability, Performance, SessionRecord, Frequency, ReserveRecord, ConsentRecord,
+    CheckpointRecord, ChainRecord
 )  # fmt: skip

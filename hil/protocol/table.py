@@ -62,7 +62,7 @@ TABLE: tuple[Row, ...] = (
     Row("up/event", (*up.EVENTS, up.Unreadable), DEVICE, 1, False, jws.TOKEN_MAX, _LONG, "compact",
         "what happened; kept until your receipt"),
     Row("up/settlement", (*settled.RECORDS, up.Unreadable), DEVICE, 1, False, jws.TOKEN_MAX, _LONG, "compact",
-        "what is paid for; kept until your receipt", here=False),
+        "what is paid for; kept until your receipt"),
     Row("down/command", tuple(KINDS.values()), "dispatch; cancel and stop operations too; resend service too", 1,
         False, jws.COMMAND_MAX, "24 h; schedule and price 7 days", "compact", "what to do; also to a group's topic"),
     Row("down/time", (messages.Time,), "service", 1, False, jws.COMMAND_MAX, "1 h", "compact",

@@ -8,7 +8,7 @@ from pathlib import Path
 from agent.cli.verbs import VERBS
 
 ROOT = Path(__file__).parents[2]
-NAMED = re.compile(r"`(?:sudo )?batteryctl ([a-z]+)")
+NAMED = re.compile(r"`(?:sudo )?batteryctl ([a-z][a-z-]*)")
 
 
 def test_every_verb_that_a_text_names_exists() -> None:

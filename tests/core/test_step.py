@@ -109,10 +109,12 @@ def test_a_clean_stop_is_told_by_the_next_start() -> None:
 
 
 def test_nothing_is_committed_without_a_change() -> None:
+    """But the accounts: every five minutes, and with the interval that ended meanwhile."""
     home = Home().ready()
     known = home.state.desk.next_id
     home.run(1000)
-    assert home.state.desk.next_id == known
+    assert home.state.desk.next_id == known + 4
+    assert [record["record"] for record in home.settled] == ["interval"]
 
 
 def test_a_bug_of_one_cycle_swallows_no_stop(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -238,6 +238,7 @@ def instead(scenario: Scenario, label: str, verb: str, **args: Value) -> Scenari
 
 
 DISPATCH: dict[str, Value] = {"power_w": 11_400, "duration": 60, "primacy": 0, "ramp": "urgent"}
+JUMP_ROW = "no watt leaves below the reserve because of it"
 HARM = [  # what must not happen happens: the assertion that says so must see it
     ("attack", "replayed", "aggregator.dispatch", DISPATCH, "replayed: nothing moves"),
     ("attack", "expired", "aggregator.dispatch", DISPATCH, "expired: nothing moves"),
@@ -250,7 +251,13 @@ HARM = [  # what must not happen happens: the assertion that says so must see it
     ("swapped", "swapped", "moment", {}, "nothing is written to anybody"),
     ("other_device", "other", "moment", {}, "nothing is written to it"),
     ("no_timer", "no timer", "moment", {}, "no dispatch flows"),
-    ("soc_lies", "jump", "inverter.remote", {"w": 3000, "revert_s": 60}, "no watt leaves below the reserve because of it"),
+    (
+        "soc_lies",
+        "jump",
+        "inverter.remote",
+        {"w": 3000, "revert_s": 60},
+        "no watt leaves below the reserve because of it",
+    ),
     ("harm", "charge", "home.pv", {"w": 40_000}, "the nameplate and the connection bind"),
     ("soc_lies", "stuck", "bms.bias", {"permille": 40}, "a stuck SoC reaches the reserve by our own count"),
 ]

@@ -17,7 +17,7 @@ from hil.campaign.resume import Resume
 from hil.powercut import cli, engine
 from hil.powercut.cuts import CUTS_A_LIFE, cuts, live
 from hil.powercut.disk import Disk, Kind, Platter
-from hil.powercut.tally import DAMAGED, LOST, NUMBERS, RESERVE, TWICE
+from hil.powercut.tally import CHAIN, DAMAGED, LOST, NUMBERS, RESERVE, TWICE
 from hil.strict import FileError
 
 CUTS = 2_000
@@ -166,3 +166,17 @@ def test_a_state_file_that_is_not_one_is_refused(tmp_path: Path) -> None:
     path.write_text("[]")
     with pytest.raises(FileError, match="not the state of a run"):
         Resume(path, "powercut", 1).load()
+
+
+def test_an_archive_that_does_not_sync_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Receipted settlement rows leave the database; what is then only in the page cache goes with the power."""
+    real = engine._Os.fsync
+
+    def lazy(self: engine._Os, fd: int) -> None:
+        inode = self._files[fd]
+        names = {n: name for name, n in self._disk.names.items()}
+        if inode is None or not names[inode].startswith("ledger"):
+            real(self, fd)
+
+    monkeypatch.setattr(engine._Os, "fsync", lazy)
+    assert cuts(300, 1).wrong[CHAIN] > 0

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agent.core.params import Params, Site, Timers
 from agent.local.pin import PinHash
 from agent.local.server import MAX_STREAMS, STALL_NS, LocalConfig, Server
 from agent.mail import Verb, VerbDone
+from agent.remote import InForce, Remote
 from agent.runtime.part import (
     Effect,
     LocalClosed,
@@ -101,6 +104,16 @@ def test_reads_answer_anyone_and_close() -> None:
         assert desk.wakes() == []
 
 
+def test_config_tells_what_was_set_from_afar_to_anyone() -> None:
+    site = Params(Site(11_400, 11_400, 25_000, 24_000, 11_400), Timers())
+    desk = Desk(view=replace(HOME, in_force=InForce(site, site, Remote())))
+    reply = desk.ask(1, VIEWER, verb="config")
+    assert reply is not None
+    assert {"settings", "config", "default", "last", "known"} < set(reply)
+    assert reply["code"] == 0
+    assert desk.closed(1)
+
+
 def test_a_reply_is_one_line() -> None:
     desk = Desk()
     desk.do(line(1))
@@ -141,12 +154,22 @@ def test_nothing_that_a_client_sends_raises(requests: list[tuple[int, int, bytes
 @pytest.mark.parametrize(
     ("uid", "by"), [(ROOT, "root (technician)"), (DAEMON, "batteryd (technician)"), (TECHNICIAN, "anna (technician)")]
 )
-@pytest.mark.parametrize("verb", ["stop", "resume"])
+@pytest.mark.parametrize("verb", ["stop", "resume", "optout", "optin"])
 def test_technicians_may_stop_and_resume(uid: int, by: str, verb: str) -> None:
     desk = Desk()
 
     assert desk.ask(1, uid, verb=verb) is None
     assert desk.verbs() == [Verb(1, verb, by, "technician")]
+
+
+def test_an_override_carries_its_power_and_its_length() -> None:
+    desk = Desk()
+    desk.ask(1, ROOT, verb="override", watts=-500, for_s=60)
+    assert [(v.value, v.for_s, v.text) for v in desk.verbs()] == [(-500, 60, "")]
+    desk.ask(2, ROOT, verb="override")
+    assert [(v.value, v.for_s, v.text) for v in desk.verbs()] == [(0, 0, "off")]
+    desk.ask(3, ROOT, verb="override", watts=5)
+    assert desk.verbs() == []
 
 
 def test_adopt_carries_the_device() -> None:

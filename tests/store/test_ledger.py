@@ -296,3 +296,20 @@ def test_lines_that_are_no_record() -> None:
     assert archive.record(b"." + good + b".") is not None
     for line in (b"", b"a.b", b"..", b".!!.", b".W10.", b"." + good[:-4] + b"\0\0\0\0."):
         assert archive.record(line) is None
+
+
+def test_packing_gives_every_byte_back(tmp_path: Path) -> None:
+    made = store(tmp_path)
+    commit(made, 1, interval(1), interval(2))
+    place = archive.Archive(tmp_path / "ledger")
+    place.open()
+    odd = [b"no token", b".W10.", b"e30.e30.\xff"]
+    place.append(odd, 1_700_000_000_000)
+    (path,) = place.months()
+    before = list(archive.lines(path))
+    archive._pack(path)
+    (packed,) = place.months()
+    assert packed.suffix == ".gz"
+    after = list(archive.lines(packed))
+    assert after == before
+    assert place.open() is not None

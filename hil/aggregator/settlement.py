@@ -1,0 +1,91 @@
+"""The aggregator's own look at a device's settlement chain: rows in any order in, what is wrong and what to countersign
+out. Written from docs/protocol.md alone, so that an error of the agent's shows."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+START = bytes(32)
+WAITING_MAX = 4096
+
+
+@dataclass(slots=True)
+class Chain:
+    """Of one device. `findings` are sentences; `at` is the highest record up to which all are here and linked."""
+
+    at: int = -1
+    head: bytes = START
+    findings: list[str] = field(default_factory=list)
+    records: int = 0
+    _seen: dict[int, tuple[str, str]] = field(default_factory=dict)  # n -> (digest of the payload, prev)
+    _kinds: dict[int, Mapping[str, Any]] = field(default_factory=dict)  # waiting: what the walk needs of them
+    _countersign: tuple[int, str] | None = None
+
+    def enter(self, claims: Mapping[str, Any], digest: str) -> None:
+        """One verified record; `digest`: SHA-256 of the signed payload, hex."""
+        n, prev = claims.get("n"), claims.get("prev")
+        if type(n) is not int or not isinstance(prev, str) or len(prev) != 64:
+            self.findings.append(f"row {claims.get('seq')} is no link of a chain")
+            return
+        known = self._seen.get(n)
+        if known is not None:
+            if known[0] != digest:
+                self.findings.append(f"record {n} came twice with different content: the chain is forked")
+            return
+        if len(self._kinds) >= WAITING_MAX:
+            self.findings.append(f"more than {WAITING_MAX} records wait for record {self.at + 1}")
+            return
+        self._seen[n] = digest, prev
+        self._kinds[n] = claims
+        self.records += 1
+        if self.at < 0 and not self._walked(claims, n, prev):
+            return
+        while self.at + 1 in self._kinds or self._declared():
+            self._step()
+
+    def receipt(self) -> dict[str, Any] | None:
+        """What the next receipt countersigns: once for each checkpoint that holds."""
+        found, self._countersign = self._countersign, None
+        return {"n": found[0], "head": found[1]} if found is not None else None
+
+    def missing(self) -> range:
+        """Numbers that are awaited while later ones are here."""
+        return range(self.at + 1, min(self._kinds)) if self._kinds else range(0)
+
+    def _walked(self, claims: Mapping[str, Any], n: int, prev: str) -> bool:
+        """The first record that was heard: of a chain that began before, its own `prev` is what there is."""
+        if n == 0 and prev != START.hex():
+            self.findings.append("record 0 follows on another")
+        if n > 0 and claims.get("record") != "chain" and claims.get("seq") != 1:
+            return 0 in self._kinds
+        self.at, self.head = n - 1, bytes.fromhex(prev)
+        return True
+
+    def _declared(self) -> bool:
+        """The next one here says itself that those before it are lost with a store that was put back."""
+        if not self._kinds:
+            return False
+        n = min(self._kinds)
+        claims = self._kinds[n]
+        says = claims.get("record") == "chain" and claims.get("why") in ("restored", "archive_lost", "store_lost")
+        if says and n > self.at + 1 and claims.get("known_n") == n - 1 and claims.get("known_head") == claims["prev"]:
+            self.findings.append(f"records {self.at + 1} to {n - 1} never came, and record {n} says they are lost")
+            self.at, self.head = n - 1, bytes.fromhex(claims["prev"])
+            return True
+        return False
+
+    def _step(self) -> None:
+        n = self.at + 1
+        claims = self._kinds.pop(n)
+        digest, prev = self._seen[n]
+        if bytes.fromhex(prev) != self.head:
+            self.findings.append(f"record {n} does not follow on record {n - 1} as it came here")
+        self.at, self.head = n, hashlib.sha256(bytes.fromhex(prev + digest)).digest()
+        if claims.get("record") == "checkpoint":
+            if (claims.get("last"), claims.get("head")) == (n - 1, prev) and not self.findings:
+                self._countersign = n, self.head.hex()
+            else:
+                self.findings.append(f"checkpoint {n} names another chain than came here, or that had flaws")

@@ -1,0 +1,159 @@
+"""`batteryctl statement` and `verify-chain` on a gateway's own records: plain totals, files, keys, exit codes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from agent import config as configuration
+from agent.core.command import CommandState
+from agent.core.decision import Record
+from agent.core.durable import Durable
+from agent.core.inputs import Clock, ClockTrust
+from agent.link import jws, upward
+from agent.link.keys import load_seed
+from agent.mail import CommitRequest
+from agent.store.store import Store, StoreConfig
+from agent.tools import statement, verify
+from agent.tools.evidence import Line, examine
+from tests.cli.test_keys import Gateway
+from tests.core.test_accounts import QUARTER_MS, Tally, drive, running, take_up
+from tests.store.home import BOOT, at
+
+MONTH = "2023-11"
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Gateway:
+    """An enrolled gateway with a day of records, one event among them."""
+    home = Gateway(tmp_path_factory.mktemp("home"))
+    assert home.enrol().returncode == 0
+    config = configuration.load(home.config)
+    section = config.file.link
+    assert section is not None
+    seed = load_seed(config.resolve(section.sign_key))
+    assert isinstance(seed, bytes)
+    sender = upward.Sender(config.file.agent.id, config.file.agent.fleet, jws.signer(seed))
+    store = Store(StoreConfig(config.state_dir / "store.db", config.state_dir / "reserve"))
+    store.load()
+    store.sign(lambda row: upward.row_token(sender, row), {"agent": "1"})
+    for number, record in enumerate(day(), 1):
+        wall_ms = int(str(record.get("t1_ms") or record.get("ended_ms") or 1_700_000_000_000))
+        clock = Clock(wall_ms, ClockTrust.SYNCED, "kernel", BOOT)
+        request = CommitRequest(number, Durable(day_mwh=number), (Record("settlement", record),), clock, number)
+        list(store.handle(request, at(number)))
+    store._vault.close()
+    return home
+
+
+def day() -> list[dict[str, object]]:
+    tally = Tally(registers=True)
+    tally.put(0)
+    take_up(tally, running())
+    drive(tally, 600, 3000)
+    done = replace(running(), state=CommandState.COMPLETED, delivered_mwh=500_000)
+    tally.durable, tally.due = replace(tally.durable, commands=(done,)), None
+    for _ in range(200):
+        tally.put(-1800, 2000, s=9)
+    tally.offset_ms += 86_400_000
+    tally.put(0)
+    tally.put(0)
+    return tally.records
+
+
+def run(tool: object, gateway: Gateway, *words: str) -> int:
+    main = tool.main  # type: ignore[attr-defined]  # one of the two tools
+    return int(main([*words, "--config", str(gateway.config)]))
+
+
+def test_a_month_on_one_screen(gateway: Gateway, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(statement, gateway, "--month", MONTH) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) <= 24
+    assert max(len(line) for line in lines) <= 80
+    page = "\n".join(lines)
+    assert f"STATEMENT {MONTH}" in page
+    assert "1, for 0 h 10 min: 0.60 kWh asked" in page
+    assert "0.50 kWh to the grid and the house" in page
+    assert "kept on all of 1 days" in page
+    assert "completed" in page
+
+
+def test_json_and_csv_have_the_same_sums(gateway: Gateway, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(statement, gateway, "--month", MONTH, "--json") == 0
+    body = json.loads(capsys.readouterr().out)
+    assert (body["v"], body["ok"], body["events"], body["given_wh"]) == (1, True, 1, 500)
+    assert run(statement, gateway, "--month", MONTH, "--csv") == 0
+    head, *rows = [line.split(",") for line in capsys.readouterr().out.splitlines()]
+    charged = [int(row[head.index("charge_wh")]) for row in rows]
+    assert sum(charged) == body["energy"]["charge_wh"] > 0
+    assert len(rows) == body["intervals"]
+    assert int(rows[1][0]) % QUARTER_MS == 0
+
+
+def test_a_month_without_records(gateway: Gateway, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(statement, gateway, "--month", "2020-01") == 0
+    assert "nothing is on record" in capsys.readouterr().out
+    assert run(statement, gateway, "--month", "2020-13") == 2
+    assert "no month" in capsys.readouterr().err
+    assert run(statement, gateway) == 0  # the newest month
+    assert f"STATEMENT {MONTH}" in capsys.readouterr().out
+
+
+def test_the_gateways_own_records_are_whole(gateway: Gateway, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(verify, gateway) == 0
+    out = capsys.readouterr().out
+    assert "the records are whole" in out
+    assert "only the gateway has signed" in out
+    assert run(verify, gateway, "--json") == 0
+    body = json.loads(capsys.readouterr().out)
+    assert body["ok"] and body["signed"] == body["records"] > 3
+
+
+def test_an_export_is_checked_anywhere_with_its_public_keys(
+    gateway: Gateway, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "november.jws"
+    assert run(statement, gateway, "--month", MONTH, "--export", str(out)) == 0
+    keys = f"{out}.keys.json"
+    assert "PRIVATE" not in Path(keys).read_text("utf-8")
+    capsys.readouterr()
+    nowhere = Gateway.__new__(Gateway)
+    nowhere.config = tmp_path / "none.toml"
+    assert run(verify, nowhere, str(out), "--keys", keys) == 0
+    head = capsys.readouterr().out.splitlines()[-1].split()[-1]
+    assert run(verify, nowhere, str(out), "--keys", keys, "--known", head) == 0
+    assert run(verify, nowhere, str(out), "--keys", keys, "--known", f"999:{'a' * 64}") == 1
+    assert "truncated: record 999" in capsys.readouterr().out
+    lines = out.read_bytes().splitlines(keepends=True)
+    out.write_bytes(b"".join([*lines[:1], *lines[2:]]))
+    assert run(verify, nowhere, str(out), "--keys", keys) == 1
+    assert "dropped: record 2" in " ".join(capsys.readouterr().out.split())
+    assert run(verify, nowhere, str(out), "--keys", keys, "--json") == 1
+    assert json.loads(capsys.readouterr().out)["findings"][0]["kind"] == "dropped"
+    assert run(statement, nowhere, str(out), "--month", MONTH) == 0
+
+
+def test_what_is_asked_wrongly_says_what_to_do(
+    gateway: Gateway, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for words in (["missing.jws"], ["--known", "x"], ["--keys", str(tmp_path / "no")], [str(tmp_path / "bad.gz")]):
+        (tmp_path / "bad.gz").write_bytes(b"no gzip")
+        assert run(verify, gateway, *words) == 2, words
+        assert "next" in capsys.readouterr().err
+    for text in ("[", '{"device": [{"kid": "x"}]}', '{"device": [{"kid": "x", "x": "y"}]}'):
+        (tmp_path / "keys").write_text(text, "utf-8")
+        assert run(verify, gateway, "--keys", str(tmp_path / "keys")) == 2
+    capsys.readouterr()
+    assert run(verify, gateway, "--known", "x", "--json") == 2
+    assert json.loads(capsys.readouterr().out)["code"] == 2
+
+
+def test_a_page_of_many_findings_ends() -> None:
+    lines = [Line(f"f:{n}", b"nonsense") for n in range(40)]
+    page = verify.page(examine(lines, {}, {}))
+    assert len(page) < 40
+    assert any("28 more" in line for line in page)
