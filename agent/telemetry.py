@@ -126,7 +126,7 @@ def running(book: Book, decision: Decision) -> dict[str, object] | None:
                 "command_id": record.command.id,
                 "state": str(record.state),
                 "reason": record.reason,
-                "asked_w": record.command.power_w,
+                "asked_w": decision.asked_w,
                 "given_w": decision.given_w,
                 "ends_in_s": max(0, (record.end_ns - decision.at_ns) // 1_000_000_000),
                 "energy_wh": book.meters.total(record) / 1000,

@@ -1,4 +1,4 @@
-"""`python -m hil scenario|coverage|demo|bench|fuzz|serve|aggregator`: the bench. stdout is data, stderr is talk.
+"""`python -m hil VERB`: the bench, from one scenario to a whole street. stdout is data, stderr is talk.
 
 Exit codes: 0 ok, 1 a promise or a reach does not hold, 2 usage, 70 bug, 130 interrupted.
 """
@@ -31,7 +31,10 @@ VERBS = {
     "teeth": ("hil.teeth.cli", "plants defects in a copy of the source and shows which check finds each"),
     "serve": ("hil.serve", "one simulated device, alone, for any Modbus client: PROFILE --tcp HOST:PORT | --pty"),
     "registrar": ("hil.registrar_server", "the aggregator's desk, to enrol gateways at: DIR [--device ID] [--port N]"),
-    "aggregator": ("hil.aggregator.cli", "an integrator's tool: watch, verify, dispatch, cancel, price, quote, forge"),
+    "aggregator": (
+        "hil.aggregator.cli",
+        "an integrator's tool: watch, verify, a verb for every message, registry, forge, lab",
+    ),
 }
 
 

@@ -8,7 +8,9 @@ from typing import Any, Protocol, TypeVar
 from agent.runtime.part import Now
 from hil.aggregator.aggregator import Aggregator, Publish, Signed, Verdict
 from hil.aggregator.book import Ack, DeviceBook
+from hil.aggregator.claims import ROOT
 from hil.aggregator.forge import forge
+from hil.ceremony import Ceremony
 from hil.expr import Value
 
 T = TypeVar("T")
@@ -29,7 +31,10 @@ class Bureau(Protocol):
 class Desk:
     """Labels are the ids of the scenario's events. `take_over` ends the device's session, as a thief of its id does."""
 
-    def __init__(self, bureau: Bureau, device: str, take_over: Callable[[Callable[[], None]], None]) -> None:
+    def __init__(
+        self, bureau: Bureau, device: str, take_over: Callable[[Callable[[], None]], None], ceremony: Ceremony | None
+    ) -> None:
+        self._ceremony = ceremony
         self._bureau = bureau
         self._device = device
         self._take_over = take_over
@@ -43,6 +48,9 @@ class Desk:
             return
         if op == "flood":
             self._flood(int(args["count"] or 0))
+            return
+        if op == "trust":
+            self._trust(int(args["life"] or 0))
             return
         signed = self._bureau.build(lambda aggregator, now: self._build(aggregator, now, op, args))
         self._labels[label] = signed
@@ -98,6 +106,18 @@ class Desk:
         for _ in range(count):
             signed = self._bureau.build(lambda aggregator, now: aggregator.cancel(self._device, "0" * 32, now))
             self._bureau.publish(signed.publish)
+
+    def _trust(self, life_s: int) -> None:
+        """The next bundle, retained, to this home alone."""
+
+        ceremony = self._ceremony
+        assert ceremony is not None, "a home of such a run has its bundles from elsewhere"
+
+        def build(aggregator: Aggregator, now: Now) -> Publish:
+            data = ceremony.next(now.wall_ms, 1000 * life_s)
+            return Publish(f"{ROOT}/{aggregator.keyring.fleet}/{self._device}/down/trust", data, True)
+
+        self._bureau.publish(self._bureau.build(build))
 
     def _attack(self, way: str, power_w: int) -> None:
         """A command that would work, changed in one way."""

@@ -77,6 +77,7 @@ _ROWS = (
     _within(48, "a car starts, the main fuse", 2),
     Hazard(49, "the whole fleet steps at once", "homes differ in when"),
     Hazard(50, "misuse at the gateway", "nothing widens"),
+    Hazard(51, "trust bundle expires", "no new dispatch; all else goes on"),
 )
 
 HAZARDS: Mapping[int, Hazard] = {row.number: row for row in _ROWS}

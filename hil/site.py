@@ -11,9 +11,11 @@ from pathlib import Path
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from hil.bundles import DAY_MS, root_hash
+from hil.ceremony import Ceremony
 from hil.devices.demo import units_of
 from hil.expr import Value
-from hil.pki import AGGREGATOR, ROLES, public_key
+from hil.pki import AGGREGATOR, OFFLINE, ROLES, claim, draft_of, public_key, signed
 
 FLEET = "bench"
 DEVICE = "home-0001"
@@ -85,19 +87,30 @@ def _section(head: str, body: Mapping[str, Value]) -> str:
     return "\n" + head + "\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in body.items())
 
 
-def seeded_keys(directory: Path, seed: int) -> tuple[Path, Path]:
-    """(device directory, aggregator directory) as hil.pki lays them out, with signing keys made of `seed` and no TLS:
-    in virtual time the same seed must give the same signatures."""
-    device, aggregator = directory / "device" / DEVICE, directory / AGGREGATOR
-    for path in (device, aggregator):
+def seeded_keys(
+    directory: Path, seed: int, begins_ms: int, devices: Mapping[str, str] | None = None
+) -> tuple[Path, Ceremony]:
+    """Lay files out as hil.pki does, with signing keys made of `seed` and no TLS: in virtual time the same seed must
+    give the same signatures. `devices`: name -> what its key is made of. Gives the aggregator's directory, and who
+    signs the bundles."""
+    aggregator, offline = directory / AGGREGATOR, directory / "offline"
+    for path in (aggregator, offline):
         path.mkdir(parents=True, exist_ok=True)
-    roles = {role: [seeded(aggregator / f"{role}.pem", f"{seed}/{role}")] for role in ROLES}
-    public = {DEVICE: [seeded(device / "sign.pem", f"{seed}/device")]}
-    _write(device / "trust.json", {"version": 1, "fleet": FLEET, "roles": roles, "groups": []})
+    keys = {role: [seeded(aggregator / f"{role}.pem", f"{seed}/{role}")] for role in ROLES}
+    keys |= {name: [seeded(offline / f"{name}.pem", f"{seed}/{name}")] for name in OFFLINE}
+    draft = draft_of(FLEET, (), keys, begins_ms - DAY_MS)
+    ceremony = Ceremony(draft, {name: offline / f"{name}.pem" for name in OFFLINE})
+    public = {}
+    for name, text in (devices or {DEVICE: "device"}).items():
+        device = directory / "device" / name
+        device.mkdir(parents=True, exist_ok=True)
+        public[name] = [seeded(device / "sign.pem", f"{seed}/{text}")]
+        (device / "trust.json").write_bytes(ceremony.chain)
+        _write(device / "claim.json", claim(FLEET, name, "0" * 32, root_hash(signed(draft, ceremony.offline))))
+        for file in ("ca.crt", "tls.crt", "tls.key"):
+            (device / file).write_text("not used in virtual time\n", encoding="ascii")
     _write(aggregator / "devices.json", {"version": 1, "fleet": FLEET, "groups": [], "devices": public})
-    for name in ("ca.crt", "tls.crt", "tls.key"):
-        (device / name).write_text("not used in virtual time\n", encoding="ascii")
-    return device, aggregator
+    return aggregator, ceremony
 
 
 def seeded(path: Path, text: str) -> dict[str, str]:

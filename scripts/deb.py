@@ -41,6 +41,8 @@ LIBRARIES = {
 }
 COPIED = {
     "systemd/batteryd.service": "usr/lib/systemd/system/batteryd.service",
+    "systemd/batteryd-renew.service": "usr/lib/systemd/system/batteryd-renew.service",
+    "systemd/batteryd-renew.timer": "usr/lib/systemd/system/batteryd-renew.timer",
     "systemd/batteryd.sysusers": "usr/lib/sysusers.d/batteryd.conf",
     "systemd/batteryd.tmpfiles": "usr/lib/tmpfiles.d/batteryd.conf",
     "systemd/60-batteryd.rules": "usr/lib/udev/rules.d/60-batteryd.rules",

@@ -133,7 +133,7 @@ def metered(book: Book, command_id: str | None, power_w: int | None, dt_ns: int)
 
 def resumable(book: Book, clock: Clock) -> bool:
     """A command that acted before a crash of this process is taken up: its setpoint is not released in between."""
-    return any(
+    return book.durable.opted_out is None and any(
         r.started and r.state not in TERMINAL and r.kernel_boot == clock.kernel_boot for r in book.durable.commands
     )
 

@@ -23,7 +23,7 @@ def health_items(view: View, now: Now) -> list[Item]:
     """
     items = _stalled(view, now) + [_fault(fault, view, now) for fault in view.decision.faults]
     told = {fault.id for fault in view.decision.faults}
-    items += _devices(view, told) + _stopped(view) + _of_link(view)
+    items += _devices(view, told) + _stopped(view) + _opted_out(view) + _of_link(view)
     items.sort(key=lambda item: _ORDER[str(item["level"])])  # stable: equals keep their order
     return list({str(item["text"]): item for item in reversed(items)}.values())[::-1]
 
@@ -91,6 +91,13 @@ def _stopped(view: View) -> list[Item]:
         return []
     text = f"stopped by {view.stopped_by}: dispatch is refused and the inverter runs in its own mode"
     return [_item("stopped", "warn", text, "batteryctl resume")]
+
+
+def _opted_out(view: View) -> list[Item]:
+    if view.opted_out is None:
+        return []
+    text = f"opted out by {view.opted_out.by}: the home runs on by itself and follows no dispatch"
+    return [_item("opted_out", "note", text, "batteryctl optin")]
 
 
 def _of_link(view: View) -> list[Item]:

@@ -13,12 +13,14 @@ import http.client
 import socket
 import ssl
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.serialization import pkcs7
 
@@ -67,6 +69,17 @@ def spki_hash(certificate: x509.Certificate) -> str:
     """SHA-256 of a certificate's SubjectPublicKeyInfo, hex: it outlives the certificate, not its key."""
     form = serialization.PublicFormat.SubjectPublicKeyInfo
     return hashlib.sha256(certificate.public_key().public_bytes(serialization.Encoding.DER, form)).hexdigest()
+
+
+def certificates(data: bytes) -> list[x509.Certificate] | str:
+    """Those of an EST answer: PKCS #7 without signatures, base64; or what is wrong with it."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # what is no DER is tried as BER, with a warning: not here
+            found = pkcs7.load_der_pkcs7_certificates(base64.b64decode(b"".join(data.split()), validate=True))
+    except (binascii.Error, ValueError, UnsupportedAlgorithm, Warning):
+        return "not certificates as PKCS #7 in base64"
+    return found if 1 <= len(found) <= CA_MAX else f"{len(found)} certificates, 1 to {CA_MAX} expected"
 
 
 def pinned() -> ssl.SSLContext:
@@ -132,13 +145,9 @@ class Desk:
         self, method: str, path: str, body: bytes = b"", authorization: str = ""
     ) -> list[x509.Certificate]:
         data = self._ask(method, path, PKCS7, CERTS_MAX, body, authorization)
-        try:
-            der = base64.b64decode(b"".join(data.split()), validate=True)
-            found = pkcs7.load_der_pkcs7_certificates(der)
-        except (binascii.Error, ValueError) as error:
-            raise self._bad(f"{path.rpartition('/')[2]}: not certificates as PKCS #7 in base64") from error
-        if not 1 <= len(found) <= CA_MAX:
-            raise self._bad(f"{len(found)} certificates, 1 to {CA_MAX} expected")
+        found = certificates(data)
+        if isinstance(found, str):
+            raise self._bad(f"{path.rpartition('/')[2]}: {found}")
         return found
 
     def _bad(self, words: str) -> Refused:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -136,7 +136,7 @@ def wrong_with(cert: x509.Certificate, ca: x509.Certificate, device: str, wall_m
         return f"it is of {names[0] if names else 'nobody'!r}, and this gateway is {device!r}"
     try:
         cert.verify_directly_issued_by(ca)
-    except (ValueError, TypeError, InvalidSignature):
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
         return "it is not signed by that CA"
     begin, end = cert.not_valid_before_utc, cert.not_valid_after_utc
     if not begin.timestamp() * 1000 <= wall_ms <= end.timestamp() * 1000:

@@ -21,6 +21,7 @@ from agent.tools.enrol import Consented, Gateway
 from agent.tools.lines import Refused
 
 Body = dict[str, Any]
+RENEW = "sudo systemctl enable --now batteryd-renew.timer"
 RESTART = "sudo systemctl restart batteryd; batteryctl wait --for link"
 
 
@@ -132,7 +133,10 @@ def _online(home: Gateway, args: argparse.Namespace) -> Body:
         f"certificate of {home.device}, valid until {cert.not_valid_after_utc:%Y-%m-%d}",
     ]
     return _done(
-        lines, f"batteryctl net check; {RESTART}; destroy the claim", kid=signer.kid, version=anchor.bundle.version
+        lines,
+        f"destroy the claim; batteryctl net check; {RENEW}; {RESTART}",
+        kid=signer.kid,
+        version=anchor.bundle.version,
     )
 
 
@@ -158,6 +162,8 @@ def _rotate(home: Gateway, args: argparse.Namespace) -> Body:
         online.settle(home)
         if args.url or home.state("registrar").exists():
             return _renew(home, args)
+        if args.due:
+            return _done(["this gateway did not enrol online: rotate by files, when `keys show` says so"], "")
         signer, _ = keyfiles.sign_key(home.path("sign_key"), home.owner)
         csr = keyfiles.request_of(keyfiles.tls_key(home.path("key"), home.owner, anew=True), home.device)
         out = Path(args.out or f"{home.device}.enrol")

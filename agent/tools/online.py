@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 
 from agent.link import bundle, files, jws
@@ -20,6 +21,7 @@ from agent.tools.enrol import Claim, Consented, Gateway
 from agent.tools.lines import Refused
 
 URL_MAX = 512
+NOTHING = "nothing was kept; ask the aggregator"
 
 
 class FirstTrust:
@@ -107,14 +109,21 @@ def issued(
     cert: x509.Certificate, authorities: list[x509.Certificate], device: str, key: object, wall_ms: int
 ) -> list[x509.Certificate]:
     """The CA's certificates, the one that signed `cert` first. Refused if it is not the one that was asked for."""
+    try:
+        return _issued(cert, authorities, device, key, wall_ms)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:  # read only when asked for: malformed inside
+        raise Refused(4, "the certificate cannot be used: it is malformed", NOTHING) from error
+
+
+def _issued(
+    cert: x509.Certificate, authorities: list[x509.Certificate], device: str, key: object, wall_ms: int
+) -> list[x509.Certificate]:
     wrongs = {ca: keyfiles.wrong_with(cert, ca, device, wall_ms) for ca in authorities}
     signer = next((ca for ca, wrong in wrongs.items() if wrong is None), None)
     if signer is None:
-        raise Refused(
-            4, f"the certificate cannot be used: {wrongs[authorities[0]]}", "nothing was kept; ask the aggregator"
-        )
+        raise Refused(4, f"the certificate cannot be used: {wrongs[authorities[0]]}", NOTHING)
     if cert.public_key() != key:
-        raise Refused(4, "the certificate is not of a key of this gateway", "nothing was kept; ask the aggregator")
+        raise Refused(4, "the certificate is not of a key of this gateway", NOTHING)
     return [signer, *(ca for ca in authorities if ca != signer)]
 
 

@@ -7,29 +7,24 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shutil
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from agent.runtime.part import MqttMessage, Now
-from hil.aggregator import documents_cli, lab, show, verbs
+from hil.aggregator import documents_cli, lab, reach, show, verbs
 from hil.aggregator.aggregator import Aggregator, Publish, Signed, Verdict
 from hil.aggregator.book import Ack
 from hil.aggregator.claims import STATES
 from hil.aggregator.forge import FORGERIES, forge
-from hil.aggregator.keys import Keyring, load_keyring
-from hil.aggregator.live import Access, LiveAggregator, now
+from hil.aggregator.live import LiveAggregator, now
 from hil.broker import BrokerError
 
 OK, BROKEN, USAGE, REJECTED, TIMED_OUT, INTERRUPTED = 0, 1, 2, 4, 6, 130
-_CONNECT_S = 10.0
-_BIRTH_S = 3.0  # a retained birth comes at once; it is answered with the time, without which no dispatch is accepted
 _REJECTIONS = frozenset({"rejected_invalid", "rejected_late", "rejected_not_applicable", "failed"})
 _GAP_S = 30.0  # a row that is missing for so long is asked for
 
@@ -49,9 +44,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 # --- subcommands ------------------------------------------------------------------------------------------------------
 def _watch(args: argparse.Namespace) -> int:
     """Every message as it was judged, until time or Ctrl-C ends it; then the score."""
-    aggregator = _aggregator(args, receipts=args.receipts)
+    aggregator = reach.operator(args, receipts=args.receipts)
     deadline = None if args.seconds is None else time.monotonic() + args.seconds
-    with _connect(args, aggregator, on_verdict=lambda verdict, at: _heard(args, verdict, at)) as live:
+    with reach.connect(args, aggregator, on_verdict=lambda verdict, at: _heard(args, verdict, at)) as live:
         try:
             while deadline is None or time.monotonic() < deadline:
                 left = _GAP_S if deadline is None else max(0.0, min(_GAP_S, deadline - time.monotonic()))
@@ -61,7 +56,7 @@ def _watch(args: argparse.Namespace) -> int:
         finally:
             score = live.look(Aggregator.score)
             _out(args, {"score": score}, show.score(score))
-            _keep(args, aggregator)
+            reach.keep(args, aggregator)
     return OK if aggregator.refused_count == 0 else BROKEN
 
 
@@ -74,7 +69,7 @@ def _ask_for_gaps(args: argparse.Namespace, live: LiveAggregator) -> None:
 
 def _verify(args: argparse.Namespace) -> int:
     """Offline: tokens of one topic, or JSON lines with topic and payload; exit 1 if one is refused."""
-    aggregator = _aggregator(args, receipts=False)
+    aggregator = reach.operator(args, receipts=False)
     source = sys.stdin if args.file == "-" else Path(args.file).open()  # noqa: SIM115  # closed below
     with source:
         for text in filter(None, map(str.strip, source)):
@@ -100,14 +95,14 @@ def _entry(text: str) -> dict[str, Any]:
 def _send(args: argparse.Namespace) -> int:
     """One message, and what becomes of it."""
     verb = verbs.VERBS[args.verb]
-    aggregator = _aggregator(args, receipts=False)
+    aggregator = reach.operator(args, receipts=False)
     verbs.judge_target(aggregator, args.device, verb)
-    with _connect(args, aggregator) as live:
-        _await_birth(live, args.device)
+    with reach.connect(args, aggregator) as live:
+        reach.await_birth(live, args.device)
         signed = live.build(lambda a, at: verbs.build(a, args.verb, args, at))
-        arrived = live.publish(signed.publish, _CONNECT_S)
+        arrived = live.publish(signed.publish, reach.CONNECT_S)
         _out(args, {"sent": dict(signed.claims), "topic": signed.topic}, show.sent(signed.claims, signed.topic))
-        _keep(args, aggregator)
+        reach.keep(args, aggregator)
         if not arrived:
             print("hil aggregator: the broker has not confirmed it", file=sys.stderr)
             return TIMED_OUT
@@ -118,13 +113,13 @@ def _send(args: argparse.Namespace) -> int:
 
 def _trust(args: argparse.Namespace) -> int:
     """Signed bundles to one home or all, retained; the births tell which homes have them."""
-    aggregator = _aggregator(args, receipts=False)
+    aggregator = reach.operator(args, receipts=False)
     devices = tuple(aggregator.books) if args.device == "all" else (args.device,)
     if args.device != "all":
         verbs.judge_target(aggregator, args.device, verbs.VERBS["time"])
-    with _connect(args, aggregator) as live:
+    with reach.connect(args, aggregator) as live:
         messages = verbs.bundle(args.file, aggregator.keyring.fleet, devices)
-        told = [live.publish(message, _CONNECT_S) for message in messages]
+        told = [live.publish(message, reach.CONNECT_S) for message in messages]
         for message in messages:
             _out(args, {"sent": "trust", "topic": message.topic}, f"->  {message.topic}: {len(message.payload)} bytes")
     return OK if all(told) else TIMED_OUT
@@ -132,12 +127,12 @@ def _trust(args: argparse.Namespace) -> int:
 
 def _registry(args: argparse.Namespace) -> int:
     """The keys that each device signs with; `--revoke` strikes one off."""
-    aggregator = _aggregator(args, receipts=False)
+    aggregator = reach.operator(args, receipts=False)
     if args.revoke:
         device, _, kid = args.revoke.partition("/")
         if not aggregator.registry.revoke(device, kid):
             raise ValueError(f"--revoke {args.revoke}: no such key; expected DEVICE/KID as `registry` lists them")
-        _keep(args, aggregator)
+        reach.keep(args, aggregator)
     for device, entries in aggregator.registry.dump().items():
         for entry in entries:
             end = time.gmtime(entry.get("until_ms", 0) / 1000)
@@ -155,11 +150,11 @@ def _forge(args: argparse.Namespace) -> int:
         return OK
     if args.kind is None or args.device is None:
         raise ValueError("forge needs a kind and a device; `forge --list` shows the kinds")
-    aggregator = _aggregator(args, receipts=False)
+    aggregator = reach.operator(args, receipts=False)
     verbs.judge_target(aggregator, args.device, verbs.VERBS["stop"])
-    with _connect(args, aggregator) as live:
-        _await_birth(live, args.device)
-        if FORGERIES[args.kind].retain and _is_there(live, args.device):
+    with reach.connect(args, aggregator) as live:
+        reach.await_birth(live, args.device)
+        if FORGERIES[args.kind].retain and reach.is_there(live, args.device):
             print(
                 f"hil aggregator: {args.device} is connected, and a broker hands a retained message to those who have "
                 "subscribed without its flag: it would be a valid command. Stop the agent, then send it.",
@@ -175,10 +170,10 @@ def _attack(live: LiveAggregator, args: argparse.Namespace) -> int:
     forged = forge(args.kind, valid, live.aggregator.keyring)
     replay = args.kind == "replayed"
     if replay:
-        live.publish(valid.publish, _CONNECT_S)
+        live.publish(valid.publish, reach.CONNECT_S)
         _follow(args, live, valid, "received", args.wait_s)
     before = len(_acks(live, valid.id))
-    live.publish(Publish(forged.topic, forged.payload, forged.retain), _CONNECT_S)
+    live.publish(Publish(forged.topic, forged.payload, forged.retain), reach.CONNECT_S)
     line = {"forged": args.kind, "sentence": forged.sentence, "counters": list(forged.reasons), "id": valid.id}
     _out(args, line, f"->  {args.kind}: {forged.sentence}; counted as {' or '.join(forged.reasons)}")
     if forged.retain:
@@ -205,9 +200,9 @@ def _document(args: argparse.Namespace) -> int:
             _heard(args, verdict, at)
             came.set()
 
-    with _connect(args, _aggregator(args, receipts=False), on_verdict=hear) as live:
+    with reach.connect(args, reach.operator(args, receipts=False), on_verdict=hear) as live:
         message = live.build(lambda aggregator, at: documents_cli.built(args.verb, aggregator, args, at))
-        live.publish(message, _CONNECT_S)
+        live.publish(message, reach.CONNECT_S)
         sent = {"sent": args.verb, "version": args.number, "topic": message.topic}
         _out(args, sent, f"{args.verb} {args.number} on {message.topic}, retained")
         if args.wait_s and not came.wait(args.wait_s):
@@ -219,9 +214,9 @@ def _document(args: argparse.Namespace) -> int:
 
 def _clear(args: argparse.Namespace) -> int:
     """Take away a retained command."""
-    with _connect(args, _aggregator(args, receipts=False)) as live:
+    with reach.connect(args, reach.operator(args, receipts=False)) as live:
         topic = f"battery/v1/{live.aggregator.keyring.fleet}/{args.device}/down/command"
-        return OK if live.publish(Publish(topic, b"", True), _CONNECT_S) else TIMED_OUT
+        return OK if live.publish(Publish(topic, b"", True), reach.CONNECT_S) else TIMED_OUT
 
 
 # --- pieces -----------------------------------------------------------------------------------------------------------
@@ -255,76 +250,10 @@ def _acks(live: LiveAggregator, command_id: str) -> list[Ack]:
     return live.look(lambda aggregator: _acks_of(aggregator, command_id))
 
 
-def _await_birth(live: LiveAggregator, device: str) -> None:
-    if device.startswith("grp:"):
-        return
-    if not live.wait_for(lambda a: a.books[device].birth, _BIRTH_S):
-        print(f"hil aggregator: no birth of {device} at the broker; sending all the same", file=sys.stderr)
-        return
-    state = (live.look(lambda a: a.books[device].presence) or {}).get("state", "ready")
-    if state != "ready":
-        print(f"hil aggregator: {device} is not there ({state}); sending all the same", file=sys.stderr)
-
-
-def _is_there(live: LiveAggregator, device: str) -> bool:
-    presence = live.wait_for(lambda a: a.books[device].presence, _BIRTH_S)
-    return (presence or {}).get("state") == "ready"
-
-
-def _aggregator(args: argparse.Namespace, receipts: bool) -> Aggregator:
-    try:
-        ring: Keyring = load_keyring(args.pki)
-    except FileNotFoundError as error:
-        text = f"{error.filename}: not there; --pki DIR names the directory with devices.json and the role keys"
-        raise ValueError(f"{text} (`lab DIR` makes one)") from error
-    return Aggregator(ring, os.urandom, receipts=receipts)
-
-
-def _keep(args: argparse.Namespace, aggregator: Aggregator) -> None:
-    """Keys that followed others, and the highest protocols, for the next time."""
-    path: Path = args.pki / "devices.json"
-    known = json.loads(path.read_text())
-    after = known | {"devices": aggregator.registry.dump(), "protocols": aggregator.versions.best}
-    if after["devices"] != known["devices"] or after["protocols"] != known.get("protocols", {}):
-        new = path.with_suffix(".new")
-        new.write_text(json.dumps(after, indent=1) + "\n")
-        new.replace(path)
-
-
-@contextmanager
-def _connect(
-    args: argparse.Namespace, aggregator: Aggregator, on_verdict: Callable[[Verdict, Now], None] | None = None
-) -> Iterator[LiveAggregator]:
-    host, _, port = args.broker.rpartition(":")
-    if not host or not port.isdigit():
-        raise ValueError(f"--broker {args.broker!r}: expected HOST:PORT, such as localhost:8883")
-    told = on_verdict or (lambda verdict, at: _alarm(args, verdict))
-    with LiveAggregator(aggregator, args.pki, host, int(port), on_verdict=told, access=_access(args)) as live:
-        if not live.wait_connected(_CONNECT_S):
-            raise OSError(f"no connection to {args.broker}: {live.last_error or 'no answer'}")
-        yield live
-
-
-def _access(args: argparse.Namespace) -> Access:
-    password = None
-    if args.password_file is not None:
-        if args.user is None:
-            raise ValueError("--password-file without --user NAME")
-        password = args.password_file.read_text().rstrip("\n")
-    if args.plain and args.broker.rpartition(":")[0] not in ("localhost", "127.0.0.1", "[::1]"):
-        raise ValueError("--plain: only for a broker on this machine")
-    return Access(args.user, password, args.ca, not args.plain, args.mqtt == "5")
-
-
 # --- what is printed --------------------------------------------------------------------------------------------------
 def _heard(args: argparse.Namespace, verdict: Verdict, at: Now) -> None:
     lines = show.verdict(verdict, at.wall_ms)
     _out(args, _line(verdict, at), *lines)
-
-
-def _alarm(args: argparse.Namespace, verdict: Verdict) -> None:
-    for sentence in verdict.alarms:
-        print(f"hil aggregator: ALARM: {verdict.device}: {sentence}", file=sys.stderr)
 
 
 def _line(verdict: Verdict, at: Now) -> dict[str, Any]:

@@ -39,6 +39,7 @@ from hil.backends.backend import Ending
 from hil.backends.gateway import Gateway
 from hil.backends.timers import timers_of
 from hil.broker import AnyBroker, Broker
+from hil.ceremony import Ceremony
 from hil.desk import Desk, ack_fields, aggregator_signals, uplink_fields
 from hil.devices.client import HomeClient
 from hil.expr import Value
@@ -93,7 +94,7 @@ class ProcessBackend:
         self.live = stack.enter_context(self._start_aggregator(directory / "pki" / "aggregator"))
         if not self.live.wait_connected(START_S):
             raise OSError(f"the aggregator did not reach the broker: {self.live.last_error}")
-        self._desk = Desk(self, site.DEVICE, self._take_over)
+        self._desk = Desk(self, site.DEVICE, self._take_over, Ceremony(self.pki.draft, self.pki.offline_keys))
         path = self._write_config(scenario)
         self.config = configuration.load(path)
         self._gateway = gateway = Gateway(directory, scenario, seed)

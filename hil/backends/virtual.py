@@ -31,6 +31,7 @@ from hil.aggregator.virtual import VirtualAggregator
 from hil.backends import state
 from hil.backends.backend import Ending
 from hil.backends.timers import timers_of
+from hil.ceremony import Ceremony
 from hil.desk import Desk, ack_fields, aggregator_signals, uplink_fields
 from hil.devices.world import World
 from hil.expr import Value
@@ -116,7 +117,7 @@ class VirtualBackend:
     def start(self, scenario: Scenario, seed: int) -> None:
         """Home, wire, broker, aggregator; then the agent's first start at scenario time 0."""
         directory = Path(self._directory.name)
-        device, ring = self._keys(directory, seed)
+        device, ring, ceremony = self._keys(directory, seed)
         path = site.write_config(
             directory,
             line={"port": "virtual"},
@@ -142,7 +143,7 @@ class VirtualBackend:
         self._writes = WriteLog(by_device=scenario.home.get(VARIANT, "124") != "124")
         runtime.attach_line(site.BUS, self.wire)
         self._reach(ring, seed)
-        self._desk = Desk(self, self.device, self._take_over)
+        self._desk = Desk(self, self.device, self._take_over, ceremony)
         runtime.on_publish = self._published
         runtime.on_local = self._answered
         runtime.on_log = lambda now, entry: self.log.append((now.mono_ns - self._t0, entry))
@@ -151,9 +152,10 @@ class VirtualBackend:
         self._t0 = runtime.mono_ns
         self._boot()
 
-    def _keys(self, directory: Path, seed: int) -> tuple[Path, Path]:
-        """Directories of the device and of the aggregator."""
-        return site.seeded_keys(directory, seed)
+    def _keys(self, directory: Path, seed: int) -> tuple[Path, Path, Ceremony | None]:
+        """Directories of the device and of the aggregator, and who signs the trust bundles; None: nobody here does."""
+        aggregator, ceremony = site.seeded_keys(directory, seed, self.begins_ms)
+        return directory / "device" / self.device, aggregator, ceremony
 
     def _reach(self, ring: Path, seed: int) -> None:
         """The broker that the agent finds, and who is behind it."""

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from hil.campaign.bounds import BMS, SITE, Bounds
 from hil.campaign.menu import takes_of
 from hil.expr import Value
 from hil.runner import Quiet
@@ -48,7 +49,7 @@ RESERVE, AHEAD, ISLAND, STATED, PERMIT, FORGED, COLD, BLIND, TWICE, LEDGER, CRAS
     "ledger",
     "crashed",
 )
-PROMISES = (RESERVE, AHEAD, ISLAND, STATED, PERMIT, FORGED, COLD, BLIND, TWICE, LEDGER, CRASHED)
+PROMISES = (RESERVE, AHEAD, ISLAND, STATED, PERMIT, BMS, SITE, FORGED, COLD, BLIND, TWICE, LEDGER, CRASHED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,9 @@ class Violation:
 class Observer(Quiet):
     """A watcher of the runner. `violations`: at most one a promise, in order of time."""
 
-    def __init__(self, home: Mapping[str, Value]) -> None:
+    def __init__(self, home: Mapping[str, Value], config: Mapping[str, Mapping[str, Value]] | None = None) -> None:
+        self._bounds = Bounds(home, config or {})
+        self._hazy_ns = -NS * CLOCK_S  # when the agent last could not see, or not tell the inverter
         self.violations: list[Violation] = []
         self.margin_permille = 1000.0  # smallest distance of the truth from the reserve, while it was ours to keep
         self.cycles = self.acting = 0
@@ -98,6 +101,10 @@ class Observer(Quiet):
     # --- what the runner tells ---------------------------------------------------------------------------------------
     def event(self, at_ns: int, event: Event, ended: bool) -> None:
         takes = takes_of(event.verb, event.args)
+        if event.verb.startswith("meter.") or "meter" in event.args.values():
+            takes |= {"meter"}
+        if event.verb in REPORTS and event.args.get("field") == "pack_v":
+            takes |= {"volts"}
         if ended:
             self._active.pop(event.id, None)
         elif event.for_ns is not None:
@@ -155,6 +162,7 @@ class Observer(Quiet):
         self._see_ahead(at_ns, signals)
         self._see_end(at_ns, signals)
         self._see_permit(at_ns, signals)
+        self._see_bounds(at_ns, signals)
         self._see_cold(at_ns, signals)
         self._see_blind(at_ns, signals)
         self._see_ledger(at_ns, signals)
@@ -245,6 +253,17 @@ class Observer(Quiet):
             self._broken(
                 PERMIT, at_ns, f"{watts:.0f} W flow; {window_s} s back {lowest:.0f} to {highest:.0f} W were fine"
             )
+
+    def _see_bounds(self, at_ns: int, s: Mapping[str, Value]) -> None:
+        """What the agent asks for is within what the BMS and the connection allow, by the plant's word."""
+        hazy = (
+            self._taken("untold", "unread", "dead", "timer", "soc", "temps", "volts") or self._off_since_ns is not None
+        )
+        if hazy or not s["proc.alive"] or self._timeless or at_ns <= self._foreign_until_ns:
+            self._hazy_ns = at_ns
+        ours = bool(s["truth.remote"]) and at_ns - self._hazy_ns > round((self._stated_s + FOLLOWS_S) * NS)
+        for promise, sentence in self._bounds.see(at_ns, s, ours, not self._taken("meter")):
+            self._broken(promise, at_ns, sentence)
 
     def _see_cold(self, at_ns: int, s: Mapping[str, Value]) -> None:
         """No charge on our setpoint at or below freezing."""

@@ -17,7 +17,7 @@ from hil.runner import Outcome, Runner, Several
 def picture(case: Case, directory: Path) -> Path:
     """The page's path."""
     scenario, seen = case.scenario(), Recording()
-    observer = Observer(scenario.home)
+    observer = Observer(scenario.home, scenario.config)
     backend = VirtualBackend(PLAIN_POLLS if scenario.seed % OWN_POLLS else None)
     try:
         trace = Runner(scenario, backend, scenario.seed, Several([observer, seen])).run().trace

@@ -36,7 +36,7 @@ def run(case: Case, traced: bool = False) -> Result:
     """Live through it, with a trace if asked for: that takes time. Whatever is raised counts as a violation: in virtual
     time nothing outside can be the reason."""
     scenario = case.scenario()
-    observer = Observer(scenario.home)
+    observer = Observer(scenario.home, scenario.config)
     try:
         backend = VirtualBackend(PLAIN_POLLS if scenario.seed % OWN_POLLS else None, traced=traced)
         trace = Runner(scenario, backend, scenario.seed, observer).run().trace

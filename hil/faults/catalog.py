@@ -140,6 +140,14 @@ _ORDERS = (
         _aggregator("cancel"),
         {"target": ("label", REQUIRED)},
     ),
+    Verb(
+        "aggregator.trust",
+        "the next trust bundle, which lives so long",
+        _aggregator("trust"),
+        {"life": ("duration", REQUIRED)},
+        None,
+        (51,),
+    ),
     Verb("aggregator.stop", "a signed stop", _aggregator("stop")),
     _attack("aggregator.attack", "a command shown to work, mutated in one way of hil.aggregator.forge", (37, 38, 39)),
     Verb(

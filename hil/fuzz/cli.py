@@ -20,6 +20,7 @@ TARGETS = {
     "jws": ("hil.fuzz.jws", "tokens: what is verified is an honest one, to the byte; by coverage, as all below"),
     "message": ("hil.fuzz.message", "claims behind a good signature"),
     "trust": ("hil.fuzz.trust", "the trust file"),
+    "bundle": ("hil.fuzz.bundle", "trust bundles, also behind every signature there is"),
     "config": ("hil.fuzz.config", "batteryd.toml"),
     "local": ("hil.fuzz.local", "requests on the local socket, of somebody who may only look"),
 }

@@ -19,6 +19,7 @@ from drivers import events as bus_events
 from drivers.bus import Bus
 from hil.backends.virtual import Plug, VirtualBackend
 from hil.bench.command import POLLS
+from hil.ceremony import Ceremony
 from hil.group.post import MqttPort, Post
 from hil.pki import DeviceFiles
 from hil.scenario import Scenario, parse
@@ -156,9 +157,9 @@ class GroupHome(VirtualBackend):
         return link is not None and link.fresh
 
     # --- instead of what a home in virtual time has ------------------------------------------------------------------
-    def _keys(self, directory: Path, seed: int) -> tuple[Path, Path]:
+    def _keys(self, directory: Path, seed: int) -> tuple[Path, Path, Ceremony | None]:
         own = self._files.tls.ca.parent
-        return own, own
+        return own, own, None
 
     def _reach(self, ring: Path, seed: int) -> None:
         self.runtime.attach_broker(self.port)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-PURE = ("jws", "message", "trust", "config", "local", "codec")  # every pure decoder
+PURE = ("jws", "message", "trust", "bundle", "config", "local", "codec")  # every pure decoder
 Report = Mapping[str, Any]  # the object that a command prints with --json
 
 

@@ -26,7 +26,7 @@ ROOT = f"battery/v1/{FLEET}/{DEVICE}"
 DAY_MS = 86_400_000
 ONLINE = ("dispatch", "service", "operations")
 ROOTS = ("root1", "root2", "root3")
-KEYS = (*ONLINE, "homeowner", *ROOTS, "firmware1", "firmware2", "device", "stranger")
+KEYS = (*ONLINE, "homeowner", *ROOTS, "firmware1", "firmware2", "device", "device2", "stranger")
 WEAK = bytes([1]) + bytes(31)  # the neutral element: a "public key" under which anybody can sign
 ACCEPTED = "accepted"
 

@@ -8,7 +8,22 @@ from typing import Any
 from hil.aggregator.token import encode
 from hil.protocol.deflate import pack
 from hil.protocol.up import COLUMNS
-from hil.protocol.vectors import ACCEPTED, BOOT, NOW, ROOT, Vector, batch, header, token, up_claims
+from hil.protocol.vectors import (
+    ACCEPTED,
+    BOOT,
+    DEVICE,
+    FLEET,
+    NOW,
+    ROOT,
+    Vector,
+    batch,
+    general,
+    header,
+    kid,
+    public,
+    token,
+    up_claims,
+)
 
 MAX_INFLATED = 262_144
 LIVE = dict.fromkeys(COLUMNS) | {
@@ -49,6 +64,7 @@ def vectors() -> Iterator[Vector]:
                  claims=more)  # fmt: skip
     yield from _deflated(encode(said))
     yield from _strangers()
+    yield from _rotated()
 
 
 def _topic(kind: str) -> str:
@@ -99,3 +115,26 @@ def _strangers() -> Iterator[Vector]:
     old = up_claims(21, **LIVE) | {"iat": NOW - 120_000, "exp": NOW - 60_000}
     late = token(header("live", "device"), old, "device")
     yield _bad("up_old_live", "a live record of two minutes ago", "live", late, True, "expired")
+
+
+def _rotated() -> Iterator[Vector]:
+    """A birth by a key that nobody knows yet, with the word of the one before it. Each stands alone."""
+    head = header("birth", "device2")
+
+    def born(name: str, about: str, verdict: str, by: tuple[str, ...], **changes: Any) -> Vector:
+        new = public("device2")
+        body = {"v": 1, "fleet": FLEET, "device": DEVICE, "old": kid("device"), **new, "iat": NOW, "overlap_s": 604_800}
+        rotation = general(body | changes, *by, typ="rotate")
+        said = up_claims(30, **BODIES["birth"], rotations=[rotation])
+        return Vector(name, about, _topic("birth"), token(head, said, "device2"), None, verdict, True)
+
+    both = ("device", "device2")
+    yield born("rotated", "the old key and the new one announce the new one", ACCEPTED, both)
+    yield born("rotated_alone", "the new key announces itself", "unknown_key", ("device2",))
+    yield born("rotated_twice", "the new key, twice", "unknown_key", ("device2", "device2"))
+    yield born("rotated_unproven", "the old key alone: the new one proves nothing", "unknown_key", ("device",))
+    yield born("rotated_stranger", "a stranger announces it", "unknown_key", ("stranger", "device2"),
+               old=kid("stranger"))  # fmt: skip
+    yield born("rotated_other", "an announcement of another device", "unknown_key", both, device="home2")
+    yield born("rotated_fleet", "an announcement of another fleet", "unknown_key", both, fleet="other")
+    yield born("rotated_kid", "the kid of one key, the other's bytes", "unknown_key", both, x=public("stranger")["x"])

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
@@ -14,7 +13,8 @@ from hil.aggregator.keys import load_keyring
 from hil.aggregator.virtual import VirtualAggregator
 from hil.backends.virtual import WALL_MS, VirtualBackend
 from hil.campaign.run import PLAIN_POLLS
-from hil.pki import AGGREGATOR, ROLES
+from hil.ceremony import Ceremony
+from hil.pki import AGGREGATOR
 from hil.virtual_broker import VirtualBroker
 
 
@@ -27,7 +27,7 @@ class Street:
         self.runtime = runtime = VirtualRuntime(WALL_MS)
         self.broker = VirtualBroker(runtime.at, lambda: runtime.mono_ns)
         self.touched: set[int] = set()  # homes whose heap somebody else has put something on; 1 = the first
-        self._keys(seed)
+        _, self.ceremony = site.seeded_keys(directory, seed, WALL_MS, {name: name for name in self.devices})
         self._streams = {name: Random(f"{seed}/ids/{name}") for name in (*self.devices, "")}
         self._stream = ""
         ring = load_keyring(directory / AGGREGATOR)
@@ -47,23 +47,6 @@ class Street:
         self._stream = name
         act()
         self._stream = ""
-
-    def _keys(self, seed: int) -> None:
-        """One set of role keys, a signing key for each device."""
-        aggregator = self.directory / AGGREGATOR
-        aggregator.mkdir(parents=True)
-        roles = {role: [site.seeded(aggregator / f"{role}.pem", f"{seed}/{role}")] for role in ROLES}
-        trust = {"version": 1, "fleet": site.FLEET, "roles": roles, "groups": []}
-        public: dict[str, list[Mapping[str, str]]] = {}
-        for name in self.devices:
-            device = self.directory / "device" / name
-            device.mkdir(parents=True)
-            public[name] = [site.seeded(device / "sign.pem", f"{seed}/{name}")]
-            (device / "trust.json").write_text(json.dumps(trust), encoding="utf-8")
-            for file in ("ca.crt", "tls.crt", "tls.key"):
-                (device / file).write_text("not used in virtual time\n", encoding="ascii")
-        known = {"version": 1, "fleet": site.FLEET, "groups": [], "devices": public}
-        (aggregator / "devices.json").write_text(json.dumps(known), encoding="utf-8")
 
 
 class _Port:
@@ -100,8 +83,9 @@ class FleetHome(VirtualBackend):
         self.device = device
         self._street = street
 
-    def _keys(self, directory: Path, seed: int) -> tuple[Path, Path]:
-        return self._street.directory / "device" / self.device, self._street.directory / AGGREGATOR
+    def _keys(self, directory: Path, seed: int) -> tuple[Path, Path, Ceremony]:
+        street = self._street
+        return street.directory / "device" / self.device, street.directory / AGGREGATOR, street.ceremony
 
     def _reach(self, ring: Path, seed: int) -> None:
         self._broker = self._street.broker

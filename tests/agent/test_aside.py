@@ -63,3 +63,35 @@ def test_a_stop_on_a_full_disk_is_known_after_a_power_cut(tmp_path: Path, monkey
     assert later.parts["control"]._durable.stopped_by == "ada"  # type: ignore[attr-defined]
     view = [e for e in pump(later, "control", Start(), at(1)) if isinstance(e, mail.View)]
     assert view[-1].stopped_by == "ada"
+
+
+def test_an_opt_out_goes_the_same_way_and_is_ended_by_an_opt_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent = composed(tmp_path, tmp_path / "state")
+    pump(agent, "store", Start(), at(1))
+    pump(agent, "control", Start(), at(1))
+    with monkeypatch.context() as full:
+        refuse(agent, full)
+        pump(agent, "store", mail.AppendBatch(b"x", agent.parts["control"]._clock.read(at(2)), 0, 1), at(2))  # type: ignore[attr-defined]
+        for s in range(3, 9):
+            pump(agent, "control", Wake(), at(s))
+        told = pump(agent, "control", mail.Verb(mail.LINK, "optout", "the homeowner", "homeowner", for_s=3600), at(9))
+        assert [e for e in told if isinstance(e, mail.KeepAside)]
+        (answer,) = [e for e in told if isinstance(e, mail.VerbDone)]
+        assert (answer.code, "the disk takes no records" in answer.text) == (0, True)
+        quiet = [e for s in range(10, 15) for e in pump(agent, "control", Wake(), at(s))]
+        assert not [e for e in quiet if isinstance(e, mail.KeepAside)]
+
+    later = composed(tmp_path, tmp_path / "state")
+    pump(later, "store", Start(), at(1))
+    view = [e for e in pump(later, "control", Start(), at(1)) if isinstance(e, mail.View)]
+    assert view[-1].opted_out is not None
+    assert view[-1].opted_out.by == "the homeowner"
+    refused = pump(later, "control", mail.Verb(1, "optin", "bob", "technician"), at(2))
+    assert [e.code for e in refused if isinstance(e, mail.VerbDone)] == [4]
+    told = pump(later, "control", mail.Verb(1, "optin", "ann", "homeowner"), at(3))
+    assert [e.code for e in told if isinstance(e, mail.VerbDone)] == [0]
+    assert [e for e in told if isinstance(e, mail.View)][-1].opted_out is None
+    held = pump(later, "control", mail.Verb(1, "override", "bob", "technician", 500, for_s=60), at(4))
+    assert [e.code for e in held if isinstance(e, mail.VerbDone)] == [0]

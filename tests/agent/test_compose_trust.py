@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -12,13 +13,11 @@ from agent.config import ConfigError
 from agent.link import anchor as anchors
 from agent.link.anchor import Anchor
 from agent.link.bundle import parse_chain
-from agent.link.trust import Trust
+from agent.link.trust import Trust, entry
 from agent.store.trust import TrustFile
 from hil.bundles import chain
 from hil.pki import Pki, make_pki, signed
-from hil.site import seeded_keys, write_config
-
-DEVICE = "home-0001"
+from hil.site import DEVICE, FLEET, seeded_keys, write_config
 
 
 @pytest.fixture
@@ -68,7 +67,11 @@ def test_what_was_kept_rules_and_needs_no_hash(pki: Pki, tmp_path: Path) -> None
 def test_a_plain_file_is_no_way_back_from_a_signed_bundle(pki: Pki, tmp_path: Path) -> None:
     _, anchor = believed(tmp_path, own(pki))
     assert anchor is not None
-    plain, _ = seeded_keys(tmp_path / "plain", 1)
+    seeded_keys(tmp_path / "plain", 1, 1)
+    plain = tmp_path / "plain" / "device" / DEVICE
+    file = {"version": 1, "fleet": FLEET, "groups": [], "roles": {"dispatch": [entry(bytes([3]) * 32)]}}
+    (plain / "trust.json").write_text(json.dumps(file))
+    (plain / "claim.json").unlink()
     trust, none = believed(tmp_path, plain)
     assert (none, trust.expires_ms) == (None, None)
     assert TrustFile(tmp_path / "state" / "trust").write(anchor.dump()) is None

@@ -126,6 +126,36 @@ def test_stop_and_resume(verb: str, serve: Serve, run: Run) -> None:
     assert [(v.verb, v.role) for v in harness.verbs] == [(verb, "technician")]
 
 
+@pytest.mark.parametrize(
+    ("argv", "asked"),
+    [
+        (("optout",), ("optout", 0, "", 0)),
+        (("optout", "--for", "12h"), ("optout", 0, "", 43_200)),
+        (("optin",), ("optin", 0, "", 0)),
+        (("override", "3000", "--for", "15min"), ("override", 3000, "", 900)),
+        (("override", "-1500", "--for", "1h"), ("override", -1500, "", 3600)),
+        (("override", "off"), ("override", 0, "off", 0)),
+    ],
+)
+def test_people_at_home(argv: tuple[str, ...], asked: tuple[object, ...], serve: Serve, run: Run) -> None:
+    harness = serve(HOME, answer=accept)
+
+    assert run(*argv)[::2] == (0, "")
+    assert [(v.verb, v.value, v.text, v.for_s) for v in harness.verbs] == [asked]
+
+
+@pytest.mark.parametrize(
+    "argv", [("override", "3000"), ("override", "off", "--for", "1h"), ("override", "x"), ("override", "1000001")]
+)
+def test_an_override_without_a_power_or_an_end_is_usage(argv: tuple[str, ...], serve: Serve, run: Run) -> None:
+    harness = serve(HOME, answer=accept)
+
+    code, _, err = run(*argv)
+    assert code == 2
+    assert "such as 3000" in err or "override off" in err
+    assert harness.verbs == []
+
+
 def test_a_viewer_is_told_how_to_become_more(serve: Serve, run: Run) -> None:
     serve(HOME, uid=1000)
 

@@ -16,9 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import pkcs7
 
 from agent.store.trust import TrustFile
-from agent.tools import est
+from agent.tools import est, online
+from agent.tools.keys import _wall_ms
+from agent.tools.lines import Refused
 from hil import registrar
 from hil.bundles import chain, root_hash
 from hil.pki import Authority, signed
@@ -289,6 +293,29 @@ def test_a_certificate_of_another_key_name_ca_or_time_is_not_kept(gateway: Onlin
         gateway.nothing_is_kept(keys=True)
 
 
+def test_every_spoiled_byte_of_a_certificate_is_a_sentence_or_no_matter(gateway: Online) -> None:
+    """Whatever a bad memory, or an authority gone mad, makes of the answer: no traceback, and no other certificate."""
+    gateway.enrol()
+    body = registrar.check((gateway.root / "request").read_bytes(), gateway.body)
+    ca = x509.load_pem_x509_certificate(gateway.authority.certificate)
+    good = base64.b64decode(b"".join(certs_only([registrar.certify(body, gateway.authority)]).split()))
+    [cert] = pkcs7.load_der_pkcs7_certificates(good)
+    refusals = 0
+    for at in range(len(good)):
+        spoiled = base64.b64encode(good[:at] + bytes([good[at] ^ (1 << at % 8)]) + good[at + 1 :])
+        found = est.certificates(spoiled)
+        if isinstance(found, str):
+            refusals += 1
+            continue
+        try:
+            online.issued(found[0], [ca], "home-0001", cert.public_key(), _wall_ms())
+        except Refused:
+            refusals += 1
+        else:
+            assert found[0] == cert, f"byte {at}"
+    assert refusals > len(good) * 8 // 10
+
+
 def test_an_expired_certificate_is_not_kept(gateway: Online) -> None:
     late = Authority(life=timedelta(days=-2))
     gateway.desk.authority = late
@@ -372,6 +399,15 @@ def test_it_is_due_at_half_its_life(gateway: Online) -> None:
         done = gateway.ctl("rotate", "tls", "--due")
         assert done.returncode == 0, done.stderr
         assert gateway.files()["tls.crt"] != half
+
+
+def test_who_enrolled_by_files_is_not_renewed_by_a_timer(gateway: Online) -> None:
+    gateway.enrol()
+    before = gateway.files()
+    done = gateway.ctl("rotate", "tls", "--due")
+    assert done.returncode == 0
+    assert "did not enrol online" in done.stdout
+    assert gateway.files() == before
 
 
 def test_a_stranger_and_a_device_that_was_struck_off_get_no_renewal(gateway: Online) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from agent.core import people
 from agent.core.command import Command, CommandKind, RampClass
 from agent.core.decision import Mode
 from agent.core.durable import from_json, to_json
@@ -562,7 +563,8 @@ def test_an_override_is_inside_the_permit_and_after_the_cures() -> None:
 
 
 @pytest.mark.parametrize("ends", ["off", "stop", "crash", "length"])
-def test_an_override_ends(ends: str) -> None:
+def test_an_override_ends(ends: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(people, "MAX_OVERRIDE_S", 60)
     home = ready()
     home.tick(Overrides("ann", 2000, 10**9))
     home.run(10)
@@ -574,7 +576,7 @@ def test_an_override_ends(ends: str) -> None:
     elif ends == "crash":
         home = home.crash().ready()
     else:
-        home.run(4 * 3600)
+        home.run(60)
     home.run(3)
     assert home.given() is None
 

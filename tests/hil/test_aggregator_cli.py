@@ -193,7 +193,7 @@ def test_the_kinds_of_forgery_are_listed(capsys: pytest.CaptureFixture[str]) -> 
 def test_usage_is_one_sentence_and_exit_2(
     bench: Bench, argv: list[str], words: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hil.aggregator.cli._CONNECT_S", 0.2)
+    monkeypatch.setattr("hil.aggregator.reach.CONNECT_S", 0.2)
     assert main([*argv, "--pki", bench.directory]) == 2
     assert words in capsys.readouterr().err
 
@@ -218,3 +218,65 @@ def test_a_lab_runs_until_it_is_interrupted(tmp_path: Path) -> None:
         lab.send_signal(signal.SIGINT)
         assert lab.wait(20) == 130
     assert (Path(told["pki"]) / "devices.json").exists()
+
+
+@pytest.mark.slow
+def test_it_speaks_mqtt_5_too(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    assert bench.run("watch", "--mqtt", "5", "--seconds", "0.5") == 0
+    assert [line["fate"] for line in _lines(capsys) if line.get("topic", "").endswith("birth")] == ["new"]
+
+
+@pytest.mark.slow
+def test_a_password_does_where_a_broker_asks_for_no_certificate(
+    bench: Bench, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And a wrong one is a sentence. The password stands in a file, never among the arguments."""
+    from hil.broker import find_mosquitto, free_ports
+
+    (tmp_path / "passwords").write_text("operator:word\n")
+    (tmp_path / "passwords").chmod(0o600)
+    subprocess.run(["mosquitto_passwd", "-U", str(tmp_path / "passwords")], check=True, capture_output=True)
+    [port] = free_ports(1)
+    told = f"user root\nlistener {port} 127.0.0.1\nallow_anonymous false\npassword_file {tmp_path}/passwords\n"
+    (tmp_path / "broker.conf").write_text(told)
+    (tmp_path / "good").write_text("word\n")
+    (tmp_path / "bad").write_text("guess\n")
+    command = [find_mosquitto(), "-c", str(tmp_path / "broker.conf")]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as broker:
+        try:
+            assert broker.stderr is not None
+            for line in broker.stderr:
+                if "running" in line:
+                    break
+            common = ["watch", "--seconds", "0.2", "--plain", "--user", "operator", "--pki", bench.directory]
+            common += ["--broker", f"127.0.0.1:{port}", "--password-file"]
+            assert main([*common, str(tmp_path / "good")]) == 0
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr("hil.aggregator.reach.CONNECT_S", 1.0)
+                assert main([*common, str(tmp_path / "bad")]) == 2
+        finally:
+            broker.terminate()
+    assert "no connection" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("argv", "says"),
+    [
+        (["--password-file", "/no/such"], "--user"),
+        (["--plain", "--broker", "broker.example:1883"], "this machine"),
+    ],
+)
+def test_how_a_broker_is_reached(bench: Bench, argv: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["watch", "--pki", bench.directory, *argv]) == 2
+    assert says in capsys.readouterr().err
+
+
+def test_no_directory_of_keys_is_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["registry", "--pki", str(tmp_path)]) == 2
+    assert "lab DIR" in capsys.readouterr().err
+
+
+def test_a_key_is_struck_off_the_registry(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["registry", "--pki", bench.directory, "--revoke", "home-1/nobody"]) == 2
+    assert main(["registry", "--pki", bench.directory]) == 0
+    assert _lines(capsys)[0]["kid"] == bench.hand.kid

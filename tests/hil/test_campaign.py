@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from hil.campaign import cli
+from hil.campaign.bounds import BMS, SITE
 from hil.campaign.case import Act, Case, Deck, of_scenario
 from hil.campaign.menu import LEFT_OUT, MENU, dishes, takes_of
 from hil.campaign.observer import (
@@ -124,6 +125,10 @@ GOOD: Mapping[str, Value] = {
     "truth.islanded": False,
     "truth.blackouts": 0,
     "truth.temp_dc": 240.0,
+    "truth.cell_max_mv": 3300.0,
+    "truth.ccl_a": 250.0,
+    "truth.dcl_a": 250.0,
+    "truth.grid_w": 0.0,
     "agent.mode": "dispatched",
     "agent.given_w": 3000,
     "agent.lo_w": -5000,
@@ -399,3 +404,37 @@ def test_the_command_runs_one_case(tmp_path: Path, capsys: pytest.CaptureFixture
     assert "ok every reach holds" in capsys.readouterr().out
     assert cli.main(["--case", str(path), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["ok"] is True
+
+
+def bounded(
+    change: Callable[[int], Mapping[str, Value]], *faults: Event, packs: int = 1, seconds: int = 200
+) -> set[str]:
+    """The promises that break, of a home with limits at its connection."""
+    observer = Observer({"packs": packs}, {"site": {"import_limit_w": 6_000, "export_limit_w": 0}})
+    for fault in faults:
+        observer.event(0, fault, False)
+    for second in range(seconds):
+        observer.sample(second * NS, {**GOOD, **change(second)})
+    return {v.promise for v in observer.violations}
+
+
+def test_a_setpoint_beyond_what_the_bms_allows_is_seen_though_the_inverter_does_not_follow_it() -> None:
+    less = {"truth.dcl_a": 5.0, "truth.battery_w": 250.0}
+    assert bounded(lambda n: less if n > 190 else {}) == {BMS}
+    assert bounded(lambda n: less if n > 196 else {}) == set()
+    assert bounded(lambda n: less if n > 190 else {}, packs=2) == set()
+    assert bounded(lambda n: {**less, "truth.setpoint_w": 250.0} if n > 190 else {}) == set()
+    assert bounded(lambda n: {"truth.ccl_a": 0.0, "truth.setpoint_w": -3000.0}) == {BMS}
+    assert bounded(lambda n: less, an_event("bms.freeze", for_s=900)) == set()
+    assert bounded(lambda n: less, an_event("bms.scale", field="pack_v", permille=100, for_s=900)) == set()
+
+
+def test_a_connection_that_carries_too_much_is_seen_where_we_add_to_it() -> None:
+    out = {"truth.grid_w": -1_000.0}
+    assert bounded(lambda n: out) == {SITE}
+    assert bounded(lambda n: out if n > 190 else {}) == set()
+    assert bounded(lambda n: out, an_event("meter.mute", for_s=900)) == set()
+    assert bounded(lambda n: {**out, "truth.setpoint_w": 0.0}) == set()
+    charging = {"truth.setpoint_w": -3_000.0, "truth.battery_w": -3_000.0, "truth.grid_w": 6_500.0}
+    assert bounded(lambda n: charging) == {SITE}
+    assert bounded(lambda n: {**charging, "truth.grid_w": 6_200.0}) == set()

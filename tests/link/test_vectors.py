@@ -196,9 +196,10 @@ def test_verdict_of_the_aggregator(row: dict[str, Any]) -> None:
 @pytest.mark.parametrize("row", DATA["up"], ids=lambda row: str(row["name"]))
 def test_the_products_own_envelope_agrees_on_what_comes_up(row: dict[str, Any]) -> None:
     """Body rules apart, which are the aggregator's: no token passes one of the two envelopes alone."""
-    device = jws.verifier(unb64(DATA["keys"]["device"]["x"]))
+    names = ("device", "device2") if row["name"] == "rotated" else ("device",)  # whom the birth itself introduces
+    known = {key.kid: key for key in (jws.verifier(unb64(DATA["keys"][name]["x"])) for name in names)}
     kind = row["topic"].rpartition("/")[2]
-    found = jws.verify(token_of(row), {device.kid: device}, f"battery-{kind}+jws", jws.BATCH_MAX)
+    found = jws.verify(token_of(row), known, f"battery-{kind}+jws", jws.BATCH_MAX)
     envelope = {"bad_format", "bad_typ", "bad_signature", "unknown_key"}
     if isinstance(found, jws.Refused):
         assert row["verdict"] in (found.reason, "bad_body")
@@ -240,3 +241,26 @@ def test_joserfc_alone_would_let_forgeries_through() -> None:
             continue
         passed.append(row["name"])
     assert {"duplicate_key", "small_order_key", "typ_config", "aud_home"} <= set(passed)
+
+
+def test_joserfc_judges_the_announcements_of_a_new_key() -> None:
+    """By a key that the announcement is to follow, and by the one that it names: both, or it is none."""
+    rows = {name: row for name, row in UP.items() if name.startswith("rotated")}
+    assert len(rows) == 8
+    for name, row in rows.items():
+        [told] = json.loads(unb64(token_of(row).split(b".")[1].decode()))["rotations"]
+        said = json.loads(unb64(told["payload"]))
+        signers = []
+        for one in told["signatures"]:
+            kid = json.loads(unb64(one["protected"]))["kid"]
+            key = next(entry["x"] for entry in DATA["keys"].values() if entry["kid"] == kid)
+            part = f"{one['protected']}.{told['payload']}.{one['signature']}"
+            jose.deserialize_compact(part, okp(key), registry=REGISTRY)  # every signature holds; not every word
+            signers.append(kid)
+        device = DATA["home"]
+        named = (said["device"], said["fleet"]) == (device["device"], device["fleet"])
+        by = sorted(signers) == sorted([DATA["keys"]["device"]["kid"], said["kid"]])
+        own = said["x"] == DATA["keys"]["device2"]["x"]
+        assert (row["verdict"] == "accepted") == (
+            named and by and own and said["old"] == DATA["keys"]["device"]["kid"]
+        ), name

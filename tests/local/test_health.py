@@ -7,6 +7,7 @@ import dataclasses
 import pytest
 
 from agent.core.decision import FaultValue
+from agent.core.durable import OptOut
 from agent.local.health import STALLED_NS, health_items
 from agent.local.view import status_json
 from agent.mail import View
@@ -103,6 +104,7 @@ def test_control_that_stands_still_is_a_fault_from_three_cycles_on() -> None:
         (home(link=dataclasses.replace(LINK, fresh=False)), [("link_not_fresh", "warn")]),
         (home(link=dataclasses.replace(LINK, up=False)), [("link_down", "warn")]),
         (home(stopped_by="anna"), [("stopped", "warn")]),
+        (home(opted_out=OptOut("anna", "homeowner", 1)), [("opted_out", "note")]),
         (home(devices=(), link=None, disk=None), []),
     ],
 )

@@ -141,12 +141,22 @@ def test_nothing_that_a_client_sends_raises(requests: list[tuple[int, int, bytes
 @pytest.mark.parametrize(
     ("uid", "by"), [(ROOT, "root (technician)"), (DAEMON, "batteryd (technician)"), (TECHNICIAN, "anna (technician)")]
 )
-@pytest.mark.parametrize("verb", ["stop", "resume"])
+@pytest.mark.parametrize("verb", ["stop", "resume", "optout", "optin"])
 def test_technicians_may_stop_and_resume(uid: int, by: str, verb: str) -> None:
     desk = Desk()
 
     assert desk.ask(1, uid, verb=verb) is None
     assert desk.verbs() == [Verb(1, verb, by, "technician")]
+
+
+def test_an_override_carries_its_power_and_its_length() -> None:
+    desk = Desk()
+    desk.ask(1, ROOT, verb="override", watts=-500, for_s=60)
+    assert [(v.value, v.for_s, v.text) for v in desk.verbs()] == [(-500, 60, "")]
+    desk.ask(2, ROOT, verb="override")
+    assert [(v.value, v.for_s, v.text) for v in desk.verbs()] == [(0, 0, "off")]
+    desk.ask(3, ROOT, verb="override", watts=5)
+    assert desk.verbs() == []
 
 
 def test_adopt_carries_the_device() -> None:

@@ -101,6 +101,8 @@ def test_files_are_where_a_gateway_expects_them(archive: tarfile.TarFile) -> Non
         "./opt/batteryd/pyvenv.cfg",
         "./usr/bin/batteryctl",
         "./usr/bin/batteryd",
+        "./usr/lib/systemd/system/batteryd-renew.service",
+        "./usr/lib/systemd/system/batteryd-renew.timer",
         "./usr/lib/systemd/system/batteryd.service",
         "./usr/lib/sysusers.d/batteryd.conf",
         "./usr/lib/tmpfiles.d/batteryd.conf",

@@ -84,3 +84,13 @@ def test_unit_allows_little_else() -> None:
     run = subprocess.run(command, capture_output=True, text=True, check=False)
 
     assert run.returncode == 0, run.stdout[-200:]
+
+
+def test_renewal_runs_where_a_gateway_enrolled_online_and_reaches_its_files_alone() -> None:
+    renew = (SYSTEMD / "batteryd-renew.service").read_text("utf-8")
+    timer = (SYSTEMD / "batteryd-renew.timer").read_text("utf-8")
+    for text in (renew, timer):
+        assert "ConditionPathExists=/var/lib/batteryd/registrar" in text
+    assert "keys rotate tls --due" in renew
+    assert {"ProtectSystem=strict", "ReadWritePaths=/etc/batteryd /var/lib/batteryd"} <= set(renew.splitlines())
+    assert "RandomizedDelaySec=12h" in timer
