@@ -17,7 +17,7 @@ class LinkTimers:
     """Back-off range and block length of the link, in ns and samples."""
 
     backoff_min_ns: int = 1 * S
-    backoff_max_ns: int = 120 * S
+    backoff_max_ns: int = 300 * S
     block_s: int = 60
 
 

@@ -153,8 +153,8 @@ def _attach(runtime: RealRuntime, made: Ready, log: Journal) -> None:
         from agent.runtime.mqtt import MqttAdapter, Tls
 
         tls = Tls(link.ca, link.cert, link.key)
-        adapter = MqttAdapter(link.brokers, tls, lambda event: runtime.post("link", event), link.kept_session)
-        runtime.mqtt = adapter.handle
+        post, waiting = (lambda event: runtime.post("link", event)), (lambda: runtime.waiting("link"))
+        runtime.mqtt = MqttAdapter(link.brokers, tls, post, link.kept_session, waiting, link.five).handle
 
 
 def _kernel_clock(runtime: RealRuntime, stopping: threading.Event, files: Files) -> None:

@@ -3,10 +3,9 @@
 control -> store   CommitRequest, KeepAside, WriteReserve, WritePins, WriteMemory, WriteDocuments
 store   -> bus     Remembered (drivers.events)
 store   -> control Committed, CommitFailed (core.inputs), ReserveStored, DiskState
-store   -> link    Stored, Backlog
-store   -> link    TrustStored
+store   -> link    Stored, Backlog, Anchored, Resending, TrustStored
 store   -> control DocumentsStored
-link    -> store   AppendBatch, Receipted, LoadBacklog, WriteTrust
+link    -> store   AppendBatch, Append, Receipted, LoadBacklog, Anchor, Resend, WriteTrust
 link    -> control CommandIn, FreshTime (core.inputs), LinkState, Verb, Document, ServiceHeard
 control -> link    Sample, Profile, LinkSettings
 control -> local   View, VerbDone, Line
@@ -58,6 +57,15 @@ class AppendBatch:
 
 
 @dataclass(frozen=True, slots=True)
+class Append:
+    """Rows of the link's own: events, and acks of what it answers alone. Lost if the disk refuses them."""
+
+    records: tuple[Record, ...]
+    clock: Clock
+    mono_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Receipted:
     """The aggregator's signed receipt: it has every seq <= `upto`, and those in `also`. The store may forget them.
     `checkpoint`: and the settlement chain up to that number and hash; `token` is then kept, as its signed word."""
@@ -70,10 +78,13 @@ class Receipted:
 
 @dataclass(frozen=True, slots=True)
 class LoadBacklog:
-    """Up to `limit` rows with seq > `after`, in order; answered by Backlog."""
+    """Up to `limit` rows with seq > `after`, in order; answered by Backlog. `batches`: telemetry only, or all but that;
+    None: all. `upto`: rows of a resend up to there, receipted ones too."""
 
     after: int
     limit: int
+    batches: bool | None = None
+    upto: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +109,51 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """Answer to LoadBacklog. `last` = highest seq in the store."""
+    """Answer to LoadBacklog. `last` = highest seq in the store, `first` the lowest; from `held` on rows must wait for
+    Anchored. `again`: of a resend."""
 
     rows: tuple[OutboxRow, ...]
+    last: int
+    first: int | None = None
+    held: int | None = None
+    again: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """The aggregator's signed word, for this boot, on the highest row that it ever had of this home; None: it did not
+    say. Answered by Anchored once the numbers of what was written since are settled."""
+
+    last: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Anchored:
+    """Rows that were held from `held` on are `shift` higher than they were told, and may go out. `last` = highest."""
+
+    held: int
+    shift: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class Resend:
+    """Answer command `command`: rows `first` to `last` again. Leaves an ack and a gap record for each stretch that is
+    not there any more; then Resending, where there is something to send."""
+
+    command: str
+    first: int
+    last: int
+    clock: Clock
+    mono_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Resending:
+    """What is kept of rows `first` to `last` can be loaded, and stays until it was."""
+
+    command: str
+    first: int
     last: int
 
 

@@ -35,13 +35,14 @@ READERS = (
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """Where the brokers are, the files of mutual TLS, and whether the broker is to keep our session."""
+    """Where the brokers are, the files of mutual TLS, whether the broker is to keep our session; `five`: MQTT 5."""
 
     brokers: tuple[tuple[str, int], ...]
     ca: Path
     cert: Path
     key: Path
     kept_session: bool
+    five: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,7 @@ def ready(config_path: Path, claim: Callable[[Path], None]) -> Ready | str:
             config.resolve(section.cert),
             config.resolve(section.key),
             section.kept_session,
+            section.mqtt == "5",
         )
     return Ready(
         agent.parts,

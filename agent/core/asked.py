@@ -37,23 +37,19 @@ def answers(book: Book, asks: Asks, given: Given, quiet: tuple[bool, bool, bool]
     gives less than it was told."""
     wish, answer, given_w = given
     rests, worn, short = quiet
-    bound = answer.binding if answer.limited else None
+    bound = answer.binding if answer.limited else report.less(s, given_w) if short else None
     for record, wanted_w in ((asks.power, asks.power_w), (asks.schedule, asks.schedule_w)):
         if record is None or wanted_w is None:
             continue
         told = bound
         if wish.command_id != record.command.id:
             told = report.first(wish) if wish.rank < Rank.DISPATCH or not worn else report.SPENT
-        elif told is None and short:
-            told = report.less(s, given_w)
         book = dispatch.limit(book, record, given_w, told, say)
     limits = {id(r): r for r in (asks.imports, asks.exports) if r is not None and r is not asks.power}
     for record in limits.values():
         if not rests and not worn:
             book = dispatch.in_force(book, record, "in force: the battery keeps the grid inside it", say)
         cause = bound if rests or wish.rank >= Rank.DISPATCH else report.first(wish)
-        if cause is None and short:
-            cause = report.less(s, given_w)
         kept = grid_limit.broken_by(record, asks, s, given_w, cause, say.params)
         book = dispatch.limit(book, record, given_w, kept, say)
     return book

@@ -189,9 +189,8 @@ def limit(book: Book, record: CommandRecord, given_w: int | None, bound: LimitVa
     live = live_of(book, record.command.id)
     if reason == live.acked_reason:
         return book
-    pause_ns = cycle.params.timers.command_repeat_ack_ns
-    if record.command.kind is CommandKind.SESSION:
-        pause_ns = max(pause_ns, SESSION_ACK_NS)
+    session = record.command.kind is CommandKind.SESSION
+    pause_ns = SESSION_ACK_NS if session else cycle.params.timers.command_repeat_ack_ns
     if live.acked_ns is not None and cycle.now_ns - live.acked_ns < pause_ns:
         return book
     current = find(book.durable, record.command.id) or record

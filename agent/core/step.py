@@ -200,7 +200,7 @@ def _choose(p: Params, state: State, s: Snapshot, judged: Judged, held: overlay.
     shown = bounds.raised(left, held.shown, s.reserve_permille)
     risk, keep, waiting = _guarded(p, state, s, judged)
     own = self_consumption.propose(s, p, state.hand, left.lo_w, left.hi_w, risk)
-    if p.default.version:
+    if p.default.version and judged.book.durable.opted_out is None:
         own = default.propose(own, s, p)
     stored = storm.propose(s, p, state.cure, state.hand.setpoint_w)
     full = left.lo_w == 0 and oblige.full(s, p)

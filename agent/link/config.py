@@ -24,7 +24,7 @@ class LinkConfig:
     trust: Trust  # as the start found it
     block_s: int = 60  # telemetry samples a batch
     backoff_floor_ns: int = 1 * S
-    backoff_cap_ns: int = 120 * S
+    backoff_cap_ns: int = 300 * S
     live_ns: int = 2 * S  # a live record at most this often: twice in a dispatch centre's slowest scan of 4 s
     resend_ns: int = 60 * S  # a row without a receipt is published again after this long, doubling
     resend_cap_ns: int = 900 * S

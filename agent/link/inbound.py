@@ -21,7 +21,7 @@ from agent.link.config import LinkConfig
 from agent.link.documenting import KIND, Documents
 from agent.link.documents import AnyDocument
 from agent.link.homeowner import AnyHomeowner
-from agent.link.messages import AnyCommand, Down, Receipt, Time
+from agent.link.messages import AnyCommand, Down, Receipt, Resend, Time
 from agent.link.roles import COMMAND, CONFIG, DEFAULT, FIRMWARE, HOMEOWNER, LINK, RECEIPT, TIME, TRUST
 from agent.link.trust import Trust
 from agent.link.trusting import Changed, Keeper, Spoken, Warned
@@ -38,10 +38,10 @@ EXPIRES_NOT = frozenset({"resend"})  # asks for what is the aggregator's anyway,
 
 
 class Bucket:
-    """Token bucket: `rate` a second, at most `burst` saved up."""
+    """Token bucket: `rate` in `per_s` seconds, at most `burst` saved up."""
 
-    def __init__(self, rate: int, burst: int) -> None:
-        self._step_ns = NS // rate
+    def __init__(self, rate: int, burst: int, per_s: int = 1) -> None:
+        self._step_ns = per_s * NS // rate
         self._span_ns = self._step_ns * burst
         self._spent_ns: int | None = None  # the bucket is as full as now is ahead of this
 
@@ -57,11 +57,13 @@ class Bucket:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """`reason` is a word of the counters. `repeat_of`: the same command came again, its ack may be sent again."""
+    """`reason` is a word of the counters. `repeat_of`: the same command came again, its ack may be sent again.
+    `other_ms`: it is a verified time for another boot, signed then."""
 
     reason: str
     detail: str
     repeat_of: str | None = None
+    other_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,7 @@ class Inbound:
         self._verifications = Bucket(200, 200)
         self._commands = Bucket(5, 20)
         self._bundles = Bucket(1, 4)
+        self._resends = Bucket(1, 4, per_s=60)
         self._blocks = Blocks()
         self._secret = hashlib.sha256(b"batteryd: draws of this home\x00" + config.seed).digest()
         self._keeper = Keeper(config.trust, config.anchor)
@@ -115,7 +118,7 @@ class Inbound:
 
     def receive(
         self, topic: str, payload: bytes, retained: bool, clock: LinkClock, fresh: bool, now_ns: int
-    ) -> CommandIn | Time | Receipt | Changed | Spoken | Document | Refusal | None:
+    ) -> CommandIn | Resend | Time | Receipt | Changed | Spoken | Document | Refusal | None:
         """What the message is, all checks passed and its window advanced; or why it moves nothing. None: a bundle or a
         document that is known already, or a document that waits for the time."""
         route = self._routes.get(topic)
@@ -248,7 +251,7 @@ class Inbound:
     def _fact(self, body: Time | Receipt, kid: str) -> Time | Receipt | Refusal:
         """Time is bound to the nonce, a receipt to numbers that are never used twice: `exp` adds nothing to either."""
         if isinstance(body, Time) and body.nonce != self._boot:
-            return Refusal("replay", "the nonce is not of this boot")
+            return Refusal("replay", "the nonce is not of this boot", other_ms=body.iat)
         if isinstance(body, Time) and not (
             self.trust.current(kid, body.wall_ms) and body.wall_ms >= self.trust.issued_ms - SKEW_MS
         ):
@@ -257,7 +260,7 @@ class Inbound:
 
     def _command(
         self, body: AnyCommand, found: jws.Verified, clock: LinkClock, fresh: bool, now_ns: int
-    ) -> CommandIn | Refusal:
+    ) -> CommandIn | Resend | Refusal:
         digest = found.digest
         seen = self._known.get(body.id)
         if seen is not None:
@@ -278,12 +281,16 @@ class Inbound:
                 return Refusal("flood", "more commands a second than this home takes")
             if setpoint:
                 return self._setpoint(body, stream, digest)
+            if isinstance(body, Resend) and not self._resends.take(now_ns):
+                return Refusal("flood", "more resends than this home answers")
         refused = self._admit(body, found.header.kid)
         if refused is not None:
             return refused
         self._known[body.id] = digest
         while len(self._known) > KNOWN_IDS:
             self._known.popitem(last=False)
+        if isinstance(body, Resend):  # moves nothing: the link answers it, and the next command brings its window along
+            return body
         stream = _stream(body, found.header.kid)
         self._windows[stream] = self._blocks.opened(body, stream, self._windows[stream])
         return CommandIn(messages.to_core(body, digest, self._draw(body.id)), ((stream, self._windows[stream]),))

@@ -133,11 +133,13 @@ class Resend(Down):
 
 
 class Time(Down):
-    """`wall_ms` was read after the boot with `nonce` was heard of. `live_s`: send live records for that long."""
+    """`wall_ms` was read after the boot with `nonce` was heard of. `live_s`: send live records for that long. `last`:
+    the highest row that was ever heard of this home."""
 
     nonce: Id
     wall_ms: WallMs
     live_s: Annotated[int, Field(ge=0, le=3600)] = 0
+    last: Seq | None = None
 
 
 class Checkpoint(BaseModel):

@@ -1,21 +1,26 @@
 """Which row of the store is published when. Pure: rows, PUBACKs and receipts in; publications and loads out.
 
-A row leaves the store only by the aggregator's signed receipt. Rows go out in order, at most `IN_FLIGHT` without a
-PUBACK; acks, events and settlement of now overtake the telemetry of the past. What has a PUBACK but no receipt goes out
-again after a growing pause, or soon when a receipt skips it: the store is read again from there, so that memory stays
-bounded however long an outage.
+A row leaves the store only by the aggregator's signed receipt. Acks, events and settlement go first, also those that an
+earlier start left: the store is read in two streams, in order within each. Telemetry of the past is paced: two at a
+time, and after each as long a pause as its way took, so that what is said now finds room on the line. What has a PUBACK
+but no receipt goes out again after a growing pause, or soon when a receipt skips it: the store is read again from
+there, so that memory stays bounded however long an outage.
+
+Rows from `held` on wait until the aggregator has said how far the numbers of this home had come: those of a disk that
+was put back to an older image would else be numbers that it has seen already.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from agent.mail import OutboxRow
 
 IN_FLIGHT = 20  # paho queues 150 ms and more behind an uncapped publisher
-BULK_IN_FLIGHT = 8  # telemetry leaves room for acks
+BULK_IN_FLIGHT = 2  # telemetry: what a live record may have to wait for
+PACE_NS = 50_000_000  # between two rows of telemetry: a week in ten minutes, and most of a small processor left
+PACE_MAX_NS = 5_000_000_000
 UNRECEIPTED = 256  # telemetry stops this many rows ahead of the receipts
 URGENT_MAX = 512
 LOAD_ROWS = 16
@@ -24,10 +29,20 @@ GAP_NS = 2_000_000_000  # a row that a receipt skips goes out again this long af
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Ask the store for up to `limit` rows after `after`."""
+    """Ask the store for up to `limit` rows after `after`: of telemetry, or of all that is not."""
 
     after: int
     limit: int
+    batches: bool
+
+
+@dataclass(slots=True)
+class _Stream:
+    """Rows of one urgency. Every one up to `cursor` was taken from the store; `rows` wait to be published."""
+
+    most: int
+    cursor: int = 0
+    rows: dict[int, OutboxRow] = field(default_factory=dict)
 
 
 class Outbox:
@@ -37,14 +52,16 @@ class Outbox:
         self._resend_ns = self._pause_ns = resend_ns
         self._resend_cap_ns = resend_cap_ns
         self._up = False
-        self._urgent: dict[int, OutboxRow] = {}
-        self._bulk: deque[OutboxRow] = deque()
-        self._flying: dict[int, OutboxRow] = {}
+        self._urgent = _Stream(URGENT_MAX)
+        self._bulk = _Stream(2 * LOAD_ROWS)
+        self._flying: dict[int, tuple[OutboxRow, int]] = {}  # and since when
         self._sent: dict[int, int] = {}  # has a PUBACK, waits for its receipt: seq -> since when
+        self._sent_bulk: set[int] = set()
+        self._pace_ns = 0
         self._first: int | None = None  # lowest seq that the store still had at start
-        self._cursor = 0  # every row up to here was taken from the store
+        self._held: int | None = 0  # rows from here on wait; 0 = until the store has said from where
         self._last = 0  # highest seq of the store
-        self._loading: int | None = None  # the `after` of the Load that is under way
+        self._loading: tuple[_Stream, int] | None = None  # the Load that is under way, and its `after`
         self._asked = False  # the store was asked at least once
 
     # --- what happens ------------------------------------------------------------------------------------------------
@@ -57,116 +74,167 @@ class Outbox:
     def disconnected(self) -> None:
         """The connection is gone, and with it every PUBACK that was still to come."""
         self._up = False
-        back = {seq: row for seq, row in self._flying.items() if row.kind != "batch"}
-        self._urgent = dict(sorted((back | self._urgent).items()))
-        lost = [row.seq for row in self._flying.values() if row.kind == "batch"] + [row.seq for row in self._bulk]
+        back = {seq: row for seq, (row, _) in self._flying.items() if row.kind != "batch"}
+        self._urgent.rows = dict(sorted((back | self._urgent.rows).items()))
+        lost = [seq for seq, (row, _) in self._flying.items() if row.kind == "batch"]
         self._flying.clear()
-        self._bulk.clear()
-        self._rewind(lost)
+        self._drop_bulk(lost)
 
     def stored(self, rows: Iterable[OutboxRow]) -> None:
         """Rows that have just come to the disk."""
         for row in rows:
             if row.seq <= self._last:
                 continue
-            level = self._asked and self._loading is None and self._cursor == self._last
-            self._last = row.seq
-            if row.kind != "batch" and len(self._urgent) < URGENT_MAX:
-                self._urgent[row.seq] = row
-            elif level and self._up:
-                self._bulk.append(row)
-            else:
-                continue  # the cursor comes to it
-            if level:
-                self._cursor = row.seq
+            before, self._last = self._last, row.seq
+            if self._held is not None or not self._asked:
+                continue
+            for stream in (self._urgent, self._bulk):
+                level = stream.cursor == before and (self._loading is None or self._loading[0] is not stream)
+                mine = stream is self._stream_of(row)
+                if mine and not self._keep(stream, row, level):
+                    continue  # the cursor comes to it
+                if level:
+                    stream.cursor = row.seq
 
-    def backlog(self, rows: tuple[OutboxRow, ...], last: int) -> None:
+    def _keep(self, stream: _Stream, row: OutboxRow, level: bool) -> bool:
+        """Take a row of now without a look at the store, where there is room."""
+        if len(stream.rows) >= stream.most or (stream is self._bulk and not (level and self._up)):
+            return False
+        stream.rows[row.seq] = row
+        return True
+
+    def backlog(
+        self, rows: tuple[OutboxRow, ...], last: int, first: int | None = None, held: int | None = None
+    ) -> None:
         """The store's answer to a Load."""
-        asked, self._loading = self._loading, None
+        loading, self._loading = self._loading, None
         self._last = max(self._last, last)
+        self._held = held
         if self._first is None:
-            self._first = rows[0].seq if rows else last + 1
-        if asked is None or self._cursor < asked:
+            self._first = first or (rows[0].seq if rows else last + 1)
+        if loading is None or loading[0].cursor < loading[1]:
             return  # rewound since: it is asked again from further back
+        stream = loading[0]
         for row in rows:
+            if row.seq > self._top:
+                break
             if not self._take_in(row):
                 return
-            self._cursor = max(self._cursor, row.seq)
-        if len(rows) < LOAD_ROWS:
-            self._cursor = max(self._cursor, last)
+            stream.cursor = max(stream.cursor, row.seq)
+        if len(rows) < LOAD_ROWS or rows[-1].seq > self._top:
+            stream.cursor = max(stream.cursor, min(last, self._top))
         if not self._up:
-            self._rewind([row.seq for row in self._bulk])
-            self._bulk.clear()
+            self._drop_bulk([])
+
+    def anchored(self, shift: int, last: int) -> None:
+        """Rows that were held have their numbers, `shift` above those that were told, and go out."""
+        if self._first is not None and self._held is not None and self._first >= self._held > 0:
+            self._first += shift
+        self._held = None
+        self._last = max(self._last, last)
 
     def acked(self, seq: int, now_ns: int) -> None:
         """PUBACK."""
-        if self._flying.pop(seq, None) is not None:
-            self._sent[seq] = now_ns
+        row, since_ns = self._flying.pop(seq, (None, 0))
+        if row is None:
+            return
+        self._sent[seq] = now_ns
+        if row.kind == "batch":
+            self._sent_bulk.add(seq)
+            self._pace_ns = max(self._pace_ns, now_ns + min(now_ns - since_ns, PACE_MAX_NS))
 
     def receipted(self, upto: int, also: Iterable[int]) -> None:
-        """The aggregator has these."""
+        """The aggregator has these. One for more rows than there are is none of ours."""
+        if upto > self._last:
+            return
         gone = set(also)
         before = self.unsent
-        self._urgent = {seq: row for seq, row in self._urgent.items() if seq > upto and seq not in gone}
-        self._bulk = deque(row for row in self._bulk if row.seq > upto and row.seq not in gone)
+        for stream in (self._urgent, self._bulk):
+            stream.rows = {seq: row for seq, row in stream.rows.items() if seq > upto and seq not in gone}
+            stream.cursor = max(stream.cursor, min(upto, self._top))
         self._sent = {seq: at for seq, at in self._sent.items() if seq > upto and seq not in gone}
+        self._sent_bulk.intersection_update(self._sent)
         self._flying = {seq: row for seq, row in self._flying.items() if seq > upto and seq not in gone}
-        self._cursor = max(self._cursor, min(upto, self._last))
         if self.unsent < before:
             self._pause_ns = self._resend_ns
-        self._notice_gaps(max(gone, default=0))
+        self._notice_gaps(max((seq for seq in gone if seq <= self._last), default=0))
 
     # --- what to do --------------------------------------------------------------------------------------------------
     def due(self, now_ns: int) -> tuple[list[OutboxRow], Load | None]:
         """Rows to publish now, and what to ask the store for."""
         if self._up:
             self._expire(now_ns)
-        rows = list(self._take()) if self._up else []
-        want = not self._asked or (self._up and len(self._bulk) < LOAD_ROWS // 2 and self._cursor < self._last)
-        if not want or self._loading is not None or self._full():
-            return rows, None
-        self._asked = True
-        self._loading = self._cursor
-        return rows, Load(self._cursor, LOAD_ROWS)
+        rows = list(self._take(now_ns)) if self._up else []
+        return rows, self._load()
 
     @property
     def wake_ns(self) -> int | None:
         """When `due` has something new to say by time alone."""
-        return min(self._sent.values()) + self._pause_ns if self._up and self._sent else None
+        if not self._up:
+            return None
+        times = [min(self._sent.values()) + self._pause_ns] if self._sent else []
+        if self._bulk.rows and self._room:
+            times.append(self._pace_ns)
+        return min(times, default=None)
 
     @property
     def unsent(self) -> int:
         """Rows that wait for a receipt; those not yet taken from the store are counted by their numbers."""
-        held = [*self._urgent, *self._flying, *self._sent, *(row.seq for row in self._bulk)]
-        ahead = sum(1 for seq in held if seq > self._cursor)
-        return len(held) + max(0, self._last - self._cursor - ahead)
+        held = [*self._urgent.rows, *self._flying, *self._sent, *self._bulk.rows]
+        ahead = sum(1 for seq in held if seq > self._bulk.cursor)
+        return len(held) + max(0, self._last - self._bulk.cursor - ahead)
 
     @property
     def idle(self) -> bool:
         """Nothing is on its way and nothing more can be sent without the store."""
-        return not (self._flying or self._urgent or self._bulk)
+        return not (self._flying or self._urgent.rows or self._bulk.rows)
 
     @property
     def span(self) -> tuple[int | None, int]:
         """Lowest seq that may still come from before this boot (None: not known yet), and the highest so far."""
         return self._first, self._last
 
+    @property
+    def holds(self) -> bool:
+        """Whether rows of this start still wait for the aggregator's word."""
+        return self._held is not None
+
     # --- inside ------------------------------------------------------------------------------------------------------
-    def _take(self) -> Iterable[OutboxRow]:
-        for seq in sorted(self._urgent):
+    def _load(self) -> Load | None:
+        if self._loading is not None:
+            return None
+        for stream in (self._urgent, self._bulk):
+            room = self._up and len(stream.rows) < LOAD_ROWS // 2 and (stream is self._urgent or self._room)
+            if not self._asked or (room and stream.cursor < self._top):
+                self._asked = True
+                self._loading = (stream, stream.cursor)
+                return Load(stream.cursor, LOAD_ROWS, stream is self._bulk)
+        return None
+
+    def _take(self, now_ns: int) -> Iterable[OutboxRow]:
+        for seq in sorted(self._urgent.rows):
             if len(self._flying) >= IN_FLIGHT:
                 return
-            self._flying[seq] = self._urgent.pop(seq)
-            yield self._flying[seq]
-        bulk = sum(1 for row in self._flying.values() if row.kind == "batch")
-        while self._bulk and bulk < BULK_IN_FLIGHT and len(self._flying) < IN_FLIGHT and not self._full():
-            row = self._bulk.popleft()
-            self._flying[row.seq] = row
-            bulk += 1
+            row = self._urgent.rows.pop(seq)
+            self._flying[seq] = (row, now_ns)
+            yield row
+        if self._bulk.rows and self._room and now_ns >= self._pace_ns:
+            row = self._bulk.rows.pop(min(self._bulk.rows))
+            self._flying[row.seq] = (row, now_ns)
+            self._pace_ns = now_ns + PACE_NS
             yield row
 
-    def _full(self) -> bool:
-        return len(self._sent) + len(self._flying) >= UNRECEIPTED
+    @property
+    def _top(self) -> int:
+        """Highest seq that may go out."""
+        return self._last if self._held is None else min(self._last, self._held - 1)
+
+    @property
+    def _room(self) -> bool:
+        """Whether another row of telemetry may be on its way."""
+        bulk = sum(1 for row, _ in self._flying.values() if row.kind == "batch")
+        full = len(self._sent_bulk) + bulk >= UNRECEIPTED
+        return bulk < BULK_IN_FLIGHT and len(self._flying) < IN_FLIGHT and not full
 
     def _expire(self, now_ns: int) -> None:
         if not self._sent or min(self._sent.values()) + self._pause_ns > now_ns:
@@ -179,8 +247,15 @@ class Outbox:
         for seq in late:
             del self._sent[seq]
         self._pause_ns = min(self._pause_ns * 2, self._resend_cap_ns)
-        self._rewind([*late, *(row.seq for row in self._bulk)])
-        self._bulk.clear()
+        bulk = [seq for seq in late if seq in self._sent_bulk]
+        self._sent_bulk.difference_update(bulk)
+        self._drop_bulk(bulk)
+        _rewind(self._urgent, [seq for seq in late if seq not in set(bulk)])
+
+    def _drop_bulk(self, lost: list[int]) -> None:
+        """Waiting telemetry is read again, in order with what was lost."""
+        _rewind(self._bulk, [*lost, *self._bulk.rows])
+        self._bulk.rows.clear()
 
     def _notice_gaps(self, newest: int) -> None:
         """The aggregator has `newest`, not what the broker took before it, as when we came back from an outage before
@@ -189,20 +264,20 @@ class Outbox:
             if seq < newest:
                 self._sent[seq] = min(at_ns, at_ns - self._pause_ns + GAP_NS)
 
-    def _rewind(self, lost: list[int]) -> None:
-        if lost:
-            self._cursor = min(self._cursor, min(lost) - 1)
+    def _stream_of(self, row: OutboxRow) -> _Stream:
+        return self._bulk if row.kind == "batch" else self._urgent
 
     def _take_in(self, row: OutboxRow) -> bool:
         """Put a row of the store in its queue; False if there is no room for it now."""
-        seq = row.seq
-        known = seq in self._flying or seq in self._sent or seq in self._urgent
-        if seq <= self._cursor or known or any(waiting.seq == seq for waiting in self._bulk):
+        seq, stream = row.seq, self._stream_of(row)
+        if seq <= stream.cursor or seq in self._flying or seq in self._sent or seq in stream.rows:
             return True
-        if row.kind == "batch":
-            self._bulk.append(row)
-        elif len(self._urgent) < URGENT_MAX:
-            self._urgent[seq] = row
-        else:
+        if len(stream.rows) >= stream.most:
             return False
+        stream.rows[seq] = row
         return True
+
+
+def _rewind(stream: _Stream, lost: list[int]) -> None:
+    if lost:
+        stream.cursor = min(stream.cursor, min(lost) - 1)

@@ -8,30 +8,32 @@ from __future__ import annotations
 import json
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from enum import Enum, auto
 
 from agent import mail
+from agent.core.decision import Record
 from agent.core.durable import Window
 from agent.core.inputs import Clock, CommandIn, FreshTime
 from agent.link import jws, upward
+from agent.link.again import Again, token_of
 from agent.link.clock import LinkClock
+from agent.link.comeback import Comeback
 from agent.link.config import LinkConfig
 from agent.link.inbound import Inbound, Refusal
-from agent.link.messages import PROTOCOLS, Receipt, Time
+from agent.link.messages import PROTOCOLS, Receipt, Resend, Time
 from agent.link.outbox import Outbox
 from agent.link.relayed import Relayed, stop_for
+from agent.link.telling import Telling
 from agent.link.trusting import Changed, Spoken
+from agent.resend import ack
 from agent.runtime import part
 from agent.runtime.part import Effect, Log, MqttConnect, MqttDisconnect, MqttPublish, MqttSubscribe, Now, Post, WakeAt
 
 S = 1_000_000_000
 READY_TOKEN, BIRTH_TOKEN, STOPPED_TOKEN, LIVE_TOKEN = -1, -2, -3, 0  # rows use their seq, from 1
 CONNECT_NS = 60 * S  # neither up nor down for so long: try again
-STEADY_NS = 10 * S  # a connection that lasted this long starts the backoff afresh
-FIRST_SPREAD = 8  # the first pause lies between the floor and this many floors
-TELL_NS = S  # counters are told at most this often
 BIRTH_NS = 2 * S
-LOG_NS = 60 * S
 ACKS_KEPT = 64
 
 
@@ -56,10 +58,11 @@ class Session:
     ) -> None:
         self._config = config
         self._boot = boot
-        self._random = random
         self._sender = upward.Sender(config.device, config.fleet, jws.signer(config.seed))
         self._inbound = Inbound(config, boot, windows, known)
         self._outbox = Outbox(config.resend_ns, config.resend_cap_ns)
+        self._again = Again()
+        self._comeback = Comeback(config.backoff_floor_ns, config.backoff_cap_ns, config.brokers, random)
         self._relayed = Relayed()
         self._block = upward.Block(config.settings.batch_s or config.block_s)
         self._every_ns = config.live_ns if config.settings.live_s is None else config.settings.live_s * S
@@ -67,27 +70,21 @@ class Session:
         self._clock = LinkClock()
         self._phase = _Phase.NEW
         self._detail = "not connected yet"
-        self._attempts = 0
-        self._broker = 0
         self._due_ns = 0  # WAITING: connect then; CONNECTING: give up then
         self._up_ns = 0
         self._profile: mail.Profile | None = None
         self._sample: mail.Sample | None = None
         self._seqs = {"birth": 0, "live": 0}
         self._first_birth_ns: int | None = None
-        self._birth_ns: int | None = None  # of the latest birth
+        self._birth_due_ns = 0  # no birth before
         self._birth_wanted = self._live_wanted = False
         self._live_ns = 0
         self._asked_until_ns = -1
         self._fresh = False
         self._acks: OrderedDict[str, mail.OutboxRow] = OrderedDict()
         self._repeated_ns: dict[str, int] = {}
-        self._counters: dict[str, int] = {}
-        self._logged_ns: dict[str, int] = {}
-        self._told: mail.LinkState | None = None
-        self._told_ns = 0
-        self._offset_ms: int | None = None
-        self._signed: tuple[int, int] | None = None  # as control has it
+        self._telling = Telling()
+        self._counters = self._telling.counters
         self._wake_ns: int | None = None
         self._stop_ns: int | None = None  # stopping: no later than then
         self._block_pending = False
@@ -103,18 +100,12 @@ class Session:
                 self._message(event, now, out)
             case mail.Sample():
                 self._sampled(event, now, out)
-            case mail.Stored():
-                self._stored(event)
-            case mail.TrustStored():
-                out.extend(self._relayed.stored(event))
-            case mail.Backlog():
-                self._outbox.backlog(event.rows, event.last)
             case mail.Profile():
                 self._profile = event
                 self._birth_wanted = True
             case mail.LinkSettings():
                 self._settle(event, out)
-            case _:
+            case _ if not self._from_store(event, out):
                 self._connection(event, now, out)
         if out or not self._telling_later(event, now):
             self._pump(now, out)
@@ -122,7 +113,7 @@ class Session:
 
     def _telling_later(self, event: object, now: Now) -> bool:
         """A message that moved nothing, and a wake-up that will tell of it is set: a flood costs no more than this."""
-        later = self._wake_ns is not None and now.mono_ns < self._wake_ns <= self._told_ns + TELL_NS
+        later = self._wake_ns is not None and now.mono_ns < self._wake_ns <= self._telling.next_ns
         return later and isinstance(event, part.MqttMessage)
 
     # --- what is due, whatever happened ------------------------------------------------------------------------------
@@ -142,62 +133,55 @@ class Session:
 
     def _publish_rows(self, now: Now, out: list[Effect]) -> None:
         rows, load = self._outbox.due(now.mono_ns)
-        out.extend(self._row(row) for row in rows)
+        out.extend(self._row(row, row.seq) for row in rows)
         if load is not None and self._stop_ns is None:
-            out.append(Post("store", mail.LoadBacklog(load.after, load.limit)))
+            out.append(Post("store", mail.LoadBacklog(load.after, load.limit, load.batches)))
+        if self._stop_ns is None:
+            self._publish_again(now, out)
 
-    def _row(self, row: mail.OutboxRow) -> MqttPublish:
+    def _publish_again(self, now: Now, out: list[Effect]) -> None:
+        row, load, done = self._again.due(now.mono_ns)
+        if row is not None:
+            out.append(self._row(row, token_of(row.seq)))
+        if load is not None:
+            out.append(Post("store", load))
+        if done is not None:
+            said = ack(done.command, "completed", None, now.wall_ms, f"{done.sent} rows were sent again")
+            out.append(self._append(said, now))
+
+    def _append(self, record: Record, now: Now) -> Post:
+        return Post("store", mail.Append((record,), self._kept_clock(now), now.mono_ns // 1_000_000))
+
+    def _row(self, row: mail.OutboxRow, token: int) -> MqttPublish:
         topic = f"{self._config.root}/up/{row.kind}"
-        return MqttPublish(row.seq, topic, upward.row_token(self._sender, row), 1, False)
+        return MqttPublish(token, topic, upward.row_token(self._sender, row), 1, False)
 
     def _ask_wake(self, out: list[Effect]) -> None:
-        times = [self._outbox.wake_ns, self._stop_ns]
+        times = [self._outbox.wake_ns, self._again.wake_ns, self._stop_ns]
         if self._phase in (_Phase.WAITING, _Phase.CONNECTING):
             times.append(self._due_ns)
-        if self._phase is _Phase.UP and self._birth_wanted and self._birth_ns is not None:
-            times.append(self._birth_ns + BIRTH_NS)
-        if self._told is None or self._told.counters != self._counters:
-            times.append(self._told_ns + TELL_NS)
+        if self._phase is _Phase.UP and self._birth_wanted:
+            times.append(self._birth_due_ns)
+        times.append(self._telling.wake_ns)
         due = min((at for at in times if at is not None), default=None)
         if self._phase is not _Phase.DONE and due is not None and due != self._wake_ns:
             self._wake_ns = due
             out.append(WakeAt(due))
 
     def _tell(self, now: Now, out: list[Effect]) -> None:
-        """LinkState on every change; counters and the number of unsent rows at most once a second."""
-        if self._clock.signed_ms(now.mono_ns) is not None:
-            self._compare(self._clock.read(now.mono_ns) or 0, now)
-        up, told, unsent = self._phase is _Phase.UP, self._told, self._outbox.unsent
-        rare = (up, self._detail, self._fresh, self._offset_ms)
-        known = None if told is None else (told.up, told.detail, told.fresh, told.wall_offset_ms)
-        if told is not None and rare == known and self._signed == told.signed:
-            changed = unsent != told.unsent or self._counters != told.counters
-            if not changed or now.mono_ns < self._told_ns + TELL_NS:
-                return
-        self._told_ns = now.mono_ns
-        self._told = mail.LinkState(*rare, unsent, dict(self._counters), self._signed)
-        out.append(Post("control", self._told))
-
-    def _compare(self, wall_ms: int, now: Now) -> None:
-        """It is `wall_ms` now by signed times: how far our wall clock is off, and what control counts on from."""
-        offset = wall_ms - now.wall_ms
-        if self._offset_ms is None or abs(offset - self._offset_ms) > upward.MAX_DT_ERROR_MS:
-            self._offset_ms = offset
-        if self._signed is not None:
-            counted_ms = self._signed[0] + (now.mono_ns - self._signed[1]) // 1_000_000
-            if abs(wall_ms - counted_ms) <= upward.MAX_DT_ERROR_MS:
-                return
-        self._signed = (wall_ms, now.mono_ns)
+        state = (self._phase is _Phase.UP, self._detail, self._fresh, self._outbox.unsent)
+        out.extend(self._telling.tell(*state, self._clock, now))
 
     # --- the connection ----------------------------------------------------------------------------------------------
     def _connection(self, event: object, now: Now, out: list[Effect]) -> None:
         match event:
             case part.MqttAcked():
                 self._acked(event, now)
+                self._again.acked(event.token, now.mono_ns)
             case part.MqttUp():
                 self._went_up(now, out)
             case part.MqttDown():
-                self._went_down(event.reason, now, out)
+                self._went_down(event.reason, now, out, event.taken)
             case part.Start():
                 self._phase = _Phase.WAITING
                 self._due_ns = now.mono_ns
@@ -220,7 +204,7 @@ class Session:
         self._phase = _Phase.CONNECTING
         self._due_ns = now.mono_ns + CONNECT_NS
         will = self._state("lost")
-        out.append(MqttConnect(self._broker, self._config.device, will.topic, will.payload))
+        out.append(MqttConnect(self._comeback.broker, self._config.device, will.topic, will.payload))
 
     def _went_up(self, now: Now, out: list[Effect]) -> None:
         if self._phase not in (_Phase.CONNECTING, _Phase.WAITING):
@@ -229,31 +213,36 @@ class Session:
         self._up_ns = now.mono_ns
         self._detail = "connected"
         self._outbox.connected()
+        self._again.connected(True)
         topics = [(f"{self._config.root}/down/#", 1)]
         topics += [(self._config.group_topic(group), 1) for group in self._inbound.groups]
         out.append(MqttSubscribe(tuple(topics)))
         out.append(self._state("ready"))
         out.append(Log("info", "link: connected to the broker"))
-        self._birth_ns = None
+        first = self._first_birth_ns is None
+        self._birth_due_ns = now.mono_ns if first else self._comeback.birth_ns(now.mono_ns)
         self._birth_wanted = self._live_wanted = True
 
-    def _went_down(self, reason: str, now: Now, out: list[Effect]) -> None:
+    def _went_down(self, reason: str, now: Now, out: list[Effect], taken: bool = False) -> None:
         if self._phase not in (_Phase.CONNECTING, _Phase.UP):
             return
-        if self._phase is _Phase.UP:
+        lasted_ns = now.mono_ns - self._up_ns if self._phase is _Phase.UP else None
+        if lasted_ns is not None:
             self._outbox.disconnected()
-            if now.mono_ns - self._up_ns >= STEADY_NS:
-                self._attempts = 0
-        if self._phase is _Phase.UP or self._detail != reason:
+            self._again.connected(False)
+        if lasted_ns is not None or self._detail != reason:
             out.append(Log("warning", f"link: {reason}"))
         self._phase = _Phase.WAITING
         self._detail = reason
-        self._broker = (self._broker + 1) % max(1, self._config.brokers)
-        floor = self._config.backoff_floor_ns
-        ceiling = min(self._config.backoff_cap_ns, floor * FIRST_SPREAD << min(self._attempts, 20))
-        self._attempts += 1
-        draw = int.from_bytes(self._random(4), "big")
-        self._due_ns = now.mono_ns + floor + (max(ceiling, floor) - floor) * draw // (1 << 32)
+        self._due_ns = self._comeback.ended(lasted_ns, now.mono_ns, taken)
+        self._suspect(now, out)
+
+    def _suspect(self, now: Now, out: list[Effect]) -> None:
+        seen = self._comeback.suspicion(now.mono_ns)
+        if seen is not None:
+            text = "another gateway seems to use this home's keys and name: was its disk copied?"
+            out.append(Log("warning", f"link: {text} ({seen['evidence']})"))
+            out.append(self._append(Record("event", seen), now))
 
     def _state(self, state: str) -> MqttPublish:
         payload = upward.compact({"state": state, "boot": self._boot})
@@ -263,9 +252,9 @@ class Session:
 
     def _presence(self, now: Now, out: list[Effect]) -> None:
         """Birth at connect and when the home's profile changed; live at connect."""
-        if self._birth_wanted and (self._birth_ns is None or now.mono_ns >= self._birth_ns + BIRTH_NS):
+        if self._birth_wanted and now.mono_ns >= self._birth_due_ns:
             self._birth_wanted = False
-            self._birth_ns = now.mono_ns
+            self._birth_due_ns = now.mono_ns + BIRTH_NS
             if self._first_birth_ns is None:
                 self._first_birth_ns = now.mono_ns
             first, last = self._outbox.span
@@ -274,7 +263,7 @@ class Session:
                 body["rotations"] = list(self._config.rotations)
             body |= {"outbox": {"first": first, "last": last}} | dict(self._profile.body if self._profile else {})
             out.append(self._unkept("birth", self._stamp(now), body, BIRTH_TOKEN))
-        if self._live_wanted and self._sample is not None:
+        if self._live_wanted and not self._birth_wanted and self._sample is not None:
             self._live(self._sample, now, out)
 
     def _live(self, sample: mail.Sample, now: Now, out: list[Effect]) -> None:
@@ -318,6 +307,32 @@ class Session:
             out.append(Post("store", closed))
         return closed is not None
 
+    def _from_store(self, event: object, out: list[Effect]) -> bool:
+        """Whether it was one of the store's."""
+        match event:
+            case mail.Stored():
+                self._stored(event)
+            case mail.TrustStored():
+                out.extend(self._relayed.stored(event))
+            case mail.Backlog() if event.again:
+                self._again.loaded(event.rows)
+            case mail.Backlog():
+                self._outbox.backlog(event.rows, event.last, event.first, event.held)
+            case mail.Anchored():
+                self._anchored(event)
+            case mail.Resending():
+                self._again.ask(event.command, event.first, event.last)
+            case _:
+                return False
+        return True
+
+    def _anchored(self, event: mail.Anchored) -> None:
+        self._outbox.anchored(event.shift, event.last)
+        if event.shift:
+            self._birth_wanted = True
+            moved = {c: replace(r, seq=r.seq + event.shift) for c, r in self._acks.items() if r.seq >= event.held}
+            self._acks.update(moved)
+
     def _stored(self, stored: mail.Stored) -> None:
         self._outbox.stored(stored.rows)
         for row in stored.rows:
@@ -356,6 +371,8 @@ class Session:
         elif isinstance(got, CommandIn):
             if self._stop_ns is None:
                 out.append(Post("control", got))
+        elif isinstance(got, Resend):
+            self._resend(got, now, out)
         elif isinstance(got, Receipt):
             self._outbox.receipted(got.upto, got.also)
             out.append(Post("store", _receipted(got, message.payload)))
@@ -387,6 +404,13 @@ class Session:
                 out.append(Post("control", stop_for(kid, changed, now.wall_ms)))
         self._birth_wanted = True
 
+    def _resend(self, got: Resend, now: Now, out: list[Effect]) -> None:
+        if self._again.full or self._stop_ns is not None:
+            self._refuse(Refusal("flood", "more resends than this home answers"), now, out)
+            return
+        asked = mail.Resend(got.id, got.first, got.last, self._kept_clock(now), now.mono_ns // 1_000_000)
+        out.append(Post("store", asked))
+
     def _kept_clock(self, now: Now) -> Clock:
         return Clock(now.wall_ms, self._clock.trust, "kernel", self._boot)
 
@@ -403,26 +427,29 @@ class Session:
             self._fresh = True
             self._tell(now, out)  # the clock goes ahead of the permission that rests on it
             out.append(Post("control", FreshTime()))
+            out.append(Post("store", mail.Anchor(time.last)))
             out.append(Log("info", "link: the aggregator's signed time echoes this start; dispatch is accepted"))
 
     def _refuse(self, refusal: Refusal, now: Now, out: list[Effect]) -> None:
-        reason = refusal.reason
-        self._counters[reason] = self._counters.get(reason, 0) + 1
-        logged_ns = self._logged_ns.get(reason)
-        if logged_ns is None or now.mono_ns - logged_ns >= LOG_NS:
-            self._logged_ns[reason] = now.mono_ns
-            count = self._counters[reason]
-            out.append(Log("warning", f"link: message refused, {reason}: {refusal.detail} ({count} since start)"))
+        self._telling.refused(refusal.reason, refusal.detail, now, out)
+        if refusal.other_ms is not None:
+            self._other_boot(refusal.other_ms, now, out)
         if refusal.repeat_of is not None:
             self._repeat_ack(refusal.repeat_of, now, out)
 
+    def _other_boot(self, iat_ms: int, now: Now, out: list[Effect]) -> None:
+        now_ms = self._clock.read(now.mono_ns)
+        if self._fresh and now_ms is not None and self._first_birth_ns is not None:
+            self._comeback.other(iat_ms, now_ms - (now.mono_ns - self._first_birth_ns) // 1_000_000)
+            self._suspect(now, out)
+
     def _repeat_ack(self, command: str, now: Now, out: list[Effect]) -> None:
         row, last_ns = self._acks.get(command), self._repeated_ns.get(command)
-        if row is None or self._phase is not _Phase.UP:
+        if row is None or self._phase is not _Phase.UP or self._outbox.holds:
             return
         if last_ns is None or now.mono_ns - last_ns >= self._config.repeat_ack_ns:
             self._repeated_ns[command] = now.mono_ns
-            out.append(self._row(row))
+            out.append(self._row(row, row.seq))
 
     # --- the clean stop ----------------------------------------------------------------------------------------------
     def _stopping(self, now: Now, out: list[Effect]) -> None:

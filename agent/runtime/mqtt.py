@@ -1,4 +1,10 @@
-"""The link's MQTT effects done by paho: one client a connection, on a thread of its own, MQTT 3.1.1, mutual TLS.
+"""The link's MQTT effects done by paho: one client a connection, on a thread of its own, mutual TLS.
+
+MQTT 3.1.1, which every broker speaks, or 5 where the configuration says so; a clean session in both, that ends with its
+connection (a queue at the broker would only deliver stale commands), unless the configuration has it kept. A broker is
+not trusted with our memory: what is larger than any message of the protocol ends the connection before it is read, and
+while the link has `WAITING` messages before it nothing more is read from the socket; nothing is dropped here, so that a
+stop is not either.
 
 paho and ssl are imported by that thread, so that the first control cycle never waits for them.
 """
@@ -22,6 +28,11 @@ CONNECT_S = 10.0
 KEEPALIVE_S = 30
 IN_FLIGHT = 20
 MAX_PACKET = 65_536
+KEPT_S = 3600  # of a kept session of MQTT 5
+MAX_READ = 4 * MAX_PACKET + 1024  # up to there a message that is too long is counted, above it ends the connection
+WAITING = 128  # messages that the link has not looked at: 8 MB at most
+WAIT_S = 0.002
+TAKEN_OVER = 142  # reason code of MQTT 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +45,8 @@ class Tls:
 
 
 class MqttAdapter:
-    """`handle` takes the Mqtt* effects; `post` gets the Mqtt* events for the link.
+    """`handle` takes the Mqtt* effects; `post` gets the Mqtt* events for the link, of which `waiting` tells how many it
+    has not looked at.
 
     `kept`: the broker keeps the session while we are away. What it then delivers late is refused by its own times; but
     a RabbitMQ cluster lets nobody back whose clean session was on a node that died (docs/scale.md).
@@ -46,7 +58,11 @@ class MqttAdapter:
         tls: Tls,
         post: Callable[[object], None],
         kept: bool = False,
+        waiting: Callable[[], int] = lambda: 0,
+        five: bool = False,
     ) -> None:
+        self._waiting = waiting
+        self._five = five
         self._brokers = brokers
         self._tls = tls
         self._post = post
@@ -57,6 +73,7 @@ class MqttAdapter:
         self._tokens: dict[int, int | None] = {}  # by packet id; None: QoS 0, of which nobody wants to hear
         self._early: set[int] = set()
         self._ended = threading.Event()
+        self._code: Any = None  # why the connection ended, as far as paho knows
 
     def handle(self, effect: part.Effect) -> None:
         """Never raises; a failure comes back as MqttDown."""
@@ -79,11 +96,11 @@ class MqttAdapter:
     def _run(self, want: part.MqttConnect) -> None:
         paho = lean.import_paho()
         host, port = self._brokers[want.broker % len(self._brokers)]
-        client = paho.Client(
+        client = _bounded(paho.Client)(
             paho.CallbackAPIVersion.VERSION2,
             client_id=want.client_id,
-            protocol=paho.MQTTv311,
-            clean_session=not self._kept,  # a queue at the broker would only deliver stale commands
+            protocol=paho.MQTTv5 if self._five else paho.MQTTv311,
+            clean_session=None if self._five else not self._kept,  # of 5: `clean_start`
             reconnect_on_failure=False,  # the link decides when to come back
         )
         client.max_inflight_messages_set(IN_FLIGHT)
@@ -92,12 +109,16 @@ class MqttAdapter:
         client.on_message = self._message
         client.on_publish = self._published
         ended = self._ended = threading.Event()
-        client.on_disconnect = lambda *_: ended.set()
+        self._code = None
+        client.on_disconnect = self._disconnected
         reason = f"the connection to {host}:{port} ended"
         try:
             client.tls_set_context(self._tls_context())
             client.connect_timeout = CONNECT_S
-            client.connect(host, port, keepalive=KEEPALIVE_S)
+            options: dict[str, Any] = {}
+            if self._five:
+                options = {"clean_start": not self._kept, "properties": _asked(self._kept)}
+            client.connect(host, port, keepalive=KEEPALIVE_S, **options)
             self._tokens, self._early = {}, set()
             self._client = client
             client.loop_start()  # paho's own thread: without it `publish` would write from ours beside it
@@ -107,7 +128,10 @@ class MqttAdapter:
             reason = f"no connection to {host}:{port}: {error}; is the broker up and are the certificates right?"
         finally:
             self._client = None
-        self._post(part.MqttDown(reason))
+        code = self._code
+        if code is not None and code.is_failure:
+            reason = f"{reason}: {code}"
+        self._post(part.MqttDown(reason, code is not None and code.value == TAKEN_OVER))
 
     def _tls_context(self) -> ssl.SSLContext:
         """Made once, and anew when a file changed: a renewed certificate needs no restart. OSError for a bad one."""
@@ -131,12 +155,18 @@ class MqttAdapter:
         else:
             self._post(part.MqttUp())
 
+    def _disconnected(self, client: Any, userdata: Any, flags: Any, code: Any, properties: Any) -> None:
+        self._code = code if self._code is None else self._code  # what the broker said, not that the socket then closed
+        self._ended.set()
+
     def _message(self, client: Any, userdata: Any, message: paho.MQTTMessage) -> None:
         try:
             topic = message.topic
         except UnicodeDecodeError:
             topic = ""
         payload = bytes(message.payload[: MAX_PACKET + 1])
+        while self._waiting() >= WAITING and not self._ended.wait(WAIT_S):
+            pass  # the socket fills, and then the broker has to keep it
         self._post(part.MqttMessage(topic, payload, message.qos, bool(message.retain)))
 
     def _published(self, client: Any, userdata: Any, mid: int, code: Any, properties: Any) -> None:
@@ -151,3 +181,28 @@ class MqttAdapter:
         self._early.discard(mid)
         if token is not None:
             self._post(part.MqttAcked(token))
+
+
+def _bounded(base: type[paho.Client]) -> type[paho.Client]:
+    """paho's client, that reads no more for one message than any of ours may have."""
+
+    class Bounded(base):  # type: ignore[valid-type,misc]  # imported by the thread that uses it
+        def _sock_recv(self, bufsize: int) -> bytes:
+            if bufsize > MAX_READ:  # paho asks for what is left of a message in one piece
+                raise ConnectionAbortedError(f"a message of {bufsize} bytes")
+            return bytes(super()._sock_recv(bufsize))
+
+    return Bounded
+
+
+def _asked(kept: bool) -> Any:
+    """What the broker is asked for with MQTT 5; without an expiry a session ends with its connection."""
+    from paho.mqtt.packettypes import PacketTypes
+    from paho.mqtt.properties import Properties
+
+    properties: Any = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho annotates no return
+    if kept:
+        properties.SessionExpiryInterval = KEPT_S
+    properties.ReceiveMaximum = IN_FLIGHT
+    properties.MaximumPacketSize = MAX_READ
+    return properties

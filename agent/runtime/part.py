@@ -114,9 +114,10 @@ class MqttUp:
 
 @dataclass(frozen=True, slots=True)
 class MqttDown:
-    """Connection refused, failed or lost."""
+    """Connection refused, failed or lost. `taken`: the broker says that another client of this id has it now."""
 
     reason: str
+    taken: bool = False
 
 
 @dataclass(frozen=True, slots=True)

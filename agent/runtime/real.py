@@ -70,6 +70,11 @@ class Mailbox:
         """Never blocks."""
         self._queue.put(event)
 
+    @property
+    def waiting(self) -> int:
+        """How many events lie in it."""
+        return self._queue.qsize()
+
     def get(self, until_ns: int) -> object | None:
         """The next event, or None at `until_ns`."""
         try:
@@ -98,6 +103,10 @@ class RealRuntime:
         box = self._boxes.get(to)
         if box is not None:
             box.put(event)
+
+    def waiting(self, name: str) -> int:
+        """How many events that part has not looked at."""
+        return self._boxes[name].waiting
 
     def add(self, name: str, agent_part: Part) -> None:
         """A part on a thread of its own, started by `start`."""

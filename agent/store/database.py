@@ -34,7 +34,8 @@ _SCHEMA = (
     wall_ms INTEGER NOT NULL, mono_ms INTEGER NOT NULL, clock TEXT NOT NULL, payload BLOB NOT NULL)""",
 )
 VERSION = 1
-_DURABLE, _CHAIN = 1, 2  # ids in `state`
+LAST = (1 << 63) - 1
+_DURABLE, _CHAIN, _HELD = 1, 2, 3  # ids in `state`
 _GONE = "DELETE FROM outbox WHERE seq < ? AND (kind != 'settlement' OR seq <= ?) AND"
 _CORRUPT = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
@@ -61,6 +62,8 @@ class Change:
     chain: str | None = None  # where the settlement chain stands; None: unchanged
     archived: int = 0  # settlement rows above it stay, whatever was receipted
     drop_from: int | None = None  # rows from here on were never confirmed to anyone: remove them first
+    held: int | None = None  # rows from here on may not go out yet; 0: all may; None: unchanged
+    shift: tuple[int, int] = (0, 0)  # rows from the first on get numbers higher by the second, at least their count
 
 
 class Database:
@@ -112,6 +115,16 @@ class Database:
         """Highest sequence number; 0 = none. The newest row is never deleted, so this never goes back."""
         return int(self._db.execute("SELECT coalesce(max(seq), 0) FROM outbox").fetchone()[0])
 
+    def first(self) -> int | None:
+        """Lowest sequence number; None = no rows."""
+        found = self._db.execute("SELECT min(seq) FROM outbox").fetchone()[0]
+        return None if found is None else int(found)
+
+    def held(self) -> int | None:
+        """Rows from here on were never sent; None = no such mark."""
+        row = self._db.execute("SELECT json FROM state WHERE id = ?", (_HELD,)).fetchone()
+        return None if row is None else int(row[0])
+
     def batches(self) -> int:
         """How many telemetry rows there are."""
         return int(self._db.execute("SELECT count(*) FROM outbox WHERE kind = 'batch'").fetchone()[0])
@@ -124,10 +137,23 @@ class Database:
         ).fetchone()
         return (0, 0) if row[0] is None else (int(row[0]), int(row[1]))
 
-    def after(self, seq: int, limit: int) -> list[OutboxRow]:
-        """Rows above `seq`, in order."""
-        query = f"SELECT {_COLUMNS} FROM outbox WHERE seq > ? ORDER BY seq LIMIT ?"
-        return [OutboxRow(*row) for row in self._db.execute(query, (seq, limit))]
+    def after(self, seq: int, limit: int, batches: bool | None = None, upto: int = LAST) -> list[OutboxRow]:
+        """Rows above `seq`, up to `upto`, in order. `batches`: telemetry only, or all but that; None: all."""
+        kind = "" if batches is None else f" AND kind {'=' if batches else '!='} 'batch'"
+        query = f"SELECT {_COLUMNS} FROM outbox WHERE seq > ? AND seq <= ?{kind} ORDER BY seq LIMIT ?"
+        return [OutboxRow(*row) for row in self._db.execute(query, (seq, upto, limit))]
+
+    def stretches(self, first: int, last: int, most: int) -> list[tuple[int, int]]:
+        """First and last of the first `most` unbroken stretches of rows between those two."""
+        found: list[tuple[int, int]] = []
+        for (seq,) in self._db.execute("SELECT seq FROM outbox WHERE seq BETWEEN ? AND ? ORDER BY seq", (first, last)):
+            if found and found[-1][1] + 1 == seq:
+                found[-1] = (found[-1][0], seq)
+            elif len(found) < most:
+                found.append((seq, seq))
+            else:
+                break
+        return found
 
     def commit(self, change: Change) -> None:
         """One transaction: all of it, durably, or an exception and none of it."""
@@ -143,6 +169,12 @@ class Database:
         run = self._db.execute
         if change.drop_from is not None:
             run("DELETE FROM outbox WHERE seq >= ?", (change.drop_from,))
+        if change.shift[1]:
+            run("UPDATE outbox SET seq = seq + ? WHERE seq >= ?", (change.shift[1], change.shift[0]))
+        if change.held is not None:
+            run("DELETE FROM state WHERE id = ?", (_HELD,))
+        if change.held:
+            run("INSERT INTO state (id, json) VALUES (?, ?)", (_HELD, str(change.held)))
         if change.durable is not None:
             run("INSERT OR REPLACE INTO state (id, json) VALUES (?, ?)", (_DURABLE, change.durable))
         if change.chain is not None:

@@ -52,7 +52,9 @@ class Ledger:
             self._go_on("store_lost" if was_there else "new", None)
         last = self._last = self.archive.open()
         self.archived_seq = last.seq if last is not None else 0
-        behind = rows(self.archived_seq)
+        found = rows(self.archived_seq)
+        behind = [row for row in found if json.loads(row.payload)["n"] > (last.head.n if last is not None else -1)]
+        self.archived_seq = max([self.archived_seq, *(row.seq for row in found if row not in behind)])
         if behind:
             self.archive.append([self.seal(row) for row in behind], behind[-1].wall_ms)
             last = self._last = self.archive.open()
@@ -73,6 +75,13 @@ class Ledger:
         self._base = Head(known.n, known.hash, known.n + 1) if known is not None else Head()
         if why != "new" and known is not None:
             self.notes.append(f"the settlement chain goes on after {self._base.n}: {why}; the next record says so")
+
+    def moved(self, held: int, shift: int) -> None:
+        """Rows from `held` on go out under higher numbers than were signed into the chain: the next record says that
+        the disk was put back."""
+        if self.archived_seq >= held:
+            self.archived_seq += shift
+            self._go_on("restored", self.head)
 
     # --- rows --------------------------------------------------------------------------------------------------------
     def before(self) -> list[dict[str, object]]:

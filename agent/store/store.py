@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent import mail
+from agent.core.decision import Record
 from agent.core.durable import Durable
 from agent.core.inputs import CommitFailed, Committed, Reserve
+from agent.resend import STRETCHES, answer
 from agent.runtime import part
 from agent.runtime.part import Effect, Log, Now, Post, WakeAt
 from agent.store.database import Change, CorruptError, is_corrupt
@@ -30,17 +32,20 @@ S = 1_000_000_000
 FLOOR_NS = S // 5  # the floor file follows after this pause, off the way of commands
 MOST_AHEAD = 1_000_000_000  # a receipt for more rows than a home has in centuries is none of ours
 RETRY_NS, RETRY_MAX_NS = 2 * S, 60 * S
+KEEP_NS = 900 * S  # rows of a resend stay so long after the last look at them
+TOLD_NS = 60 * S  # a complaint about receipts, at most this often
 _KEEPS = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY})  # errors that leave the connection sound
 _ERRORS = (sqlite3.Error, OSError, CorruptError)
 
 
 @dataclass(frozen=True, slots=True)
 class StoreConfig:
-    """Where things are, and how much telemetry is kept without a receipt (7 days of one-minute rows)."""
+    """Where things are, and how much telemetry is kept without a receipt: one-minute rows of 7 days offline, and a
+    day in which they can go out."""
 
     path: Path
     reserve_path: Path
-    telemetry_rows: int = 7 * 1440
+    telemetry_rows: int = 8 * 1440
     forget_ns: int = 600 * S  # receipted rows are deleted in bulk, this often
     kernel_boot: str = ""  # monotonic times of another are not comparable
 
@@ -89,7 +94,10 @@ class Store:
         self._receipted = 0
         self._also: set[int] = set()
         self._forgot_ns = 0
-        self._asked: mail.LoadBacklog | None = None
+        self._asked: dict[bool, mail.LoadBacklog] = {}  # of the backlog, and of a resend
+        self._anchor: mail.Anchor | None = None
+        self._keep_ns = 0  # nothing is forgotten before
+        self._told_ns: int | None = None
         self._bad: str | None = None  # the sentence, while the disk does not take writes
         self._told: mail.DiskState | None = None
         self._pause_ns = RETRY_NS
@@ -123,11 +131,31 @@ class Store:
             case mail.AppendBatch():
                 self._append(event, now, out)
             case mail.Receipted():
-                self._receipt(event, out)
+                self._receipt(event, now, out)
                 if event.checkpoint is not None:
                     self._checkpoint(event, now, out)
             case mail.LoadBacklog():
-                self._asked = event
+                self._asked[event.upto is not None] = event
+            case mail.Anchor():
+                self._anchor = event
+            case mail.Append() | mail.Resend():
+                self._own(event, now, out)
+            case part.Stop():
+                self._stop(now, out)
+            case part.Start() | part.Wake():
+                self._wake(now)
+            case _:
+                self._small(event, now, out)
+        if self._anchor is not None and self._vault.open:
+            self._try(lambda: self._settle(out), now)
+        if self._asked and self._vault.open:
+            self._try(lambda: self._backlog(now, out), now)
+        self._tell(now, out)
+        return out
+
+    def _small(self, event: object, now: Now, out: list[Effect]) -> None:
+        """What has a file of its own beside the database."""
+        match event:
             case mail.WriteReserve():
                 error = self._reserve.write(event.permille, event.by)
                 out.append(Post("control", mail.ReserveStored(self._reserve.read().permille, error)))
@@ -141,14 +169,6 @@ class Store:
                 self._remember(event, out)
             case mail.WriteTrust() | mail.WriteDocuments():
                 self._keep(event, now, out)
-            case part.Stop():
-                self._stop(now, out)
-            case part.Start() | part.Wake():
-                self._wake(now)
-        if self._asked is not None and self._vault.open:
-            self._try(lambda: self._backlog(out), now)
-        self._tell(now, out)
-        return out
 
     def _keep(self, event: mail.WriteTrust | mail.WriteDocuments, now: Now, out: list[Effect]) -> None:
         if isinstance(event, mail.WriteTrust):
@@ -164,17 +184,56 @@ class Store:
         else:
             out.append(Post(f"bus:{request.bus}", Remembered(what.device, what.number)))
 
-    def _receipt(self, receipt: mail.Receipted, out: list[Effect]) -> None:
+    def _receipt(self, receipt: mail.Receipted, now: Now, out: list[Effect]) -> None:
         """One for numbers that this store never gave was earned by a later state of it: the card was put back to an
-        older one. Numbers go on above; what was sent under them since then is lost to the aggregator."""
-        if self._vault.open and receipt.upto > self._vault.last:
-            if receipt.upto <= self._vault.last + MOST_AHEAD:
-                text = "is older than what the aggregator has: was an old image restored? Its rows go on above"
-                out.append(Log("error", f"{self._config.path} {text} {receipt.upto}"))
+        older one, or another gateway has this home's keys. Numbers go on above; what was sent under them since then is
+        lost to the aggregator. While rows are held nothing was sent under them, and `Anchor` settles it."""
+        last = self._vault.last
+        if self._vault.open and receipt.upto > last:
+            if receipt.upto <= last + MOST_AHEAD and self._vault.held is None:
+                self._complain(f"the aggregator has rows up to {receipt.upto}, this store ends at {last}", now, out)
                 self._vault.skip(receipt.upto)
             return
         self._receipted = max(self._receipted, receipt.upto)
-        self._also = {seq for seq in (*self._also, *receipt.also) if seq > self._receipted}
+        self._also = {seq for seq in (*self._also, *receipt.also) if self._receipted < seq <= last}
+
+    def _complain(self, what: str, now: Now, out: list[Effect]) -> None:
+        if self._told_ns is None or now.mono_ns - self._told_ns >= TOLD_NS:
+            self._told_ns = now.mono_ns
+            text = "was an old image restored, or does another gateway use its keys? Its rows go on above"
+            out.append(Log("error", f"{self._config.path}: {what}; {text}"))
+
+    def _settle(self, out: list[Effect]) -> None:
+        """Number what was written since the start above what the aggregator has, and let it go out."""
+        assert self._anchor is not None
+        held, told = self._vault.held, self._anchor.last or 0
+        shift = self._vault.anchor(told) if told <= self._vault.last + MOST_AHEAD else self._vault.anchor(0)
+        self._anchor = None
+        if shift:
+            text = f"was put back to an older image: the aggregator has rows up to {told}, and it ended below {held}"
+            out.append(Log("error", f"{self._config.path} {text}; what was written since goes on above them"))
+        out.append(Post("link", mail.Anchored(held or 0, shift, self._vault.last)))
+
+    def _own(self, request: mail.Append | mail.Resend, now: Now, out: list[Effect]) -> None:
+        """Rows of the link's own; of a resend those that answer it."""
+
+        def write() -> None:
+            records, coming, upto = self._answered(request)
+            new = [(record.kind, encode(record.body)) for record in records]
+            rows = self._vault.write(None, new, request.clock, request.mono_ms, Change())
+            out.append(Post("link", mail.Stored(rows)))
+            if isinstance(request, mail.Resend) and coming:
+                self._keep_ns = now.mono_ns + KEEP_NS
+                out.append(Post("link", mail.Resending(request.command, request.first, upto)))
+
+        self._try(write, now)
+
+    def _answered(self, request: mail.Append | mail.Resend) -> tuple[tuple[Record, ...], int, int]:
+        if isinstance(request, mail.Append):
+            return request.records, 0, 0
+        kept = self._vault.stretches(request.first, request.last, STRETCHES + 1)
+        asked = (request.command, request.first, request.last)
+        return answer(*asked, self._vault.last, kept, request.clock.wall_ms)
 
     def _checkpoint(self, receipt: mail.Receipted, now: Now, out: list[Effect]) -> None:
         assert receipt.checkpoint is not None
@@ -253,25 +312,36 @@ class Store:
 
     def _forgotten(self, now: Now, evict: int, at_once: bool = False) -> Change:
         """What may be deleted with the next telemetry: so that it costs no transaction of its own."""
-        if at_once or now.mono_ns - self._forgot_ns >= self._config.forget_ns:
+        due = now.mono_ns - self._forgot_ns >= self._config.forget_ns and now.mono_ns >= self._keep_ns
+        if at_once or due:
             return Change(receipted_to=self._receipted, also=tuple(sorted(self._also)), evict_to=evict)
         return Change(evict_to=evict)
 
-    def _backlog(self, out: list[Effect]) -> None:
-        """Answer the link's question; one that comes while there is no database waits for it."""
-        ask = self._asked
-        if ask is None:
-            return
+    def _backlog(self, now: Now, out: list[Effect]) -> None:
+        """Answer the link's questions; one that comes while there is no database waits for it."""
+        for again in sorted(self._asked):
+            ask = self._asked[again]
+            rows = (
+                self._vault.after(ask.after, ask.limit, upto=ask.upto)
+                if ask.upto is not None
+                else self._unreceipted(ask)
+            )
+            if again:
+                self._keep_ns = max(self._keep_ns, now.mono_ns + KEEP_NS)
+            vault = self._vault
+            del self._asked[again]
+            out.append(Post("link", mail.Backlog(tuple(rows), vault.last, vault.first(), vault.held, again)))
+
+    def _unreceipted(self, ask: mail.LoadBacklog) -> list[mail.OutboxRow]:
         rows: list[mail.OutboxRow] = []
         after = max(ask.after, self._receipted)
         while len(rows) < ask.limit:
-            found = self._vault.after(after, ask.limit)
+            found = self._vault.after(after, ask.limit, ask.batches)
             rows += [row for row in found if row.seq not in self._also]
             if len(found) < ask.limit:
                 break
             after = found[-1].seq
-        self._asked = None
-        out.append(Post("link", mail.Backlog(tuple(rows[: ask.limit]), self._vault.last)))
+        return rows[: ask.limit]
 
     # --- the disk ----------------------------------------------------------------------------------------------------
     def _try(self, work: Callable[[], None], now: Now) -> bool:

@@ -16,7 +16,7 @@ from agent.core.durable import Durable, from_json, to_json
 from agent.core.inputs import Clock
 from agent.mail import OutboxRow
 from agent.store.chain import Head, head_of
-from agent.store.database import Change, CorruptError, Database, is_corrupt, quarantine, salvage_last
+from agent.store.database import LAST, Change, CorruptError, Database, is_corrupt, quarantine, salvage_last
 from agent.store.floor import BLOCK, Floor, FloorFile, without_commands
 from agent.store.ledger import KIND as SETTLEMENT
 from agent.store.ledger import Ledger
@@ -38,6 +38,8 @@ class Vault:
         self._unsure = False  # there was an outbox, and nothing tells how far it had come
         self._gap: dict[str, object] | None = None  # to be told to the aggregator before the next row
         self._drop_from: int | None = None
+        self.held: int | None = None  # rows from here on wait until the aggregator has said how far it had heard of us
+        self._marked = False  # the database says so too
         self._damaged = False
         self.ledger = Ledger(ledger_path)
         self._known = False  # there was a store before this boot
@@ -96,6 +98,8 @@ class Vault:
             self._gap = _lost(self._next)
         if self._aside is not None:
             self._text, self.durable = None, self._aside
+        mark = self._db.held()
+        self.held, self._marked = mark or self._next, mark is not None
         self._loaded = True
 
     def _open(self) -> int:
@@ -110,7 +114,7 @@ class Vault:
                 raise
             salvaged = salvage_last(self._path)
             moved = quarantine(self._path)
-            self._damaged, self._drop_from = False, None
+            self._damaged, self._drop_from, self._marked = False, None, False
             self._text, self._gap = None, _lost(self._next)
             self.notes.append(
                 f"the store {self._path} was damaged ({error}) and is kept as {moved.name}; a new one is begun,"
@@ -126,8 +130,10 @@ class Vault:
     ) -> tuple[OutboxRow, ...]:
         """Number the rows (kind, payload) and commit them, with `durable` if it changed, and what `forget` says."""
         if self._unsure and new:
+            before = self._next
             self._next = max(self._next, clock.wall_ms // 1000)  # fewer rows than seconds, ever
             self._unsure, self._gap = False, _lost(self._next)
+            self.held = self._next if self.held == before else self.held
         if self._gap is not None and new:
             new = [("event", encode(self._gap)), *new]
         stamp = (clock.boot, clock.wall_ms, mono_ms, str(clock.trust))
@@ -137,7 +143,9 @@ class Vault:
         plain = tuple(OutboxRow(self._next + i, kind, *stamp, payload) for i, (kind, payload) in enumerate(new))
         rows, tokens, head = self.ledger.chained(plain)
         chain = head.text() if tokens else None
-        self.commit(dataclasses.replace(forget, durable=self._changed(durable), rows=rows, chain=chain))
+        mark = self.held if rows and not self._marked else None
+        self.commit(dataclasses.replace(forget, durable=self._changed(durable), rows=rows, chain=chain, held=mark))
+        self._marked = self._marked or mark is not None
         self.ledger.committed(rows, tokens, head)
         if new:
             self._gap = None
@@ -145,6 +153,22 @@ class Vault:
             self.durable = durable
             self._caught_up()
         return rows
+
+    def anchor(self, last: int) -> int:
+        """The aggregator's highest row of us is `last`: number what was held above it, if it is among those. By how
+        much they are higher now; from here on rows may go out as they come."""
+        held = self.held
+        if held is None:
+            return 0
+        shift = max(last, self._next - 1) + 1 - held if last >= held else 0
+        if shift or self._marked:
+            self.commit(Change(held=0, shift=(held, shift)))
+        self.held, self._marked = None, False
+        if shift:
+            self.ledger.moved(held, shift)
+            gap = {"event": "gap", "reason": "store_replaced", "first": held, "last": held + shift - 1}
+            self._gap = gap if self._gap is None else _lost(self._next)
+        return shift
 
     def receipted(self, n: int, digest: str, token: bytes, wall_ms: int) -> str | None:
         """A signed receipt over the settlement chain; a sentence if it is not over ours."""
@@ -185,7 +209,7 @@ class Vault:
         """One transaction; numbers are reserved in the floor file before they are used."""
         if self._db is None:
             raise OSError("the store is not open")
-        after = self._next + len(change.rows)
+        after = self._next + len(change.rows) + change.shift[1]
         if after > self._reserved:
             self._put_floor(after + BLOCK, self.durable)
         chain = change.chain
@@ -213,9 +237,17 @@ class Vault:
         first, last = self._db.oldest_batches(count)
         return last, {"event": "gap", "reason": "telemetry_limit", "kind": "batch", "first": first, "last": last}
 
-    def after(self, seq: int, limit: int) -> list[OutboxRow]:
-        """Rows above `seq`, in order."""
-        return [] if self._db is None else self._db.after(seq, limit)
+    def after(self, seq: int, limit: int, batches: bool | None = None, upto: int = LAST) -> list[OutboxRow]:
+        """Rows above `seq`, up to `upto`, in order; `batches` as in the database."""
+        return [] if self._db is None else self._db.after(seq, limit, batches, upto)
+
+    def first(self) -> int | None:
+        """Lowest row that is kept."""
+        return None if self._db is None else self._db.first()
+
+    def stretches(self, first: int, last: int, most: int) -> list[tuple[int, int]]:
+        """What is kept between those two."""
+        return [] if self._db is None else self._db.stretches(first, last, most)
 
     def sync_floor(self) -> None:
         """Bring the floor file up to the Durable."""

@@ -191,7 +191,7 @@ class Aggregator:
 
     def time(self, device: str, nonce: str, now: Now) -> Signed:
         """The time, echoing the nonce of a boot: what lets that boot accept dispatch."""
-        body: dict[str, Any] = {"nonce": nonce, "wall_ms": now.wall_ms}
+        body: dict[str, Any] = {"nonce": nonce, "wall_ms": now.wall_ms, "last": self.books[device].ledger.highest}
         if self._live_s:
             body["live_s"] = self._live_s
         return self._service("time", device, body, now, TIME_LIFE_MS)
@@ -317,6 +317,7 @@ class Aggregator:
             "gone": sum(book.ledger.gone for book in books),
             "missing": sum(len(book.ledger.missing()) for book in books),
             "refused": self.refused_count,
+            "two_boots": sum(book.back_from for book in books),
             "verified": {kind: sum(book.verified.get(kind, 0) for book in books) for kind in KINDS},
             "durable_kinds": sorted(DURABLE),
         }

@@ -69,6 +69,7 @@ class DeviceBook:
     chain: Chain = field(default_factory=Chain)  # of the settlements
     verified: dict[str, int] = field(default_factory=dict)  # by kind, duplicates included
     stale: int = 0  # births and lives whose seq did not rise within their boot
+    back_from: int = 0  # births and lives of a boot after one that came later: two of them live
     boot_counters: dict[str, dict[str, int]] = field(default_factory=dict)  # refused by the device: boot -> reason
     unreceipted: set[int] = field(default_factory=set)  # heard since a receipt last named them
     receipt_sent_ns: int = 0
@@ -139,6 +140,7 @@ class DeviceBook:
             self.stale += 1
             return Fate.DUPLICATE
         self._last_seq[key] = message.seq
+        self.back_from += message.claims["boot"] != self.boots[-1]
         if message.kind == "birth":
             self.birth = message
             self.ledger.begin(first_row(message.claims))
@@ -158,6 +160,8 @@ class DeviceBook:
             if claims.get("event") == "gap" and claims.get("reason") == "store_replaced":
                 last = claims.get("last")
                 self.ledger.begin(last + 1 if type(last) is int else 1)
+            elif claims.get("event") == "gap" and type(claims.get("first")) is int and type(claims.get("last")) is int:
+                self.ledger.lose(claims["first"], claims["last"])
         elif message.kind == "settlement":
             self.settlements.append(message)
             self.chain.enter(claims, message.digest)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import threading
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ def parser(rows: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Every file in one directory. The registrar's claims are for `batteryctl keys enrol --claim FILE --url URL`."""
     names = args.device or ["home-1"]
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: the broker must not outlive us
     authority = Authority("lab CA")
     pki = make_pki(args.directory, args.fleet, names, args.group, authority=authority)
     tls = authority.issue(args.directory / "registrar", "registrar", ["localhost", "127.0.0.1"])

@@ -6,6 +6,8 @@ import heapq
 import itertools
 from enum import StrEnum
 
+MOST_LOST = 100_000  # rows that one gap record may name
+
 
 class Fate(StrEnum):
     """What became of a row that was heard."""
@@ -23,6 +25,7 @@ class Ledger:
         self._above: list[int] = []  # heap of seqs beyond `upto`
         self.upto = 0  # every seq from 1 to here is counted, or gone
         self.gone = 0  # of those, rows that came never and will not
+        self._lost: set[int] = set()  # named by a gap record
         self.duplicates = 0
         self.conflicts: list[int] = []
 
@@ -42,21 +45,34 @@ class Ledger:
             self.conflicts.append(seq)
             return Fate.CONFLICT
         self._content[seq] = content
-        if seq <= self.upto:  # it was given up, and came all the same
+        if seq <= self.upto or seq in self._lost:  # it was given up, and came all the same
             self.gone -= 1
+            self._lost.discard(seq)
             return Fate.NEW
         heapq.heappush(self._above, seq)
-        while self._above and self._above[0] == self.upto + 1:
-            self.upto = heapq.heappop(self._above)
+        self._close()
         return Fate.NEW
+
+    def lose(self, first: int, last: int) -> None:
+        """The device says that it keeps none of these any more: what is missing there is gone."""
+        if last - first < MOST_LOST:
+            for seq in range(max(first, self.upto + 1), last + 1):
+                if seq not in self._content and seq not in self._lost:
+                    self._lost.add(seq)
+                    self.gone += 1
+                    heapq.heappush(self._above, seq)
+            self._close()
+
+    def _close(self) -> None:
+        while self._above and self._above[0] <= self.upto + 1:
+            self.upto = max(self.upto, heapq.heappop(self._above))
 
     def begin(self, first: int) -> None:
         """The device has nothing before `first` any more (its signed birth says so): what is missing there is gone."""
         if first - 1 > self.upto:
             self.gone += first - 1 - self.upto - sum(seq < first for seq in self._above)
             self.upto = first - 1
-        while self._above and self._above[0] <= self.upto + 1:
-            self.upto = max(self.upto, heapq.heappop(self._above))
+        self._close()
 
     @property
     def highest(self) -> int:

@@ -24,6 +24,7 @@ BENCHES = {
     "tick": ("hil.bench.tick", "how late control's cycle comes at 10 Hz while both cores are busy"),
     "start": ("hil.bench.start", "daemon start -> birth and a live record verified"),
     "footprint": ("hil.bench.footprint", "memory of the live daemon; start and memory of batteryctl"),
+    "payload": ("hil.bench.payload", "bytes that a home sends in a day with two hours of dispatch"),
     "wire": ("hil.bench.wire", "the live daemon's port against the wire limit and libmodbus; how true the wire is"),
 }
 

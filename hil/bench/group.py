@@ -21,6 +21,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
+
 from agent.runtime.part import MqttMessage, Now
 from hil import site
 from hil.aggregator.aggregator import Aggregator, Publish, Verdict
@@ -131,6 +134,7 @@ def measure(agents: int, rounds: int) -> Measured:
             Broker(directory / "broker", pki) as broker,
             workers(directory, broker, agents) as fleet,
             _listening(pki, broker, verifier := Verifier()) as live,
+            _desk(pki, broker) as desk,
         ):
             bar.step("built")
             if not live.wait_connected(READY_S):
@@ -144,7 +148,7 @@ def measure(agents: int, rounds: int) -> Measured:
             assert broker.pid is not None
             nice(broker.pid, unit_nice())  # it has a machine of its own
             for number in range(rounds):
-                turns.append(_command(fleet, live, agents, POWERS_W[number % len(POWERS_W)]))
+                turns.append(_command(fleet, live, desk, agents, POWERS_W[number % len(POWERS_W)]))
                 bar.step("command")
             spent = (_cpu_ms(broker.pid) - spent) / rounds
             rss, score = fleet.kib(), live.look(Aggregator.score)
@@ -159,7 +163,25 @@ def _listening(pki: Pki, broker: Broker, verifier: Verifier) -> LiveAggregator:
     return LiveAggregator(aggregator, directory, host, port, on_verdict=verifier.verdict, on_raw=verifier.raw)
 
 
-def _command(fleet: Fleet, live: LiveAggregator, agents: int, power_w: int) -> Round:
+@contextlib.contextmanager
+def _desk(pki: Pki, broker: Broker) -> Iterator[mqtt.Client]:
+    """A connection for commands alone: the one that hears may be busy verifying what it heard."""
+    client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="aggregator-desk")
+    client.tls_set(str(pki.aggregator.ca), str(pki.aggregator.cert), str(pki.aggregator.key))
+    connected = threading.Event()
+    client.on_connect = lambda *args: connected.set()
+    client.connect(broker.host, broker.port)
+    client.loop_start()
+    try:
+        if not connected.wait(ACKS_S):
+            raise RuntimeError("the desk did not reach mosquitto")
+        yield client
+    finally:
+        client.disconnect()
+        client.loop_stop()
+
+
+def _command(fleet: Fleet, live: LiveAggregator, desk: mqtt.Client, agents: int, power_w: int) -> Round:
     for message in live.build(_times):  # on a machine that is too small for all of them, homes lag behind
         live.publish(message)
     time.sleep(TIMES_S)
@@ -168,7 +190,7 @@ def _command(fleet: Fleet, live: LiveAggregator, agents: int, power_w: int) -> R
         lambda aggregator, now: aggregator.dispatch(f"grp:{GROUP}", power_w, LASTS_S, now, primacy=1, ramp="direct")
     )
     sent_ns = time.monotonic_ns()
-    live.publish(signed.publish)
+    desk.publish(signed.topic, signed.token, 1)
     live.wait_for(lambda a: _answered(a, signed.id) == agents, ACKS_S)
     time.sleep(SETTLE_S)  # what comes twice would come now
     stamps = {home: Stamps(*row) for told in fleet.ask("tell") for home, row in told["stamps"].items()}

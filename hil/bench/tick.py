@@ -153,7 +153,7 @@ def _listen(inbox: socket.socket, stamps: list[int]) -> None:
 
 
 def unit_nice() -> int:
-    """The unit's own."""
+    """The unit's own nice value."""
     lines = UNIT.read_text(encoding="utf-8").splitlines()
     return next((int(line.partition("=")[2]) for line in lines if line.startswith("Nice=")), 0)
 

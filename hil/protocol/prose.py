@@ -107,6 +107,27 @@ Rows are kept until a signed receipt, and come again until then.
   |<------------------------------------------------------ down/receipt {upto: 43} --|
 ```
 
+After every start the rows of that start wait for `last` of the time: a disk that was put back to an older image counts
+on from numbers that it has used. Here the image ended at row 300, and you have rows up to 500.
+
+```text
+  |-- up/birth {nonce, outbox: {first: 290, last: 303}} ---------------------------->|
+  |<--------------------------------------------- down/time {nonce, .., last: 500} --|
+  |  rows 301 to 303 become 501 to 503                                               |
+  |-- up/event seq 501 ------------------------------------------------------------->|
+  |-- up/event seq 504 gap {store_replaced, first: 301, last: 500} ----------------->|
+```
+
+Rows once more. What the home still keeps comes again, receipted or not; what it does not is named.
+
+```text
+  |<------------------------------------- down/command resend {first: 40, last: 90} --|
+  |-- up/event gap {not_kept, first: 40, last: 71} --------------------------------->|
+  |-- up/ack of the resend: received ----------------------------------------------->|
+  |-- rows 72 to 90, one at a time ------------------------------------------------->|
+  |-- up/ack of the resend: completed ---------------------------------------------->|
+```
+
 A new trust bundle, and the homeowner's word by way of the aggregator.
 
 ```text
@@ -129,7 +150,17 @@ What each kind does, beside each other and over a restart, is told in [the life 
   a `seq` above `seq_to`**. A setpoint has `session`, `power_w` and a number of the block; it acts at once, is not
   answered, and ends by itself. A restart of the home ends the session (`failed`, `restart`): open another.
 - A **quote** is answered by one ack, `completed`: `given_w`, `energy_wh`, `reason`, `bounds`. At most 12 a minute.
-- A **price** has no `primacy`: of one issuer the newest list counts, of several the newest.""",
+- A **price** has no `primacy`: of one issuer the newest list counts, of several the newest.
+
+`resend` moves nothing in the home, so the link answers it alone: verified like any command, not committed with one. A
+copy that somebody plays back after a restart, within its `exp`, is answered once more. It is taken at most once a
+minute (4 at once, 4 under way); more is counted as `flood`. Rows come in their order, one at a time, with the bytes of
+their first way; at most 16 stretches of missing rows are named in one answer, and `sentence` says where to ask again.
+`rejected_not_applicable`: `first` was not written yet. A row that you have not receipted also comes on its own. Without
+`completed` (the home restarted meanwhile) ask again.""",
+    "down-time": """\
+The first one of a boot that echoes its nonce counts: dispatch is taken from then on, and rows of this start go out,
+above `last`. Rows of earlier starts do not wait for it.""",
     "down-receipt": """`checkpoint` countersigns the settlement chain: send it once you have every record up to a
 `checkpoint` record `n`; `head` is the hash that you computed of that. The device keeps the signed receipt beside its
 records; one over another hash, or beyond its own records, makes it say so in a `chain` record.""",

@@ -336,10 +336,19 @@ class Gap(Up):
     """Rows that will never come: `first` null = from the first one on."""
 
     event: Literal["gap"]
-    reason: Literal["telemetry_limit", "store_replaced"]
+    reason: Literal["telemetry_limit", "store_replaced", "not_kept"]
     first: UInt | None
     last: UInt
     kind: Literal["batch"] | None = None
+
+
+class TwoBoots(Up):
+    """Another gateway seems to live under this home's name and keys; told at most once an hour."""
+
+    event: Literal["two_boots"]
+    evidence: Literal["taken_over", "other_boot"]
+    short_connections: UInt
+    other_times: UInt
 
 
 EVENTS: tuple[type[Up], ...] = (
@@ -356,4 +365,5 @@ EVENTS: tuple[type[Up], ...] = (
     TrustLife,
     Document,
     Gap,
+    TwoBoots,
 )

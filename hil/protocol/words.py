@@ -176,9 +176,15 @@ WORDS: dict[str, str] = {
     # --- ack
     "reason": "id of the limit or cause, docs/limits.md; null: none",
     "Raise.reason": "why, for people",
+    "Gap.reason": "telemetry_limit: the oldest telemetry was dropped; store_replaced: the disk was lost, or put back "
+    "to an older image; not_kept: answer to a resend",
+    "Time.last": "highest row that you ever had of this home, 0 if none; missing: rows are taken on trust",
+    "TwoBoots.evidence": "taken_over: the broker ended several connections in a row soon after it had taken them, as "
+    "it does for a client whose id another one uses; other_boot: a signed time came that was for another boot",
+    "TwoBoots.short_connections": "of the latest ones, so many in a row lasted less than a minute",
+    "TwoBoots.other_times": "signed times for another boot since this was last told",
     "Document.reason": "word for the cause of a refusal or rollback; null: none",
     "Document.version": "of the document",
-    "Gap.reason": "telemetry_limit: the oldest telemetry was dropped; store_replaced: the disk was lost",
     "limit_w": "what the binding limit leaves, W",
     "energy_wh": "+ discharged since it started, whole Wh",
     "effective_start": "UTC ms from which it acts or acted",

@@ -62,7 +62,12 @@ def test_the_example_in_every_error_message_works(tmp_path: Path) -> None:
                 ("block_s", 59),
             )
         ),
-        ("[[bus]]", "[timers]\nbackoff_min_s = 150\n\n[[bus]]", "timers.backoff_max_s", "timers.backoff_min_s"),
+        (
+            "[[bus]]",
+            "[timers]\nbackoff_min_s = 150\nbackoff_max_s = 140\n\n[[bus]]",
+            "timers.backoff_max_s",
+            "timers.backoff_min_s",
+        ),
         ("unit = 3", "unit = 0", "device inverter", "broadcast"),
         ("[[bus]]", f'[[bus]]\nname = "two"\n{PORT}\n\n[[bus]]', "two buses on /dev/serial", "one line"),
         (PORT, 'tcp = "inverter:99999"', "bus[0]", "between 1 and 65535"),

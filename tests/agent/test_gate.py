@@ -34,6 +34,18 @@ def test_a_good_setpoint_passes_with_its_reversion_time_and_a_read_back() -> Non
     assert order.not_after_ns == NOW + PARAMS.timers.write_ns
 
 
+def test_a_floor_that_is_raised_while_it_runs_binds_at_once_and_the_ids_go_on() -> None:
+    gate, seen = Gate(PARAMS), evidence(battery_=battery(soc_permille=590))
+    first = gate.admit(Write(Intent.POWER, 5000, "test"), decision(), binding(), seen)
+    gate.renew(replace(PARAMS, soc_floor_permille=590))
+    refused = gate.admit(Write(Intent.POWER, 5000, "test"), decision(), binding(), seen)
+    second = gate.admit(Write(Intent.CLEAR, 0, "test"), decision(), binding(), seen)
+    assert isinstance(refused, str)
+    assert isinstance(first, WriteSequence)
+    assert isinstance(second, WriteSequence)
+    assert second.order_id > first.order_id
+
+
 @pytest.mark.parametrize(
     ("value", "why", "seen"),
     [

@@ -32,7 +32,9 @@ def changed(params: Params, name: str) -> Params:
         return replace(params, default=replace(value, version=value.version ^ 1))
     if name == "wiring":
         return replace(params, wiring=replace(value, places=(("m", "pw"),)))
-    if isinstance(value, tuple):
+    if value is None:  # not set
+        other = {name: 1}
+    elif isinstance(value, tuple):
         other = {name: ((value[0][0] ^ 1, value[0][1]), *value[1:])}
     else:
         other = {name: not value if isinstance(value, bool) else value ^ 1}

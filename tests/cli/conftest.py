@@ -46,6 +46,16 @@ def serve(path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
         yield begin
 
 
+@pytest.fixture(autouse=True)
+def _stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A verb that becomes a tool would end the tests without a word: here it is a failure."""
+
+    def become(_: str, argv: list[str]) -> None:
+        pytest.fail(f"a verb became {argv[1:]}")
+
+    monkeypatch.setattr("os.execv", become)
+
+
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str]) -> Run:
     """`run("status")`: batteryctl in this process; exit code, stdout, stderr."""

@@ -9,7 +9,7 @@ import pytest
 
 from agent.core.arbiter import NOTHING, Proposal, Rank, choose
 from agent.core.decision import Mode
-from agent.core.inputs import LocalStop
+from agent.core.inputs import LocalStop, OptsIn, OptsOut
 from agent.core.params import IDLE, SELF_CONSUMPTION, DefaultControl
 from drivers.readings import GridState
 from tests.core.home import PARAMS, Home, arriving, command
@@ -46,6 +46,17 @@ def test_idle_is_never_held_in_an_outage_nor_while_a_person_has_stopped_the_agen
     other.inverter["grid_state"] = GridState.ISLANDED
     other.run(3)
     assert (other.mode(), other.given()) == (Mode.BACKUP, None)
+
+
+def test_a_homeowner_who_takes_no_part_is_not_held_at_rest() -> None:
+    here = home()
+    here.run(3)
+    here.tick(OptsOut("ann (homeowner)", "homeowner"))
+    here.run(3)
+    assert (here.decision.source, here.given()) == ("self_consumption", None)
+    here.tick(OptsIn("ann (homeowner)"))
+    here.run(3)
+    assert here.decision.source == "default:idle"
 
 
 @pytest.mark.parametrize(

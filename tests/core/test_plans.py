@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from agent.core import people
+from agent.core import step as step_module
 from agent.core.command import Command, CommandKind, RampClass
 from agent.core.decision import Mode
 from agent.core.durable import from_json, to_json
@@ -614,3 +615,62 @@ def test_a_spoilt_list_is_refused() -> None:
         from_json(to_json(home.disk).replace("[5,null,-5]", '["x",null,-5]'))
     with pytest.raises(ValueError, match="not readable"):
         from_json(to_json(replace(home.disk)).replace('"opted_out":null', '"opted_out":{"who":1}'))
+
+
+# --- corners ----------------------------------------------------------------------------------------------------------
+def test_a_newer_list_counts_whichever_came_first() -> None:
+    home = ready()
+    newer, older = schedule(2, 900), schedule(1, 600, primacy=0)
+    home.tick(arriving(newer), arriving(older))
+    home.run(30)
+    assert home.given() == 900
+    assert home.states(1)[-1] == "superseded"
+
+
+def test_a_wish_inside_the_limit_is_as_it_was() -> None:
+    home = ready()
+    home.tick(arriving(limited(1, export_limit_w=1000)), arriving(command(2, power_w=300, ramp=RampClass.REGULATION)))
+    home.run(5)
+    assert (home.given(), home.decision.binding) == (300, None)
+
+
+def test_limits_of_a_session_are_told_once_a_minute() -> None:
+    home = regulating()
+    for n in range(60):
+        home.battery["dcl_ma"] = 10_000 if n % 2 else 240_000
+        home.tick(setpoint(home, 2500, 1000 + n))
+    assert home.states().count("limited") <= 2
+
+
+def test_a_direct_setpoint_with_a_better_right_is_not_cut_short_by_a_drawn_start() -> None:
+    home = ready()
+    home.tick(arriving(command(1, primacy=0, duration_s=300)))
+    home.tick(arriving(event(2, 20, 60, randomize_s=60, draw=30_000, power_w=-2000)))
+    home.run(60)
+    assert home.given() == 5000
+    assert home.states(2) == ["received", "scheduled"]
+
+
+def test_a_clock_that_jumped_after_the_opt_out_leaves_it_to_the_end() -> None:
+    home = ready()
+    home.tick(OptsOut("ann", "homeowner", 600))
+    home.wall_offset_ms += 3_600_000
+    start_ms = wall(home) + 10_000
+    home.tick(arriving(command(1, start_ms=start_ms, duration_s=60, exp_ms=start_ms)))
+    home.run(80)
+    assert home.states() == ["received", "scheduled", "no_participation"]
+    assert reasons(home)[-1] == "opt_out"
+
+
+def test_an_opt_out_in_a_cycle_that_fails_holds_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    home = ready()
+    home.tick(arriving(command()))
+    home.run(5)
+    with monkeypatch.context() as wrong:
+        wrong.setattr(step_module, "_step", lambda *_: 1 // 0)
+        home.tick(OptsOut("ann", "homeowner", 60))
+    assert home.disk.opted_out is not None
+    home.run(2)
+    assert home.states()[-1] == "partial_opt_out"
+    assert home.disk.opted_out is not None
+    assert home.disk.opted_out.until_ns > 0

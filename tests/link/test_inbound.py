@@ -265,7 +265,6 @@ def test_a_flood_is_told_once_a_second_and_logged_once_a_minute(home: Home) -> N
         },
         {"kind": "price", "start": WALL, "interval_s": 900, "prices_micro_per_kwh": [1, -2], "currency": "USD"},
         {"kind": "quote", "power_w": 5000, "duration_s": 600},
-        {"kind": "resend", "first": 1, "last": 5},
     ],
     ids=lambda body: str(body["kind"]),
 )

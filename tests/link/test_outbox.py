@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.link.outbox import BULK_IN_FLIGHT, GAP_NS, IN_FLIGHT, LOAD_ROWS, UNRECEIPTED, Load, Outbox
+from agent.link.outbox import BULK_IN_FLIGHT, GAP_NS, IN_FLIGHT, LOAD_ROWS, PACE_NS, UNRECEIPTED, Load, Outbox
 from agent.mail import OutboxRow
 
 S = 1_000_000_000
@@ -34,6 +34,8 @@ class World:
     load: Load | None = None
     had: set[int] = field(default_factory=set)  # by the aggregator
     published: list[int] = field(default_factory=list)
+    held: int | None = None
+    hide_first: bool = False
 
     def pump(self) -> None:
         rows, load = self.outbox.due(self.now)
@@ -58,8 +60,10 @@ class World:
     def answer(self) -> None:
         if self.load is not None:
             load, self.load = self.load, None
-            found = [self.rows[s] for s in sorted(self.rows) if s > load.after][: load.limit]
-            self.outbox.backlog(tuple(found), self.last)
+            mine = [s for s in sorted(self.rows) if (self.rows[s].kind == "batch") == load.batches]
+            found = [self.rows[s] for s in mine if s > load.after][: load.limit]
+            first = None if self.hide_first else min(self.rows, default=self.last + 1)
+            self.outbox.backlog(tuple(found), self.last, first, self.held)
             self.pump()
 
     def connect(self) -> None:
@@ -95,17 +99,32 @@ class World:
         self.flying = [r for r in self.flying if r.seq in self.rows]
         self.pump()
 
-    def wait(self, seconds: int) -> None:
-        self.now += seconds * S
+    def wait(self, seconds: float) -> None:
+        self.now += int(seconds * S)
         self.pump()
+
+    def ready(self) -> None:
+        """A good line, and both streams of the store have been read to their ends."""
+        self.connect()
+        for _ in range(4):
+            self.answer()
+
+    def drain(self, heard: bool = True) -> None:
+        """All that may go out goes, and the broker takes it."""
+        for _ in range(4000):
+            before = len(self.published)
+            self.answer()
+            while self.flying:
+                self.puback(heard=heard)
+            self.wait(PACE_NS / S)
+            if len(self.published) == before and not self.flying and self.load is None:
+                return
 
     def settle(self) -> None:
         """A quiet hour on a good line."""
         self.connect()
         for _ in range(2000):
-            self.answer()
-            while self.flying:
-                self.puback()
+            self.drain()
             self.receipt()
             if not self.rows and self.load is None:
                 break
@@ -114,8 +133,7 @@ class World:
 
 def test_a_row_goes_out_at_once_when_the_line_is_good() -> None:
     world = World()
-    world.connect()
-    world.answer()
+    world.ready()
     world.store()
     world.store("ack")
     assert world.published == [1, 2]
@@ -127,7 +145,7 @@ def test_what_the_last_boot_left_goes_out_in_order() -> None:
         world.rows[seq] = row(seq)
     world.last = 100
     world.pump()
-    assert world.load == Load(0, LOAD_ROWS)
+    assert world.load == Load(0, LOAD_ROWS, batches=False)
     world.settle()
     assert world.published == list(range(1, 101))
 
@@ -138,13 +156,82 @@ def test_an_ack_of_now_overtakes_the_telemetry_of_a_week() -> None:
         world.rows[seq] = row(seq)
     world.last = 1000
     world.pump()
-    world.connect()
-    world.answer()
+    world.ready()
+    for _ in range(10):
+        world.wait(PACE_NS / S)
     assert len(world.published) == BULK_IN_FLIGHT
     world.store("ack")
     assert world.published[-1] == 1001
     world.settle()
     assert world.published.count(1001) == 1
+
+
+def test_acks_and_events_of_an_earlier_start_go_before_its_telemetry() -> None:
+    world = World()
+    for seq in range(1, 1001):
+        world.rows[seq] = row(seq, "batch" if seq % 100 else "settlement")
+    world.last = 1000
+    world.pump()
+    world.ready()
+    assert world.published[:10] == list(range(100, 1001, 100))
+    world.settle()
+    assert [seq for seq in world.published if seq % 100] == [seq for seq in range(1, 1000) if seq % 100]
+
+
+def test_telemetry_of_the_past_leaves_half_of_the_line() -> None:
+    """A PUBACK that takes a second is followed by a pause of a second."""
+    world = World()
+    for seq in range(1, 101):
+        world.rows[seq] = row(seq)
+    world.last = 100
+    world.pump()
+    world.ready()
+    while len(world.flying) < BULK_IN_FLIGHT:
+        world.wait(PACE_NS / S)
+    sent = len(world.published)
+    world.wait(1)
+    world.puback()
+    assert world.outbox.wake_ns is not None
+    assert world.now + 1 * S <= world.outbox.wake_ns <= world.now + 2 * S
+    world.wait(0.9)
+    assert len(world.published) == sent
+    world.wait(1)
+    assert len(world.published) == sent + 1
+
+
+def test_rows_of_a_start_that_nobody_has_anchored_wait_and_the_rest_goes() -> None:
+    world = World(held=5)
+    for seq in range(1, 8):
+        world.rows[seq] = row(seq, "ack" if seq % 2 else "batch")
+    world.last = 7
+    world.pump()
+    world.ready()
+    world.store("ack")
+    world.drain()
+    assert sorted(world.published) == [1, 2, 3, 4]
+    assert world.outbox.holds
+    world.rows = {seq + 100: row(seq + 100, r.kind) for seq, r in world.rows.items() if seq >= 5}
+    world.last, world.held = 108, None
+    world.outbox.anchored(100, 108)
+    world.settle()
+    assert set(world.published) == {1, 2, 3, 4, 105, 106, 107, 108}
+    assert world.outbox.span == (1, 108)
+
+
+@pytest.mark.parametrize(("upto", "also"), [(10**12, ()), (2**63 - 1, (2**63 - 2,)), (0, (999, 10**9, 2**63 - 1))])
+def test_a_hostile_receipt_makes_nothing_go_away(upto: int, also: tuple[int, ...]) -> None:
+    """Beyond what there is, in the past, junk in `also`."""
+    world = World()
+    world.ready()
+    for _ in range(4):
+        world.store("ack")
+    while world.flying:
+        world.puback(heard=False)
+    world.outbox.receipted(upto, also)
+    assert world.outbox.unsent == 4
+    world.wait(61)
+    world.settle()
+    assert world.had == {1, 2, 3, 4}
 
 
 def test_telemetry_stops_ahead_of_receipts_that_do_not_come_but_acks_do_not() -> None:
@@ -154,10 +241,7 @@ def test_telemetry_stops_ahead_of_receipts_that_do_not_come_but_acks_do_not() ->
     world.last = 1000
     world.pump()
     world.connect()
-    for _ in range(300):
-        world.answer()
-        while world.flying:
-            world.puback()
+    world.drain()
     assert len(world.published) == UNRECEIPTED
     world.store("ack")
     assert world.published[-1] == 1001
@@ -165,8 +249,7 @@ def test_telemetry_stops_ahead_of_receipts_that_do_not_come_but_acks_do_not() ->
 
 def test_a_puback_without_a_receipt_is_no_end_it_goes_out_again_more_and_more_seldom() -> None:
     world = World()
-    world.connect()
-    world.answer()
+    world.ready()
     world.store()
     times = []
     for _ in range(4 * 3600):
@@ -183,8 +266,7 @@ def test_a_puback_without_a_receipt_is_no_end_it_goes_out_again_more_and_more_se
 
 def test_wake_is_asked_for_exactly_when_a_row_is_to_go_out_again() -> None:
     world = World()
-    world.connect()
-    world.answer()
+    world.ready()
     world.store()
     assert world.outbox.wake_ns is None
     world.puback(heard=False)
@@ -193,18 +275,15 @@ def test_wake_is_asked_for_exactly_when_a_row_is_to_go_out_again() -> None:
 
 def test_after_a_break_everything_without_a_receipt_goes_out_again_but_not_at_every_flap() -> None:
     world = World()
-    world.connect()
-    world.answer()
+    world.ready()
     for _ in range(4):
         world.store()
-    world.puback(heard=False)
+    world.drain(heard=False)
     world.break_off()
     world.published.clear()
     for _ in range(3):
         world.connect()
-        world.answer()
-        while world.flying:
-            world.puback(heard=False)
+        world.drain(heard=False)
         world.break_off()
     assert world.published == [1, 2, 3, 4]
 
@@ -241,7 +320,7 @@ def test_memory_stays_bounded_over_a_week_without_a_line() -> None:
     world.answer()
     for n in range(10_000):
         world.store("batch" if n % 10 else "ack")
-    held = len(world.outbox._urgent) + len(world.outbox._bulk) + len(world.outbox._flying)
+    held = len(world.outbox._urgent.rows) + len(world.outbox._bulk.rows) + len(world.outbox._flying)
     assert held <= 512
     assert world.outbox.unsent == 10_000
 
@@ -251,7 +330,7 @@ steps = st.lists(
         st.tuples(st.sampled_from(["connect", "break_off", "answer", "receipt"]), st.just(0)),
         st.tuples(st.sampled_from(["batch", "batch", "ack", "event", "skip"]), st.just(0)),
         st.tuples(st.sampled_from(["puback", "deaf"]), st.integers(0, 20)),
-        st.tuples(st.just("wait"), st.sampled_from([1, 30, 61, 1000])),
+        st.tuples(st.just("wait"), st.sampled_from([0.06, 1, 30, 61, 1000])),
     ),
     max_size=150,
 )
@@ -301,8 +380,7 @@ def test_a_long_random_life_ends_with_everything_delivered() -> None:
 @pytest.mark.parametrize("kind", ["ack", "batch"])
 def test_a_row_that_was_receipted_while_it_waited_is_not_sent(kind: str) -> None:
     world = World()
-    world.connect()
-    world.answer()
+    world.ready()
     for _ in range(IN_FLIGHT + 5):
         world.store(kind)
     waiting = [seq for seq in world.rows if seq not in world.published]
@@ -311,34 +389,34 @@ def test_a_row_that_was_receipted_while_it_waited_is_not_sent(kind: str) -> None
         del world.rows[seq]
     world.flying.clear()
     world.published.clear()
-    world.pump()
-    assert world.published[:2] == [waiting[1], waiting[3]]
+    for seq in list(world.outbox._flying):
+        world.outbox.acked(seq, world.now)
+    world.drain()
+    assert [seq for seq in world.published if seq in waiting][:2] == [waiting[1], waiting[3]]
 
 
 @pytest.mark.parametrize("kind", ["batch", "ack"])
 def test_a_row_that_a_receipt_skips_does_not_wait_for_the_pause(kind: str) -> None:
     world = World()
-    world.connect()
-    world.answer()
+    world.ready()
     world.store(kind)
     world.store(kind)
-    world.puback(heard=False)  # the broker took both and nobody was subscribed
-    world.puback(heard=False)
+    world.drain(heard=False)  # the broker took both and nobody was subscribed
     world.store(kind)
     world.puback()
     world.receipt()
-    assert world.outbox.wake_ns == world.now + GAP_NS
+    assert world.outbox.wake_ns is not None
+    assert world.now < world.outbox.wake_ns <= world.now + GAP_NS
     world.pump()
     assert world.published == [1, 2, 3], "a row that is only late is not sent twice"
     world.wait(2)
-    world.answer()
+    world.drain()
     assert world.published == [1, 2, 3, 1, 2]
 
 
 def test_receipts_make_the_next_pause_short_again() -> None:
     world = World()
-    world.connect()
-    world.answer()
+    world.ready()
     world.store()
     world.puback(heard=False)
     world.wait(60)
@@ -347,6 +425,7 @@ def test_receipts_make_the_next_pause_short_again() -> None:
     world.puback()
     assert world.outbox.wake_ns == world.now + 120 * S
     world.receipt()
+    world.wait(1)
     world.store()
     world.puback(heard=False)
     assert world.outbox.wake_ns == world.now + 60 * S
@@ -355,6 +434,7 @@ def test_receipts_make_the_next_pause_short_again() -> None:
 def test_the_first_row_that_can_still_come_is_known_after_the_first_answer() -> None:
     empty, left = World(last=7), World(last=9, rows={8: row(8), 9: row(9)})
     for world in (empty, left):
+        world.hide_first = not world.rows
         assert world.outbox.span[0] is None
         world.pump()
         world.answer()

@@ -18,7 +18,7 @@ from pydantic import BaseModel
 from agent.core.inputs import CommandIn, FreshTime
 from agent.link import anchor, documents, homeowner, jws, trust
 from agent.link.messages import KINDS, parse_command, parse_receipt, parse_time
-from agent.mail import Document, Receipted, WriteTrust
+from agent.mail import Document, Receipted, Resend, WriteTrust
 from agent.runtime.part import MqttMessage, Now
 from hil.aggregator.aggregator import Aggregator
 from hil.aggregator.keys import Keyring, SigningKey
@@ -138,7 +138,7 @@ def the_home() -> Home:
     return Home(trust=trust.of_bundle(held.bundle, held.homeowner), anchor=held)
 
 
-MOVES = (CommandIn, FreshTime, Receipted, WriteTrust, Document)
+MOVES = (CommandIn, FreshTime, Receipted, Resend, WriteTrust, Document)
 
 
 @pytest.mark.parametrize("row", DATA["down"], ids=lambda row: str(row["name"]))

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agent.core.params import Params, Site, Timers
 from agent.local.pin import PinHash
 from agent.local.server import MAX_STREAMS, STALL_NS, LocalConfig, Server
 from agent.mail import Verb, VerbDone
+from agent.remote import InForce, Remote
 from agent.runtime.part import (
     Effect,
     LocalClosed,
@@ -99,6 +102,16 @@ def test_reads_answer_anyone_and_close() -> None:
         assert (reply["v"], reply["ok"], reply["code"]) == (1, True, 0)
         assert desk.closed(1)
         assert desk.wakes() == []
+
+
+def test_config_tells_what_was_set_from_afar_to_anyone() -> None:
+    site = Params(Site(11_400, 11_400, 25_000, 24_000, 11_400), Timers())
+    desk = Desk(view=replace(HOME, in_force=InForce(site, site, Remote())))
+    reply = desk.ask(1, VIEWER, verb="config")
+    assert reply is not None
+    assert {"settings", "config", "default", "last", "known"} < set(reply)
+    assert reply["code"] == 0
+    assert desk.closed(1)
 
 
 def test_a_reply_is_one_line() -> None:

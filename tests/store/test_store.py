@@ -470,21 +470,3 @@ def test_a_second_file_that_fails_once_the_database_has_it_is_written_later(
         assert posted(store.handle(request(2), at(2)), Committed)
     list(store.handle(Wake(), at(3)))
     assert Store(config(shutil.copytree(tmp_path, tmp_path / "image"))).load() == durable(2)
-
-
-def test_a_restored_image_goes_on_above_what_the_aggregator_has(tmp_path: Path) -> None:
-    store = started(tmp_path)
-    list(store.handle(request(1), at(1)))
-    image = shutil.copytree(tmp_path, tmp_path / "image")
-    old = started(image)
-    (row,) = rows(old.handle(request(2), at(2)))
-    assert row.seq == 2  # nobody can know yet
-    effects = list(old.handle(mail.Receipted(5_000, ()), at(3)))
-    assert any("was an old image restored?" in e.text for e in effects if isinstance(e, Log))
-    gap, later = rows(old.handle(request(3), at(4)))
-    assert (gap.seq, json.loads(gap.payload)["last"], later.seq) == (5_001, 5_000, 5_002)
-    list(old.handle(mail.Receipted(10**12, ()), at(5)))  # no home has so many
-    (row,) = rows(old.handle(request(4), at(6)))
-    assert row.seq == 5_003
-    (backlog,) = posted(old.handle(mail.LoadBacklog(0, 9), at(7)), mail.Backlog)
-    assert [row.seq for row in backlog.rows] == [1, 2, 5_001, 5_002, 5_003]  # a receipt of another deletes nothing

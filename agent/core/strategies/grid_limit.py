@@ -41,8 +41,7 @@ def within(wish: Proposal, asks: Asks, s: Snapshot, dead_band_w: int, ruling_w: 
         held_w = ruling_w  # on the safe side of it already, and near
     imports = held_w > now_w
     holder = asks.imports if imports else asks.exports
-    if holder is None:
-        return wish
+    assert holder is not None, "only a limit that is there moves the wish"
     cut = _cut(holder, imports, held_w)
     if wish.power_w is not None:
         return replace(wish, power_w=held_w, cut=cut, meant_w=wish.power_w)

@@ -1,0 +1,140 @@
+"""Numbers after an image of the disk was put back, and receipts that are not of this life."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from agent import mail
+from agent.runtime.part import Log, Wake
+from agent.store.store import Store
+from tests.store.home import CLOCK, at, posted, request, rows, started
+
+
+def batch(number: int) -> mail.AppendBatch:
+    return mail.AppendBatch(bytes([number % 256]) * 50, CLOCK, number * 1000, 60)
+
+
+def kill(store: Store) -> None:
+    store._vault.abandon(damaged=False)
+
+
+def refuses(change: object) -> None:
+    raise OSError("no space")
+
+
+def test_a_restored_image_goes_on_above_what_the_aggregator_has(tmp_path: Path) -> None:
+    """What was written since it was put back has never gone out: it gets numbers above all that were ever used."""
+    store = started(tmp_path)
+    list(store.handle(request(1), at(1)))
+    list(store.handle(mail.Anchor(0), at(1)))
+    image = shutil.copytree(tmp_path, tmp_path / "image")
+    old = started(image)
+    assert [row.seq for n in (2, 3) for row in rows(old.handle(request(n), at(n)))] == [2, 3]  # nobody can know yet
+    (backlog,) = posted(old.handle(mail.LoadBacklog(0, 9), at(4)), mail.Backlog)
+    assert (backlog.held, backlog.first, backlog.last) == (2, 1, 3)
+    effects = list(old.handle(mail.Anchor(5_000), at(5)))
+    assert posted(effects, mail.Anchored) == [mail.Anchored(2, 5_000 - 2 + 1, 5_002)]
+    assert any("was put back to an older image" in e.text for e in effects if isinstance(e, Log))
+    gap, later = rows(old.handle(request(4), at(6)))
+    assert (gap.seq, json.loads(gap.payload)["first"], json.loads(gap.payload)["last"], later.seq) == (
+        5_003, 2, 5_000, 5_004,
+    )  # fmt: skip
+    (backlog,) = posted(old.handle(mail.LoadBacklog(0, 9), at(7)), mail.Backlog)
+    assert [row.seq for row in backlog.rows] == [1, 5_001, 5_002, 5_003, 5_004]
+    assert backlog.held is None
+
+
+@pytest.mark.parametrize("last", [None, 0, 1, 3])
+def test_what_the_aggregator_has_of_an_ordinary_start_changes_no_number(tmp_path: Path, last: int | None) -> None:
+    store = started(tmp_path)
+    list(store.handle(mail.Anchor(0), at(0)))
+    rows_before = [row.seq for n in (1, 2, 3) for row in rows(store.handle(request(n), at(n)))]
+    kill(store)
+    store = started(tmp_path)
+    (row,) = rows(store.handle(request(4), at(4)))
+    (anchored,) = posted(store.handle(mail.Anchor(last), at(5)), mail.Anchored)
+    assert (anchored.held, anchored.shift, anchored.last, row.seq) == (4, 0, 4, 4)
+    assert rows_before == [1, 2, 3]
+
+
+def test_a_start_that_nobody_anchored_is_held_by_the_next_one_too(tmp_path: Path) -> None:
+    """Put back, offline, killed: its rows went to nobody, and must not go out under their old numbers."""
+    store = started(tmp_path)
+    list(store.handle(request(1), at(1)))
+    list(store.handle(mail.Anchor(0), at(2)))
+    for n in (2, 3):
+        kill(store)
+        store = started(tmp_path)
+        list(store.handle(request(n), at(n)))
+    (anchored,) = posted(store.handle(mail.Anchor(100), at(9)), mail.Anchored)
+    assert (anchored.held, anchored.last) == (2, 102)
+
+
+def test_once_anchored_a_start_stays_so_over_a_kill(tmp_path: Path) -> None:
+    """Else rows that went out would come again under other numbers."""
+    store = started(tmp_path)
+    list(store.handle(request(1), at(1)))
+    list(store.handle(mail.Anchor(0), at(2)))
+    list(store.handle(request(2), at(3)))
+    kill(store)
+    store = started(tmp_path)
+    (anchored,) = posted(store.handle(mail.Anchor(2), at(4)), mail.Anchored)
+    assert (anchored.shift, anchored.last) == (0, 2)
+
+
+def test_many_rows_are_moved_above_in_their_order(tmp_path: Path) -> None:
+    store = started(tmp_path)
+    for n in range(1, 21):
+        list(store.handle(request(n), at(n)))
+    list(store.handle(mail.Anchor(3), at(30)))  # in the midst of them
+    (backlog,) = posted(store.handle(mail.LoadBacklog(0, 99), at(31)), mail.Backlog)
+    assert [row.seq for row in backlog.rows] == list(range(21, 41))
+    assert [int(json.loads(row.payload)["command_id"], 16) for row in backlog.rows] == list(range(1, 21))
+
+
+def test_a_disk_that_refuses_holds_the_rows_until_it_takes_the_word(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = started(tmp_path)
+    list(store.handle(request(1), at(1)))
+    with monkeypatch.context() as patch:
+        patch.setattr(store._vault, "commit", refuses)
+        assert posted(store.handle(mail.Anchor(7), at(2)), mail.Anchored) == []
+    (anchored,) = posted(store.handle(Wake(), at(600)), mail.Anchored)
+    assert anchored.last == 8
+
+
+@pytest.mark.parametrize(
+    ("upto", "also"), [(10**12, ()), (0, (7, 2**62)), (0, tuple(range(2, 258))), (-1, ()), (2**63 - 1, (2**63 - 1,))]
+)
+def test_a_hostile_receipt_deletes_no_row_and_costs_no_memory(tmp_path: Path, upto: int, also: tuple[int, ...]) -> None:
+    """Beyond what any home has, in the past, junk in `also`."""
+    store = started(tmp_path)
+    list(store.handle(request(1), at(1)))
+    list(store.handle(mail.Anchor(0), at(2)))
+    for n in range(50):
+        list(store.handle(mail.Receipted(upto, tuple(seq + 300 * n for seq in also)), at(3)))
+    assert store._also == set()
+    list(store.handle(batch(1), at(700)))
+    (backlog,) = posted(store.handle(mail.LoadBacklog(0, 9), at(701)), mail.Backlog)
+    assert [row.seq for row in backlog.rows] == [1, 2]
+
+
+def test_a_receipt_of_another_life_sets_numbers_above_it_deletes_nothing_and_is_told_once_a_minute(
+    tmp_path: Path,
+) -> None:
+    store = started(tmp_path)
+    list(store.handle(request(1), at(1)))
+    held = list(store.handle(mail.Receipted(40, ()), at(2)))  # the signed time will settle it
+    assert not any(isinstance(e, Log) for e in held)
+    list(store.handle(mail.Anchor(None), at(3)))
+    logs = [e for n in range(30) for e in store.handle(mail.Receipted(5_000 + n, ()), at(4 + n)) if isinstance(e, Log)]
+    assert len(logs) == 1
+    gap, later = rows(store.handle(request(3), at(40)))
+    assert (gap.seq, json.loads(gap.payload)["last"], later.seq) == (5_030, 5_029, 5_031)
+    (backlog,) = posted(store.handle(mail.LoadBacklog(0, 9), at(41)), mail.Backlog)
+    assert [row.seq for row in backlog.rows] == [1, 5_030, 5_031]
