@@ -26,7 +26,7 @@ INSTALLED := $(VENV)/installed-$(shell { echo $(LOCKED); sha256sum $(PRODUCT); }
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help env mosquitto libmodbus rabbitmq demo cluster test quick proof mutation teeth coverage lint format lock deb deb-check clean
+.PHONY: help env mosquitto libmodbus rabbitmq demo cluster test quick proof mutation teeth hazards coverage lint format lock deb deb-check clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ mutation: env ## small mistakes in what decides, one at a time: how many do test
 
 teeth: env ## plant defects in a copy of the source and show which check of the bench finds each; TEETH_ARGS="reserve_ignored"
 	@$(BIN)/python -m hil teeth $(TEETH_ARGS)
+
+hazards: env ## every hazard row measured anew, at the worst of eight instants, and kept in hil/results
+	@$(BIN)/python -m hil coverage --backend virtual --backend process --keep
 
 coverage: env ## the tests of agent.core and the gate alone must take every line and branch of them
 	@$(BIN)/python -m coverage run -m pytest -q $(COVERING)

@@ -1,7 +1,7 @@
 """The shell around the core: freeze inputs, step, gate, hand out. Decides nothing itself.
 
-A cycle runs every period and at once for a command, a finished write, a fault, or a reading that would move the
-decision. Nothing here waits: buses, disk and link answer with later events.
+A cycle runs every period and at once for a command, a finished write, a fault, a BMS that newly forbids something, or a
+reading that would move the decision. Nothing here waits: buses, disk and link answer with later events.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ from agent.runtime import part
 from agent.runtime.part import Effect, Log, Now, Post, SdNotify, WakeAt
 from agent.steward import Facts, Steward
 from agent.telemetry import profile_body, running, sample_values
+from agent.tighter import Tighter
 from agent.verbs import done, raised, refuse, resumed, settled, stopped, storm, taken
 from drivers.events import (
     Adopt,
@@ -93,6 +94,7 @@ class Control:
         self._clock = clock
         self._draw = draw
         self._gate = Gate(params)
+        self._tighter = Tighter(params)
         self._reserve = reserve
         self._durable = durable
         self._state: State | None = None
@@ -125,8 +127,7 @@ class Control:
         if isinstance(event, MeterReading):
             return self._meter(event, now)
         if isinstance(event, BatteryReading):
-            self._latest.batteries[event.device] = event
-            return ()
+            return self._battery(event, now)
         if isinstance(event, part.Wake):
             return self._tick(now)
         if isinstance(event, selftest.FilesLooked):
@@ -182,6 +183,15 @@ class Control:
         if before is None or before.grid_state is not reading.grid_state:
             return self._cycle(now)
         return ()
+
+    def _battery(self, reading: BatteryReading, now: Now) -> Iterable[Effect]:
+        before = self._latest.batteries.get(reading.device)
+        self._latest.batteries[reading.device] = reading
+        ours = self._decision is not None and self._decision.given_w is not None
+        if not ours or self._release is not None or before is None or not self._tighter.than(before, reading):
+            return ()
+        soonest_ns = self._last_ns + MIN_GAP_NS
+        return self._cycle(now) if now.mono_ns >= soonest_ns else (WakeAt(min(self._due_ns, soonest_ns)),)
 
     def _meter(self, reading: MeterReading, now: Now) -> Iterable[Effect]:
         self._latest.meters[reading.device] = reading

@@ -1,15 +1,21 @@
 """Which hazard is shown by which scenario on which backend, and how fast: made of runs, and of runs that were kept.
 
-A cell is one assertion that names a hazard, as one run judged it. A hazard with a bound in seconds is covered by a cell
-whose own bound is not wider than the table's.
+A cell is one assertion that names a hazard, as one run judged it, or the worst of several. A hazard with a bound in
+seconds is covered by a cell whose own bound is not wider than the table's. A run that broke any promise shows nothing.
+
+What was kept counts as long as its scenario says the same. Whether the source has changed since is told with each row.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import fcntl
+import functools
+import hashlib
 import json
 import subprocess
+import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +23,12 @@ from typing import Any
 
 from agent.core.params import Timers
 from hil import scenario as scenarios
+from hil.campaign.resume import TRIED, source
 from hil.figures import Figure, Scalar, machine
 from hil.hazards import HAZARDS, Hazard
 from hil.runner import Outcome
 from hil.scenario import Assertion, Scenario, Spread
+from hil.strict import FileError
 
 KEPT = Path(__file__).with_name("results")
 CLONE = Path(__file__).parents[1]
@@ -42,6 +50,12 @@ class Cell:
     reach: str
     ok: bool
     seed: int
+    runs: int = 1  # at so many phases of the fault, each with a seed of its own; `measured` is the worst
+    phase_ms: int = 0  # the one that `measured` is of
+    story: str = ""  # what the scenario said, as `story_of` tells it
+    source: str = ""  # what was tried, as hil.campaign.resume tells it; "" = unknown
+    commit: str = ""
+    date: str = ""
 
     @property
     def holds(self) -> bool:
@@ -55,11 +69,21 @@ class Cell:
         """The cell as a figure that holds exactly when the cell does."""
         row = HAZARDS[self.hazard]
         beside: dict[str, Scalar] = {"required": row.asks, "by": f"{self.scenario} on {self.backend}"}
-        if kept:
-            beside["kept"] = kept
+        if self.runs > 1:
+            beside["worst of"] = f"{self.runs} phases, at +{self.phase_ms} ms"
+        if self.date or kept:
+            beside["kept"] = self.age() if self.date else kept
         name = f"{self.hazard:2} {row.name}: {self.assertion}"
         figure = Figure(name, self.measured, self.unit, self.reach, beside)
         return figure if figure.holds is self.holds else Figure(name, self.holds, "", "== true", beside)
+
+    def age(self) -> str:
+        """Of which source a kept cell is, for people."""
+        if self.source and self.source == source():
+            return f"{self.date}, this source"
+        count = changed_since(self.commit)
+        files = "an unknown number of" if count is None else str(count)
+        return f"{self.date}, commit {self.commit}, {files} files of the product and the bench changed since"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,19 +109,45 @@ def shown_by(scenario: Scenario) -> list[Assertion | Spread]:
     return [each for each in every if each.hazard is not None]
 
 
-def cells_of(outcome: Outcome) -> list[Cell]:
-    """What one run shows. A run in which a fault did nothing shows nothing."""
+def cells_of(outcome: Outcome, phase_ms: int = 0) -> list[Cell]:
+    """What one run shows. A run that broke any of its promises, or in which a fault did nothing, shows nothing."""
     named = {a.name: a.hazard for a in shown_by(outcome.scenario) if a.hazard is not None}
-    idle = {f"{event.id} took effect" for event in outcome.scenario.events}
-    void = any(v.name in idle and not v.ok for v in outcome.verdicts)
+    sound = outcome.ok
     return [
         Cell(
             named[v.name], outcome.scenario.name, outcome.backend, v.name, v.measured, v.unit, v.reach,
-            v.ok and not void, outcome.seed,
+            v.ok and sound, outcome.seed, 1, phase_ms,
         )
         for v in outcome.verdicts
         if v.name in named
     ]  # fmt: skip
+
+
+def worst(cells: Sequence[Cell]) -> Cell:
+    """Of the same assertion, as several runs judged it: one that did not hold, else the largest."""
+
+    def bad(cell: Cell) -> tuple[bool, bool, float]:
+        number = isinstance(cell.measured, int | float)
+        return not cell.ok, not number, float(cell.measured or 0) if number else 0.0
+
+    return dataclasses.replace(max(cells, key=bad), runs=sum(cell.runs for cell in cells))
+
+
+def story_of(scenario: Scenario) -> str:
+    """Twelve characters over what its file says; comments and wording of `about` are no part of it."""
+    try:
+        raw = tomllib.loads(scenarios.find(scenario.name).read_text(encoding="utf-8"))
+    except (FileError, OSError, ValueError):
+        return ""
+    raw.get("scenario", {}).pop("about", None)
+    return hashlib.sha256(json.dumps(raw, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def standing(kept: Iterable[Cell]) -> list[Cell]:
+    """Of kept cells those whose scenario still says what was measured."""
+    stories = {scenario.name: story_of(scenario) for scenario in shipped()}
+    names = {(s.name, each.name, each.hazard) for s in shipped() for each in shown_by(s)}
+    return [c for c in kept if (c.scenario, c.assertion, c.hazard) in names and c.story == stories[c.scenario]]
 
 
 def missing(cells: Iterable[Cell]) -> list[Hazard]:
@@ -113,24 +163,46 @@ def figures(cells: Sequence[Cell], kept: Mapping[str, str]) -> list[Figure]:
     shown = sorted(cells, key=lambda c: (c.hazard, c.backend != "virtual", c.scenario))
     rows = [cell.figure(kept.get(cell.backend, "")) for cell in shown]
     gaps = missing(cells)
+    old = {cell.hazard for cell in cells if cell.date and cell.source != source()}
     beside: dict[str, Scalar] = {"of": len(HAZARDS)}
     if gaps:
         beside["missing"] = ", ".join(f"{g.number}{' on process' if g.process else ''}" for g in gaps)
+    if old:
+        beside["with a row of another source"] = ", ".join(map(str, sorted(old)))
     covered = len(HAZARDS) - len(gaps)
     return [*rows, Figure("hazards covered", covered, "", f"== {len(HAZARDS)}", beside)]
 
 
 def write(path: Path, backend: str, cells: Sequence[Cell]) -> None:
-    """Keep the cells of a run, with commit, date and machine."""
-    kept = Kept(commit(), dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M UTC"), backend, machine(), ())
-    raw = {**dataclasses.asdict(kept), "cells": [dataclasses.asdict(cell) for cell in cells]}
+    """Keep the cells of a run, each with commit, date and source. Cells of scenarios that were not run stay, as long
+    as their scenario says the same."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two runs may end at once, each with rows of its own
+        _write(path, backend, cells)
+
+
+def _write(path: Path, backend: str, cells: Sequence[Cell]) -> None:
+    date, mine = dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M UTC"), commit()
+    stories = {scenario.name: story_of(scenario) for scenario in shipped()}
+    ran = {cell.scenario for cell in cells}
+    before = read(path)
+    others = [] if before is None else [cell for cell in standing(before.cells) if cell.scenario not in ran]
+    fresh = [
+        dataclasses.replace(cell, story=stories.get(cell.scenario, ""), source=source(), commit=mine, date=date)
+        for cell in cells
+    ]
+    every = sorted([*others, *fresh], key=lambda c: (c.scenario, c.hazard, c.assertion))
+    raw = {
+        **dataclasses.asdict(Kept(mine, date, backend, machine(), ())),
+        "cells": [dataclasses.asdict(cell) for cell in every],
+    }
     path.write_text(json.dumps(raw, indent=1) + "\n", encoding="utf-8")
 
 
 def read(path: Path) -> Kept | None:
     """What `write` kept, or None when there is none. ValueError for a file that is no such thing."""
-    if not path.is_file():
+    if not path.is_file() or not path.stat().st_size:
         return None
     try:
         raw: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
@@ -149,6 +221,19 @@ def commit() -> str:
     except OSError:
         return "unknown"
     return done.stdout.strip() or "unknown"
+
+
+@functools.cache
+def changed_since(old: str) -> int | None:
+    """Files of the product and the bench that differ from that commit; None = it cannot be said."""
+    try:
+        done = subprocess.run(
+            ["git", "diff", "--name-only", old.rstrip("+"), "--", *TRIED],
+            cwd=CLONE, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    except OSError:
+        return None
+    return len(done.stdout.splitlines()) if done.returncode == 0 else None
 
 
 def unhurried(scenario: Scenario) -> Scenario:

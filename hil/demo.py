@@ -52,7 +52,7 @@ def main(argv: Sequence[str]) -> int:
         seen = Recording()
         return tell(scenario, seed, args.plain, args.keep, seen if args.report else None, args.report)
 
-    outcome, void = unstalled(once, say=say, fine=lambda o: o.ok)
+    outcome, void = unstalled(once, say=say, fine=lambda o: o.stands)
     width = min(100, shutil.get_terminal_size((100, 24)).columns)
     if not outcome.ok:
         for note in outcome.notes:

@@ -32,7 +32,7 @@ _ROWS = (
     _within(3, "NaN, sentinels, cleared blocks", 2),
     _within(4, "wrong unit or scale", 4),
     _within(5, "sign flipped", 12),
-    _within(6, "meter clamp swapped or reversed", 15),
+    _within(6, "meter clamp swapped or reversed", 15, "15 s from the third step that shows it"),
     _within(7, "meter silent, or its clamp off", 5),
     _within(8, "SoC against voltage and counted charge", 2),
     _within(9, "SoC jumps", 2),

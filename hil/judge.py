@@ -14,6 +14,7 @@ from hil.signals import Happening
 
 Functions = Mapping[str, Callable[..., Any]]
 NS = 1_000_000_000
+BOOKS = frozenset({"acks", "ack_state", "ack_reason", "refused"})  # what has been told does not depend on when
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,7 @@ class Verdict:
     from_ns: int | None = None  # when its clock began; None = it never did
     seen_ns: int | None = None  # the sample or record that decided it, if one did
     to_ns: int | None = None  # the end of what it was judged over
+    timing: bool = True  # a machine that stood still may be why it failed; False = what is lost, or too much, is that
 
     def figure(self) -> Figure:
         """The verdict as a figure that holds exactly when the verdict is ok."""
@@ -150,7 +152,18 @@ class Judge:
         if ok and seen is not None and not a.stays:
             to_ns = seen
         times = (self._clock_ns, seen, to_ns)
-        return Verdict(a.name, a.chapter, a.promise, ok, measured, unit, reach, sentence, self._beside(), *times)
+        beside, timing = self._beside(), not ok and not self._counts_anyway()
+        return Verdict(a.name, a.chapter, a.promise, ok, measured, unit, reach, sentence, beside, *times, timing)
+
+    def _counts_anyway(self) -> bool:
+        """It failed as no stall of the machine explains: more records than may be, or a book that is wrong."""
+        a = self.assertion
+        if a.kind is Kind.COUNT:
+            return a.most is not None and self._count > a.most
+        if a.kind is Kind.WITHIN or a.expr is None:
+            return False
+        asks = {*a.expr.names, *a.expr.calls}
+        return bool(asks) and all(name.startswith("agg.") or name in BOOKS for name in asks)
 
     # --- inside ------------------------------------------------------------------------------------------------------
     def _open(self, at_ns: int) -> None:

@@ -107,6 +107,11 @@ class Outcome:
         """Every promise held."""
         return bool(self.verdicts) and all(v.ok for v in self.verdicts)
 
+    @property
+    def stands(self) -> bool:
+        """It counts even where the machine itself stalled: it held, or broke a promise that no stall explains."""
+        return self.ok or any(not v.ok and not v.timing for v in self.verdicts)
+
     def report(self, void: int = 0) -> Report:
         """The figures: one per promise, each with a reach."""
         figures: list[Figure] = [v.figure() for v in self.verdicts]

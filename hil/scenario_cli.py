@@ -96,7 +96,7 @@ def run_scenario(
                 scenario, lambda: make_backend(backend, _logs(directory), rig), seed, Several(watchers), others
             )
 
-    outcome, void = (once(), 0) if backend == "virtual" else unstalled(once, say=say, fine=lambda o: o.ok)
+    outcome, void = (once(), 0) if backend == "virtual" else unstalled(once, say=say, fine=lambda o: o.stands)
     if directory is not None:
         say(f"report: {reports.write(directory, outcome, seen[0], void, seen[1:])}")
     return _reported(outcome, void)

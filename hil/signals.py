@@ -69,6 +69,7 @@ SIGNALS: Mapping[str, Signal] = _table(
     ("wire.clear", "", "register writes that end remote control"),
     ("wire.floor", "", "register writes of the inverter's floor"),
     ("wire.other", "", "register writes of any other kind"),
+    ("wire.setpoint_w", "W", "what the last write that counts asks for, whether followed or not; None = released"),
     ("wire.violations", "", "requests that began inside t3.5"),
     ("agg.verified", "", "messages whose signature, typ and body held"),
     ("agg.bad", "", "messages from the device that did not verify"),

@@ -75,7 +75,8 @@ def unstalled(
 ) -> tuple[T, int]:
     """`run()` beside a meter, repeated at most twice while the machine stalls: the last result, the void runs.
 
-    A stall can only make a safety bound fail: a result that is `fine` in spite of one is not thrown away.
+    A stall can only make a bound in time fail: a result that is `fine` is not thrown away in spite of one. Fine is what
+    held, and what failed in a way that has nothing to do with time: lost, twice, forged.
     """
     void = 0
     while True:

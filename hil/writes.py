@@ -76,10 +76,10 @@ class WriteLog:
         return Happening("write", at_ns, fields)
 
     def signals(self) -> dict[str, Value]:
-        """The `wire.*` signals that count writes."""
+        """The `wire.*` signals that writes make."""
         named = {f"wire.{kind}": self.counts[kind] for kind in ("power", "clear", "floor")}
         others = sum(self.counts.values()) - sum(named.values())
-        return {**named, "wire.other": others}
+        return {**named, "wire.other": others, "wire.setpoint_w": self.setpoint_w}
 
     def _kind(self, written: Written) -> tuple[str, int]:
         if written.exception:
@@ -87,11 +87,16 @@ class WriteLog:
         if not _NAMES.get(written.unit, "").startswith("inverter"):
             return "other", 0
         if self._by_device:
-            return written.kind, written.value or 0
+            return self._told(written.kind, written.value or 0)
         fields = {written.address + i: word for i, word in enumerate(written.words)}
         if model.MIN_RSV_PCT in fields and not fields.keys() & _CONTROL:
             return "floor", fields[model.MIN_RSV_PCT] // 10
         return self._control(fields, written.unit)
+
+    def _told(self, kind: str, value: int) -> tuple[str, int]:
+        if kind in ("power", "clear"):
+            self.setpoint_w = value if kind == "power" else None
+        return kind, value
 
     def _control(self, fields: Mapping[int, int], unit: int) -> tuple[str, int]:
         if not fields.keys() & _CONTROL:

@@ -24,7 +24,7 @@ SHOWN = tuple(  # no long run's outcome passes through them
     f"hil/{name}"
     for name in (
         *("bench/", "long/", "protocol/", "report/", "results/", "scenarios/", "soak/", "street/", "teeth/"),
-        *("coverage.py", "coverage_cli.py", "demo.py", "hazards.py", "progress.py", "serve.py"),
+        *("coverage.py", "coverage_cli.py", "demo.py", "hazards.py", "phases.py", "progress.py", "serve.py"),
     )
 )
 

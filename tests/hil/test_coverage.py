@@ -16,7 +16,7 @@ from hil.faults.catalog import FAMILIES, VERBS
 from hil.faults.registers import FIELDS, Spoil
 from hil.hazards import HAZARDS
 from hil.runner import Outcome, Runner
-from hil.scenario import BACKENDS, Assertion, Event, Kind, Scenario, find, load
+from hil.scenario import BACKENDS, Assertion, Kind, Scenario, Spread, find, load
 from hil.strict import FileError
 
 ROOT = Path(__file__).parents[2]
@@ -48,14 +48,41 @@ def test_every_hazard_has_a_scenario_with_its_bound(number: int) -> None:
 
 
 def test_a_bound_of_seconds_is_shown_in_seconds_somewhere() -> None:
-    """A row with a time is not covered by facts alone."""
-    timed = {
-        each.hazard
-        for scenario in SHIPPED.values()
-        for each in coverage.shown_by(scenario)
-        if isinstance(each, Assertion) and each.kind is Kind.WITHIN
-    }
-    assert [row.number for row in HAZARDS.values() if row.seconds is not None and row.number not in timed] == [27]
+    """A row with a time is not covered by facts alone: it is measured, or nothing comes once the time is over."""
+
+    def timed(each: Assertion | Spread) -> bool:
+        if not isinstance(each, Assertion) or each.hazard is None:
+            return False
+        edge = max(each.from_ns, each.to_ns or 0)
+        over = each.kind is Kind.COUNT and 0 < edge <= (HAZARDS[each.hazard].seconds or 0) * S
+        return each.kind is Kind.WITHIN or over
+
+    shown = {each.hazard for scenario in SHIPPED.values() for each in coverage.shown_by(scenario) if timed(each)}
+    assert [row.number for row in HAZARDS.values() if row.seconds is not None and row.number not in shown] == [27, 29]
+
+
+RECORDS = {44}  # numbers of records: the aggregator's ledger is the world
+
+
+def looks_at(assertion: Assertion) -> set[str]:
+    """Names of the world in what it asks, and the wire's own records."""
+    if assertion.kind is Kind.COUNT:
+        acks = {"acks"} if assertion.hazard in RECORDS and assertion.stream == "ack" else set()
+        return {"wire"} if assertion.stream == "write" else acks
+    worlds = ("truth.", "wire.", "agg.") if assertion.hazard in RECORDS else ("truth.", "wire.")
+    return {name for name in (assertion.expr.names if assertion.expr else ()) if name.startswith(worlds)}
+
+
+def test_no_row_rests_on_the_agent_s_own_word() -> None:
+    """What a hazard row asks is seen at the plant or on the wire; what the agent says may stand beside."""
+    asked = {(name, a.name): a for name, s in SHIPPED.items() for a in s.assertions if a.hazard is not None}
+    for name, scenario in SHIPPED.items():
+        for spread in scenario.spreads:
+            asked[name, spread.of] = dataclasses.replace(
+                next(a for a in scenario.assertions if a.name == spread.of), hazard=spread.hazard
+            )
+    assert len(asked) > 50
+    assert [key for key, assertion in asked.items() if not looks_at(assertion)] == []
 
 
 def test_the_table_is_that_of_the_page() -> None:
@@ -154,33 +181,30 @@ def test_registers_say_what_they_are_told_to() -> None:
 
 # --- teeth ------------------------------------------------------------------------------------------------------------
 MINUTES = 8
+ORDERS = ("aggregator.dispatch", "aggregator.stop", "aggregator.cancel", "moment")
+GOOD = {"cell_cure": {"soc_permille": 600}}  # where the hazard is how the home stands, and no event
 
 
 def without_faults(scenario: Scenario) -> Scenario:
-    """The same moments, and nothing happens at them."""
-
-    def calm(event: Event) -> Event:
-        fault = VERBS[event.verb].observe or event.verb in ("home.temperature", "home.soc")
-        return dataclasses.replace(event, verb="moment", args={}, observe=None, for_ns=event.for_ns) if fault else event
-
-    return dataclasses.replace(scenario, events=tuple(map(calm, scenario.events)), fleet=1)
-
-
-def bounded(scenario: Scenario) -> list[str]:
-    return [a.name for a in scenario.assertions if a.hazard is not None and a.kind is Kind.WITHIN]
+    """The same moments and orders, and nothing happens to the home."""
+    events = tuple(
+        e if e.verb in ORDERS else dataclasses.replace(e, verb="moment", args={}, observe=None) for e in scenario.events
+    )
+    home = {**scenario.home, **GOOD.get(scenario.name, {})}
+    return dataclasses.replace(scenario, events=events, home=home, fleet=1, spreads=())
 
 
-BOUNDED = sorted(
+SHORT = sorted(
     name
     for name, scenario in SHIPPED.items()
-    if bounded(scenario) and "virtual" in scenario.backends and scenario.duration_ns <= MINUTES * 60 * S
+    if "virtual" in scenario.backends and scenario.duration_ns <= MINUTES * 60 * S
 )
-CALM_ANYWAY = {  # judged against the moment at which something is known, or an order's own end: no fault to leave out
-    "harm": "charging yields to the fuse, the agent's part",
-    "cell_cure": "charged, and gently",
-    "offline": "and no longer",
-    "clocks": "and the command ends when it was to end",
-    "echo": "understood before anything is asked of it",
+CALM_ANYWAY: dict[tuple[str, str], str] = {  # holds without its fault as well, because ...
+    ("clocks", "and the command ends when it was to end"): "an order's own end, that the jumps must not move",
+    ("offline", "and no longer"): "an order's own end, that nobody is there to tell again",
+    ("echo", "dispatch is followed"): "what must go on in spite of the adapter",
+    ("old_image", "started once"): "without the old image nothing could start twice; the crash bench shows that it can",
+    ("rotten", "no number of a record comes with two contents"): "a sound database gives none; powercut shows it can",
 }
 
 
@@ -189,13 +213,16 @@ def held(outcome: Outcome) -> set[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", BOUNDED)
-def test_a_bound_that_no_fault_was_needed_for_is_no_bound(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the fault the assertion must fail: else it would hold whatever the agent does."""
+@pytest.mark.parametrize("name", SHORT)
+def test_an_assertion_that_needs_no_fault_shows_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the fault each row must fail, or fail when what must not happen does (`HARM`), or say why not."""
     monkeypatch.setitem(VERBS, "moment", dataclasses.replace(VERBS["moment"], revert=lambda rig, label, args: None))
     scenario = without_faults(SHIPPED[name])
     outcome = Runner(scenario, VirtualBackend(observed=True), scenario.seed).run()
-    assert held(outcome) & set(bounded(scenario)) <= {CALM_ANYWAY.get(name, "")}
+    told = {assertion for scenario, _, _, _, assertion in HARM if scenario == name}
+    told |= {assertion for scenario, assertion in CALM_ANYWAY if scenario == name}
+    rows = {a.name for a in coverage.shown_by(SHIPPED[name])}
+    assert held(outcome) & rows <= told
 
 
 def instead(scenario: Scenario, label: str, verb: str, **args: Value) -> Scenario:
@@ -211,6 +238,7 @@ def instead(scenario: Scenario, label: str, verb: str, **args: Value) -> Scenari
 
 
 DISPATCH: dict[str, Value] = {"power_w": 11_400, "duration": 60, "primacy": 0, "ramp": "urgent"}
+JUMP_ROW = "no watt leaves below the reserve because of it"
 HARM = [  # what must not happen happens: the assertion that says so must see it
     ("attack", "replayed", "aggregator.dispatch", DISPATCH, "replayed: nothing moves"),
     ("attack", "expired", "aggregator.dispatch", DISPATCH, "expired: nothing moves"),
@@ -223,6 +251,14 @@ HARM = [  # what must not happen happens: the assertion that says so must see it
     ("swapped", "swapped", "moment", {}, "nothing is written to anybody"),
     ("other_device", "other", "moment", {}, "nothing is written to it"),
     ("no_timer", "no timer", "moment", {}, "no dispatch flows"),
+    (
+        "soc_lies",
+        "jump",
+        "inverter.remote",
+        {"w": 3000, "revert_s": 60},
+        "no watt leaves below the reserve because of it",
+    ),
+    ("harm", "charge", "home.pv", {"w": 40_000}, "the nameplate and the connection bind"),
     ("soc_lies", "stuck", "bms.bias", {"permille": 40}, "a stuck SoC reaches the reserve by our own count"),
 ]
 

@@ -9,7 +9,7 @@ import pytest
 
 from hil import coverage
 from hil.backends.process import ProcessBackend
-from hil.runner import Runner
+from hil.runner import Outcome, Runner
 from hil.stall import unstalled
 
 pytestmark = pytest.mark.slow
@@ -24,9 +24,8 @@ def test_every_promise_holds(name: str, tmp_path: Path) -> None:
     scenario = ALONE[name]
     said: list[str] = []
 
-    def once() -> list[str]:
-        outcome = Runner(scenario, ProcessBackend(tmp_path / f"run{len(said)}"), scenario.seed).run()
-        return [f"{v.name}: {v.sentence}" for v in outcome.verdicts if not v.ok]
+    def once() -> Outcome:
+        return Runner(scenario, ProcessBackend(tmp_path / f"run{len(said)}"), scenario.seed).run()
 
-    broken, _ = unstalled(once, say=said.append, fine=lambda found: not found)
-    assert broken == [], "\n".join(said)
+    outcome, _ = unstalled(once, say=said.append, fine=lambda o: o.stands)
+    assert [f"{v.name}: {v.sentence}" for v in outcome.verdicts if not v.ok] == [], "\n".join(said)

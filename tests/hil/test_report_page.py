@@ -109,7 +109,7 @@ def _lines(text: str, kind: str) -> list[str]:
 
 
 def _verdict(ok: bool, name: str = "v", **times: int) -> Verdict:
-    return Verdict(name, "", "", ok, 5.3 if ok else None, "s", "<= 13", "why it is so", {}, **times)
+    return Verdict(name, "", "", ok, 5.3 if ok else None, "s", "<= 13", "why it is so", {}, **times)  # type: ignore[arg-type]
 
 
 def test_a_run_shows_each_of_its_parts() -> None:

@@ -22,7 +22,8 @@ def test_a_setpoint_and_its_end() -> None:
     assert _take(log, model.STOR_CTL_MOD, 0) == ("clear", 0)
     assert _take(log, model.OUT_W_RTE, 10_000, 10_000) == ("staged", 0)
     assert log.setpoint_w is None
-    assert log.signals() == {"wire.power": 2, "wire.clear": 1, "wire.floor": 0, "wire.other": 3}
+    counts = {"wire.power": 2, "wire.clear": 1, "wire.floor": 0, "wire.other": 3}
+    assert log.signals() == {**counts, "wire.setpoint_w": None}
 
 
 def test_zero_watts_is_power_and_other_writes_have_their_own_names() -> None:
