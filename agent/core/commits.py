@@ -60,9 +60,9 @@ def propose(
 
 
 def store(book: Book, desk: Desk, say: Cycle) -> tuple[Book, Desk, Commit | None]:
-    """One transaction if something changed that must survive; the accounts and a command's energy from time to time."""
+    """One transaction if something changed that must survive; a running command's energy from time to time."""
     accounts = say.account
-    checkpoint = (book.meters.energy or accounts) and say.now_ns - desk.asked_ns >= CHECKPOINT_NS
+    checkpoint = book.meters.energy and say.now_ns - desk.asked_ns >= CHECKPOINT_NS
     if not say.records and not desk.backlog and book.durable is desk.stored and not checkpoint:
         return book, desk, None
     book = pruned(settled(book), say.clock)
