@@ -12,7 +12,7 @@ from agent.link.homeowner import AnyHomeowner
 from agent.link.jws import Refused
 from agent.link.trust import Trust, of_bundle
 
-STATE_MAX = 30_000  # bytes: it must fit into a slot of agent.store.trust
+STATE_MAX = 30_000  # bytes: it must fit into a slot of agent.store.mirrored
 _MARKS = (50, 80, 100)  # percent of a bundle's life at which somebody should look
 
 

@@ -1,36 +1,12 @@
-"""Whom this home believes, in a small file of its own beside the store: two mirrored slots, so that neither a power cut
-nor rot in one of them brings back a bundle from before a revocation. What it means: `agent.link.anchor`."""
+"""Whom this home believes: no cut and no rot brings back a bundle from before a revocation. What it means:
+`agent.link.anchor`."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from agent.store.slots import Slots
-
-SIZE = 32_768
+from agent.store.mirrored import MirroredFile
 
 
-class TrustFile:
-    """Bytes in, bytes out."""
+class TrustFile(MirroredFile):
+    """The trust of this home."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._slots = Slots(path, size=SIZE, mirror=True)
-
-    def read(self) -> bytes | str | None:
-        """What is kept; None = nothing yet; a sentence if it cannot be read: that is never taken for nothing."""
-        try:
-            content = self._slots.read()
-        except OSError as error:
-            return f"{self._path}: {error.strerror or error}"
-        if content.payload is None and not content.fresh:
-            return f"{self._path}: both copies are damaged"
-        return content.payload
-
-    def write(self, state: bytes) -> str | None:
-        """None when both slots hold it durably, else a sentence."""
-        try:
-            self._slots.write(state)
-        except OSError as error:
-            return f"{self._path}: {error.strerror or error}; the trust in the file may still be the old one"
-        return None
+    unsure = "; the trust in the file may still be the old one"

@@ -16,7 +16,7 @@ from agent.link import anchor as anchors
 from agent.link.trust import of_bundle
 from agent.link.trusting import STATE_MAX
 from agent.runtime.part import Effect, Log, MqttMessage
-from agent.store.trust import SIZE
+from agent.store.mirrored import SIZE
 from hil.bundles import DAY_MS, Draft, Envelope, chain, entry, root_hash
 from tests.link.home import (
     DEVICE_SEED,

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from agent import mail
-from agent.store.documents import SIZE, DocumentsFile
+from agent.store.documents import DocumentsFile
+from agent.store.mirrored import SIZE
 from tests.store.home import CLOCK, at, posted, started
 
 EVENT = {"event": "config_applied", "version": 4, "reason": None, "sentence": "on probation"}
