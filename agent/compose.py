@@ -29,6 +29,7 @@ from agent.store.documents import DocumentsFile
 from agent.store.memories import Memories
 from agent.store.pins import Pins
 from agent.store.store import Store, StoreConfig
+from agent.unlinked import Unlinked
 from agent.version import VERSION
 from drivers import profile as profiles
 from drivers.binding import DeviceSpec
@@ -65,10 +66,11 @@ def compose(
     ntp: bool = False,
     read: Callable[[], None] | None = None,
 ) -> Agent:
-    """Build it all. ConfigError for what the files say wrong; what is wrong with the state directory the store says.
+    """Build it all. ConfigError for what the files say wrong. What is wrong with the state directory the store says,
+    and what keeps the link from being made says the part in its place: the home is protected without it.
 
-    `dry` checks everything and touches no disk. `ntp`: what the kernel says of its clock now. `read` is called when
-    every file with a model of its own was read, before the link is imported.
+    `dry` checks everything, the link too, and touches no disk. `ntp`: what the kernel says of its clock now. `read` is
+    called when every file with a model of its own was read, before the link is imported.
     """
     buses = {section.name: make_bus(config, section.name, kernel_boot=kernel_boot) for section in config.file.bus}
     store = Store(_store(config, kernel_boot))
@@ -96,8 +98,13 @@ def compose(
     if read is not None:
         read()
     if config.file.link is not None:
-        parts["link"] = _link(config, durable, kept, boot, random)
-        _sealed(config, store)
+        try:
+            parts["link"] = _link(config, durable, kept, boot, random)
+            _sealed(config, store)
+        except ConfigError as error:
+            if dry:
+                raise
+            parts["link"] = Unlinked(str(error))
     return Agent(parts, buses)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,10 +15,14 @@ from agent.link import anchor as anchors
 from agent.link.anchor import Anchor
 from agent.link.bundle import parse_chain
 from agent.link.trust import Trust, entry
+from agent.mail import LinkState
+from agent.runtime.part import Log, Now, Post, Start, Stop, Stopped
 from agent.store.trust import TrustFile
 from hil.bundles import chain
 from hil.pki import Pki, make_pki, signed
 from hil.site import DEVICE, FLEET, seeded_keys, write_config
+
+GIVEN: Any = {"boot": "b" * 32, "kernel_boot": "kernel", "draw": lambda: 0, "random": bytes}
 
 
 @pytest.fixture
@@ -98,3 +103,21 @@ def test_a_trust_file_that_is_none_names_itself(pki: Pki, tmp_path: Path, data: 
     pki.devices[DEVICE].trust.write_bytes(data)
     with pytest.raises(ConfigError, match=r"link\.trust"):
         believed(tmp_path, own(pki))
+
+
+def test_protection_starts_without_a_link_that_cannot_be_made_and_says_why(pki: Pki, tmp_path: Path) -> None:
+    path = write_config(tmp_path, line={"port": "/dev/null"}, brokers=("localhost:1",), device=own(pki))
+    config = configuration.load(path)
+    config.state_dir.mkdir()
+    (config.state_dir / "trust").write_bytes(b"\xff" * 65_536)
+    with pytest.raises(ConfigError, match="damaged"):
+        compose.compose(config, dry=True, **GIVEN)
+    made = compose.compose(config, **GIVEN)
+    link, now = made.parts["link"], Now(1, 1)
+    told = list(link.handle(Start(), now))
+    [state] = [e.event for e in told if isinstance(e, Post) and isinstance(e.event, LinkState)]
+    assert not state.up
+    assert "damaged" in state.detail
+    assert any(isinstance(e, Log) and "protected without it" in e.text for e in told)
+    assert list(link.handle(object(), now)) == []
+    assert list(link.handle(Stop(), now)) == [Post("runtime", Stopped("link"))]
