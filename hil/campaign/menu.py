@@ -115,6 +115,7 @@ LEFT_OUT: Mapping[str, str] = {
     "aggregator.dispatch": "the work that the faults meet; drawn apart",
     "aggregator.cancel": "as dispatch",
     "aggregator.stop": "as dispatch",
+    "aggregator.trust": "a new bundle, or none until the old one is over; a scenario waits the months that takes",
     "home.soc": "puts energy where there was none: a starting point, not a fault",
     "proc.start": "ends other faults",
     "moment": "nothing happens",

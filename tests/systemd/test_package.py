@@ -192,7 +192,7 @@ def test_manual_and_completion_know_every_verb(archive: tarfile.TarFile) -> None
     page = gzip.decompress(content(archive, "usr/share/man/man1/batteryctl.1.gz")).decode()
     completion = content(archive, "usr/share/bash-completion/completions/batteryctl").decode()
 
-    assert re.findall(r"^\.TP\n\.B ([a-z]+)\n", page, re.MULTILINE) == list(VERBS)
+    assert re.findall(r"^\.TP\n\.B ([a-z-]+)\n", page, re.MULTILINE) == list(VERBS)
     assert " ".join(VERBS) in completion
     assert "@" not in page
 
