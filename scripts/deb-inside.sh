@@ -210,11 +210,6 @@ ssl.create_default_context()
 with socket.socket() as line:
     line.settimeout(1)
     assert line.connect_ex(("127.0.0.1", 1)) != 0
-with socket.socket() as line:
-    try:
-        line.bind(("127.0.0.1", 0))
-    except PermissionError:
-        print("kept from listening")
 for path in ("/usr/x", "/opt/batteryd/x"):
     try:
         Path(path).touch()
@@ -228,7 +223,6 @@ systemctl daemon-reload
 touch /var/lib/batteryd/registrar
 check "it may make a key and give it to the agent" systemctl start batteryd-renew
 check "and says so" sh -c 'journalctl -b -u batteryd-renew -o cat | grep -q "renewing works"'
-check "it may not listen" sh -c 'journalctl -b -u batteryd-renew -o cat | grep -q "kept from listening"'
 check "nor change its own code" sh -c 'journalctl -b -u batteryd-renew -o cat | grep -q "kept from /opt/batteryd/x"'
 rm -r /etc/systemd/system/batteryd-renew.service.d /var/lib/batteryd/registrar
 systemctl daemon-reload
