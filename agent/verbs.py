@@ -65,14 +65,12 @@ def resumed(verb: mail.Verb, durable: Durable) -> Post:
 
 def taken(verb: mail.Verb, durable: Durable) -> OptsOut | OptsIn | Overrides | Post:
     """What "optout", "optin" and "override" ask of the core, or why not."""
-    if verb.verb == "optout":
-        return OptsOut(verb.by, verb.role, verb.for_s)
-    if verb.verb == "optin":
+    if verb.verb in ("optout", "optin"):
         out = durable.opted_out
         if out is not None and out.role == "homeowner" and verb.role != "homeowner":
-            text = "refused: only the homeowner ends the homeowner's opt-out"
+            text = "refused: only the homeowner ends, shortens or replaces the homeowner's opt-out"
             return done(verb, REFUSED, text, pin_helps=True)
-        return OptsIn(verb.by)
+        return OptsIn(verb.by) if verb.verb == "optin" else OptsOut(verb.by, verb.role, verb.for_s)
     if verb.text == "off":
         return Overrides(verb.by, None)
     if not 0 < verb.for_s <= MAX_OVERRIDE_S or abs(verb.value) > OVERRIDE_W:

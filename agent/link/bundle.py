@@ -18,12 +18,13 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from agent.link.jws import Refused, Verifier, listed_key, parse_object, peek, prove, unb64
+from agent.link.jws import HEADER_MAX, Refused, Verifier, listed_key, parse_object, peek, prove, unb64
 from agent.link.roles import BUNDLED, ROLES, TRUST
 
 MAX_BYTES = 60 * 1024  # of a chain: it must fit into one packet of the link
 CHAIN_MAX = 32
 SIGNATURES_MAX = 8
+SIGNATURE_LEN = 86  # of 64 bytes
 KEYS_MAX: Mapping[str, int] = MappingProxyType({"root": 5, "firmware": 4})  # any other role: the old and the new one
 ONLINE_KEYS = 2
 REVOKED_MAX = 128
@@ -115,8 +116,10 @@ def _envelope(raw: object) -> Envelope | str:
     for one in signatures:
         if not isinstance(one, dict) or set(one) != {"protected", "signature"}:
             return "a signature is not exactly {protected, signature}"
-        if not all(isinstance(word, str) and word.isascii() and "." not in word for word in one.values()):
-            return "a signature is not base64url"
+        if not all(isinstance(word, str) and unb64(word.encode("utf-8", "replace")) for word in one.values()):
+            return "a signature is not base64url without padding"  # what nobody signed is kept with the rest
+        if len(one["protected"]) > HEADER_MAX or len(one["signature"]) != SIGNATURE_LEN:
+            return f"a signature is not of {SIGNATURE_LEN} characters, or its header of more than {HEADER_MAX}"
         tokens.append(f"{one['protected']}.{part}.{one['signature']}".encode("ascii"))
     return Envelope(payload, tuple(tokens), raw)
 

@@ -102,4 +102,6 @@ def _contradiction(document: AnyDocument) -> str | None:
         settings = document.settings
         if (settings.raise_permille is None) != (settings.raise_s is None):
             return "settings.raise_permille, settings.raise_s: one without the other"
+        if settings.groups is not None and len(set(settings.groups)) != len(settings.groups):
+            return "settings.groups: a group is named twice"
     return None

@@ -111,7 +111,9 @@ class Inbound:
         for group in self.groups:
             del self._routes[self._config.group_topic(group)]
         listed = self._keeper.trust.groups
-        self.groups = self._config.groups if groups is None else tuple(g for g in groups if g in listed)
+        self.groups = tuple(
+            dict.fromkeys(self._config.groups if groups is None else [g for g in groups if g in listed])
+        )
         for group in self.groups:
             topic = self._config.group_topic(group)
             self._routes[topic] = _Route(COMMAND, f"grp:{group}", jws.COMMAND_MAX)

@@ -65,7 +65,9 @@ def _acts(body: AnyHomeowner) -> tuple[Effect, ...]:
     return (said, Post("control", verb))
 
 
-def stop_for(kid: str, changed: Changed, wall_ms: int) -> CommandIn:
-    """A stop in the name of the root that took `kid` back: the only one that the home gives itself."""
-    digest = hashlib.sha256(f"revoked {kid} by bundle {changed.trust.version}".encode("ascii")).hexdigest()
+def stop_for(kid: str, changed: Changed, wall_ms: int, draw: bytes) -> CommandIn:
+    """A stop in the name of the root that took `kid` back: the only one that the home gives itself. `draw`: random
+    bytes, so that nobody can use its id before it."""
+    text = f"revoked {kid} by bundle {changed.trust.version}: {draw.hex()}"
+    digest = hashlib.sha256(text.encode("ascii")).hexdigest()
     return CommandIn(Command(digest[:32], CommandKind.STOP, "root", digest, wall_ms, wall_ms), ())

@@ -62,6 +62,7 @@ class Session:
         self._inbound = Inbound(config, boot, windows, known)
         self._outbox = Outbox(config.resend_ns, config.resend_cap_ns)
         self._again = Again()
+        self._random = random
         self._comeback = Comeback(config.backoff_floor_ns, config.backoff_cap_ns, config.brokers, random)
         self._relayed = Relayed()
         self._block = upward.Block(config.settings.batch_s or config.block_s)
@@ -401,7 +402,7 @@ class Session:
         out.extend(self._relayed.changed(changed, self._kept_clock(now), now))
         for kid in changed.revoked:
             if self._inbound.spoke(kid):
-                out.append(Post("control", stop_for(kid, changed, now.wall_ms)))
+                out.append(Post("control", stop_for(kid, changed, now.wall_ms, self._random(16))))
         self._birth_wanted = True
 
     def _resend(self, got: Resend, now: Now, out: list[Effect]) -> None:

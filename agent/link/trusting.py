@@ -12,6 +12,7 @@ from agent.link.homeowner import AnyHomeowner
 from agent.link.jws import Refused
 from agent.link.trust import Trust, of_bundle
 
+STATE_MAX = 30_000  # bytes: it must fit into a slot of agent.store.trust
 _MARKS = (50, 80, 100)  # percent of a bundle's life at which somebody should look
 
 
@@ -75,6 +76,11 @@ class Keeper:
             return found
         if found is anchor:
             return None
+        state = found.dump()
+        if len(state) > STATE_MAX or isinstance(anchors.parse(state), str):
+            return Refused(
+                "oversized", f"{len(state)} bytes to keep, at most {STATE_MAX} that can be read again expected"
+            )
         old, self._anchor = self.trust, found
         self.trust = of_bundle(found.bundle, found.homeowner)
         self._marked = 0
@@ -82,7 +88,7 @@ class Keeper:
         gone = tuple(sorted(kid for kid in revoked if old.role_of.get(kid) == "dispatch"))
         text = f"trust bundle {found.bundle.version} follows {anchor.bundle.version}"
         text += f"; revoked: {', '.join(sorted(revoked))}" if revoked else ""
-        return Changed(self.trust, found.dump(), gone, text)
+        return Changed(self.trust, state, gone, text)
 
     def spoken(self, body: AnyHomeowner, kid: str, token: bytes) -> Spoken | Refused:
         """A proven message of the homeowner; its number is taken from now on."""

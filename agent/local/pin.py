@@ -58,7 +58,7 @@ class PinHash:
 
 def _scrypt(pin: str, salt: bytes, n: int) -> bytes:
     memory = 128 * n * _R + (1 << 20)
-    return hashlib.scrypt(pin.encode(), salt=salt, n=n, r=_R, p=_P, maxmem=memory, dklen=32)
+    return hashlib.scrypt(pin.encode("utf-8", "surrogatepass"), salt=salt, n=n, r=_R, p=_P, maxmem=memory, dklen=32)
 
 
 class PinVerdict(StrEnum):

@@ -126,6 +126,9 @@ def test_opting_out_and_in_again_become_events() -> None:
 
 
 def test_only_the_homeowner_ends_the_homeowners_opt_out() -> None:
+    for verb in ("optin", "optout"):
+        told = wish(verb, "technician", Durable(opted_out=HOMEOWNERS))
+        assert told.event.code == 4, "an opt-out of a second in its place would end it"
     refused = wish("optin", "technician", Durable(opted_out=HOMEOWNERS)).event
     assert (refused.code, refused.body["pin_helps"]) == (4, True)
     mine = OptOut("bob (technician)", "technician", 1)

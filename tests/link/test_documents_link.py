@@ -131,7 +131,9 @@ def test_groups_length_of_batches_and_pace_of_live_follow_at_once() -> None:
     assert not [e for e in effects if isinstance(e, MqttSubscribe)], "the bundle does not list south"
     home.send(down("trust", chain([signed(draft()), signed(draft().next(groups=["north", "south"]))]), True))
     [subscribed] = [
-        e for e in home.send(mail.LinkSettings(groups=("south",), batch_s=3, live_s=10)) if isinstance(e, MqttSubscribe)
+        e
+        for e in home.send(mail.LinkSettings(groups=("south", "south"), batch_s=3, live_s=10))
+        if isinstance(e, MqttSubscribe)
     ]
     assert subscribed.topics == (("battery/v1/fleet/group/south/command", 1),)
     assert counted(home, group(home, "north")) == "bad_typ"

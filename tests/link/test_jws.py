@@ -301,6 +301,13 @@ def zipped(data: bytes) -> bytes:
     return raw(HEADER | {"typ": BATCH, "zip": "DEF"}, data)
 
 
+@pytest.mark.parametrize("end", ["", "\\", "\n", "\\\n"])
+def test_a_string_without_an_end_costs_one_look_at_each_character(end: str) -> None:
+    """Were it looked at from each quote anew, this would take minutes, and hold up every other thread."""
+    with pytest.raises(ValueError, match="nested"):
+        jws.parse_object((("[" * 9) + '\\"' * 500_000 + end).encode())
+
+
 def test_a_bomb_is_refused_within_bounded_memory() -> None:
     bomb = jws.deflate(b'{"a":"' + b"x" * 40_000_000 + b'"}')
     assert len(zipped(bomb)) < jws.BATCH_MAX

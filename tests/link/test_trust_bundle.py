@@ -258,6 +258,12 @@ def test_a_wrong_payload_is_a_sentence(change: dict[str, object], says: str) -> 
     assert says in found.detail
 
 
+def besides(entry: object) -> bytes:
+    """A good bundle, with a signature that somebody on the way put there."""
+    found: Any = signed(draft())
+    return json.dumps({**found, "signatures": [*found["signatures"], entry]}).encode()
+
+
 @pytest.mark.parametrize(
     "data",
     [
@@ -272,6 +278,8 @@ def test_a_wrong_payload_is_a_sentence(change: dict[str, object], says: str) -> 
         chain([signed(draft())])[:-20],
         b'{"payload":"e30","signatures":[' + b",".join([b'{"protected":"a","signature":"c"}'] * 9) + b"]}",
         b"[" * 5000,
+        besides({"protected": "x", "signature": "\\ud800"}), besides({"protected": "eyJ", "signature": "AAAA"}),
+        besides({"protected": "A" * 260, "signature": "A" * 86}),
     ],
     ids=lambda data: repr(data[:30]),
 )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from typing import Any
@@ -13,7 +14,9 @@ from agent.core.command import CommandKind
 from agent.core.inputs import CommandIn
 from agent.link import anchor as anchors
 from agent.link.trust import of_bundle
+from agent.link.trusting import STATE_MAX
 from agent.runtime.part import Effect, Log, MqttMessage
+from agent.store.trust import SIZE
 from hil.bundles import DAY_MS, Draft, Envelope, chain, entry, root_hash
 from tests.link.home import (
     DEVICE_SEED,
@@ -119,9 +122,19 @@ def test_a_revoked_dispatch_key_is_deaf_and_what_it_began_ends(home: Home) -> No
     gone = draft().next(keys=listed(dispatch=("later",)), revoked=[kid("dispatch")])
     [stop] = posted(home.send(trust_message(signed(gone))), CommandIn)
     assert stop.command.kind is CommandKind.STOP
+    guess = hashlib.sha256(f"revoked {kid('dispatch')} by bundle 2".encode()).hexdigest()
+    assert stop.command.id != guess[:32], "nobody can use its id before it"
     assert counted(home, home.agg.command(home.now)) == "unknown_key"
     assert counted(home, home.agg.command(home.now, kind="stop")) == "unknown_key"
     assert posted(home.send(home.agg.command(home.now, "later")), CommandIn)
+
+
+def test_a_bundle_that_would_not_fit_where_it_is_kept_is_not_taken(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert STATE_MAX < SIZE - 100
+    monkeypatch.setattr("agent.link.trusting.STATE_MAX", 1_000)
+    gone = draft().next(keys=listed(dispatch=("later",)), revoked=[kid("dispatch")])
+    assert counted(home, trust_message(signed(gone))) == "oversized"
+    assert posted(home.send(home.agg.command(home.now)), CommandIn), "as it was kept, so it is in force"
 
 
 def test_a_revoked_key_that_never_spoke_ends_nothing(home: Home) -> None:

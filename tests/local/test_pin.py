@@ -79,5 +79,9 @@ def test_memory_is_bounded_and_the_longest_wait_is_kept(monkeypatch: pytest.Monk
     assert guard.check("0000", 1, LONGEST_WAIT_NS)[0] is PinVerdict.WAIT
 
 
+def test_a_pin_that_is_no_text_is_wrong() -> None:
+    assert PinGuard(HASH).check("\ud800", 1000, 0)[0] is PinVerdict.WRONG
+
+
 def test_without_a_hash_no_pin_is_right() -> None:
     assert PinGuard(None).check("4711", 1000, 0) == (PinVerdict.NOT_SET, 0)
