@@ -26,7 +26,7 @@ INSTALLED := $(VENV)/installed-$(shell { echo $(LOCKED); sha256sum $(PRODUCT); }
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help env mosquitto libmodbus rabbitmq demo cluster test quick proof mutation teeth hazards coverage lint format lock deb deb-check clean
+.PHONY: help env mosquitto libmodbus rabbitmq demo cluster test quick proof mutation teeth hazards coverage lint format lock sbom deb deb-check clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -85,6 +85,9 @@ lock: env ## renew requirements/*.txt to the newest versions that pyproject.toml
 	@$(PYTHON) -m venv $(VENV)/lock
 	@$(VENV)/lock/bin/pip install -qq --require-hashes --only-binary=:all: -r requirements/lock.txt
 	@scripts/lock.sh $(VENV)/lock/bin/uv $(BIN)/pip
+
+sbom: env ## write dist/batteryd_VERSION.cdx.json: every package of a gateway, with hashes and licences (CycloneDX)
+	@$(BIN)/python scripts/sbom.py
 
 deb: ## build dist/batteryd_VERSION_amd64.deb, on Debian 12; the same commit gives the same bytes
 	@$(DEB_PYTHON) scripts/deb.py $(DEB_ARGS)

@@ -18,7 +18,7 @@ from agent.runtime.part import Now
 WINDOW_NS = 600_000_000_000  # of the comparison of two clocks; one step of the wall clock spoils one window
 WINDOWS = 2  # in a row
 RATIO_PERMILLE = 10
-PACKAGE = "batteryd"
+PACKAGE = "battery_agent"  # of pyproject.toml, as an installer writes it
 TWIN_CYCLES = 30  # from one comparison of the safety parameters with their second copy to the next
 NO_CLOCK = "the clock against the inverter's, no device of this home tells the time"
 

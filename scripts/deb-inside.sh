@@ -193,6 +193,40 @@ kill -STOP "$before"
 check "hung: the watchdog ends it and it is started again" replaced "$before"
 check "it answers" up
 
+say "# the daily renewal, inside its own unit"
+cat >/srv/renewing.py <<'END'
+import os, socket, ssl
+from pathlib import Path
+from cryptography.hazmat.primitives.asymmetric import ec
+from agent.tools import keyfiles
+
+owner = keyfiles.owner_of(Path("/var/lib/batteryd"))
+assert owner.uid != 0, "the state is the agent's"
+keyfiles.tls_key(Path("/etc/batteryd/keys/trial.key"), owner, anew=False)
+facts = Path("/etc/batteryd/keys/trial.key").stat()
+assert (facts.st_uid, facts.st_gid, facts.st_mode & 0o777) == (owner.uid, owner.gid, 0o600), facts
+Path("/etc/batteryd/keys/trial.key").unlink()
+ssl.create_default_context()
+with socket.socket() as line:
+    line.settimeout(1)
+    assert line.connect_ex(("127.0.0.1", 1)) != 0
+for path in ("/usr/x", "/opt/batteryd/x"):
+    try:
+        Path(path).touch()
+    except OSError:
+        print("kept from", path)
+print("renewing works")
+END
+mkdir -p /etc/systemd/system/batteryd-renew.service.d
+printf '[Service]\nExecStart=\nExecStart=/opt/batteryd/bin/python3 -I /srv/renewing.py\n' >/etc/systemd/system/batteryd-renew.service.d/trial.conf
+systemctl daemon-reload
+touch /var/lib/batteryd/registrar
+check "it may make a key and give it to the agent" systemctl start batteryd-renew
+check "and says so" sh -c 'journalctl -b -u batteryd-renew -o cat | grep -q "renewing works"'
+check "nor change its own code" sh -c 'journalctl -b -u batteryd-renew -o cat | grep -q "kept from /opt/batteryd/x"'
+rm -r /etc/systemd/system/batteryd-renew.service.d /var/lib/batteryd/registrar
+systemctl daemon-reload
+
 say "# upgrade"
 before=$(pid)
 check "apt upgrades it" install ./next.deb

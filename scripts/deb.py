@@ -22,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from base64 import urlsafe_b64encode
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -91,6 +92,7 @@ def build(version: str, output: Path) -> Path:
         install(work, root)
         write_texts(root, version, epoch)
         compile_all(root)
+        write_record(root / SITE)
         write_control(root, version)
         refuse_leaks(root, (str(work), str(ROOT)))
         settle(root, epoch)
@@ -187,6 +189,18 @@ def compile_all(root: Path) -> None:
     """Bytecode that is taken as it is: no look at the source at start, none of this machine's paths in it."""
     how = ["-q", "-j1", "--invalidation-mode", "unchecked-hash", "-s", str(root), "-p", "/"]
     quiet([sys.executable, "-m", "compileall", *how, str(root / SITE)], PYTHONHASHSEED="0")
+
+
+def write_record(site: Path) -> None:
+    """RECORD of the product, source and bytecode: the agent holds what is on the disk against it, daily."""
+    files = [path for name in ("agent", "drivers") for path in sorted((site / name).rglob("*")) if path.is_file()]
+    rows = []
+    for path in files:
+        data = path.read_bytes()
+        digest = urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
+        rows.append(f"{path.relative_to(site)},sha256={digest},{len(data)}\n")
+    (info,) = site.glob("battery_agent-*.dist-info")
+    (info / "RECORD").write_text("".join(rows), "utf-8")
 
 
 # --- texts -----------------------------------------------------------------------------------------------------------

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -57,6 +60,41 @@ def test_installed_product_is_this_source() -> None:
 
     assert set(installed) == product_files()
     assert [name for name, file in installed.items() if file.read_binary() != (ROOT / name).read_bytes()] == []
+
+
+def wheel(directory: Path, epoch: int) -> bytes:
+    """The wheel of what git tracks, built in that directory, with the bytes' own time far from the given one."""
+    names = subprocess.run(
+        ["git", "ls-files", "-z", *PRODUCT, "pyproject.toml", "README.md", "LICENSE"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+    ).stdout.decode()
+    for name in filter(None, names.split("\0")):
+        place = directory / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes((ROOT / name).read_bytes())
+        place.chmod(0o644)
+        os.utime(place, (epoch - 1000, epoch + len(name)))
+    code = "from setuptools import build_meta; print(build_meta.build_wheel('out'))"
+    (directory / "out").mkdir()
+    environment = {**os.environ, "SOURCE_DATE_EPOCH": "1700000000"}
+    subprocess.run([sys.executable, "-c", code], cwd=directory, env=environment, capture_output=True, check=True)
+    (made,) = (directory / "out").glob("*.whl")
+    return made.read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    int(importlib.metadata.version("setuptools").split(".")[0]) < 77,
+    reason="setuptools of this environment is older than the lock's; `make test` has that one",
+)
+def test_wheel_is_the_same_wherever_and_whenever_it_is_built(tmp_path: Path) -> None:
+    first = wheel(tmp_path / "a", 1_710_000_000)
+    second = wheel(tmp_path / "another" / "place", 1_720_000_000)
+
+    assert len(first) > 100_000
+    assert first == second
 
 
 @pytest.mark.parametrize("lock", ["run", "dev"])

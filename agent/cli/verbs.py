@@ -219,9 +219,12 @@ def _net(sub: ArgumentParser) -> None:
 
 
 def _replace(sub: ArgumentParser) -> None:
-    sub.add_argument("action", choices=("export", "import"))
-    sub.add_argument("file", metavar="FILE", help="the export: to write, or to read")
+    sub.add_argument("action", choices=("export", "import", "wipe"))
+    sub.add_argument(
+        "file", metavar="FILE", help="the export: to write, or to read; wipe: the signed word that it is over"
+    )
     sub.add_argument("--root", metavar="DIR", default="/", help="export: where the disk of a dead gateway is mounted")
+    sub.add_argument("--sure", metavar="ID", help="wipe: the id of this gateway, whose keys and records are erased")
     _pin(sub)
     _config(sub)
 

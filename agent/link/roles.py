@@ -95,6 +95,7 @@ LOCAL: Mapping[str, tuple[frozenset[str], str]] = MappingProxyType(
         "config_export": (_TECHNICIAN, "writes the settings with a hash, without any secret"),
         "replace_export": (_TECHNICIAN, "writes what a new gateway needs, without any private key"),
         "replace_import": (_TECHNICIAN, "takes it over on the new gateway; the reserve stays 100 % without the owner"),
+        "replace_wipe": (_TECHNICIAN, "erases this gateway's keys, reserve, records and configuration, and signs that"),
     }
 )
 CONSENT = ("keys_root", "keys_homeowner")  # a technician alone never does these

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import tomllib
 from base64 import urlsafe_b64encode
 from dataclasses import fields, replace
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 
 from agent.core.params import Bank, Params, Site, Timers, Wiring
 from agent.runtime.part import Now
-from agent.selftest import TWIN_CYCLES, WINDOW_NS, Clocks, Files, FilesLooked, SelfTest, Twin
+from agent.selftest import PACKAGE, TWIN_CYCLES, WINDOW_NS, Clocks, Files, FilesLooked, SelfTest, Twin
 from tests.agent.rig import PARAMS
 
 S = 1_000_000_000
@@ -145,17 +146,22 @@ def test_not_installed_is_said(tmp_path: Path) -> None:
     assert Files({}, tmp_path).look().skipped == ("the program's files, it does not run from an installed package",)
 
 
+def test_the_package_is_looked_for_by_the_name_that_it_has() -> None:
+    text = (Path(__file__).parents[2] / "pyproject.toml").read_text("utf-8")
+    assert tomllib.loads(text)["project"]["name"].replace("-", "_") == PACKAGE
+
+
 def test_the_installed_package_is_held_against_its_record(tmp_path: Path) -> None:
     (tmp_path / "agent").mkdir()
     (tmp_path / "agent" / "gate.py").write_bytes(b"gate")
     (tmp_path / "agent" / "a,b.py").write_bytes(b"comma")
-    info = tmp_path / "batteryd-1.0.dist-info"
+    info = tmp_path / "battery_agent-1.0.dist-info"
     info.mkdir()
     rows = [
         f"agent/gate.py,sha256={digest(b'gate')},4",
         f'"agent/a,b.py",sha256={digest(b"comma")},5',
         "agent/__pycache__/gate.cpython-311.pyc,,",
-        "batteryd-1.0.dist-info/RECORD,,",
+        "battery_agent-1.0.dist-info/RECORD,,",
     ]
     (info / "RECORD").write_text("\n".join(rows))
     files = Files({}, tmp_path)

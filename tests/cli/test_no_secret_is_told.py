@@ -96,6 +96,20 @@ def test_no_tool_prints_or_writes_a_secret(gateway: Online, monkeypatch: pytest.
             told_nothing(every, str(path), path.read_bytes())
 
 
+def test_two_gateways_have_no_secret_in_common(tmp_path: Path) -> None:
+    """Nothing that is secret comes with the program: each makes its own."""
+    homes = [Online(tmp_path / name) for name in "ab"]
+    for home in homes:
+        home.config = home.write(pin=PIN)
+        with Serving(home.desk, home.server) as there:
+            assert home.ask(there.url).returncode == 0
+    (one, two), (held, other) = homes, map(secrets_of, homes)
+    assert not set(held.values()) & set(other.values())
+    for gateway, secrets in ((one, other), (two, held)):
+        for name, data in gateway.files().items():
+            told_nothing(secrets, name, data)
+
+
 def test_the_link_says_and_shows_no_secret(gateway: Online) -> None:
     with Serving(gateway.desk, gateway.server) as there:
         assert gateway.ask(there.url).returncode == 0

@@ -26,7 +26,7 @@ from agent.runtime.part import (
     Wake,
     WakeAt,
 )
-from tests.link.home import BOOT, ROOT, WALL, Home, S, jose_open, posted, published
+from tests.link.home import BOOT, ROOT, WALL, Home, S, down, jose_open, posted, published
 
 
 def test_start_connects_with_a_will_and_asks_the_store_what_is_left() -> None:
@@ -178,6 +178,19 @@ def test_a_block_of_samples_goes_to_the_store_and_from_there_to_the_broker_as_on
     claims = jose_open(batch.payload)
     assert (claims["rows"], claims["seq"], claims["mono_ms"]) == (second["rows"], 1, 7)
     assert len(batch.payload) < jws.BATCH_MAX
+
+
+def test_what_was_refused_goes_up_in_the_next_block_by_its_reason() -> None:
+    home = Home(block_s=5)
+    home.ready()
+    home.send(down("command", b"no token"))
+    home.send(down("command", b"no token either"))
+    home.send(down("command", b"x" * 5000))
+    home.effects.clear()
+    for _ in range(6):
+        home.later(1)
+        home.sample(battery_w=0)
+    assert blocks(home.effects)[0]["counters"] == {"bad_format": 2, "oversized": 1}
 
 
 def test_a_step_of_the_clock_or_of_its_trust_closes_the_block() -> None:

@@ -7,6 +7,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from agent.runtime import part
 from agent.runtime.mqtt import MAX_READ, WAITING, MqttAdapter, Tls
 from agent.runtime.real import now
 from hil.broker import Broker
-from hil.pki import Pki, make_pki
+from hil.pki import Authority, Pki, make_pki
 from tests.link.home import config
 
 pytestmark = pytest.mark.slow
@@ -27,8 +28,13 @@ Events = queue.SimpleQueue[object]
 
 
 @pytest.fixture(scope="module")
-def pki(tmp_path_factory: pytest.TempPathFactory) -> Pki:
-    return make_pki(tmp_path_factory.mktemp("pki"), FLEET, [DEVICE])
+def authority() -> Authority:
+    return Authority()
+
+
+@pytest.fixture(scope="module")
+def pki(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> Pki:
+    return make_pki(tmp_path_factory.mktemp("pki"), FLEET, [DEVICE], authority=authority)
 
 
 @pytest.fixture
@@ -118,6 +124,51 @@ def test_a_broker_with_another_authoritys_certificate_is_passed_over(pki: Pki, b
         line.until_up()
         assert line.tried == [0, 1]
         assert "certificate" in line.downs[0]
+        line.hand(part.Stop())
+
+
+@pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning"
+)  # paho leaves the socket to the collector
+@pytest.mark.parametrize("wrong", ["Hostname mismatch", "certificate has expired"])
+def test_a_certificate_of_our_authority_that_is_not_this_brokers_or_is_over_is_passed_over(
+    pki: Pki, authority: Authority, broker: Broker, tmp_path: Path, wrong: str
+) -> None:
+    if wrong == "Hostname mismatch":
+        served = authority.issue(tmp_path / "bad", "broker", ["broker.example"])
+    else:
+        served = authority.aged(timedelta(days=5000)).issue(tmp_path / "bad", "broker", ["localhost"])
+    with Broker(tmp_path / "impostor", pki, tls=served) as impostor:
+        line = Line(pki, (("localhost", impostor.port), ("localhost", broker.port)))
+        line.hand(part.Start())
+        line.until_up()
+        assert line.tried == [0, 1]
+        assert wrong in line.downs[0]
+        line.hand(part.Stop())
+
+
+@pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning"
+)  # paho leaves the socket to the collector
+def test_a_broker_without_tls_hears_a_handshake_and_nothing_in_clear(pki: Pki, broker: Broker) -> None:
+    heard: list[bytes] = []
+
+    def serve(server: socket.socket) -> None:
+        connection, _ = server.accept()
+        with connection:
+            heard.append(connection.recv(4096))
+            connection.sendall(b"\x20\x02\x00\x00")  # CONNACK: welcome
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=serve, args=(server,))
+        thread.start()
+        line = Line(pki, (("127.0.0.1", server.getsockname()[1]), ("localhost", broker.port)))
+        line.hand(part.Start())
+        line.until_up()
+        thread.join(WAIT_S)
+        assert line.tried == [0, 1]
+        assert heard[0][:1] == b"\x16", "a TLS handshake record"
+        assert DEVICE.encode() not in heard[0], "its name is for the broker alone"
         line.hand(part.Stop())
 
 

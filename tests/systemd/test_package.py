@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from agent import config
+from agent import config, selftest
 from agent.cli.verbs import VERBS
 
 ROOT = Path(__file__).parents[2]
@@ -148,6 +148,17 @@ def test_product_is_this_source_and_compiled(archive: tarfile.TarFile) -> None:
             assert f"./{compiled}" in packed
             # Flags of PEP 552: bit 0 by hash, bit 1 checked against the source, which costs a read of it at each start.
             assert int.from_bytes(content(archive, compiled)[4:8], "little") == 0b01
+
+
+@built_here
+@pytest.mark.slow
+def test_the_agent_can_hold_what_is_installed_against_what_was_packed(package: Path, tmp_path: Path) -> None:
+    subprocess.run(["dpkg-deb", "-x", package, tmp_path], check=True)
+    site = tmp_path / "opt" / "batteryd" / "lib" / "python3.11" / "site-packages"
+    assert selftest.Files({}, site).look() == selftest.FilesLooked((), ())
+    compiled = next(site.glob("agent/__pycache__/gate.*.pyc"))  # what runs: the source beside it is never read
+    compiled.write_bytes(compiled.read_bytes() + b"0")
+    assert "gate" in selftest.Files({}, site).look().changed[0]
 
 
 @built_here
