@@ -11,18 +11,21 @@ from pathlib import Path
 from agent import compose
 from agent import config as configuration
 from agent.config import Config
-from agent.link import jws, keys
+from agent.link import bundle, jws, keys
 from agent.store.archive import Archive, lines
-from agent.tools.evidence import Line
+from agent.store.trust import former
+from agent.tools.findings import Line
 from agent.tools.lines import Refused
 
 Keys = Mapping[str, jws.Verifier]
 MOST = 1 << 20
+FORMER_KEYS = "sign-former"  # in the state directory: public keys that this gateway signed with before
 
 
 @dataclass(frozen=True, slots=True)
 class Public:
-    """Public keys by kid: those of the gateway, and those that the aggregator's receipts are signed with."""
+    """Public keys by kid: those of the gateway, the former ones too, and those that the aggregator's receipts are or
+    were signed with."""
 
     device: Keys
     service: Keys
@@ -46,7 +49,7 @@ def load_config(path: str) -> Config:
 
 
 def own_keys(config: Config) -> Public:
-    """Of the gateway that this runs on; empty where it has no link."""
+    """Of the gateway that this runs on, and those that it and its aggregator had before; empty where it has no link."""
     section = config.file.link
     if section is None:
         return Public({}, {})
@@ -59,7 +62,29 @@ def own_keys(config: Config) -> Public:
     except configuration.ConfigError as error:
         raise Refused(2, error.reason, "name the keys with --keys FILE") from error
     service = {kid: key for kid, key in trust.keys.items() if trust.role_of.get(kid) == "service"}
-    return Public({own.kid: own}, service)
+    return Public(_former_device(config) | {own.kid: own}, _former_service(config) | service)
+
+
+def _former_device(config: Config) -> dict[str, jws.Verifier]:
+    path = config.state_dir / FORMER_KEYS
+    return dict(read_keys([str(path)]).device) if path.exists() else {}
+
+
+def _former_service(config: Config) -> dict[str, jws.Verifier]:
+    """The service keys of the bundles that this home believed before: what they signed then is as good as it was."""
+    found: dict[str, jws.Verifier] = {}
+    for line in former(config.state_dir / "trust"):
+        chain = bundle.parse_chain(line)
+        held = None if isinstance(chain, str) else bundle.own(chain[0])
+        if isinstance(held, bundle.Bundle):
+            found |= held.roles["service"].keys
+    return found
+
+
+def with_former(path: Path, old: jws.Verifier) -> bytes:
+    """The file of this gateway's former signing keys, `old` among them. Refused if it cannot be read."""
+    held = dict(read_keys([str(path)]).device) if path.exists() else {}
+    return Public({kid: key for kid, key in held.items() if kid != old.kid} | {old.kid: old}, {}).text().encode("ascii")
 
 
 def read_keys(paths: Sequence[str]) -> Public:

@@ -7,83 +7,29 @@ a receipt that two parties hold the same; neither proves that a meter was honest
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from agent.link import jws
 from agent.store.archive import payload, record
 from agent.store.chain import NONE, link
+from agent.tools.findings import Finding, Kept, Kind, Line, Verdict
+from agent.tools.tenure import tenure
 
-Kind = Literal[
-    "unreadable", "altered", "unknown_key", "unsigned", "dropped", "reordered", "repeated", "forked", "unlinked",
-    "truncated", "checkpoint", "receipt",
-]  # fmt: skip
 SETTLEMENT, RECEIPT = "battery-settlement+jws", "battery-receipt+jws"
 LONGEST = 1 << 17
 _REFUSED: Mapping[str, tuple[Kind, str]] = {
     "unknown_key": ("unknown_key", "it is signed with a key that was not given")
 }
+Keys = Mapping[str, jws.Verifier]
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """`n`: the record, None for a line that is none. `where`: file and line."""
-
-    kind: Kind
-    n: int | None
-    where: str
-    sentence: str
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One line of a file."""
-
-    where: str
-    data: bytes
-
-
-@dataclass(slots=True)
-class Verdict:
-    """All that was seen. `notes` are declared breaks of the chain, which are no findings."""
-
-    records: int = 0
-    signed: int = 0
-    first: int | None = None
-    last: int | None = None
-    head: str = NONE
-    receipts: int = 0
-    receipted: int | None = None  # highest record under a good receipt
-    findings: list[Finding] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-
-    @property
-    def ok(self) -> bool:
-        """Nothing is wrong, and there was something."""
-        return not self.findings and self.records > 0
-
-
-@dataclass(frozen=True, slots=True)
-class _Record:
-    n: int
-    prev: str
-    hash: str
-    body: Mapping[str, Any]
-    where: str
-    data: bytes
-
-
-def examine(
-    lines: Iterable[Line],
-    device: Mapping[str, jws.Verifier],
-    service: Mapping[str, jws.Verifier],
-    known: tuple[int, str] | None = None,
-) -> Verdict:
+def examine(lines: Iterable[Line], device: Keys, service: Keys, known: tuple[int, str] | None = None) -> Verdict:
     """Read every line. `device` and `service`: public keys by kid, either may be empty: what needs them is then a
     finding for a signature, and for a receipt. `known`: a number and a hash from elsewhere, to be met."""
     v = Verdict()
-    records: list[_Record] = []
+    records: list[Kept] = []
     receipts: list[tuple[str, int, str]] = []
+    unproven: set[str] = set()
     for line in lines:
         found = record(line.data)
         if found is not None:
@@ -93,31 +39,35 @@ def examine(
             if len(prev) != 64 or not set(prev) <= set("0123456789abcdef"):
                 v.findings.append(Finding("unreadable", n, line.where, "its `prev` is no hash"))
                 continue
-            records.append(_Record(n, prev, link(prev, found[0]), body, line.where, line.data))
-            _signed(v, records[-1], device)
+            kid = None if line.data.startswith(b".") and line.data.endswith(b".") else found[2]
+            records.append(Kept(n, prev, link(prev, found[0]), body, line.where, line.data, kid))
+            if not _signed(v, records[-1], device):
+                unproven.add(line.where)
         else:
             receipt = _receipt(v, line, service)
             if receipt is not None:
                 receipts.append((line.where, *receipt))
     by_number = _numbers(v, records)
     _links(v, by_number)
+    tenure(v, [by_number[n] for n in sorted(by_number) if by_number[n].where not in unproven])
     for where, n, head in [*receipts, *([("what is known", *known)] if known is not None else [])]:
         _met(v, by_number, where, n, head, given=known is not None and where == "what is known")
     v.findings.sort(key=lambda finding: finding.n if finding.n is not None else -1)
     return v
 
 
-def _signed(v: Verdict, r: _Record, keys: Mapping[str, jws.Verifier]) -> None:
+def _signed(v: Verdict, r: Kept, keys: Keys) -> bool:
+    """False: with a signature that proves nothing."""
     v.records += 1
-    if r.data.startswith(b".") and r.data.endswith(b"."):
-        v.findings.append(Finding("unsigned", r.n, r.where, "nobody has signed it"))
-        return
+    if r.kid is None:
+        return True  # see `tenure`
     found = jws.verify(r.data, keys, SETTLEMENT, LONGEST)
     if isinstance(found, jws.Refused):
         kind, text = _REFUSED.get(found.reason, ("altered", f"its signature does not fit it ({found.reason})"))
         v.findings.append(Finding(kind, r.n, r.where, text))
-    else:
-        v.signed += 1
+        return False
+    v.signed += 1
+    return True
 
 
 def _receipt(v: Verdict, line: Line, keys: Mapping[str, jws.Verifier]) -> tuple[int, str] | None:
@@ -136,9 +86,9 @@ def _receipt(v: Verdict, line: Line, keys: Mapping[str, jws.Verifier]) -> tuple[
     return n, head
 
 
-def _numbers(v: Verdict, records: Sequence[_Record]) -> dict[int, _Record]:
+def _numbers(v: Verdict, records: Sequence[Kept]) -> dict[int, Kept]:
     """By number; what comes twice or out of its order is found here."""
-    by_number: dict[int, _Record] = {}
+    by_number: dict[int, Kept] = {}
     highest = -1
     for r in records:
         there = by_number.get(r.n)
@@ -154,8 +104,8 @@ def _numbers(v: Verdict, records: Sequence[_Record]) -> dict[int, _Record]:
     return by_number
 
 
-def _links(v: Verdict, by_number: Mapping[int, _Record]) -> None:
-    before: _Record | None = None
+def _links(v: Verdict, by_number: Mapping[int, Kept]) -> None:
+    before: Kept | None = None
     for n in sorted(by_number):
         r = by_number[n]
         if before is None:
@@ -174,7 +124,7 @@ def _links(v: Verdict, by_number: Mapping[int, _Record]) -> None:
         before, v.last, v.head = r, n, r.hash
 
 
-def _hole(v: Verdict, before: _Record, r: _Record) -> None:
+def _hole(v: Verdict, before: Kept, r: Kept) -> None:
     missing = f"record {before.n + 1} is" if r.n == before.n + 2 else f"records {before.n + 1} to {r.n - 1} are"
     declared = r.body.get("record") == "chain" and r.body.get("why") == "restored" and r.body.get("known_n") == r.n - 1
     if declared and r.body.get("known_head") == r.prev:
@@ -183,7 +133,7 @@ def _hole(v: Verdict, before: _Record, r: _Record) -> None:
         v.findings.append(Finding("dropped", r.n, r.where, f"{missing} missing before it"))
 
 
-def _checkpoint(v: Verdict, r: _Record, by_number: Mapping[int, _Record]) -> None:
+def _checkpoint(v: Verdict, r: Kept, by_number: Mapping[int, Kept]) -> None:
     body = r.body
     if (body.get("last"), body.get("head")) != (r.n - 1, r.prev):
         v.findings.append(
@@ -199,7 +149,7 @@ def _checkpoint(v: Verdict, r: _Record, by_number: Mapping[int, _Record]) -> Non
         v.findings.append(Finding("checkpoint", r.n, r.where, text))
 
 
-def _met(v: Verdict, by_number: Mapping[int, _Record], where: str, n: int, head: str, given: bool) -> None:
+def _met(v: Verdict, by_number: Mapping[int, Kept], where: str, n: int, head: str, given: bool) -> None:
     """A receipt, or what was written down elsewhere, against the records."""
     whose = "what was written down" if given else "the aggregator's receipt"
     r = by_number.get(n)

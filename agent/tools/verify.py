@@ -13,7 +13,8 @@ from pathlib import Path
 
 from agent.cli import text
 from agent.tools import chainfiles
-from agent.tools.evidence import Verdict, examine
+from agent.tools.evidence import examine
+from agent.tools.findings import Verdict
 from agent.tools.lines import Refused
 
 SHOWN = 12

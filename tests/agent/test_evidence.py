@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from agent.link import jws
 from agent.store.archive import payload
 from agent.store.chain import NONE, link
-from agent.tools.evidence import Line, Verdict, examine
+from agent.tools.evidence import examine
+from agent.tools.findings import Line, Verdict
 
 DEVICE, SERVICE, THIEF = jws.signer(b"\1" * 32), jws.signer(b"\2" * 32), jws.signer(b"\3" * 32)
 RECORDS = 8
@@ -173,6 +174,57 @@ def test_a_declared_break_is_a_note() -> None:
         {"record": "chain", "why": "restored", "n": 8, "prev": "f" * 64, "known_n": 7, "known_head": "0"}
     )
     assert kinds(look([*WHOLE[:5], undeclared])) == {("dropped", 8)}
+
+
+SECOND = jws.signer(b"\4" * 32)
+
+
+def follows(n: int, prev: str, old: str | None, signer: jws.Signer, why: str = "key") -> bytes:
+    body: dict[str, object] = {
+        "record": "chain",
+        "why": why,
+        "n": n,
+        "prev": prev,
+        "known_n": n - 1,
+        "known_head": prev,
+    }
+    return token({**body, "old_kid": old} if why == "key" else body, signer)
+
+
+def both(lines: Sequence[bytes]) -> Verdict:
+    keys = public(DEVICE) | public(SECOND)
+    return examine([Line(f"f:{i}", line) for i, line in enumerate(lines, 1)], keys, {})
+
+
+def test_a_key_that_follows_is_declared_and_the_one_before_it_signs_no_more() -> None:
+    old = chain(5)
+    key = follows(5, head_of(old[-1]), DEVICE.kid, SECOND)
+    new = [*old, key, *chain(2, SECOND, 6, head_of(key))]
+    assert both(new).ok
+    again = chain(1, DEVICE, 8, head_of(new[-1]))
+    assert kinds(both([*new, *again, *chain(1, SECOND, 9, head_of(again[0]))])) == {("other_key", 8)}
+    back = follows(8, head_of(new[-1]), SECOND.kid, DEVICE)
+    assert kinds(both([*new, back])) == {("other_key", 8)}
+    assert kinds(both([*old, *chain(1, SECOND, 5, head_of(old[-1]))])) == {("other_key", 5)}
+    restored = follows(5, head_of(old[-1]), None, SECOND, "archive_lost")  # the new key's first word is of the break
+    assert both([*old, restored, follows(6, head_of(restored), DEVICE.kid, SECOND)]).ok
+
+
+def bared(line: bytes) -> bytes:
+    return b"." + line.split(b".")[1] + b"."
+
+
+def test_what_a_home_recorded_before_its_key_counts_once_the_key_vouches_for_it() -> None:
+    early = [bared(line) for line in chain(3)]
+    assert kinds(look(early)) == {("unsigned", n) for n in range(3)}
+    key = follows(3, head_of(early[-1]), None, DEVICE)
+    verdict = look([*early, key])
+    assert verdict.ok, verdict.findings
+    assert verdict.signed == 1
+    assert any("those from 0 on" in note for note in verdict.notes)
+    assert kinds(look([*early, *chain(2, DEVICE, 3, head_of(early[-1]))])) == {
+        ("other_key", 3), *[("unsigned", n) for n in range(3)]
+    }  # fmt: skip
 
 
 @settings(max_examples=60, deadline=None)
