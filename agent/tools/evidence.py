@@ -7,6 +7,7 @@ a receipt that two parties hold the same; neither proves that a meter was honest
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from agent.link import jws
@@ -23,9 +24,22 @@ _REFUSED: Mapping[str, tuple[Kind, str]] = {
 Keys = Mapping[str, jws.Verifier]
 
 
-def examine(lines: Iterable[Line], device: Keys, service: Keys, known: tuple[int, str] | None = None) -> Verdict:
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the records must meet. `heads`: in whose words, number and hash of a record. `home`: the device's name.
+    `let_go`: the oldest months were, so the file may begin within a day."""
+
+    heads: Sequence[tuple[str, int, str]] = ()
+    home: str | None = None
+    let_go: bool = False
+
+
+NOTHING = Known()
+
+
+def examine(lines: Iterable[Line], device: Keys, service: Keys, known: Known = NOTHING) -> Verdict:
     """Read every line. `device` and `service`: public keys by kid, either may be empty: what needs them is then a
-    finding for a signature, and for a receipt. `known`: a number and a hash from elsewhere, to be met."""
+    finding for a signature, and for a receipt."""
     v = Verdict()
     records: list[Kept] = []
     receipts: list[tuple[str, int, str]] = []
@@ -48,10 +62,15 @@ def examine(lines: Iterable[Line], device: Keys, service: Keys, known: tuple[int
             if receipt is not None:
                 receipts.append((line.where, *receipt))
     by_number = _numbers(v, records)
-    _links(v, by_number)
-    tenure(v, [by_number[n] for n in sorted(by_number) if by_number[n].where not in unproven])
-    for where, n, head in [*receipts, *([("what is known", *known)] if known is not None else [])]:
-        _met(v, by_number, where, n, head, given=known is not None and where == "what is known")
+    _links(v, by_number, known.let_go)
+    proven = [by_number[n] for n in sorted(by_number) if by_number[n].where not in unproven]
+    _whose(v, proven, known.home)
+    tenure(v, proven)
+    for where, n, head in receipts:
+        if _met(v, by_number, where, (n, head), "the aggregator's receipt"):
+            v.receipted = max(n, v.receipted if v.receipted is not None else n)
+    for whose, n, head in known.heads:
+        _met(v, by_number, whose, (n, head), whose)
     v.findings.sort(key=lambda finding: finding.n if finding.n is not None else -1)
     return v
 
@@ -104,7 +123,7 @@ def _numbers(v: Verdict, records: Sequence[Kept]) -> dict[int, Kept]:
     return by_number
 
 
-def _links(v: Verdict, by_number: Mapping[int, Kept]) -> None:
+def _links(v: Verdict, by_number: Mapping[int, Kept], let_go: bool) -> None:
     before: Kept | None = None
     for n in sorted(by_number):
         r = by_number[n]
@@ -120,7 +139,7 @@ def _links(v: Verdict, by_number: Mapping[int, Kept]) -> None:
         if r.body.get("record") == "chain":
             v.notes.append(f"record {n}: the chain {_why(r.body)}")
         if r.body.get("record") == "checkpoint":
-            _checkpoint(v, r, by_number)
+            _checkpoint(v, r, by_number, let_go)
         before, v.last, v.head = r, n, r.hash
 
 
@@ -133,7 +152,7 @@ def _hole(v: Verdict, before: Kept, r: Kept) -> None:
         v.findings.append(Finding("dropped", r.n, r.where, f"{missing} missing before it"))
 
 
-def _checkpoint(v: Verdict, r: Kept, by_number: Mapping[int, Kept]) -> None:
+def _checkpoint(v: Verdict, r: Kept, by_number: Mapping[int, Kept], let_go: bool) -> None:
     body = r.body
     if (body.get("last"), body.get("head")) != (r.n - 1, r.prev):
         v.findings.append(
@@ -141,6 +160,13 @@ def _checkpoint(v: Verdict, r: Kept, by_number: Mapping[int, Kept]) -> None:
         )
     earlier = [n for n, x in by_number.items() if n < r.n and x.body.get("record") == "checkpoint"]
     first = max(earlier) + 1 if earlier else None
+    begins = body.get("first")
+    if first is None and v.first is not None and isinstance(begins, int) and begins < v.first:
+        text = f"it counts from record {begins} on, and the file begins with record {v.first}"
+        if let_go:
+            v.notes.append(f"record {r.n}: {text}: the oldest months are no longer kept")
+        else:
+            v.findings.append(Finding("dropped", r.n, r.where, text))
     broken = any(
         x.body.get("record") == "chain" for n, x in by_number.items() if first is not None and first <= n < r.n
     )
@@ -149,19 +175,30 @@ def _checkpoint(v: Verdict, r: Kept, by_number: Mapping[int, Kept]) -> None:
         v.findings.append(Finding("checkpoint", r.n, r.where, text))
 
 
-def _met(v: Verdict, by_number: Mapping[int, Kept], where: str, n: int, head: str, given: bool) -> None:
-    """A receipt, or what was written down elsewhere, against the records."""
-    whose = "what was written down" if given else "the aggregator's receipt"
+def _met(v: Verdict, by_number: Mapping[int, Kept], where: str, known: tuple[int, str], whose: str) -> bool:
+    """Whether a receipt, or what is known elsewhere, is over a record that is here, and over the same."""
+    n, head = known
     r = by_number.get(n)
     if r is None:
         if v.last is None or n > v.last:
             text = f"{whose} goes up to record {n}, the file ends with {v.last}"
             v.findings.append(Finding("truncated", n, where, text))
-        return  # it lies before the first record here, or in a hole that has its own finding
+        return False  # it lies before the first record here, or in a hole that has its own finding
     if r.hash != head:
         v.findings.append(Finding("receipt", n, where, f"{whose} is over another chain up to record {n}"))
-    elif not given:
-        v.receipted = max(n, v.receipted if v.receipted is not None else n)
+    return r.hash == head
+
+
+def _whose(v: Verdict, records: Iterable[Kept], home: str | None) -> None:
+    """One home's, and that one's. What nobody signed names none: it counts by the hash of what follows."""
+    for r in records:
+        found = str(r.body.get("iss"))
+        if r.kid is None or found == v.home:
+            continue
+        wanted = v.home if v.home is not None else None if home is None else f"dev:{home}"
+        v.home = found
+        if wanted is not None and found != wanted:
+            v.findings.append(Finding("other_home", r.n, r.where, f"it is of {found}, {wanted} was expected"))
 
 
 def _why(body: Mapping[str, Any]) -> str:

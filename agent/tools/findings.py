@@ -41,6 +41,7 @@ class Verdict:
     first: int | None = None
     last: int | None = None
     head: str = NONE
+    home: str | None = None  # that the records say they are of
     receipts: int = 0
     receipted: int | None = None  # highest record under a good receipt
     findings: list[Finding] = field(default_factory=list)

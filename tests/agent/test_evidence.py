@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from agent.link import jws
 from agent.store.archive import payload
 from agent.store.chain import NONE, link
-from agent.tools.evidence import examine
+from agent.tools.evidence import Known, examine
 from agent.tools.findings import Line, Verdict
 
 DEVICE, SERVICE, THIEF = jws.signer(b"\1" * 32), jws.signer(b"\2" * 32), jws.signer(b"\3" * 32)
@@ -48,8 +48,10 @@ def receipt(n: int, head: str, signer: jws.Signer = SERVICE) -> bytes:
     return token({"upto": 9, "checkpoint": {"n": n, "head": head}}, signer, "battery-receipt+jws")
 
 
-def look(lines: Sequence[bytes], known: tuple[int, str] | None = None) -> Verdict:
-    return examine([Line(f"f:{i}", line) for i, line in enumerate(lines, 1)], public(DEVICE), public(SERVICE), known)
+def look(lines: Sequence[bytes], known: tuple[int, str] | None = None, home: str | None = None) -> Verdict:
+    heads = [("what was written down", *known)] if known is not None else []
+    read = [Line(f"f:{i}", line) for i, line in enumerate(lines, 1)]
+    return examine(read, public(DEVICE), public(SERVICE), Known(heads, home))
 
 
 def kinds(verdict: Verdict) -> set[tuple[str, int | None]]:
@@ -135,8 +137,26 @@ def test_what_is_whole_is_called_so() -> None:
 
 
 def test_a_part_of_the_chain_is_whole_for_itself() -> None:
-    assert look(WHOLE[3:]).ok
-    assert look([*WHOLE[3:], receipt(1, "d" * 64)]).ok  # over what lies before: nothing here speaks against it
+    assert look(WHOLE[5:]).ok
+    assert look([*WHOLE[5:], receipt(1, "d" * 64)]).ok  # over what lies before: nothing here speaks against it
+
+
+def test_a_file_that_begins_within_a_day_lacks_what_its_checkpoint_counts() -> None:
+    assert kinds(look(WHOLE[3:])) == {("dropped", 4)}
+    lines = [Line(f"f:{i}", line) for i, line in enumerate(WHOLE[3:])]
+    kept = examine(lines, public(DEVICE), {}, Known(let_go=True))
+    assert kept.ok
+    assert "no longer kept" in kept.notes[0]
+
+
+def test_another_homes_records_are_found_though_its_key_is_known() -> None:
+    body = {"record": "interval", "n": 0, "prev": NONE, "iss": "dev:home-1"}
+    first = token(body)
+    other = token({**body, "n": 1, "prev": head_of(first), "iss": "dev:home-2"})
+    assert look([first]).home == "dev:home-1"
+    assert look([first], home="home-1").ok
+    assert kinds(look([first], home="home-2")) == {("other_home", 0)}
+    assert kinds(look([first, other])) == {("other_home", 1)}
 
 
 @pytest.mark.parametrize("name", ATTACKS)

@@ -137,6 +137,12 @@ def test_an_export_is_checked_anywhere_with_its_public_keys(
     nowhere = Gateway.__new__(Gateway)
     nowhere.config = tmp_path / "none.toml"
     assert run(verify, nowhere, str(out), "--keys", keys) == 0
+    assert "records of home-0001" in capsys.readouterr().out
+    Path(keys).write_text(Path(keys).read_text("utf-8").replace("home-0001", "home-0002"), "utf-8")
+    assert run(verify, nowhere, str(out), "--keys", keys) == 1
+    assert "it is of dev:home-0001, dev:home-0002 was expected" in " ".join(capsys.readouterr().out.split())
+    Path(keys).write_text(Path(keys).read_text("utf-8").replace("home-0002", "home-0001"), "utf-8")
+    assert run(verify, nowhere, str(out), "--keys", keys) == 0
     head = capsys.readouterr().out.splitlines()[-1].split()[-1]
     assert run(verify, nowhere, str(out), "--keys", keys, "--known", head) == 0
     assert run(verify, nowhere, str(out), "--keys", keys, "--known", f"999:{'a' * 64}") == 1
@@ -187,6 +193,22 @@ def seed_at(path: Path) -> bytes:
     key = serialization.load_pem_private_key(path.read_bytes(), None)
     assert isinstance(key, Ed25519PrivateKey)
     return key.private_bytes_raw()
+
+
+def test_an_archive_that_lacks_what_the_database_holds_is_not_whole(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = Gateway(tmp_path)
+    assert home.enrol().returncode == 0
+    write(home, [(1_700_006_400_000 + i, {"record": "consent", "at_ms": i, "what": "x"}) for i in range(4)])
+    assert run(verify, home) == 0
+    path = Archive(tmp_path / "state" / "ledger").months()[0]
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-2]))
+    capsys.readouterr()
+    assert run(verify, home) == 1
+    assert "database of this gateway goes up to record 4, the file ends with 2" in " ".join(
+        capsys.readouterr().out.split()
+    )
 
 
 def test_what_is_asked_wrongly_says_what_to_do(
