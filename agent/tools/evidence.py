@@ -144,12 +144,18 @@ def _links(v: Verdict, by_number: Mapping[int, Kept], let_go: bool) -> None:
 
 
 def _hole(v: Verdict, before: Kept, r: Kept) -> None:
+    """Numbers that are not here. A record that declares them lost names the last one that the home still had: what lies
+    below that was taken out by somebody else."""
     missing = f"record {before.n + 1} is" if r.n == before.n + 2 else f"records {before.n + 1} to {r.n - 1} are"
-    declared = r.body.get("record") == "chain" and r.body.get("why") == "restored" and r.body.get("known_n") == r.n - 1
-    if declared and r.body.get("known_head") == r.prev:
-        v.notes.append(f"record {r.n}: {missing} not here; an older state of the store was put back, and it says so")
-    else:
+    restored = r.body.get("record") == "chain" and r.body.get("why") == "restored"
+    own = r.body.get("own_n"), r.body.get("own_head")
+    if not restored or (r.body.get("known_n"), r.body.get("known_head")) != (r.n - 1, r.prev):
         v.findings.append(Finding("dropped", r.n, r.where, f"{missing} missing before it"))
+    elif own != (before.n, before.hash):
+        text = f"{missing} missing before it; an older state was put back then, and it still had record {own[0]}"
+        v.findings.append(Finding("dropped", r.n, r.where, text))
+    else:
+        v.notes.append(f"record {r.n}: {missing} not here; an older state of the store was put back, and it says so")
 
 
 def _checkpoint(v: Verdict, r: Kept, by_number: Mapping[int, Kept], let_go: bool) -> None:

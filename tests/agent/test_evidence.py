@@ -185,15 +185,19 @@ def test_a_chain_rebuilt_with_the_gateways_own_key_is_found_by_a_receipt_alone()
     assert kinds(look([*rebuilt, receipt(6, head_of(WHOLE[6]))])) == {("receipt", 6)}
 
 
-def test_a_declared_break_is_a_note() -> None:
-    lost = token({"record": "chain", "why": "restored", "n": 8, "prev": "f" * 64, "known_n": 7, "known_head": "f" * 64})
-    verdict = look([*WHOLE[:5], lost])
+def test_a_declared_break_is_a_note_and_covers_nothing_but_what_it_lost() -> None:
+    def lost(known_head: str = "f" * 64, own_n: int = 4) -> bytes:
+        own = {"own_n": own_n, "own_head": head_of(WHOLE[own_n])}
+        body = {"record": "chain", "why": "restored", "n": 8, "prev": "f" * 64, "known_n": 7, **own}
+        return token({**body, "known_head": known_head})
+
+    verdict = look([*WHOLE[:5], lost()])
     assert verdict.ok
     assert any("put back" in note for note in verdict.notes)
-    undeclared = token(
-        {"record": "chain", "why": "restored", "n": 8, "prev": "f" * 64, "known_n": 7, "known_head": "0"}
-    )
-    assert kinds(look([*WHOLE[:5], undeclared])) == {("dropped", 8)}
+    assert kinds(look([*WHOLE[:5], lost(known_head="0")])) == {("dropped", 8)}
+    more = look([*WHOLE[:3], lost()])  # 3 and 4 were there when it was written
+    assert kinds(more) == {("dropped", 8)}
+    assert "still had record 4" in more.findings[0].sentence
 
 
 SECOND = jws.signer(b"\4" * 32)
