@@ -10,7 +10,7 @@ import csv
 import datetime as dt
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,14 @@ from agent.store.archive import payload, record
 from agent.tools import chainfiles
 from agent.tools.findings import Line
 from agent.tools.lines import Refused
+from agent.tools.placing import place
+from agent.tools.stretch import Read, covering
 from agent.tools.totals import Totals, flows, of_month
 from agent.tools.verify import refused
 
 EVENTS_SHOWN = 5
+_EVER = 1 << 62
+_TELLING = ("interval", "performance", "session")  # the newest of them names the month
 COLUMNS = (
     "t0_ms", "t1_ms", "time", "partial", "quality", "charge_wh", "discharge_wh", "import_wh", "export_wh", "pv_wh",
     "residual_wh", "dispatched_s", "missing_s", "estimated",
@@ -44,6 +48,9 @@ def main(argv: list[str] | None = None) -> int:
         _run(args)
     except Refused as error:
         return refused(args.json, error)
+    except (KeyError, TypeError, ValueError) as error:
+        what = f"a record is not of the form that this version knows ({type(error).__name__}: {error})"
+        return refused(args.json, Refused(2, what, "batteryctl verify-chain says whether they are what was signed"))
     except OSError as error:
         return refused(args.json, Refused(2, f"{error.filename}: {error.strerror}", "--export FILE"))
     return 0
@@ -52,17 +59,18 @@ def main(argv: list[str] | None = None) -> int:
 def _run(args: argparse.Namespace) -> None:
     config = chainfiles.load_config(args.config) if not args.files or (args.export and not args.files) else None
     files = [Path(name) for name in args.files] if args.files else chainfiles.archive_of(config) if config else []
-    lines = list(chainfiles.read_lines(files))
-    records = [body for line in lines if (body := _body(line)) is not None]
-    newest_ms = max((body["iat"] for body in records if isinstance(body.get("iat"), int)), default=0)
+    found = read(chainfiles.read_lines(files))
+    records = place([found.bodies[n] for n in sorted(found.bodies)])
+    newest_ms = max((r.ms for r in records if r.ms is not None and r.body.get("record") in _TELLING), default=0)
     begin, end, month = _month(args.month, newest_ms)
     if args.export:
-        _export(args, lines, begin, end)
+        of = (begin, end) if args.month else (0, _EVER)
+        _export(args, covering(found, records, *of), month)
         return
     totals = of_month(records, month, begin, end)
     capacity = args.capacity or (config.params.site.capacity_wh if config is not None else 0) or None
     if args.csv:
-        _csv(records, begin, end)
+        _csv([r.body for r in records if r.is_in(begin, end)])
     elif args.json:
         events = [dict(event) for event in totals.events]
         print(json.dumps({"v": 1, "ok": True, "code": 0, **totals.body(capacity), "event_records": events}))
@@ -84,19 +92,27 @@ def _month(words: str, newest_ms: int) -> tuple[int, int, str]:
     return int(first.timestamp()) * 1000, int(after.timestamp()) * 1000, first.strftime("%Y-%m")
 
 
-def _body(line: Line) -> Mapping[str, Any] | None:
-    found = record(line.data)
-    return found[1] if found is not None else None
-
-
-def _export(args: argparse.Namespace, lines: Sequence[Line], begin: int, end: int) -> None:
-    """The signed records of the month and the receipts among them, and beside them the public keys to check them."""
-    chosen = []
+def read(lines: Iterable[Line]) -> Read:
+    """Each record once, however often and in whatever order it is there."""
+    bodies: dict[int, Mapping[str, Any]] = {}
+    tokens: dict[int, bytes] = {}
+    receipts: dict[int, bytes] = {}
     for line in lines:
-        found = payload(line.data)
-        iat = found[1].get("iat") if found is not None else None
-        if isinstance(iat, int) and begin <= iat < end:
-            chosen.append(line.data)
+        found = record(line.data)
+        if found is not None:
+            n = found[1]["n"]
+            assert isinstance(n, int)
+            bodies.setdefault(n, found[1])
+            tokens.setdefault(n, line.data)
+        elif (other := payload(line.data)) is not None and isinstance(over := other[1].get("checkpoint"), dict):
+            receipts.setdefault(over["n"], line.data) if isinstance(over.get("n"), int) else None
+    return Read(bodies, tokens, receipts)
+
+
+def _export(args: argparse.Namespace, chosen: Sequence[bytes], month: str) -> None:
+    """The stretch of the chain that proves the month, or all of it, and beside it the public keys to check it."""
+    if not chosen:
+        raise Refused(2, f"nothing is on record for {month}", "batteryctl statement --month YYYY-MM --export FILE")
     target = Path(args.export)
     target.write_bytes(b"".join(data + b"\n" for data in chosen))
     keys = target.with_name(f"{target.name}.keys.json")
@@ -109,11 +125,11 @@ def _export(args: argparse.Namespace, lines: Sequence[Line], begin: int, end: in
         print(f"    next     batteryctl verify-chain {target} --keys {keys}")
 
 
-def _csv(records: Sequence[Mapping[str, Any]], begin: int, end: int) -> None:
+def _csv(records: Sequence[Mapping[str, Any]]) -> None:
     writer = csv.writer(sys.stdout)
     writer.writerow(COLUMNS)
     for r in records:
-        if r.get("record") == "interval" and begin <= r["t0_ms"] < end:
+        if r.get("record") == "interval":
             row = {**r, **flows(r), "estimated": " ".join(r["estimated"])}
             writer.writerow([row[name] for name in COLUMNS])
 
@@ -124,7 +140,7 @@ def page(t: Totals, capacity_wh: int | None) -> list[str]:
     e = t.energy
     known_s = max(1, t.covered_s)
     rows = [f"STATEMENT {t.month} (UTC)   {t.covered_s / 3600:.1f} h recorded in {t.intervals} intervals", ""]
-    if not t.intervals and not t.events:
+    if not t.intervals and not t.events and not t.unplaced:
         return [*rows, f"{text.symbol('none')}  nothing is on record for this month"]
     cycles = f", {e['discharge_wh'] / capacity_wh:.1f} full cycles" if capacity_wh else ""
     rows += [
@@ -139,6 +155,7 @@ def page(t: Totals, capacity_wh: int | None) -> list[str]:
         _line("LIMITED", _reasons(t.limited)),
         _line("RECORDS", _quality(t, known_s)),
         *_estimated(t),
+        *_unplaced(t),
         "",
     ]
     rows += _events(t)
@@ -147,7 +164,7 @@ def page(t: Totals, capacity_wh: int | None) -> list[str]:
 
 
 def _line(name: str, words: str) -> str:
-    return f"{name:10}{words}"
+    return f"{name:11}{words}"
 
 
 def _reserve(t: Totals) -> str:
@@ -184,6 +201,14 @@ def _events(t: Totals) -> list[str]:
 def _estimated(t: Totals) -> list[str]:
     names = ", ".join(sorted(name.removesuffix("_wh") for name in t.estimated_of))
     return [_line("ESTIMATED", f"{names}: summed up by the agent, no register tells")] if names else []
+
+
+def _unplaced(t: Totals) -> list[str]:
+    if not t.unplaced:
+        return []
+    e = t.unplaced_wh
+    words = f"{kwh(e['import_wh'])} bought, {kwh(e['export_wh'])} sold, {kwh(e['discharge_wh'])} out"
+    return [_line("NOT PLACED", f"{words}: no clock told when")]
 
 
 def kwh(wh: int) -> str:

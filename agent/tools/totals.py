@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from agent.tools.placing import Placed
+
 ENERGIES = ("charge_wh", "discharge_wh", "import_wh", "export_wh", "pv_wh")
 
 
@@ -24,6 +26,8 @@ class Totals:
     jumps: int = 0
     gaps: int = 0
     gap_wh: dict[str, int] = field(default_factory=lambda: dict.fromkeys(ENERGIES, 0))
+    unplaced: int = 0  # intervals and gaps on a clock that nobody trusted, which may be of this month
+    unplaced_wh: dict[str, int] = field(default_factory=lambda: dict.fromkeys(ENERGIES, 0))
     events: list[Mapping[str, Any]] = field(default_factory=list)
     dispatched_s: int = 0
     opted_out_s: int = 0
@@ -61,6 +65,8 @@ class Totals:
         return body | {
             "energy": self.energy,
             "gap_energy": self.gap_wh,
+            "unplaced": self.unplaced,
+            "unplaced_energy": self.unplaced_wh,
             "estimated": sorted(self.estimated_of),
             "events": len(self.events),
             "given_wh": self.given_wh,
@@ -81,34 +87,40 @@ def flows(body: Mapping[str, Any]) -> dict[str, int]:
     return out
 
 
-def of_month(records: Iterable[Mapping[str, Any]], month: str, begin_ms: int, end_ms: int) -> Totals:
-    """What belongs to `begin_ms` <= t < `end_ms`: intervals by their begin, events by their end, days by name."""
+def of_month(records: Iterable[Placed], month: str, begin_ms: int, end_ms: int) -> Totals:
+    """What belongs to `begin_ms` <= t < `end_ms`: intervals by their begin, events by their end, days by name. What has
+    no place and may be of that time is told apart."""
     t = Totals(month)
-
-    def within(ms: object) -> bool:
-        return isinstance(ms, int) and begin_ms <= ms < end_ms
-
-    for r in records:
-        kind = r.get("record")
-        if kind == "interval" and within(r["t0_ms"]):
-            _interval(t, r)
-        elif kind == "gap" and within(r["t0_ms"]):
-            t.gaps += 1
-            t.jumps += len(r["jumps"])
-            for name, wh in flows(r).items():
-                t.gap_wh[name] += wh
-        elif kind in ("performance", "session") and within(r["ended_ms"]):
-            t.events.append(r)
-        elif kind == "reserve" and str(r["day"]).startswith(month):
-            t.days += 1
-            t.outage_s += r["outage_s"]
-            t.served_wh += r["outage_served_wh"]
-            _add(t.below, r["below"])
-        elif kind == "frequency" and within(r["trigger_ms"]):
-            t.excursions += 1
-        elif kind == "consent" and within(r.get("at_ms")):
-            t.consents.append(r)
+    for placed in records:
+        if placed.is_in(begin_ms, end_ms):
+            _count(t, placed.body)
+        elif placed.may_be_in(begin_ms, end_ms) and placed.body["record"] in ("interval", "gap"):
+            t.unplaced += 1
+            for name, wh in flows(placed.body).items():
+                t.unplaced_wh[name] += wh
     return t
+
+
+def _count(t: Totals, r: Mapping[str, Any]) -> None:
+    kind = r.get("record")
+    if kind == "interval":
+        _interval(t, r)
+    elif kind == "gap":
+        t.gaps += 1
+        t.jumps += len(r["jumps"])
+        for name, wh in flows(r).items():
+            t.gap_wh[name] += wh
+    elif kind in ("performance", "session"):
+        t.events.append(r)
+    elif kind == "reserve":
+        t.days += 1
+        t.outage_s += r["outage_s"]
+        t.served_wh += r["outage_served_wh"]
+        _add(t.below, r["below"])
+    elif kind == "frequency":
+        t.excursions += 1
+    elif kind == "consent":
+        t.consents.append(r)
 
 
 def _interval(t: Totals, r: Mapping[str, Any]) -> None:

@@ -25,6 +25,7 @@ from agent.store.store import Store, StoreConfig
 from agent.tools import statement, verify
 from agent.tools.evidence import examine
 from agent.tools.findings import Line
+from agent.tools.totals import ENERGIES
 from hil.bundles import entry
 from tests.cli.test_keys import Gateway
 from tests.core.test_accounts import QUARTER_MS, Tally, drive, running, take_up
@@ -182,10 +183,13 @@ def test_old_records_and_receipts_hold_after_every_key_has_changed(
         assert json.loads(capsys.readouterr().out)["receipts"] == 6
 
 
+def kept_lines(home: Gateway) -> list[bytes]:
+    return [line for path in Archive(home.root / "state" / "ledger").months() for line in lines(path)]
+
+
 def newest(home: Gateway) -> dict[str, object]:
     """What a receipt over the newest record says."""
-    months = Archive(home.root / "state" / "ledger").months()
-    signed, body, _ = [found for path in months for line in lines(path) if (found := record(line))][-1]
+    signed, body, _ = [found for line in kept_lines(home) if (found := record(line))][-1]
     return {"n": body["n"], "head": link(str(body["prev"]), signed)}
 
 
@@ -209,6 +213,56 @@ def test_an_archive_that_lacks_what_the_database_holds_is_not_whole(
     assert "database of this gateway goes up to record 4, the file ends with 2" in " ".join(
         capsys.readouterr().out.split()
     )
+
+
+DEC_MS = 1_701_388_800_000
+
+
+def quarter(t0_ms: int, wh: int) -> dict[str, object]:
+    """One in which every register went from `wh` to 100 more."""
+    start, end = dict.fromkeys(ENERGIES, wh), dict.fromkeys(ENERGIES, wh + 100)
+    of = {"jumps": [], "estimated": [], "partial": False, "lasted_s": 900, "missing_s": 0, "dispatched_s": 0}
+    of |= {"opted_out_s": 0, "islanded_s": 0, "unavailable": [], "limited": [], "time": "synced", "quality": "ok"}
+    return {"record": "interval", "t0_ms": t0_ms, "t1_ms": t0_ms + QUARTER_MS, "start": start, "end": end, **of}
+
+
+def test_an_exported_month_tells_what_the_gateway_tells_to_its_last_minute(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = Gateway(tmp_path)
+    assert home.enrol().returncode == 0
+    began = [DEC_MS - 2 * QUARTER_MS, DEC_MS - QUARTER_MS]
+    told = [(at_ms + QUARTER_MS + 200, quarter(at_ms, at_ms % 1000)) for at_ms in began]
+    below = {"record": "reserve", "day": "2023-11-30", "outage_s": 0, "outage_served_wh": 0}
+    below |= {"below": [{"reason": "dispatch", "lasted_s": 60}]}
+    checkpoint: dict[str, object] = {"record": "checkpoint", "day": "2023-11-30", "end": {}}
+    write(home, [*told, (DEC_MS + 200, below), (DEC_MS + 200, checkpoint)])
+    body = json.dumps({"upto": 9, "iat": DEC_MS + 5000, "checkpoint": newest(home)}).encode()
+    receipt = jws.sign(jws.signer(seed_at(home.pki.role_keys["service"])), "battery-receipt+jws", body)
+    write(home, [(DEC_MS + QUARTER_MS + 200, quarter(DEC_MS, 0))], [receipt])
+    out = tmp_path / "november.jws"
+    assert run(statement, home, "--month", MONTH, "--export", str(out)) == 0
+    capsys.readouterr()
+    assert run(verify, home, str(out), "--keys", f"{out}.keys.json", "--json") == 0
+    proof = json.loads(capsys.readouterr().out)
+    assert (proof["receipts"], proof["receipted"]) == (1, proof["last"])
+    pages = []
+    for files in ((), (str(out),), (str(out), str(out))):
+        assert run(statement, home, *files, "--month", MONTH, "--capacity", "10000") == 0
+        pages.append(capsys.readouterr().out)
+    assert pages[0] == pages[1] == pages[2]
+    assert "0.20 kWh bought" in pages[0]
+    assert "NOT KEPT" in pages[0]
+    assert run(statement, home, str(out)) == 0  # the month that it tells of, not that of its receipt
+    assert f"STATEMENT {MONTH}" in capsys.readouterr().out
+    assert run(statement, home, "--export", str(tmp_path / "all.jws"), "--json") == 0
+    assert json.loads(capsys.readouterr().out)["lines"] == len(kept_lines(home))
+    assert run(statement, home, "--month", "2024-05", "--export", str(out)) == 2
+    assert "nothing is on record" in capsys.readouterr().err
+    odd = tmp_path / "odd.jws"
+    odd.write_bytes(jws.sign(jws.signer(bytes(32)), "x", b'{"n":0,"prev":"","record":"interval","t0_ms":1}') + b"\n")
+    assert run(statement, home, str(odd)) == 2
+    assert "not of the form" in capsys.readouterr().err
 
 
 def test_what_is_asked_wrongly_says_what_to_do(
