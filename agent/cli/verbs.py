@@ -231,7 +231,7 @@ def _replace(sub: ArgumentParser) -> None:
 
 def _statement(sub: ArgumentParser) -> None:
     sub.add_argument("files", nargs="*", metavar="FILE", help="records to read (default: this gateway's own)")
-    sub.add_argument("--month", metavar="YYYY-MM", help="of UTC (default: the newest on record; all of them for --export)")
+    sub.add_argument("--month", metavar="YYYY-MM", help="of UTC (default: the newest; --export: all of them)")
     sub.add_argument("--csv", action="store_true", help="every interval of it, one a row")
     sub.add_argument("--export", metavar="FILE", help="write its signed records there, and the public keys beside")
     _config(sub)

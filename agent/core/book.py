@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from agent.core.command import TERMINAL
+from agent.core.command import TERMINAL, Command
 from agent.core.decision import Record
 from agent.core.durable import CommandRecord, Durable
 from agent.core.inputs import Clock, ClockTrust, CommandIn
@@ -57,7 +57,7 @@ class Book:
 class Cycle:
     """What one cycle says about commands; thrown away at its end."""
 
-    __slots__ = ("account", "clock", "disk_ok", "fresh", "locked", "notices", "now_ns", "params", "records")
+    __slots__ = ("account", "clock", "disk_ok", "fresh", "locked", "notices", "now_ns", "params", "quotes", "records")
 
     def __init__(
         self, now_ns: int, clock: Clock, params: Params, disk_ok: bool, fresh: bool, locked: str | None
@@ -70,6 +70,7 @@ class Cycle:
         self.locked = locked
         self.records: list[Record] = []
         self.notices: list[str] = []
+        self.quotes: tuple[Command, ...] = ()  # to be answered once it is known what is given
         self.account: Callable[[Book], str] | None = None  # the text of the accounts, when it is to be stored
 
 

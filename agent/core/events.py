@@ -48,7 +48,7 @@ def happen(state: State, i: Inputs, s: Snapshot, say: Cycle) -> State:
     for event in i.events:
         match event:
             case CommandIn():
-                state = replace(state, book=_received(state, event, s, say))
+                state = replace(state, book=_received(state.book, event, say))
             case WriteDone():
                 state = _written(state, event, say)
             case Committed(commit_id):
@@ -83,10 +83,10 @@ def happen(state: State, i: Inputs, s: Snapshot, say: Cycle) -> State:
     return _opted_out(state, say)
 
 
-def _received(state: State, event: CommandIn, s: Snapshot, say: Cycle) -> Book:
+def _received(book: Book, event: CommandIn, say: Cycle) -> Book:
     if event.command.kind is CommandKind.QUOTE:
-        return quote.receive(state.book, event, state.bounds, s, say)
-    return dispatch.receive(state.book, event, say)
+        return quote.receive(book, event, say)
+    return dispatch.receive(book, event, say)
 
 
 def _written(state: State, done: WriteDone, say: Cycle) -> State:

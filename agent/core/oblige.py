@@ -68,6 +68,13 @@ def overtaken(wish: Proposal, dispatched_w: int, ruling_w: int | None) -> bool:
     return min(dispatched_w, ruling_w) >= wish.power_w
 
 
+def waived(wish: Proposal, dispatched_w: int | None, ruling_w: int | None, stopped: bool) -> bool:
+    """Only cells are cured while a person has stopped the agent; a dispatch that does what the site needs goes on."""
+    if stopped and wish.rank is not Rank.CELL_CURE:
+        return True
+    return dispatched_w is not None and overtaken(wish, dispatched_w, ruling_w)
+
+
 def _cell(pack: Pack, params: Params, before: str | None) -> Proposal | None:
     gentle_w = params.site.capacity_wh // CURE_HOURS
     low, high = pack.cell_min_mv, pack.cell_max_mv

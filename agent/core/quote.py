@@ -1,26 +1,47 @@
-"""A quote: what would be given, and why. It moves nothing and is not stored; its answer is one ack."""
+"""A quote: what would be given, and why. It moves nothing and is not stored; its answer is one ack.
+
+It is judged as the order that it asks about, and then put through the same choice and the same limits as that order
+would be in this cycle, on a copy of the book: so what it says is what is then given, ramps apart.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import NamedTuple
 
-from agent.core.accept import record_of
+from agent.core import arbiter, asked, due, oblige, report
+from agent.core.accept import judge, record_of
 from agent.core.acks import ack
-from agent.core.book import Book, Cycle, remember
+from agent.core.arbiter import Proposal, Rank
+from agent.core.book import Book, Cycle, remember, with_record
 from agent.core.bounds import Evaluated
-from agent.core.command import Command, CommandState
+from agent.core.command import Command, CommandKind, CommandState
 from agent.core.decision import LimitValue, Record, Side
 from agent.core.inputs import CommandIn
 from agent.core.params import Params, S
+from agent.core.people import Override
 from agent.core.snapshot import Snapshot
+from agent.core.strategies import price
 
 PER_MINUTE = 12
 SHOWN = 8
-OUT = "opt_out"
+OUTRANKED = LimitValue("superseded", Side.BOTH, 0, "another command holds the power, by primacy or time", "utility")
 
 
-def receive(book: Book, event: CommandIn, bounds: Evaluated | None, s: Snapshot, cycle: Cycle) -> Book:
-    """Answer, as the home stands now. Too many a minute are met with silence."""
+class Stand(NamedTuple):
+    """How this cycle decided: the home's cure and its other wishes, the limits, and what rules the inverter."""
+
+    cure: Proposal | None
+    own: tuple[Proposal | None, ...]
+    bounds: Evaluated
+    worn: bool
+    override: Override | None
+    price: price.Choice
+    ruling_w: int | None
+
+
+def receive(book: Book, event: CommandIn, cycle: Cycle) -> Book:
+    """Take it up: it is answered at the end of the cycle. Too many a minute are met with silence."""
     book = replace(book, durable=remember(book.durable, event))
     command = event.command
     recent = tuple([at for at in book.quoted_ns if cycle.now_ns - at < 60 * S])
@@ -28,46 +49,101 @@ def receive(book: Book, event: CommandIn, bounds: Evaluated | None, s: Snapshot,
         why = f"more than {PER_MINUTE} a minute" if cycle.fresh else "no signed time has come since this start"
         cycle.notices.append(f"quote {command.id} ignored: {why}")
         return book
-    book = replace(book, quoted_ns=(*recent, cycle.now_ns))
-    if cycle.clock.wall_ms > command.exp_ms:
-        record = record_of(command, CommandState.REJECTED_LATE, "exp", cycle)
-        cycle.records.append(ack(record, "it had to be answered before"))
-    elif command.power_w is None or command.duration_s <= 0 or bounds is None:
-        record = record_of(command, CommandState.REJECTED_NOT_APPLICABLE, "state", cycle)
-        cycle.records.append(ack(record, "nothing is known of the home yet"))
-    else:
-        cycle.records.append(_answer(book, command, command.power_w, bounds, s, cycle))
-    return book
+    cycle.quotes = (*cycle.quotes, command)
+    return replace(book, quoted_ns=(*recent, cycle.now_ns))
 
 
-def _answer(book: Book, c: Command, asked_w: int, bounds: Evaluated, s: Snapshot, cycle: Cycle) -> Record:
+def answer(book: Book, now: Stand, s: Snapshot, cycle: Cycle) -> None:
+    """One ack for each quote of this cycle."""
+    for command in cycle.quotes:
+        order = _order(command, cycle)
+        verdict = judge(book, order, cycle)
+        if verdict.state is not CommandState.RECEIVED:
+            refused = record_of(command, verdict.state, verdict.reason, cycle)
+            told = ack(refused, f"nothing: {verdict.sentence}", 0, None, 0)
+            cycle.records.append(Record("ack", {**told.body, "bounds": []}))
+        else:
+            cycle.records.append(_offer(command, _given(book, order, now, s, cycle), now, s, cycle))
+
+
+def _order(command: Command, cycle: Cycle) -> Command:
+    """The dispatch that would ask for it: a direct setpoint, or, for longer, an event that begins now."""
+    direct = command.duration_s <= cycle.params.dispatch_direct_max_s
+    return replace(command, kind=CommandKind.DISPATCH, start_ms=None if direct else cycle.clock.wall_ms)
+
+
+class _Given(NamedTuple):
+    """`power_w` None: released. `limit`: why it is not what was asked; `mine`: the order itself has the power."""
+
+    power_w: int | None
+    limit: LimitValue | None
+    mine: bool
+
+
+def _given(book: Book, order: Command, now: Stand, s: Snapshot, cycle: Cycle) -> _Given:
+    """What the arbiter would make of it."""
+    aside = Cycle(cycle.now_ns, cycle.clock, cycle.params, cycle.disk_ok, cycle.fresh, cycle.locked)
+    record = record_of(order, CommandState.RECEIVED, None, cycle)
+    book, asks = due.due(replace(book, durable=with_record(book.durable, record)), aside)
+    cure = now.cure
+    if cure is not None:
+        full = cure.rank is Rank.RESTORE and now.bounds.lo_w == 0 and oblige.full(s, cycle.params)
+        cure = None if full or oblige.waived(cure, asks.watts, asks.watts, False) else cure
+    own = arbiter.choose((cure, *now.own))
+    asks = due.NOTHING if now.worn else asks
+    wish, _ = asked.wishes(asks, own, now.override, now.price, now.ruling_w, s, cycle.params)
+    power_w = _inside(wish, now.bounds, s)
+    if wish.command_id != order.id:
+        return _Given(power_w, _instead(book, wish, now), False)
+    return _Given(power_w, wish.cut if power_w == wish.power_w else None, True)
+
+
+def _instead(book: Book, wish: Proposal, now: Stand) -> LimitValue:
+    """Why another wish has the power."""
+    out = book.durable.opted_out
+    if out is not None:
+        sentence = f"{out.by} has opted out for a while; what is left of its time then is given"
+        return LimitValue("opt_out", Side.BOTH, 0, sentence, "homeowner")
+    if wish.rank < Rank.DISPATCH:
+        return report.first(wish)
+    return report.SPENT if now.worn else OUTRANKED
+
+
+def _inside(wish: Proposal, bounds: Evaluated, s: Snapshot) -> int | None:
+    """The wish once its ramp is over."""
+    if wish.power_w is None:
+        return None
+    most_w = wish.within_w if wish.within_w is not None else 1 << 40
+    held_w = max(bounds.lo_w, -most_w, min(bounds.hi_w, most_w, wish.power_w))
+    step_w = max(1, s.capability.resolution_w) if s.capability is not None else 1
+    return abs(held_w) // step_w * step_w * (1 if held_w >= 0 else -1)
+
+
+def _offer(c: Command, given: _Given, now: Stand, s: Snapshot, cycle: Cycle) -> Record:
+    asked_w = c.power_w or 0
     side = Side.CHARGE if asked_w < 0 else Side.DISCHARGE
-    given_w = max(bounds.lo_w, min(bounds.hi_w, asked_w))
-    rows = sorted([v for v in bounds.values if v.side in (side, Side.BOTH)], key=lambda v: v.cap_w)
+    rows = sorted([v for v in now.bounds.values if v.side in (side, Side.BOTH)], key=lambda v: v.cap_w)
     narrowing = [v for v in rows if v.cap_w < abs(asked_w)]
-    first = narrowing[0] if narrowing else None
-    room_mwh = _room_mwh(s, cycle.params, side)
-    asked_mwh = abs(given_w) * c.duration_s * 1000 // 3600
-    energy_mwh = min(asked_mwh, room_mwh)
-    sentence = f"{abs(given_w)} W of {abs(asked_w)} W"
-    if energy_mwh < asked_mwh:
-        lasts_s = energy_mwh * 3600 // (1000 * max(1, abs(given_w)))
-        sentence += f" for {lasts_s} of {c.duration_s} s, as the home stands now"
-        first = first or next((v for v in rows if v.id == ("reserve" if asked_w > 0 else "soc_ceiling")), None)
+    given_w = given.power_w or 0
+    limit, energy_mwh = given.limit, 0
+    if not given.mine:
+        sentence = f"nothing of {abs(asked_w)} W"
     else:
-        sentence += f" for {c.duration_s} s, as the home stands now"
-    if first is not None:
-        sentence += f"; {first.id}: {first.sentence}"
-    limit = first
-    out = book.durable.opted_out or book.durable.stopped_by
-    if out is not None or cycle.locked is not None:
-        who = cycle.locked if book.durable.opted_out is None else OUT
-        sentence = f"nothing, the home takes no part now; otherwise {sentence}"
-        limit = LimitValue(who or OUT, Side.BOTH, 0, sentence, "homeowner")
-        given_w = energy_mwh = 0
+        limit = limit or (narrowing[0] if narrowing else None)
+        asked_mwh = abs(given_w) * c.duration_s * 1000 // 3600
+        energy_mwh = min(asked_mwh, _room_mwh(s, cycle.params, side))
+        sentence = f"{abs(given_w)} W of {abs(asked_w)} W"
+        if energy_mwh < asked_mwh:
+            lasts_s = energy_mwh * 3600 // (1000 * max(1, abs(given_w)))
+            sentence += f" for {lasts_s} of {c.duration_s} s, as the home stands now"
+            limit = limit or next((v for v in rows if v.id == ("reserve" if asked_w > 0 else "soc_ceiling")), None)
+        else:
+            sentence += f" for {c.duration_s} s, as the home stands now"
+    if limit is not None:
+        sentence += f"; {limit.id}: {limit.sentence}"
     record = record_of(c, CommandState.COMPLETED, None if limit is None else limit.id, cycle)
     signed_mwh = energy_mwh if asked_w >= 0 else -energy_mwh
-    told = ack(record, sentence, given_w, None if limit is None else limit.cap_w, signed_mwh)
+    told = ack(record, sentence, given.power_w, None if limit is None else limit.cap_w, signed_mwh)
     return Record("ack", {**told.body, "bounds": [_row(v) for v in narrowing[:SHOWN]]})
 
 

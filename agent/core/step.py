@@ -26,6 +26,7 @@ from agent.core import (
     oblige,
     overlay,
     permit,
+    quote,
     readback,
     report,
     setpoint,
@@ -125,6 +126,7 @@ class Judged(NamedTuple):
     beneath: beneath.Beneath = beneath.NOTHING
     testing_ns: int = 0
     unread: str | None = None
+    needed: Proposal | None = None  # the cure, also where a dispatch that does the same goes on in its place
 
     @property
     def curing(self) -> bool:
@@ -153,6 +155,7 @@ class Chosen(NamedTuple):
     crew: crew.Crew
     trim: trim.Trim
     price: price.Choice
+    own: tuple[Proposal | None, ...]  # the home's own wishes but the cure
 
 
 def _step(p: Params, state: State, i: Inputs) -> tuple[State, Outputs]:
@@ -175,6 +178,9 @@ def _step(p: Params, state: State, i: Inputs) -> tuple[State, Outputs]:
     if chosen.wish.power_w is not None and (chosen.wish.rank in FOLLOWING or chosen.wish.cut is not None):
         trace = replace(trace, sanity=trace.sanity.following())
     book = _told(state, s, judged, chosen, say)
+    if say.quotes:
+        others = state.override, state.price, state.hand.setpoint_w
+        quote.answer(book, quote.Stand(judged.needed, chosen.own, chosen.shown, judged.worn, *others), s, say)
     report.self_test(state.looked_ns, i.looked, say)
     room = (chosen.shown.lo_w, chosen.shown.hi_w)
     asks = judged.asks
@@ -204,8 +210,9 @@ def _choose(p: Params, state: State, s: Snapshot, judged: Judged, held: overlay.
         own = default.propose(own, s, p)
     stored = storm.propose(s, p, state.cure, state.hand.setpoint_w)
     full = left.lo_w == 0 and oblige.full(s, p)
-    fills = (judged.cure if not full or judged.curing else None, None if full else stored)
-    wish, choice = arbiter.choose((*fills, own)), price.NOTHING
+    cure = judged.cure if not full or judged.curing else None
+    others = (None if full else stored, own)
+    wish, choice = arbiter.choose((cure, *others)), price.NOTHING
     if state.override is not None or judged.asks is not due.NOTHING:
         asks = due.NOTHING if judged.worn else judged.asks
         wish, choice = asked.wishes(asks, wish, state.override, state.price, state.hand.setpoint_w, s, p)
@@ -227,7 +234,7 @@ def _choose(p: Params, state: State, s: Snapshot, judged: Judged, held: overlay.
     if manned and given is not None:
         given = planned.hand.setpoint_w
     given = given if planned.hand.setpoint_w == given else None
-    return Chosen(left, shown, wish, answer, given, planned, manned, even, choice)
+    return Chosen(left, shown, wish, answer, given, planned, manned, even, choice, others)
 
 
 def _after(
@@ -325,7 +332,8 @@ def _judge(p: Params, state: State, i: Inputs, s: Snapshot, say: Cycle, dt: int)
     book, asks = due.due(book, say)
     followed = due.NOTHING if hand.spent_until_ns > s.now_ns else asks
     cure, obliged = oblige.cure(s, p, state.obliged, i.draw, hand.setpoint_w)
-    if cure is not None and _waived(cure, followed, durable, hand.setpoint_w):
+    needed, stopped = cure, durable.stopped_by is not None
+    if cure is not None and oblige.waived(cure, followed.watts, hand.setpoint_w, stopped):
         cure = None
     spent = throughput.count(state.spent, i.clock, s, dt)
     book = _counted(book, spent, p)
@@ -337,7 +345,7 @@ def _judge(p: Params, state: State, i: Inputs, s: Snapshot, say: Cycle, dt: int)
         and s.meter_age_ns <= s.meter_stale_ns,
         grace_over=s.now_ns - state.boot_ns >= INIT_NS,
         tested=(resuming or not hand.maybe_active or (hand.setpoint_w == 0 and hand.confirmed)) and not awaited,
-        stopped=durable.stopped_by is not None,
+        stopped=stopped,
         dispatched=followed.acting,
         curing=cure is not None,
     )
@@ -346,7 +354,7 @@ def _judge(p: Params, state: State, i: Inputs, s: Snapshot, say: Cycle, dt: int)
         sentence = f"the agent is locked out: {durable.lockout}"
         book, asks = dispatch.end_all(book, CommandState.FAILED, "lockout", sentence, say), due.NOTHING
     waiting = resuming and mode in modes.PASSING
-    rest = (waiting, mode, manned, obliged, spent, lost, below, testing_ns, unread)
+    rest = (waiting, mode, manned, obliged, spent, lost, below, testing_ns, unread, needed)
     return Judged(book, actuation, checked, cure, asks, followed is not asks, *rest)
 
 
@@ -358,13 +366,6 @@ def _tested(state: State, s: Snapshot) -> tuple[int, bool, str | None]:
     found = readback.missing(s)
     over = s.now_ns - state.testing_ns >= readback.TEST_NS
     return state.testing_ns, found is not None and not over, found if over else None
-
-
-def _waived(cure: Proposal, followed: Asks, durable: Durable, ruling_w: int | None) -> bool:
-    """Only cells are cured while a person has stopped the agent; a dispatch that does what the site needs goes on."""
-    if durable.stopped_by is not None and cure.rank is not Rank.CELL_CURE:
-        return True
-    return followed.watts is not None and oblige.overtaken(cure, followed.watts, ruling_w)
 
 
 def _counted(book: Book, spent: throughput.Spent, p: Params) -> Book:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -492,16 +493,21 @@ def test_a_quote_ends_at_the_reserve() -> None:
     assert home.acks[-1]["reason"] == "soc_ceiling"
 
 
-def test_a_quote_while_opted_out_says_nothing_and_what_otherwise() -> None:
+def test_a_quote_while_opted_out_or_stopped_says_what_the_order_would_be_told() -> None:
     home = ready()
     home.tick(OptsOut("ann", "homeowner"))
     home.tick(arriving(quote()))
     ack = home.acks[-1]
-    assert (ack["state"], ack["given_w"], ack["reason"]) == ("completed", 0, "opt_out")
-    assert "otherwise 5000 W" in ack["sentence"]
+    assert (ack["state"], ack["given_w"], ack["reason"]) == ("no_participation", 0, "opt_out")
     home.tick(LocalStop("ann"))
     home.tick(arriving(quote(2)))
-    assert home.acks[-1]["given_w"] == 0
+    ack = home.acks[-1]
+    assert (ack["state"], ack["given_w"], ack["reason"]) == ("rejected_not_applicable", 0, "local_stop")
+    home = ready()
+    home.tick(OptsOut("ann", "homeowner", 300))  # the home takes part again before the order is over
+    home.tick(arriving(quote()))
+    ack = home.acks[-1]
+    assert (ack["state"], ack["given_w"], ack["reason"], ack["energy_wh"]) == ("completed", None, "opt_out", 0)
 
 
 def test_a_quote_without_a_known_state_of_charge_gives_nothing() -> None:
@@ -514,8 +520,73 @@ def test_a_quote_without_a_known_state_of_charge_gives_nothing() -> None:
 
 def test_a_quote_that_is_late_or_makes_no_sense_is_refused() -> None:
     home = ready()
-    home.tick(arriving(quote(1, exp_ms=WALL_MS)), arriving(quote(2, power_w=None)))
-    assert (home.states(1), home.states(2)) == (["rejected_late"], ["rejected_not_applicable"])
+    odd = quote(3, power_w=2_000_000), quote(4, duration_s=2 * 86_400)
+    home.tick(arriving(quote(1, exp_ms=WALL_MS)), *[arriving(c) for c in (quote(2, power_w=None), *odd)])
+    assert [home.states(n) for n in (1, 2, 3, 4)] == [["rejected_late"], *[["rejected_invalid"]] * 3]
+    assert [ack["reason"] for ack in home.acks[-2:]] == ["power", "duration"]
+
+
+Stir = Callable[[Home], object]
+
+
+def overridden(home: Home) -> None:
+    home.tick(Overrides("ann", -1000, 900))
+
+
+def export_limited(home: Home) -> None:
+    home.house_w = 0
+    home.tick(arriving(limited(80, export_limit_w=1000)))
+
+
+def outranked(home: Home) -> None:
+    home.tick(arriving(command(81, power_w=-2000, primacy=0)))
+
+
+def tight(home: Home) -> None:
+    home.battery["dcl_ma"] = 50_000
+
+
+def low(home: Home) -> None:
+    home.battery["soc_permille"] = 150
+
+
+def asking(home: Home) -> None:
+    home.battery["force_charge"] = True
+
+
+def asking_when_full(home: Home) -> None:
+    home.battery |= {"force_charge": True, "soc_permille": 1000}
+
+
+AS_IT_STANDS: dict[str, tuple[Stir, int]] = {
+    "plain": (lambda home: None, 5000),
+    "charge": (lambda home: None, -3000),
+    "somebody at home holds another power": (overridden, 5000),
+    "a limit on the grid is in force": (export_limited, 5000),
+    "another holds the power by primacy": (outranked, 5000),
+    "the BMS allows less": (tight, 5000),
+    "below the reserve": (low, 5000),
+    "below the reserve, charge": (low, -3000),
+    "the battery asks for a charge": (asking, 5000),
+    "the battery asks for a charge and is full": (asking_when_full, 5000),
+    "a resolution of the inverter": (lambda home: None, 4999),
+}
+
+
+@pytest.mark.parametrize("name", AS_IT_STANDS)
+def test_what_a_quote_says_is_what_is_then_given(name: str) -> None:
+    stir, power_w = AS_IT_STANDS[name]
+    home = ready()
+    stir(home)
+    home.run(25)
+    home.tick(arriving(quote(1, power_w=power_w, duration_s=600)))
+    told = home.acks[-1]
+    created_ms = WALL_MS + 60_000
+    home.tick(arriving(command(2, power_w=power_w, duration_s=600, created_ms=created_ms, ramp=RampClass.REGULATION)))
+    home.run(25)
+    assert told["given_w"] == home.given()
+    limited = [ack["reason"] for ack in home.acks if ack["command_id"] == command(2).id and ack["state"] == "limited"]
+    assert told["reason"] == (limited[-1] if limited else "superseded" if name.startswith("another") else None)
 
 
 def test_quotes_are_answered_twelve_times_a_minute() -> None:
