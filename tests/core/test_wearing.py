@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from agent.core.command import CommandKind
 from agent.core.decision import Intent, Mode, Write
 from agent.core.inputs import Reserve, WriteDone
 from agent.core.params import S
@@ -113,6 +114,8 @@ def test_a_dispatch_without_its_part_is_limited_and_ends_with_its_own_reason() -
     assert home.states()[-1] == "limited"
     assert home.acks[-1]["reason"] == "wear_share"
     assert "the rest is the home's own" in home.acks[-1]["sentence"]
+    home.tick(arriving(command(9, kind=CommandKind.QUOTE, duration_s=60)))  # a quote says the same
+    assert (home.acks[-1]["given_w"], home.acks[-1]["reason"]) == (None, "wear_share")
     before = len(home.writes)
     home.live(40)
     assert home.writes[before:] == []  # it is not asked again and again
