@@ -82,14 +82,21 @@ def flows(body: Mapping[str, Any]) -> dict[str, int]:
 
 
 def of_month(records: Iterable[Mapping[str, Any]], month: str, begin_ms: int, end_ms: int) -> Totals:
-    """What belongs to `begin_ms` <= t < `end_ms`: intervals by their begin, events by their end, days by name."""
+    """What belongs to `begin_ms` <= t < `end_ms`: intervals by their begin, events by their end, days by name; each
+    link of the chain once."""
     t = Totals(month)
 
     def within(ms: object) -> bool:
         return isinstance(ms, int) and begin_ms <= ms < end_ms
 
+    seen: set[tuple[object, object]] = set()
     for r in records:
         kind = r.get("record")
+        link = (r.get("n"), r.get("prev"))
+        if link in seen:  # one file was given twice, or two that overlap
+            continue
+        if "n" in r:
+            seen.add(link)
         if kind == "interval" and within(r["t0_ms"]):
             _interval(t, r)
         elif kind == "gap" and within(r["t0_ms"]):
