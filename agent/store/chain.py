@@ -48,10 +48,13 @@ def link(before: str, record: bytes) -> str:
     return hashlib.sha256(bytes.fromhex(before) + hashlib.sha256(record).digest()).hexdigest()
 
 
-def begins(why: str, known: Head | None) -> dict[str, object]:
-    """The first record of a chain, or of its continuation on a store that lost something: what is known of before.
+def begins(why: str, known: Head | None, own: Head | None = None) -> dict[str, object]:
+    """The first record of a chain, or of its continuation on a store that lost something: what is known of before, and
+    `own`, the last record that is here where that is another one: what lies between is lost, and nothing else.
     `why`: "new" | "store_lost" | "archive_lost" | "restored" | "disputed" | "key"."""
     body: dict[str, object] = {"record": "chain", "why": why, "known_n": None, "known_head": None}
     if known is not None and known.n >= 0:
         body |= {"known_n": known.n, "known_head": known.hash}
+    if own is not None and own.n >= 0:
+        body |= {"own_n": own.n, "own_head": own.hash}
     return body

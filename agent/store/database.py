@@ -35,7 +35,7 @@ _SCHEMA = (
 )
 VERSION = 1
 LAST = (1 << 63) - 1
-_DURABLE, _CHAIN, _HELD = 1, 2, 3  # ids in `state`
+_DURABLE, CHAIN, _HELD = 1, 2, 3  # ids in `state`
 _GONE = "DELETE FROM outbox WHERE seq < ? AND (kind != 'settlement' OR seq <= ?) AND"
 _CORRUPT = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
@@ -100,7 +100,7 @@ class Database:
 
     def chain(self) -> str | None:
         """Where the settlement chain stands, as it was last committed."""
-        return self._state(_CHAIN)
+        return self._state(CHAIN)
 
     def _state(self, row_id: int) -> str | None:
         row = self._db.execute("SELECT json FROM state WHERE id = ?", (row_id,)).fetchone()
@@ -178,7 +178,7 @@ class Database:
         if change.durable is not None:
             run("INSERT OR REPLACE INTO state (id, json) VALUES (?, ?)", (_DURABLE, change.durable))
         if change.chain is not None:
-            run("INSERT OR REPLACE INTO state (id, json) VALUES (?, ?)", (_CHAIN, change.chain))
+            run("INSERT OR REPLACE INTO state (id, json) VALUES (?, ?)", (CHAIN, change.chain))
         for r in change.rows:
             values = (r.seq, r.kind, r.boot, r.wall_ms, r.mono_ms, r.clock, r.payload)
             run(f"INSERT INTO outbox ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)", values)

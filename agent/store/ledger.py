@@ -18,6 +18,7 @@ from agent.store.chain import Head, begins
 
 Seal = Callable[[OutboxRow], bytes]
 KIND = "settlement"
+MOST_AHEAD = 1_000_000  # records: a home makes about 100 a day
 
 
 def unsigned(row: OutboxRow) -> bytes:
@@ -145,8 +146,10 @@ class Ledger:
     def receipted(self, n: int, digest: str, token: bytes, wall_ms: int) -> str | None:
         """A signed receipt over the chain up to `n`: kept when it is ours; else a sentence, and the next record says
         what is known. OSError."""
+        if n > self.head.n + MOST_AHEAD:
+            return f"the aggregator's receipt is over record {n}, this store ends at {self.head.n}: no home has so many"
         if n > self.head.n:
-            self._pending, self._base = begins("restored", Head(n, digest)), Head(n, digest, n + 1)
+            self._pending, self._base = begins("restored", Head(n, digest), self.head), Head(n, digest, n + 1)
             return f"the aggregator has settlement records up to {n}, this store up to {self.head.n}: was it put back?"
         ours = self.head.hash if n == self.head.n else self.archive.hash_of(n)
         if ours is None:

@@ -42,7 +42,8 @@ class Vault:
         self._marked = False  # the database says so too
         self._damaged = False
         self.ledger = Ledger(ledger_path)
-        self._known = False  # there was a store before this boot
+        self._known = False  # there was a store before this boot,
+        self._lost = False  # and it is not there any more
         self._loaded = False
         self.batches = 0
         self.durable = Durable()
@@ -93,6 +94,7 @@ class Vault:
             self._text, self._next = text, last + 1
             self.durable = self.durable if text is None else from_json(text)
         elif self._known:
+            self._lost = True
             self._next = max(self._next, salvaged + BLOCK)
             self._unsure = self._floored is None and salvaged == 0
             self._gap = _lost(self._next)
@@ -184,7 +186,7 @@ class Vault:
             self.notes.append(str(error))
             kept = Head()
         try:
-            self.ledger.open(kept, self._db.settlement, self._known)
+            self.ledger.open(kept, self._db.settlement, self._lost)
         except OSError as error:
             self.notes.append(f"the archive of settlement cannot be read ({error}): the chain goes on by the store's")
 

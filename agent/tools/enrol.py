@@ -21,7 +21,7 @@ from agent.link import bundle, files, jws
 from agent.link.anchor import Anchor
 from agent.link.homeowner import Consent, parse_homeowner
 from agent.local.pin import PinHash
-from agent.store.trust import TrustFile
+from agent.store.trust import TrustFile, former_path
 from agent.tools import keyfiles
 from agent.tools.keyfiles import Owner
 from agent.tools.lines import Refused
@@ -88,6 +88,8 @@ class Gateway:
         if wrong is not None:
             raise Refused(5, wrong, "is the disk full or read-only?")
         self.owner.take(self.trust_path)
+        if former_path(self.trust_path).exists():
+            self.owner.take(former_path(self.trust_path))
 
 
 # --- the files that come in -------------------------------------------------------------------------------------------

@@ -7,83 +7,43 @@ a receipt that two parties hold the same; neither proves that a meter was honest
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any
 
 from agent.link import jws
 from agent.store.archive import payload, record
 from agent.store.chain import NONE, link
+from agent.tools.findings import Finding, Kept, Kind, Line, Verdict
+from agent.tools.tenure import tenure
 
-Kind = Literal[
-    "unreadable", "altered", "unknown_key", "unsigned", "dropped", "reordered", "repeated", "forked", "unlinked",
-    "truncated", "checkpoint", "receipt",
-]  # fmt: skip
 SETTLEMENT, RECEIPT = "battery-settlement+jws", "battery-receipt+jws"
 LONGEST = 1 << 17
 _REFUSED: Mapping[str, tuple[Kind, str]] = {
     "unknown_key": ("unknown_key", "it is signed with a key that was not given")
 }
+Keys = Mapping[str, jws.Verifier]
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """`n`: the record, None for a line that is none. `where`: file and line."""
+class Known:
+    """What the records must meet. `heads`: in whose words, number and hash of a record. `home`: the device's name.
+    `let_go`: the oldest months were, so the file may begin within a day."""
 
-    kind: Kind
-    n: int | None
-    where: str
-    sentence: str
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One line of a file."""
-
-    where: str
-    data: bytes
+    heads: Sequence[tuple[str, int, str]] = ()
+    home: str | None = None
+    let_go: bool = False
 
 
-@dataclass(slots=True)
-class Verdict:
-    """All that was seen. `notes` are declared breaks of the chain, which are no findings."""
-
-    records: int = 0
-    signed: int = 0
-    first: int | None = None
-    last: int | None = None
-    head: str = NONE
-    receipts: int = 0
-    receipted: int | None = None  # highest record under a good receipt
-    findings: list[Finding] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-
-    @property
-    def ok(self) -> bool:
-        """Nothing is wrong, and there was something."""
-        return not self.findings and self.records > 0
+NOTHING = Known()
 
 
-@dataclass(frozen=True, slots=True)
-class _Record:
-    n: int
-    prev: str
-    hash: str
-    body: Mapping[str, Any]
-    where: str
-    data: bytes
-
-
-def examine(
-    lines: Iterable[Line],
-    device: Mapping[str, jws.Verifier],
-    service: Mapping[str, jws.Verifier],
-    known: tuple[int, str] | None = None,
-) -> Verdict:
+def examine(lines: Iterable[Line], device: Keys, service: Keys, known: Known = NOTHING) -> Verdict:
     """Read every line. `device` and `service`: public keys by kid, either may be empty: what needs them is then a
-    finding for a signature, and for a receipt. `known`: a number and a hash from elsewhere, to be met."""
+    finding for a signature, and for a receipt."""
     v = Verdict()
-    records: list[_Record] = []
+    records: list[Kept] = []
     receipts: list[tuple[str, int, str]] = []
+    unproven: set[str] = set()
     for line in lines:
         found = record(line.data)
         if found is not None:
@@ -93,31 +53,40 @@ def examine(
             if len(prev) != 64 or not set(prev) <= set("0123456789abcdef"):
                 v.findings.append(Finding("unreadable", n, line.where, "its `prev` is no hash"))
                 continue
-            records.append(_Record(n, prev, link(prev, found[0]), body, line.where, line.data))
-            _signed(v, records[-1], device)
+            kid = None if line.data.startswith(b".") and line.data.endswith(b".") else found[2]
+            records.append(Kept(n, prev, link(prev, found[0]), body, line.where, line.data, kid))
+            if not _signed(v, records[-1], device):
+                unproven.add(line.where)
         else:
             receipt = _receipt(v, line, service)
             if receipt is not None:
                 receipts.append((line.where, *receipt))
     by_number = _numbers(v, records)
-    _links(v, by_number)
-    for where, n, head in [*receipts, *([("what is known", *known)] if known is not None else [])]:
-        _met(v, by_number, where, n, head, given=known is not None and where == "what is known")
+    _links(v, by_number, known.let_go)
+    proven = [by_number[n] for n in sorted(by_number) if by_number[n].where not in unproven]
+    _whose(v, proven, known.home)
+    tenure(v, proven)
+    for where, n, head in receipts:
+        if _met(v, by_number, where, (n, head), "the aggregator's receipt"):
+            v.receipted = max(n, v.receipted if v.receipted is not None else n)
+    for whose, n, head in known.heads:
+        _met(v, by_number, whose, (n, head), whose)
     v.findings.sort(key=lambda finding: finding.n if finding.n is not None else -1)
     return v
 
 
-def _signed(v: Verdict, r: _Record, keys: Mapping[str, jws.Verifier]) -> None:
+def _signed(v: Verdict, r: Kept, keys: Keys) -> bool:
+    """False: with a signature that proves nothing."""
     v.records += 1
-    if r.data.startswith(b".") and r.data.endswith(b"."):
-        v.findings.append(Finding("unsigned", r.n, r.where, "nobody has signed it"))
-        return
+    if r.kid is None:
+        return True  # see `tenure`
     found = jws.verify(r.data, keys, SETTLEMENT, LONGEST)
     if isinstance(found, jws.Refused):
         kind, text = _REFUSED.get(found.reason, ("altered", f"its signature does not fit it ({found.reason})"))
         v.findings.append(Finding(kind, r.n, r.where, text))
-    else:
-        v.signed += 1
+        return False
+    v.signed += 1
+    return True
 
 
 def _receipt(v: Verdict, line: Line, keys: Mapping[str, jws.Verifier]) -> tuple[int, str] | None:
@@ -136,9 +105,9 @@ def _receipt(v: Verdict, line: Line, keys: Mapping[str, jws.Verifier]) -> tuple[
     return n, head
 
 
-def _numbers(v: Verdict, records: Sequence[_Record]) -> dict[int, _Record]:
+def _numbers(v: Verdict, records: Sequence[Kept]) -> dict[int, Kept]:
     """By number; what comes twice or out of its order is found here."""
-    by_number: dict[int, _Record] = {}
+    by_number: dict[int, Kept] = {}
     highest = -1
     for r in records:
         there = by_number.get(r.n)
@@ -154,8 +123,8 @@ def _numbers(v: Verdict, records: Sequence[_Record]) -> dict[int, _Record]:
     return by_number
 
 
-def _links(v: Verdict, by_number: Mapping[int, _Record]) -> None:
-    before: _Record | None = None
+def _links(v: Verdict, by_number: Mapping[int, Kept], let_go: bool) -> None:
+    before: Kept | None = None
     for n in sorted(by_number):
         r = by_number[n]
         if before is None:
@@ -170,20 +139,26 @@ def _links(v: Verdict, by_number: Mapping[int, _Record]) -> None:
         if r.body.get("record") == "chain":
             v.notes.append(f"record {n}: the chain {_why(r.body)}")
         if r.body.get("record") == "checkpoint":
-            _checkpoint(v, r, by_number)
+            _checkpoint(v, r, by_number, let_go)
         before, v.last, v.head = r, n, r.hash
 
 
-def _hole(v: Verdict, before: _Record, r: _Record) -> None:
+def _hole(v: Verdict, before: Kept, r: Kept) -> None:
+    """Numbers that are not here. A record that declares them lost names the last one that the home still had: what lies
+    below that was taken out by somebody else."""
     missing = f"record {before.n + 1} is" if r.n == before.n + 2 else f"records {before.n + 1} to {r.n - 1} are"
-    declared = r.body.get("record") == "chain" and r.body.get("why") == "restored" and r.body.get("known_n") == r.n - 1
-    if declared and r.body.get("known_head") == r.prev:
-        v.notes.append(f"record {r.n}: {missing} not here; an older state of the store was put back, and it says so")
-    else:
+    restored = r.body.get("record") == "chain" and r.body.get("why") == "restored"
+    own = r.body.get("own_n"), r.body.get("own_head")
+    if not restored or (r.body.get("known_n"), r.body.get("known_head")) != (r.n - 1, r.prev):
         v.findings.append(Finding("dropped", r.n, r.where, f"{missing} missing before it"))
+    elif own != (before.n, before.hash):
+        text = f"{missing} missing before it; an older state was put back then, and it still had record {own[0]}"
+        v.findings.append(Finding("dropped", r.n, r.where, text))
+    else:
+        v.notes.append(f"record {r.n}: {missing} not here; an older state of the store was put back, and it says so")
 
 
-def _checkpoint(v: Verdict, r: _Record, by_number: Mapping[int, _Record]) -> None:
+def _checkpoint(v: Verdict, r: Kept, by_number: Mapping[int, Kept], let_go: bool) -> None:
     body = r.body
     if (body.get("last"), body.get("head")) != (r.n - 1, r.prev):
         v.findings.append(
@@ -191,6 +166,13 @@ def _checkpoint(v: Verdict, r: _Record, by_number: Mapping[int, _Record]) -> Non
         )
     earlier = [n for n, x in by_number.items() if n < r.n and x.body.get("record") == "checkpoint"]
     first = max(earlier) + 1 if earlier else None
+    begins = body.get("first")
+    if first is None and v.first is not None and isinstance(begins, int) and begins < v.first:
+        text = f"it counts from record {begins} on, and the file begins with record {v.first}"
+        if let_go:
+            v.notes.append(f"record {r.n}: {text}: the oldest months are no longer kept")
+        else:
+            v.findings.append(Finding("dropped", r.n, r.where, text))
     broken = any(
         x.body.get("record") == "chain" for n, x in by_number.items() if first is not None and first <= n < r.n
     )
@@ -199,19 +181,30 @@ def _checkpoint(v: Verdict, r: _Record, by_number: Mapping[int, _Record]) -> Non
         v.findings.append(Finding("checkpoint", r.n, r.where, text))
 
 
-def _met(v: Verdict, by_number: Mapping[int, _Record], where: str, n: int, head: str, given: bool) -> None:
-    """A receipt, or what was written down elsewhere, against the records."""
-    whose = "what was written down" if given else "the aggregator's receipt"
+def _met(v: Verdict, by_number: Mapping[int, Kept], where: str, known: tuple[int, str], whose: str) -> bool:
+    """Whether a receipt, or what is known elsewhere, is over a record that is here, and over the same."""
+    n, head = known
     r = by_number.get(n)
     if r is None:
         if v.last is None or n > v.last:
             text = f"{whose} goes up to record {n}, the file ends with {v.last}"
             v.findings.append(Finding("truncated", n, where, text))
-        return  # it lies before the first record here, or in a hole that has its own finding
+        return False  # it lies before the first record here, or in a hole that has its own finding
     if r.hash != head:
         v.findings.append(Finding("receipt", n, where, f"{whose} is over another chain up to record {n}"))
-    elif not given:
-        v.receipted = max(n, v.receipted if v.receipted is not None else n)
+    return r.hash == head
+
+
+def _whose(v: Verdict, records: Iterable[Kept], home: str | None) -> None:
+    """One home's, and that one's. What nobody signed names none: it counts by the hash of what follows."""
+    for r in records:
+        found = str(r.body.get("iss"))
+        if r.kid is None or found == v.home:
+            continue
+        wanted = v.home if v.home is not None else None if home is None else f"dev:{home}"
+        v.home = found
+        if wanted is not None and found != wanted:
+            v.findings.append(Finding("other_home", r.n, r.where, f"it is of {found}, {wanted} was expected"))
 
 
 def _why(body: Mapping[str, Any]) -> str:

@@ -16,7 +16,7 @@ from agent.cli import text
 from agent.link import files, jws, keys
 from agent.link import roles as matrix
 from agent.link.anchor import HOMEOWNER_KEYS, Anchor, public_key
-from agent.tools import enrol, keyfiles, online
+from agent.tools import chainfiles, enrol, keyfiles, online
 from agent.tools.enrol import Consented, Gateway
 from agent.tools.lines import Refused
 
@@ -185,6 +185,8 @@ def _rotate(home: Gateway, args: argparse.Namespace) -> Body:
             raise Refused(2, f"{args.out} is there already", "take another name for the announcement")
         home.owner.put(Path(args.out), said + b"\n", 0o644)
         lines.append(f"the announcement is in {args.out} too")
+    former, gone = home.state(chainfiles.FORMER_KEYS), jws.verifier(old.key.public_key().public_bytes_raw())
+    home.owner.put(former, chainfiles.with_former(former, gone), 0o644)  # what it signed is checked by it for years
     home.owner.put(home.state("rotation"), listed, 0o644)  # first: the old key goes
     keyfiles.put_seed(path, seed, home.owner)
     return _done(lines, RESTART, kid=new.kid, old=old.kid, file=args.out)

@@ -17,7 +17,7 @@ from typing import Any
 from agent.cli import text
 from agent.store.archive import payload, record
 from agent.tools import chainfiles
-from agent.tools.evidence import Line
+from agent.tools.findings import Line
 from agent.tools.lines import Refused
 from agent.tools.totals import Totals, flows, of_month
 from agent.tools.verify import refused

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from agent.cli import text
 from agent.tools import chainfiles
-from agent.tools.evidence import Verdict, examine
+from agent.tools.evidence import Known, examine
+from agent.tools.findings import Verdict
 from agent.tools.lines import Refused
 
 SHOWN = 12
@@ -59,7 +60,13 @@ def _verdict(args: argparse.Namespace) -> Verdict:
     files = [Path(name) for name in args.files] if not own else chainfiles.archive_of(config) if config else []
     if not files:
         raise Refused(2, "there are no settlement records yet", "batteryctl status")
-    return examine(chainfiles.read_lines(files), keys.device, keys.service, _known(args.known))
+    heads = [("what was written down", *head)] if (head := _known(args.known)) is not None else []
+    gone, home = False, keys.home
+    if own and config is not None:
+        held = chainfiles.head_of_store(config)
+        heads += [("the database of this gateway", *held)] if held is not None else []
+        gone, home = chainfiles.let_go(files), config.file.agent.id
+    return examine(chainfiles.read_lines(files), keys.device, keys.service, Known(heads, home, gone))
 
 
 def _known(words: str) -> tuple[int, str] | None:
@@ -74,7 +81,8 @@ def _known(words: str) -> tuple[int, str] | None:
 
 def page(v: Verdict) -> list[str]:
     """For people."""
-    rows = [_row("ok" if v.records else "fault", f"{v.records} records, {_span(v)}; {v.signed} signatures hold")]
+    whose = f" of {v.home.removeprefix('dev:')}" if v.home is not None else ""
+    rows = [_row("ok" if v.records else "fault", f"{v.records} records{whose}, {_span(v)}; {v.signed} signatures hold")]
     if v.receipts:
         upto = f"up to record {v.receipted}" if v.receipted is not None else "none of them over these records"
         rows.append(

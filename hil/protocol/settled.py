@@ -148,12 +148,15 @@ class Availability(Settlement):
 
 
 class ChainRecord(Settlement):
-    """The chain begins, or goes on over something that must be known: `known_n` and `known_head` are what is known."""
+    """The chain begins, or goes on over something that must be known: `known_n` and `known_head` are what is known,
+    `own_n` and `own_head` the last record that the home still has, where that is another one."""
 
     record: Literal["chain"]
     why: Literal["new", "store_lost", "archive_lost", "restored", "disputed", "key"]
     known_n: UInt | None
     known_head: Hash | None
+    own_n: UInt | None = None
+    own_head: Hash | None = None
     old_kid: str | None = None
     versions: Maker
 

@@ -280,6 +280,8 @@ WORDS: dict[str, str] = {
     "at_ms": "UTC ms",
     "known_n": "highest record that is known of before; null: none",
     "known_head": "its hash, hex",
+    "own_n": "last record that the home still has; null: that is `known_n`, or it has none",
+    "own_head": "its hash, hex",
     "old_kid": "key of the records before; null: they are unsigned",
     "Interval.versions": "of the agent",
     "ChainRecord.versions": "of the agent",

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from agent.link import jws
 from agent.store.archive import payload
 from agent.store.chain import NONE, link
-from agent.tools.evidence import Line, Verdict, examine
+from agent.tools.evidence import Known, examine
+from agent.tools.findings import Line, Verdict
 
 DEVICE, SERVICE, THIEF = jws.signer(b"\1" * 32), jws.signer(b"\2" * 32), jws.signer(b"\3" * 32)
 RECORDS = 8
@@ -47,8 +48,10 @@ def receipt(n: int, head: str, signer: jws.Signer = SERVICE) -> bytes:
     return token({"upto": 9, "checkpoint": {"n": n, "head": head}}, signer, "battery-receipt+jws")
 
 
-def look(lines: Sequence[bytes], known: tuple[int, str] | None = None) -> Verdict:
-    return examine([Line(f"f:{i}", line) for i, line in enumerate(lines, 1)], public(DEVICE), public(SERVICE), known)
+def look(lines: Sequence[bytes], known: tuple[int, str] | None = None, home: str | None = None) -> Verdict:
+    heads = [("what was written down", *known)] if known is not None else []
+    read = [Line(f"f:{i}", line) for i, line in enumerate(lines, 1)]
+    return examine(read, public(DEVICE), public(SERVICE), Known(heads, home))
 
 
 def kinds(verdict: Verdict) -> set[tuple[str, int | None]]:
@@ -134,8 +137,26 @@ def test_what_is_whole_is_called_so() -> None:
 
 
 def test_a_part_of_the_chain_is_whole_for_itself() -> None:
-    assert look(WHOLE[3:]).ok
-    assert look([*WHOLE[3:], receipt(1, "d" * 64)]).ok  # over what lies before: nothing here speaks against it
+    assert look(WHOLE[5:]).ok
+    assert look([*WHOLE[5:], receipt(1, "d" * 64)]).ok  # over what lies before: nothing here speaks against it
+
+
+def test_a_file_that_begins_within_a_day_lacks_what_its_checkpoint_counts() -> None:
+    assert kinds(look(WHOLE[3:])) == {("dropped", 4)}
+    lines = [Line(f"f:{i}", line) for i, line in enumerate(WHOLE[3:])]
+    kept = examine(lines, public(DEVICE), {}, Known(let_go=True))
+    assert kept.ok
+    assert "no longer kept" in kept.notes[0]
+
+
+def test_another_homes_records_are_found_though_its_key_is_known() -> None:
+    body = {"record": "interval", "n": 0, "prev": NONE, "iss": "dev:home-1"}
+    first = token(body)
+    other = token({**body, "n": 1, "prev": head_of(first), "iss": "dev:home-2"})
+    assert look([first]).home == "dev:home-1"
+    assert look([first], home="home-1").ok
+    assert kinds(look([first], home="home-2")) == {("other_home", 0)}
+    assert kinds(look([first, other])) == {("other_home", 1)}
 
 
 @pytest.mark.parametrize("name", ATTACKS)
@@ -164,15 +185,70 @@ def test_a_chain_rebuilt_with_the_gateways_own_key_is_found_by_a_receipt_alone()
     assert kinds(look([*rebuilt, receipt(6, head_of(WHOLE[6]))])) == {("receipt", 6)}
 
 
-def test_a_declared_break_is_a_note() -> None:
-    lost = token({"record": "chain", "why": "restored", "n": 8, "prev": "f" * 64, "known_n": 7, "known_head": "f" * 64})
-    verdict = look([*WHOLE[:5], lost])
+def test_a_declared_break_is_a_note_and_covers_nothing_but_what_it_lost() -> None:
+    def lost(known_head: str = "f" * 64, own_n: int = 4) -> bytes:
+        own = {"own_n": own_n, "own_head": head_of(WHOLE[own_n])}
+        body = {"record": "chain", "why": "restored", "n": 8, "prev": "f" * 64, "known_n": 7, **own}
+        return token({**body, "known_head": known_head})
+
+    verdict = look([*WHOLE[:5], lost()])
     assert verdict.ok
     assert any("put back" in note for note in verdict.notes)
-    undeclared = token(
-        {"record": "chain", "why": "restored", "n": 8, "prev": "f" * 64, "known_n": 7, "known_head": "0"}
-    )
-    assert kinds(look([*WHOLE[:5], undeclared])) == {("dropped", 8)}
+    assert kinds(look([*WHOLE[:5], lost(known_head="0")])) == {("dropped", 8)}
+    more = look([*WHOLE[:3], lost()])  # 3 and 4 were there when it was written
+    assert kinds(more) == {("dropped", 8)}
+    assert "still had record 4" in more.findings[0].sentence
+
+
+SECOND = jws.signer(b"\4" * 32)
+
+
+def follows(n: int, prev: str, old: str | None, signer: jws.Signer, why: str = "key") -> bytes:
+    body: dict[str, object] = {
+        "record": "chain",
+        "why": why,
+        "n": n,
+        "prev": prev,
+        "known_n": n - 1,
+        "known_head": prev,
+    }
+    return token({**body, "old_kid": old} if why == "key" else body, signer)
+
+
+def both(lines: Sequence[bytes]) -> Verdict:
+    keys = public(DEVICE) | public(SECOND)
+    return examine([Line(f"f:{i}", line) for i, line in enumerate(lines, 1)], keys, {})
+
+
+def test_a_key_that_follows_is_declared_and_the_one_before_it_signs_no_more() -> None:
+    old = chain(5)
+    key = follows(5, head_of(old[-1]), DEVICE.kid, SECOND)
+    new = [*old, key, *chain(2, SECOND, 6, head_of(key))]
+    assert both(new).ok
+    again = chain(1, DEVICE, 8, head_of(new[-1]))
+    assert kinds(both([*new, *again, *chain(1, SECOND, 9, head_of(again[0]))])) == {("other_key", 8)}
+    back = follows(8, head_of(new[-1]), SECOND.kid, DEVICE)
+    assert kinds(both([*new, back])) == {("other_key", 8)}
+    assert kinds(both([*old, *chain(1, SECOND, 5, head_of(old[-1]))])) == {("other_key", 5)}
+    restored = follows(5, head_of(old[-1]), None, SECOND, "archive_lost")  # the new key's first word is of the break
+    assert both([*old, restored, follows(6, head_of(restored), DEVICE.kid, SECOND)]).ok
+
+
+def bared(line: bytes) -> bytes:
+    return b"." + line.split(b".")[1] + b"."
+
+
+def test_what_a_home_recorded_before_its_key_counts_once_the_key_vouches_for_it() -> None:
+    early = [bared(line) for line in chain(3)]
+    assert kinds(look(early)) == {("unsigned", n) for n in range(3)}
+    key = follows(3, head_of(early[-1]), None, DEVICE)
+    verdict = look([*early, key])
+    assert verdict.ok, verdict.findings
+    assert verdict.signed == 1
+    assert any("those from 0 on" in note for note in verdict.notes)
+    assert kinds(look([*early, *chain(2, DEVICE, 3, head_of(early[-1]))])) == {
+        ("other_key", 3), *[("unsigned", n) for n in range(3)]
+    }  # fmt: skip
 
 
 @settings(max_examples=60, deadline=None)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from agent import config as configuration
 from agent.core.command import CommandState
@@ -16,9 +19,13 @@ from agent.core.inputs import Clock, ClockTrust
 from agent.link import jws, upward
 from agent.link.keys import load_seed
 from agent.mail import CommitRequest
+from agent.store.archive import Archive, Stamp, lines, record
+from agent.store.chain import link
 from agent.store.store import Store, StoreConfig
 from agent.tools import statement, verify
-from agent.tools.evidence import Line, examine
+from agent.tools.evidence import examine
+from agent.tools.findings import Line
+from hil.bundles import entry
 from tests.cli.test_keys import Gateway
 from tests.core.test_accounts import QUARTER_MS, Tally, drive, running, take_up
 from tests.store.home import BOOT, at
@@ -31,6 +38,12 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Gateway:
     """An enrolled gateway with a day of records, one event among them."""
     home = Gateway(tmp_path_factory.mktemp("home"))
     assert home.enrol().returncode == 0
+    write(home, [(int(str(r.get("t1_ms") or r.get("ended_ms") or 1_700_000_000_000)), r) for r in day()])
+    return home
+
+
+def write(home: Gateway, records: Sequence[tuple[int, dict[str, object]]], receipts: Sequence[bytes] = ()) -> None:
+    """One life of the daemon: each record at its wall time, then receipts as they came."""
     config = configuration.load(home.config)
     section = config.file.link
     assert section is not None
@@ -40,13 +53,13 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Gateway:
     store = Store(StoreConfig(config.state_dir / "store.db", config.state_dir / "reserve"))
     store.load()
     store.sign(lambda row: upward.row_token(sender, row), {"agent": "1"})
-    for number, record in enumerate(day(), 1):
-        wall_ms = int(str(record.get("t1_ms") or record.get("ended_ms") or 1_700_000_000_000))
+    for number, (wall_ms, body) in enumerate(records, 1):
         clock = Clock(wall_ms, ClockTrust.SYNCED, "kernel", BOOT)
-        request = CommitRequest(number, Durable(day_mwh=number), (Record("settlement", record),), clock, number)
+        request = CommitRequest(number, Durable(day_mwh=wall_ms), (Record("settlement", body),), clock, number)
         list(store.handle(request, at(number)))
+    for line in receipts:
+        store._vault.ledger.archive.append([line], Stamp(0, records[-1][0], believed=False))
     store._vault.close()
-    return home
 
 
 def day() -> list[dict[str, object]]:
@@ -124,6 +137,12 @@ def test_an_export_is_checked_anywhere_with_its_public_keys(
     nowhere = Gateway.__new__(Gateway)
     nowhere.config = tmp_path / "none.toml"
     assert run(verify, nowhere, str(out), "--keys", keys) == 0
+    assert "records of home-0001" in capsys.readouterr().out
+    Path(keys).write_text(Path(keys).read_text("utf-8").replace("home-0001", "home-0002"), "utf-8")
+    assert run(verify, nowhere, str(out), "--keys", keys) == 1
+    assert "it is of dev:home-0001, dev:home-0002 was expected" in " ".join(capsys.readouterr().out.split())
+    Path(keys).write_text(Path(keys).read_text("utf-8").replace("home-0002", "home-0001"), "utf-8")
+    assert run(verify, nowhere, str(out), "--keys", keys) == 0
     head = capsys.readouterr().out.splitlines()[-1].split()[-1]
     assert run(verify, nowhere, str(out), "--keys", keys, "--known", head) == 0
     assert run(verify, nowhere, str(out), "--keys", keys, "--known", f"999:{'a' * 64}") == 1
@@ -135,6 +154,61 @@ def test_an_export_is_checked_anywhere_with_its_public_keys(
     assert run(verify, nowhere, str(out), "--keys", keys, "--json") == 1
     assert json.loads(capsys.readouterr().out)["findings"][0]["kind"] == "dropped"
     assert run(statement, nowhere, str(out), "--month", MONTH) == 0
+
+
+def test_old_records_and_receipts_hold_after_every_key_has_changed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = Gateway(tmp_path)
+    assert home.enrol().returncode == 0
+    service = seed_at(home.pki.role_keys["service"])
+    draft = home.pki.draft
+    for turn in range(6):  # more than the announcements that are told
+        stamp = 1_700_006_400_000 + turn * 1000
+        write(home, [(stamp, {"record": "consent", "at_ms": stamp, "what": "x"})])
+        body = json.dumps({"upto": 1, "iat": stamp, "checkpoint": newest(home)}).encode()
+        receipt = jws.sign(jws.signer(service), "battery-receipt+jws", body)
+        write(home, [(stamp, {"record": "consent", "at_ms": stamp, "what": "y"})], [receipt])
+        assert home.ctl("rotate", "sign").returncode == 0
+        service = bytes([turn + 1]) * 32
+        key = Ed25519PrivateKey.from_private_bytes(service)
+        draft = draft.next(keys={**draft.keys, "service": [entry(key)]})
+        assert home.ctl("enrol", "--bundle", home.follow(draft)).returncode == 0
+    out = tmp_path / "all.jws"
+    assert run(statement, home, "--month", MONTH, "--export", str(out)) == 0
+    capsys.readouterr()
+    for words in ((), (str(out), "--keys", f"{out}.keys.json")):
+        assert run(verify, home, *words, "--json") == 0, capsys.readouterr().out
+        assert json.loads(capsys.readouterr().out)["receipts"] == 6
+
+
+def newest(home: Gateway) -> dict[str, object]:
+    """What a receipt over the newest record says."""
+    months = Archive(home.root / "state" / "ledger").months()
+    signed, body, _ = [found for path in months for line in lines(path) if (found := record(line))][-1]
+    return {"n": body["n"], "head": link(str(body["prev"]), signed)}
+
+
+def seed_at(path: Path) -> bytes:
+    key = serialization.load_pem_private_key(path.read_bytes(), None)
+    assert isinstance(key, Ed25519PrivateKey)
+    return key.private_bytes_raw()
+
+
+def test_an_archive_that_lacks_what_the_database_holds_is_not_whole(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = Gateway(tmp_path)
+    assert home.enrol().returncode == 0
+    write(home, [(1_700_006_400_000 + i, {"record": "consent", "at_ms": i, "what": "x"}) for i in range(4)])
+    assert run(verify, home) == 0
+    path = Archive(tmp_path / "state" / "ledger").months()[0]
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-2]))
+    capsys.readouterr()
+    assert run(verify, home) == 1
+    assert "database of this gateway goes up to record 4, the file ends with 2" in " ".join(
+        capsys.readouterr().out.split()
+    )
 
 
 def test_what_is_asked_wrongly_says_what_to_do(

@@ -10,7 +10,8 @@ from typing import Any
 from agent.core.decision import Record
 from agent.link import jws, upward
 from agent.store import archive
-from agent.tools.evidence import Line, examine
+from agent.tools.evidence import examine
+from agent.tools.findings import Line
 from hil.aggregator.settlement import Chain
 from tests.store.test_ledger import SENDER, commit, interval, store
 

@@ -104,7 +104,7 @@ def test_every_integer_says_its_unit() -> None:
     """By its name; counts, numbers and versions have none."""
     bare = set(
         "v seq iat exp n upto first last protocol protocols trust_version version min_version primacy start seq_from"
-        " seq_to effective_start samples setpoints missed avg min max size threshold nbf counters also trace rows"
+        " seq_to effective_start samples setpoints missed avg min max size threshold nbf counters also trace rows own_n"
         " permille era more_commands quarters_told known_n config_version default_version firmware_version"
         " short_connections other_times".split()
     )

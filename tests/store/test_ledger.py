@@ -16,7 +16,10 @@ from agent.core.inputs import Clock, ClockTrust
 from agent.link import jws, upward
 from agent.runtime.part import Effect, Log, Start
 from agent.store import archive, chain
+from agent.store.ledger import MOST_AHEAD
 from agent.store.store import Store
+from agent.tools.chainfiles import read_lines
+from agent.tools.evidence import examine
 from tests.store.home import BOOT, at, config, posted
 
 SENDER = upward.Sender("home-1", "fleet", jws.signer(b"\1" * 32))
@@ -248,6 +251,29 @@ def test_a_receipt_beyond_our_chain_is_one_of_a_later_state(tmp_path: Path) -> N
     later = kept(tmp_path)[-2:]
     assert [(r["n"], r["record"]) for r in later] == [(8, "chain"), (9, "interval")]
     assert (later[0]["why"], later[0]["prev"]) == ("restored", "a" * 64)
+    own = SENDER.signer.key.public_key().public_bytes_raw()
+    months = archive.Archive(tmp_path / "ledger").months()
+    verdict = examine(read_lines(months), {SENDER.signer.kid: jws.verifier(own)}, {})
+    assert verdict.ok, verdict.findings
+    assert later[0]["own_n"] == 1
+
+
+def test_a_receipt_over_more_records_than_a_home_can_have_is_not_believed(tmp_path: Path) -> None:
+    made = store(tmp_path)
+    commit(made, 1, interval(1))
+    said = [e.text for e in receipt(made, 2 + MOST_AHEAD, "a" * 64) if isinstance(e, Log)]
+    assert "no home has so many" in said[0]
+    commit(made, 2, interval(2))
+    assert [r["n"] for r in kept(tmp_path)] == [0, 1, 2]
+
+
+def test_a_first_restart_before_the_first_record_has_lost_nothing(tmp_path: Path) -> None:
+    made = store(tmp_path)
+    commit(made, 1)
+    made._vault.close()
+    RUNNING.pop(tmp_path)
+    commit(store(tmp_path), 2, interval(1))
+    assert [(r["record"], r.get("why")) for r in kept(tmp_path)] == [("chain", "new"), ("interval", None)]
 
 
 def test_a_new_key_is_a_link_of_the_chain(tmp_path: Path) -> None:

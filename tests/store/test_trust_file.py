@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from agent import mail
-from agent.store.trust import TrustFile
+from agent.store.trust import FORMER, TrustFile, former, former_path
 from tests.store.home import CLOCK, at, posted, started
 
 STATE = b'{"v":1}'
@@ -75,3 +75,15 @@ def test_a_bundle_is_kept_also_while_the_database_is_not_there(tmp_path: Path) -
         mail.TrustStored(None)
     ]
     assert TrustFile(tmp_path / "trust").read() == STATE
+
+
+def test_the_bundles_of_before_are_kept_beside_it(tmp_path: Path) -> None:
+    path = tmp_path / "trust"
+    file = TrustFile(path)
+    for number in (1, 1, 2, *range(3, FORMER + 4)):
+        assert file.write(b'{"bundle":{"payload":"%d"},"heard":{}}' % number) is None
+        assert file.write(b'{"bundle":{"payload":"%d"},"heard":{"k":1}}' % number) is None  # the same bundle
+    kept = former(path)
+    assert kept[-1] == b'{"payload":"%d"}' % (FORMER + 2)
+    assert (len(kept), len(set(kept))) == (FORMER, FORMER)
+    assert former_path(path).stat().st_mode & 0o777 == 0o600
