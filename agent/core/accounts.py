@@ -33,6 +33,7 @@ LEAST_NS = S * 9 // 10  # between two seconds
 MOST_NS = 10 * S  # between two cycles: more is a gap
 HELD = 60
 STEP_MS = 2000  # by which a clock may slip against this machine's own time before it has stepped
+MOST_CHARS = 200  # of a text in a record
 DRAW_W = 100  # of a battery that gives
 ACCOUNTED = frozenset({CommandKind.DISPATCH, CommandKind.SCHEDULE, CommandKind.SESSION})
 
@@ -114,7 +115,7 @@ def follow(ledger: Ledger, now: Now) -> Ledger:
     try:
         return _follow(ledger, now)
     except Exception as error:  # noqa: BLE001  # accounts are not worth a home without protection
-        what = f"{type(error).__name__}: {error}"
+        what = f"{type(error).__name__}: {error}"[:MOST_CHARS]
         now.say.notices.append(f"the accounts were lost and begin anew: {what}")
         now.say.records.append(Record("settlement", {"record": "lost", "what": what, "from_ms": ledger.now_ms}))
         rest_ns = now.s.now_ns + QUARTER_MS * 1_000_000  # not a record of it every second
@@ -241,6 +242,10 @@ def _closed(ledger: Ledger, now: Now, t1_ms: int) -> Ledger:
     body = interval.body(opened, t1_ms, kept.stand, kept.era, source, _returns_ms(now), room)
     now.say.records.append(Record("settlement", body))
     events = tuple([e.cut(t1_ms) for e in kept.events])
+    full = [e for e in events if len(e.parts) >= performance.MOST_PARTS]
+    if full:
+        now.say.records.extend([performance.parts(e) for e in full])
+        events = tuple([e.without_parts() if e in full else e for e in events])
     return ledger._replace(kept=kept._replace(events=events, open=None))
 
 
@@ -367,7 +372,7 @@ def consents(i: Inputs, say: Cycle) -> None:
     """Who agreed to what, or changed it: the homeowner's own word."""
     for event in i.events:
         if isinstance(event, Consent):
-            body = {"record": "consent", "at_ms": i.clock.wall_ms, "what": event.what, "by": event.by}
+            body = {"record": "consent", "at_ms": i.clock.wall_ms, "what": event.what, "by": event.by[:MOST_CHARS]}
             body |= {"local": event.local, "terms": event.terms, "reserve_permille": event.reserve_permille}
             say.records.append(Record("settlement", body))
 

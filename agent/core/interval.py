@@ -9,6 +9,9 @@ from agent.core.flows import BATTERY, DT, GRID, LOAD, MHZ, SOC, Jump, Second, St
 
 QUARTER_MS = 900_000
 S = 1_000_000_000
+MOST_COMMANDS = 64  # of an interval by name; the rest is counted, and each has a record of its own
+MOST_REASONS = 24  # of a list by name; the rest is OTHER. A record has to fit into a message
+OTHER = "other"
 
 Reasons = tuple[tuple[str, int], ...]  # (reason, ns), in the order in which they came
 
@@ -73,6 +76,8 @@ class Open(NamedTuple):
     command_ids: tuple[str, ...] = ()
     jumps: tuple[Jump, ...] = ()
     trust: str = "synced"  # the worst that was
+    more_commands: int = 0  # how often one took over that `command_ids` has no room for
+    last_command: str | None = None
 
     def plus(self, held: Sequence[Second], key: Key) -> Open:
         """With those seconds, over which `key` held."""
@@ -83,6 +88,8 @@ class Open(NamedTuple):
             least = min(least, self.soc_min)
         lost = [x[DT] for x in held if x[BATTERY] is None or x[GRID] is None or x[LOAD] is None]
         due = key.command_id
+        listed = due is None or due in self.command_ids
+        room = len(self.command_ids) < MOST_COMMANDS
         return Open(
             self.t0_ms,
             self.start,
@@ -100,9 +107,11 @@ class Open(NamedTuple):
             self.opted_out_ns + (ns if key.opted_out else 0),
             more(self.away, key.away, ns),
             more(self.limited, key.limited if due is not None else None, ns),
-            self.command_ids if due is None or due in self.command_ids else (*self.command_ids, due),
+            (*self.command_ids, due) if not listed and room and due is not None else self.command_ids,
             self.jumps,
             worse(self.trust, key.trust),
+            self.more_commands + (not listed and not room and due != self.last_command),
+            due if due is not None else self.last_command,
         )
 
 
@@ -113,6 +122,8 @@ def more(reasons: Reasons, reason: str | None, ns: int) -> Reasons:
     for i, (name, sofar) in enumerate(reasons):
         if name == reason:
             return (*reasons[:i], (name, sofar + ns), *reasons[i + 1 :])
+    if len(reasons) >= MOST_REASONS and reason != OTHER:
+        return more(reasons, OTHER, ns)
     return (*reasons, (reason, ns))
 
 
@@ -168,6 +179,7 @@ def body(
         "missing_s": missing_s,
         "quality": quality,
         "command_ids": list(o.command_ids),
+        "more_commands": o.more_commands,
     }
 
 

@@ -14,6 +14,7 @@ from agent.core.soc import NJ_PER_MWH
 
 BASE_NS = 300 * 1_000_000_000  # before the event
 NS_PER_S = 1_000_000_000
+MOST_PARTS = 96  # quarters in one record; those of a longer command go out in records of their own
 
 
 class Part(NamedTuple):
@@ -39,6 +40,9 @@ class Event(NamedTuple):
     to_90_ns: int | None = None
     before: tuple[int, int] | None = None  # battery and grid, W, over the five minutes before
     limited: Reasons = ()
+    told: int = 0  # parts that have gone out, and the sums up to their end
+    told_requested_mwh: int = 0
+    told_delivered_mwh: int = 0
 
     def plus(self, held: Sequence[Second], key: Key, began_ms: int, before: tuple[int, int] | None) -> Event:
         """With seconds over which it was due; the first of them began at `began_ms`."""
@@ -73,16 +77,34 @@ class Event(NamedTuple):
         part = Part(self.part_ms, toward_zero(self.requested_nj, NJ_PER_MWH), self.delivered_mwh)
         return self._replace(part_ms=t1_ms, parts=(*self.parts, part))
 
+    def without_parts(self) -> Event:
+        """Its parts have gone out."""
+        if not self.parts:
+            return self
+        last = self.parts[-1]
+        return self._replace(
+            parts=(),
+            told=self.told + len(self.parts),
+            told_requested_mwh=last.requested_mwh,
+            told_delivered_mwh=last.delivered_mwh,
+        )
+
 
 def quarters(event: Event) -> list[dict[str, int]]:
     """Each for itself, whole Wh of cumulative values: they add up to the event's."""
     out: list[dict[str, int]] = []
-    requested = delivered = 0
+    requested, delivered = toward_zero(event.told_requested_mwh, 1000), toward_zero(event.told_delivered_mwh, 1000)
     for part in event.parts:
         asked, got = toward_zero(part.requested_mwh, 1000), toward_zero(part.delivered_mwh, 1000)
         out.append({"t0_ms": part.t0_ms, "requested_wh": asked - requested, "delivered_wh": got - delivered})
         requested, delivered = asked, got
     return out
+
+
+def parts(event: Event) -> Record:
+    """The quarters of a command that goes on, before they are too many for one record."""
+    body = {"record": "quarters", "command_id": event.id, "first": event.told, "quarters": quarters(event)}
+    return Record("settlement", body)
 
 
 def record(event: Event, closed: CommandRecord, ended_ms: int) -> Record:
@@ -104,6 +126,7 @@ def record(event: Event, closed: CommandRecord, ended_ms: int) -> Record:
         "delivered_wh": toward_zero(closed.delivered_mwh, 1000),
         "requested_w": toward_zero(last.requested_nj, last.ns) if last.ns else 0,
         "delivered_w": toward_zero(closed.delivered_mwh * NJ_PER_MWH, last.ns) if last.ns else 0,
+        "quarters_told": last.told,
         "quarters": quarters(last),
         "before_w": last.before[0] if last.before is not None else None,
         "before_grid_w": last.before[1] if last.before is not None else None,

@@ -1,17 +1,24 @@
 """The settlement records for years, beside the database: one file a month, a signed token a line, only appended to.
 
-A line is written when its record is committed, and the database lets go of a record only after that. A line that a
-power cut tore is cut off at the next start and written again from the database. Months that are over are packed. The
-aggregator's receipts over the chain are lines too. Everything here may raise OSError.
+A line is written when its record is committed, and the database lets go of a record only after that. What a power cut
+tore is cut off at the next start and written again from the database; a line that was spoilt later stays where it is,
+and so does all behind it. Months that are over are packed. The aggregator's receipts over the chain are lines too.
+
+Files are named by their first record as well, so no clock decides which of them is the newest. A clock that nobody
+believes begins none, and one that lies about months lets go of none: that takes years of records.
+
+Everything here may raise OSError.
 """
 
 from __future__ import annotations
 
 import base64
+import contextlib
+import errno
 import json
 import os
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +27,9 @@ from agent.store.chain import Head, link
 from agent.store.slots import sync_directory
 
 KEPT_MONTHS = 30  # what is asked for is 25
+KEPT_BYTES = 16 << 20  # packed: 25 months of a home at 100 records a day
 TAIL = 128 * 1024  # more than one line
+_LAST_MS = 253_402_300_799_999  # of the year 9999
 _GZIP = 31  # zlib's word for it
 
 
@@ -33,88 +42,155 @@ class Last:
     kid: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """Where lines that are to be written belong: the first record's number, and when. `believed`: by a clock that may
+    begin a new month."""
+
+    n: int
+    wall_ms: int
+    believed: bool
+
+
 class Archive:
-    """Files `path`-YYYY-MM, the newest of them open to more."""
+    """Files `path`-NUMBER-YYYY-MM by their first record, the newest of them open to more."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._month = ""
+        self._newest: Path | None = None
+        self._size: int | None = None  # of the newest file, as far as its lines were written whole; None: not known
+        self.untidy = True  # months may wait to be packed
 
     # --- reading -----------------------------------------------------------------------------------------------------
     def months(self) -> list[Path]:
-        """The oldest first."""
-        return sorted(p for p in self._path.parent.glob(f"{self._path.name}-*") if p.suffix != ".part")
+        """The oldest first. Of one that was being packed when the power went, the packed one."""
+        found = {p for p in self._path.parent.glob(f"{self._path.name}-*") if p.suffix != ".part"}
+        return sorted([p for p in found if _packed(p) not in found], key=lambda p: (len(p.stem) > self._plain, p.name))
 
-    def open(self) -> Last | None:
-        """The newest record; None: there is none. What was torn behind it is cut off."""
-        for path in reversed(self.months()):
-            self._month = max(self._month, path.name.removeprefix(f"{self._path.name}-")[:7])
-            found = self._tail(path)
+    @property
+    def _plain(self) -> int:
+        return len(f"{self._path.name}-YYYY-MM")  # an earlier version's names have no number
+
+    def open(self, there: Callable[[], Container[int]] = tuple) -> Last | None:
+        """The newest record; None: there is none. What was torn behind it is cut off. So is a bad line with all behind
+        it if `there`, the numbers that can be written again, has every record of them; else it stays."""
+        months = self.months()
+        self._newest, self._size = (months[-1] if months else None), None
+        for path in reversed(months):
+            found = _last(lines(path)) if path.suffix == ".gz" else _last(self._mended(path, there))
             if found is not None:
                 return found
         return None
 
-    def _tail(self, path: Path) -> Last | None:
-        if path.suffix == ".gz":
-            return _last([part for line in lines(path) if (part := record(line)) is not None][-1:])
+    def _mended(self, path: Path, there: Callable[[], Container[int]]) -> list[bytes]:
+        """The last lines of a file that is not packed, without what was torn."""
         fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         try:
             size = os.fstat(fd).st_size
             start = max(0, size - TAIL)
             data = os.pread(fd, size - start, start)
             skipped = data.find(b"\n") + 1 if start else 0
-            good, at = [], skipped
-            for line in data[skipped:].split(b"\n")[:-1]:
-                if not is_line(line):
-                    break
-                good.append(line)
-                at += len(line) + 1
-            if at < len(data):
-                os.ftruncate(fd, start + at)
+            found = data[skipped:].split(b"\n")[:-1]
+            good = next((i for i, line in enumerate(found) if not is_line(line)), len(found))
+            if good < len(found) and not _replaceable(found, good, there()):
+                good = len(found)
+            end = skipped + sum(len(line) + 1 for line in found[:good])
+            if end < len(data):
+                os.ftruncate(fd, start + end)
                 os.fsync(fd)
         finally:
             os.close(fd)
-        return _last([part for line in good if (part := record(line)) is not None][-1:])
+        if start and _last(found[:good]) is None:
+            return list(lines(path))
+        return found[:good]
 
     def hash_of(self, n: int) -> str | None:
-        """h_n of a record that is kept; None: it is not. Reads the files, the newest first."""
+        """h_n of a record that is kept; None: it is not, or its file cannot be read. The newest files first."""
         for path in reversed(self.months()):
-            for line in lines(path):
-                found = record(line)
-                if found is not None and found[1]["n"] == n:
-                    return link(str(found[1]["prev"]), found[0])
+            with contextlib.suppress(OSError):
+                for line in lines(path):
+                    found = record(line)
+                    if found is not None and found[1]["n"] == n:
+                        return link(str(found[1]["prev"]), found[0])
         return None
 
     # --- writing -----------------------------------------------------------------------------------------------------
-    def append(self, tokens: Iterable[bytes], wall_ms: int) -> None:
-        """Durably. A clock that goes back opens no older file."""
-        month = max(self._month, month_of(wall_ms))
-        path = self._path.with_name(f"{self._path.name}-{month}")
+    def append(self, tokens: Iterable[bytes], stamp: Stamp) -> None:
+        """Durably all of them, or an exception and none."""
+        path = self._file(stamp)
+        begun = path != self._newest
         data = b"".join(token + b"\n" for token in tokens)
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             at = os.fstat(fd).st_size
-            done = os.pwrite(fd, data, at)
-            if done != len(data):
+            if not begun and self._size is not None and self._size < at:  # what failed before, and could not be undone
+                at = self._size
                 os.ftruncate(fd, at)
-                raise OSError(f"{path}: {done} of {len(data)} bytes were written")
-            os.fsync(fd)
+            try:
+                done = os.pwrite(fd, data, at)
+                if done != len(data):
+                    raise OSError(errno.ENOSPC, f"{done} of {len(data)} bytes were written", str(path))
+                os.fsync(fd)
+                if begun:
+                    sync_directory(path.parent)
+            except OSError:
+                self._size = self._size if begun else at
+                with contextlib.suppress(OSError):
+                    os.ftruncate(fd, at)
+                    if begun:
+                        path.unlink()
+                raise
         finally:
             os.close(fd)
-        if month != self._month:
-            sync_directory(path.parent)
-            self._month = month
-            self._tidy()
+        self._newest, self._size = path, at + len(data)
+        self.untidy = self.untidy or begun
 
-    def _tidy(self) -> None:
+    def _file(self, stamp: Stamp) -> Path:
+        month = month_of(stamp.wall_ms)
+        newest = self._newest
+        if newest is not None and newest.suffix != ".gz" and (not stamp.believed or newest.name.endswith(month)):
+            return newest
+        return self._path.with_name(f"{self._path.name}-{max(0, stamp.n):010d}-{month}")
+
+    def tidy(self) -> None:
         """Pack the months that are over, and let go of those beyond what is kept."""
+        self.untidy = False  # if it fails: tried again with the next month, or at the next start
+        for path in self._path.parent.glob(f"{self._path.name}-*"):
+            if path.suffix != ".gz" and _packed(path).exists():  # the power went while it was packed
+                (path if _is_whole(path) else _packed(path)).unlink()
         months = self.months()
-        for path in months[: max(0, len(months) - KEPT_MONTHS)]:
-            path.unlink()
-        for path in months[-KEPT_MONTHS:-1]:
+        for path in months[:-1]:
             if path.suffix != ".gz":
                 _pack(path)
+        months = self.months()
+        sizes = [path.stat().st_size for path in months]
+        while len(months) > KEPT_MONTHS and sum(sizes[1:]) >= KEPT_BYTES:
+            months.pop(0).unlink()
+            sizes.pop(0)
         sync_directory(self._path.parent)
+
+
+def _packed(path: Path) -> Path:
+    return path.with_name(f"{path.name}.gz")
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether the packed file says what `path` does."""
+    try:
+        return list(lines(_packed(path))) == list(lines(path))
+    except OSError:
+        return False
+
+
+def _replaceable(found: list[bytes], good: int, there: Container[int]) -> bool:
+    """Whether every record from line `good` on is among `there`."""
+    before = _last(found[:good])
+    numbers = [part[1]["n"] if (part := record(line)) is not None else None for line in found[good:] if is_line(line)]
+    known = [n for n in numbers if isinstance(n, int)]
+    if before is None or len(known) < len(numbers):
+        return False
+    last = max([before.head.n + len(found) - good, *known])
+    return all(n in there for n in range(before.head.n + 1, last + 1))
 
 
 def _pack(path: Path) -> None:
@@ -130,7 +206,7 @@ def _pack(path: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
-    part.rename(path.with_name(f"{path.name}.gz"))
+    part.rename(_packed(path))
     path.unlink()
 
 
@@ -138,7 +214,11 @@ def lines(path: Path) -> Iterator[bytes]:
     """Every line of a month, packed or not."""
     data = path.read_bytes()
     if path.suffix == ".gz":
-        return (_folded(line) for line in zlib.decompress(data, _GZIP).split(b"\n") if line)
+        try:
+            plain = zlib.decompress(data, _GZIP)
+        except zlib.error as error:
+            raise OSError(errno.EIO, f"packed, and damaged ({error})", str(path)) from error
+        return (_folded(line) for line in plain.split(b"\n") if line)
     return (line for line in data.split(b"\n") if line)
 
 
@@ -203,15 +283,16 @@ def _kid(line: bytes) -> str | None:
     return str(kid)
 
 
-def _last(found: list[tuple[bytes, dict[str, object], str | None]]) -> Last | None:
-    if not found:
+def _last(found: Iterable[bytes]) -> Last | None:
+    part = next((part for line in reversed(list(found)) if (part := record(line)) is not None), None)
+    if part is None:
         return None
-    data, body, kid = found[0]
+    data, body, kid = part
     n, seq = body["n"], body.get("seq", 0)
     assert isinstance(n, int) and isinstance(seq, int)
     return Last(Head(n, link(str(body["prev"]), data), n + 1), seq, kid)
 
 
 def month_of(wall_ms: int) -> str:
-    """YYYY-MM of UTC."""
-    return date(wall_ms // 86_400_000)[:7]
+    """YYYY-MM of UTC, at most of the year 9999."""
+    return date(min(max(0, wall_ms), _LAST_MS) // 86_400_000)[:7]

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from agent.mail import OutboxRow
-from agent.store.archive import Archive, Last, payload, record
+from agent.store.archive import Archive, Last, Stamp, payload, record
 from agent.store.chain import Head, begins
 
 Seal = Callable[[OutboxRow], bytes]
@@ -42,7 +42,7 @@ class Ledger:
         self._last: Last | None = None
         self.opened = False
         self._keyed = False
-        self._unwritten: list[bytes] = []  # what the archive did not take; the database has it
+        self._unwritten: list[tuple[OutboxRow, bytes]] = []  # what the archive did not take; the database has it
 
     # --- where the chain stands --------------------------------------------------------------------------------------
     def open(self, kept: Head, rows: Callable[[int], Sequence[OutboxRow]], was_there: bool) -> None:
@@ -51,13 +51,13 @@ class Ledger:
         self.opened, self.head = True, kept
         if kept.n < 0:
             self._go_on("store_lost" if was_there else "new", None)
-        last = self._last = self.archive.open()
+        last = self._last = self.archive.open(lambda: _numbers(rows(0)))
         self.archived_seq = last.seq if last is not None else 0
         found = rows(self.archived_seq)
         behind = [row for row in found if json.loads(row.payload)["n"] > (last.head.n if last is not None else -1)]
         self.archived_seq = max([self.archived_seq, *(row.seq for row in found if row not in behind)])
         if behind:
-            self.archive.append([self.seal(row) for row in behind], behind[-1].wall_ms)
+            self.archive.append([self.seal(row) for row in behind], _stamp(behind))
             last = self._last = self.archive.open()
             self.archived_seq = behind[-1].seq
         there = last.head if last is not None else Head()
@@ -124,16 +124,23 @@ class Ledger:
         """The database has them: into the archive. What that does not take comes with the next start."""
         if not tokens:
             return
-        newest = [row for row in rows if row.kind == KIND][-1]
         self.head, self._pending = head, None
-        self._unwritten += tokens
+        self._unwritten += zip([row for row in rows if row.kind == KIND], tokens, strict=True)
         try:
-            self.archive.append(self._unwritten, newest.wall_ms)
+            self.archive.append([token for _, token in self._unwritten], _stamp([row for row, _ in self._unwritten]))
         except OSError as error:
             self.notes.append(f"a settlement record is in the store, and its archive takes nothing: {error}")
         else:
-            self.archived_seq = newest.seq
+            self.archived_seq = self._unwritten[-1][0].seq
             self._unwritten.clear()
+            self._tidy()
+
+    def _tidy(self) -> None:
+        if self.archive.untidy:
+            try:
+                self.archive.tidy()
+            except OSError as error:
+                self.notes.append(f"a month of settlement that is over cannot be packed: {error}")
 
     # --- the aggregator's word ---------------------------------------------------------------------------------------
     def receipted(self, n: int, digest: str, token: bytes, wall_ms: int) -> str | None:
@@ -150,7 +157,7 @@ class Ledger:
         if ours != digest:
             self._pending, self._base = begins("disputed", Head(n, digest)), self.head
             return f"the aggregator's settlement record {n} is another than ours"
-        self.archive.append([token], wall_ms)
+        self.archive.append([token], Stamp(n, wall_ms, believed=False))
         return None
 
 
@@ -158,6 +165,15 @@ def _kid_of(seal: Seal) -> str | None:
     probe = OutboxRow(0, KIND, "", 0, 0, "untrusted", b'{"n":0,"prev":""}')
     found = record(seal(probe))
     return found[2] if found is not None else None
+
+
+def _stamp(rows: Sequence[OutboxRow]) -> Stamp:
+    """Of rows of settlement, by the newest of them."""
+    return Stamp(json.loads(rows[0].payload)["n"], rows[-1].wall_ms, rows[-1].clock != "untrusted")
+
+
+def _numbers(rows: Sequence[OutboxRow]) -> set[int]:
+    return {int(json.loads(row.payload)["n"]) for row in rows}
 
 
 def _b64(data: bytes) -> bytes:

@@ -149,11 +149,11 @@ What each kind does, beside each other and over a restart, is told in [the life 
   acceptance on all of it counts as used, so every other message of that `iss` and key, **`cancel` and `stop` too, needs
   a `seq` above `seq_to`**. A setpoint has `session`, `power_w` and a number of the block; it acts at once, is not
   answered, and ends by itself. A restart of the home ends the session (`failed`, `restart`): open another.
-- A **quote** is judged as a dispatch of the same power and length (beyond 15 minutes: an event that starts now), and answered
-  by one ack. What that order would be refused with comes as it would: `rejected_invalid`, `no_participation` and so on. Else
-  `completed`: `given_w` is what the home gives once its ramp is over (null: nothing is asked of the inverter), `energy_wh`
-  what the order moves, `reason` what it would be `limited` by, `superseded` if another keeps the power, and `bounds`. At
-  most 12 a minute.
+- A **quote** is judged as a dispatch of the same power and length (beyond 15 minutes: an event that starts now). It is
+  answered by one ack. What that order would be refused with comes as it would: `rejected_invalid`, `no_participation`
+  and so on. Else `completed`: `given_w` is what the home gives once its ramp is over (null: nothing is asked of the
+  inverter), `energy_wh` what the order moves, `reason` what it would be `limited` by, `superseded` if another keeps
+  the power, and `bounds`. At most 12 a minute.
 - A **price** has no `primacy`: of one issuer the newest list counts, of several the newest.
 
 `resend` moves nothing in the home, so the link answers it alone: verified like any command, not committed with one. A

@@ -100,7 +100,8 @@ class Interval(Settlement):
     samples: UInt
     missing_s: UInt
     quality: Quality
-    command_ids: list[Id]
+    command_ids: Annotated[list[Id], Field(max_length=64)]
+    more_commands: UInt
     versions: Maker
 
 
@@ -168,6 +169,18 @@ class Quarter(Open):
     delivered_wh: int
 
 
+Quarters = Annotated[list[Quarter], Field(max_length=97)]
+
+
+class QuartersRecord(Settlement):
+    """A command of more than a day: its quarters so far, before its own record."""
+
+    record: Literal["quarters"]
+    command_id: Id
+    first: UInt
+    quarters: Quarters
+
+
 class Performance(Settlement):
     """One event: asked and given."""
 
@@ -183,7 +196,8 @@ class Performance(Settlement):
     delivered_wh: int
     requested_w: int
     delivered_w: int
-    quarters: list[Quarter]
+    quarters_told: UInt
+    quarters: Quarters
     before_w: int | None
     before_grid_w: int | None
     lasted_s: UInt
@@ -249,6 +263,6 @@ class CheckpointRecord(Settlement):
 
 
 RECORDS: tuple[type[Settlement], ...] = (
-    Interval, Gap, ClockRecord, Lost, Availability, Performance, SessionRecord, Frequency, ReserveRecord, ConsentRecord,
-    CheckpointRecord, ChainRecord
+    Interval, Gap, ClockRecord, Lost, Availability, QuartersRecord, Performance, SessionRecord, Frequency,
+    ReserveRecord, ConsentRecord, CheckpointRecord, ChainRecord
 )  # fmt: skip

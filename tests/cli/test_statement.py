@@ -19,7 +19,7 @@ from agent.core.inputs import Clock, ClockTrust
 from agent.link import jws, upward
 from agent.link.keys import load_seed
 from agent.mail import CommitRequest
-from agent.store.archive import Archive, lines, record
+from agent.store.archive import Archive, Stamp, lines, record
 from agent.store.chain import link
 from agent.store.store import Store, StoreConfig
 from agent.tools import statement, verify
@@ -59,7 +59,7 @@ def write(home: Gateway, records: Sequence[tuple[int, dict[str, object]]], recei
         request = CommitRequest(number, Durable(day_mwh=wall_ms), (Record("settlement", body),), clock, number)
         list(store.handle(request, at(number)))
     for line in receipts:
-        store._vault.ledger.archive.append([line], records[-1][0])
+        store._vault.ledger.archive.append([line], Stamp(0, records[-1][0], believed=False))
     store._vault.close()
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from agent.core import performance
 from agent.core.command import CommandState
 from agent.core.decision import Record
 from agent.core.inputs import ClockTrust, Consent
@@ -28,6 +29,9 @@ def eventful() -> list[dict[str, Any]]:
     tally.put(0)
     take_up(tally, running())
     drive(tally, 40, 3600)
+    for _ in range(performance.MOST_PARTS):
+        tally.put(3600)
+        tally.put(3600, s=900)
     done = replace(running(), state=CommandState.COMPLETED, delivered_mwh=1)
     tally.durable, tally.due = replace(tally.durable, commands=(done,)), None
     tally.put(0)

@@ -295,7 +295,8 @@ def test_a_home_without_a_key_has_a_chain_all_the_same(tmp_path: Path) -> None:
     assert [r["record"] for r in kept(tmp_path)] == ["chain", "interval", "interval"]
 
 
-def test_months_that_are_over_are_packed_and_old_ones_go(tmp_path: Path) -> None:
+def test_months_that_are_over_are_packed_and_old_ones_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archive, "KEPT_BYTES", 1)
     made = store(tmp_path)
     for number in range(1, archive.KEPT_MONTHS + 4):
         commit(made, number, interval(number), wall_ms=1_700_000_000_000 + number * MONTH_MS)
@@ -330,7 +331,7 @@ def test_packing_gives_every_byte_back(tmp_path: Path) -> None:
     place = archive.Archive(tmp_path / "ledger")
     place.open()
     odd = [b"no token", b".W10.", b"e30.e30.\xff"]
-    place.append(odd, 1_700_000_000_000)
+    place.append(odd, archive.Stamp(3, 1_700_000_000_000, believed=True))
     (path,) = place.months()
     before = list(archive.lines(path))
     archive._pack(path)
