@@ -428,6 +428,7 @@ def _key(before: Key | None, now: Now) -> Key:
     reserve = now.i.reserve.permille if s.reserve_told else None
     below = None
     out = durable.stopped_by is not None or durable.opted_out is not None
+    unheard = due is None and not now.say.fresh  # what was accepted goes on, a new command is ignored
     pack = s.pack
     if reserve is not None and pack is not None and pack.soc_max is not None and pack.soc_max < reserve:
         below = _below(before, now, reserve, islanded)
@@ -437,7 +438,7 @@ def _key(before: Key | None, now: Now) -> Key:
         _limited(due, now.book) if due is not None else None,
         islanded,
         out,
-        _away(now) if out or now.mode not in ACTING or not now.i.disk_ok else None,
+        _away(now) if out or now.mode not in ACTING or not now.i.disk_ok or unheard else None,
         below,
         reserve,
         now.i.clock.trust,
@@ -473,7 +474,7 @@ def _away(now: Now) -> str:
     if durable.opted_out is not None:
         return "opt_out"
     if now.mode in ACTING:
-        return "disk"
+        return "not_fresh" if now.i.disk_ok else "disk"
     gravest = _gravest(now.memory)
     return gravest.id if gravest is not None else now.mode.value
 

@@ -44,6 +44,7 @@ class Tally:
         self.trust = ClockTrust.SYNCED
         self.records: list[dict[str, Any]] = []
         self.notices: list[str] = []
+        self.fresh = True
         self.durable = Durable()
         self.meters = Meters()
         self.live: tuple[Live, ...] = ()
@@ -88,7 +89,7 @@ class Tally:
         self.follow()
 
     def follow(self) -> None:
-        say = Cycle(self.now_ns, self.clock(), PARAMS, True, True, None)
+        say = Cycle(self.now_ns, self.clock(), PARAMS, True, self.fresh, None)
         book = Book(self.durable, self.live, self.meters)
         room, asked_w = (-5000, 5000), self.due.command.power_w or 0 if self.due is not None else 0
         self.ledger = accounts.follow(
@@ -523,6 +524,24 @@ def test_a_minute_without_dispatch_is_told_with_its_reason_and_expected_end() ->
     found = tally.of("interval")[0]
     assert {"reason": "stopped", "lasted_s": 65} in found["unavailable"]
     assert found["opted_out_s"] == 65
+
+
+def test_a_start_that_has_heard_no_signed_time_is_not_available_but_goes_on_with_what_was_accepted() -> None:
+    tally = Tally()
+    tally.fresh = False
+    for _ in range(65):
+        tally.put(0)
+    (found,) = tally.of("availability")
+    assert (found["available"], found["reason"], found["expected_return_ms"]) == (False, "not_fresh", None)
+    take_up(tally, running())
+    drive(tally, 65, 3000)
+    assert tally.of("availability")[-1]["available"] is True
+    tally.durable, tally.due, tally.fresh = Durable(), None, True
+    for _ in range(900):
+        tally.put(0)
+    (cause,) = tally.of("interval")[0]["unavailable"]
+    assert cause["reason"] == "not_fresh"
+    assert 60 <= cause["lasted_s"] <= 66
 
 
 def test_two_cycles_within_a_second_are_one() -> None:
