@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import sqlite3
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ from agent.tools.lines import Refused
 
 Keys = Mapping[str, jws.Verifier]
 MOST = 1 << 20
+MEND = "take a copy from a backup; the aggregator has these records too"
 FORMER_KEYS = "sign-former"  # in the state directory: public keys that this gateway signed with before
 
 
@@ -148,15 +149,27 @@ def head_of_store(config: Config) -> tuple[int, str] | None:
     return (head.n, head.hash) if head.n >= 0 else None
 
 
-def read_lines(paths: Sequence[Path]) -> Iterator[Line]:
-    """Every line of those files, packed or not."""
+@dataclass(frozen=True, slots=True)
+class Damaged:
+    """A packed file that cannot be unpacked, and why."""
+
+    path: Path
+    why: str
+
+
+def read_lines(paths: Sequence[Path], damaged: list[Damaged]) -> Iterator[Line]:
+    """Every line of those files, packed or not. A packed one that is damaged is left out and added to `damaged`."""
     for path in paths:
         try:
             for number, line in enumerate(lines(path), 1):
                 yield Line(f"{path.name}:{number}", line.strip())
         except OSError as error:
-            raise Refused(2, f"{path}: {error.strerror}", "sudo batteryctl ...: records are the agent's own") from error
-        except zlib.error as error:
-            raise Refused(
-                2, f"{path}: packed, and damaged ({error})", "take a copy from a backup or the aggregator"
-            ) from error
+            if error.errno != errno.EIO or path.suffix != ".gz":
+                why = f"{path}: {error.strerror}"
+                raise Refused(2, why, "sudo batteryctl ...: records are the agent's own") from error
+            damaged.append(Damaged(path, str(error.strerror)))
+
+
+def spoilt(damaged: Sequence[Damaged]) -> Refused:
+    """Nothing but damaged files was there."""
+    return Refused(2, "; ".join(f"{each.path}: {each.why}" for each in damaged), MEND)

@@ -59,7 +59,12 @@ def main(argv: list[str] | None = None) -> int:
 def _run(args: argparse.Namespace) -> None:
     config = chainfiles.load_config(args.config) if not args.files or (args.export and not args.files) else None
     files = [Path(name) for name in args.files] if args.files else chainfiles.archive_of(config) if config else []
-    found = read(chainfiles.read_lines(files))
+    damaged: list[chainfiles.Damaged] = []
+    found = read(chainfiles.read_lines(files, damaged))
+    if damaged and not found.bodies:
+        raise chainfiles.spoilt(damaged)
+    for each in damaged:
+        print(f"{text.symbol('warn')}  {each.path.name} is left out: {each.why}", file=sys.stderr)
     records = place([found.bodies[n] for n in sorted(found.bodies)])
     newest_ms = max((r.ms for r in records if r.ms is not None and r.body.get("record") in _TELLING), default=0)
     begin, end, month = _month(args.month, newest_ms)

@@ -14,7 +14,7 @@ from pathlib import Path
 from agent.cli import text
 from agent.tools import chainfiles
 from agent.tools.evidence import Known, examine
-from agent.tools.findings import Verdict
+from agent.tools.findings import Finding, Verdict
 from agent.tools.lines import Refused
 
 SHOWN = 12
@@ -66,7 +66,12 @@ def _verdict(args: argparse.Namespace) -> Verdict:
         held = chainfiles.head_of_store(config)
         heads += [("the database of this gateway", *held)] if held is not None else []
         gone, home = chainfiles.let_go(files), config.file.agent.id
-    return examine(chainfiles.read_lines(files), keys.device, keys.service, Known(heads, home, gone))
+    damaged: list[chainfiles.Damaged] = []
+    verdict = examine(chainfiles.read_lines(files, damaged), keys.device, keys.service, Known(heads, home, gone))
+    if damaged and not verdict.records:
+        raise chainfiles.spoilt(damaged)
+    verdict.findings += [Finding("unreadable", None, each.path.name, each.why) for each in damaged]
+    return verdict
 
 
 def _known(words: str) -> tuple[int, str] | None:
@@ -92,7 +97,7 @@ def page(v: Verdict) -> list[str]:
         rows.append(_row("warn", "no receipt of the aggregator is among them: only the gateway has signed"))
     rows += [_row("note", note) for note in v.notes[:SHOWN]]
     for finding in v.findings[:SHOWN]:
-        which = f"record {finding.n}" if finding.n is not None else "a line"
+        which = f"record {finding.n}" if finding.n is not None else "a line" if ":" in finding.where else "a file"
         rows.append(_row("fault", f"{finding.kind}: {which} at {finding.where}: {finding.sentence}"))
     if len(v.findings) > SHOWN:
         rows.append(_row("fault", f"and {len(v.findings) - SHOWN} more; --json shows all"))

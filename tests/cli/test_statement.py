@@ -265,6 +265,23 @@ def test_an_exported_month_tells_what_the_gateway_tells_to_its_last_minute(
     assert "not of the form" in capsys.readouterr().err
 
 
+def test_a_damaged_month_is_left_out_and_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    home = Gateway(tmp_path)
+    assert home.enrol().returncode == 0
+    months = [DEC_MS - 30 * 86_400_000, DEC_MS + QUARTER_MS]
+    write(home, [(at_ms + QUARTER_MS + 200, quarter(at_ms, 0)) for at_ms in months])
+    assert run(verify, home) == 0
+    packed = next(path for path in Archive(tmp_path / "state" / "ledger").months() if path.suffix == ".gz")
+    packed.write_bytes(packed.read_bytes()[:-9])
+    capsys.readouterr()
+    assert run(statement, home, "--month", "2023-12") == 0
+    told = capsys.readouterr()
+    assert "0.10 kWh bought" in told.out
+    assert f"{packed.name} is left out: packed, and damaged" in told.err
+    assert run(verify, home) == 1
+    assert f"unreadable: a file at {packed.name}" in capsys.readouterr().out
+
+
 def test_what_is_asked_wrongly_says_what_to_do(
     gateway: Gateway, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -253,7 +253,7 @@ def test_a_receipt_beyond_our_chain_is_one_of_a_later_state(tmp_path: Path) -> N
     assert (later[0]["why"], later[0]["prev"]) == ("restored", "a" * 64)
     own = SENDER.signer.key.public_key().public_bytes_raw()
     months = archive.Archive(tmp_path / "ledger").months()
-    verdict = examine(read_lines(months), {SENDER.signer.kid: jws.verifier(own)}, {})
+    verdict = examine(read_lines(months, []), {SENDER.signer.kid: jws.verifier(own)}, {})
     assert verdict.ok, verdict.findings
     assert later[0]["own_n"] == 1
 
