@@ -220,6 +220,7 @@ def test_r7_contiguous_events_share_the_offset(turned: bool) -> None:
     events = events[::-1] if turned else events
     home.tick(*[arriving(e) for e in events])
     assert {r.shift_ms for r in home.disk.commands} == {50_000 if turned else 20_000}
+    assert [(r.end_ns - r.start_ns) // S for r in home.disk.commands] == [60, 60]  # each with its own length
 
 
 def test_r7_but_not_those_of_another_issuer() -> None:
