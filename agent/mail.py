@@ -129,11 +129,13 @@ class Anchor:
 
 @dataclass(frozen=True, slots=True)
 class Anchored:
-    """Rows that were held from `held` on are `shift` higher than they were told, and may go out. `last` = highest."""
+    """Rows that were held from `held` on are `shift` higher than they were told, and may go out. `last` = highest,
+    `first` the lowest."""
 
     held: int
     shift: int
     last: int
+    first: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

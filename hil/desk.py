@@ -154,6 +154,8 @@ def aggregator_signals(aggregator: Aggregator, device: str) -> dict[str, Value]:
         "agg.counted": len(book.ledger),
         "agg.duplicates": book.ledger.duplicates,
         "agg.conflicts": len(book.ledger.conflicts),
+        "agg.flaws": len(book.chain.findings) - book.chain.losses,
+        "agg.unlinked": len(book.chain.missing()),
         "agg.missing": len(book.ledger.missing()),
         "agg.highest": book.ledger.highest,
         "agg.session": book.presence is not None and book.presence.get("state") == "ready",

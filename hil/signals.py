@@ -80,6 +80,8 @@ SIGNALS: Mapping[str, Signal] = _table(
     ("agg.counted", "", "distinct durable seq in the ledger"),
     ("agg.duplicates", "", "durable messages that came again on the wire"),
     ("agg.conflicts", "", "seq that came with two contents"),
+    ("agg.flaws", "", "flaws of the settlement chain, without the losses that it declares"),
+    ("agg.unlinked", "", "settlement records that later ones wait for"),
     ("agg.missing", "", "seq below the highest that never came"),
     ("agg.highest", "", "highest durable seq"),
     ("agg.session", "", "the device's presence says ready"),

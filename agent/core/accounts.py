@@ -20,7 +20,7 @@ from agent.core.fault import Severity
 from agent.core.faults import BY_ID
 from agent.core.flows import DT, Integrals, Jump, Registers, Second, Stand, jumps, read, span
 from agent.core.guarantee import Day, Excursion
-from agent.core.inputs import ClockTrust, Consent, Inputs
+from agent.core.inputs import ClockTrust, Consent, Inputs, PutBack
 from agent.core.interval import QUARTER_MS, Key, Open, Spread
 from agent.core.modes import ACTING
 from agent.core.params import S
@@ -62,6 +62,7 @@ class Ledger(NamedTuple):
     kept: Kept = Kept()
     base: Base = Base()
     excursion: Excursion | None = None
+    put_back: bool = False  # the disk was: records of the lost state may have told what the first gap will tell
 
 
 NOTHING = Ledger()
@@ -362,19 +363,25 @@ def _gap(ledger: Ledger, now: Now, before: Stand, from_ms: int, reason: str, was
         "end": last,
         "estimated": estimated,
         "jumps": [jump._asdict() for jump in found],
+        "perhaps_told": ledger.put_back,
     }
     now.say.records.append(Record("settlement", body))
-    return ledger._replace(kept=kept._replace(stand=after))
+    return ledger._replace(kept=kept._replace(stand=after), put_back=False)
 
 
 # --- parts of it ------------------------------------------------------------------------------------------------------
-def consents(i: Inputs, say: Cycle) -> None:
-    """Who agreed to what, or changed it: the homeowner's own word."""
+def heard(ledger: Ledger, i: Inputs, say: Cycle) -> Ledger:
+    """Who agreed to what, or changed it: the homeowner's own word. And that the disk is that of an older day: what
+    comes is told in an era that no lost record can be of."""
     for event in i.events:
-        if isinstance(event, Consent):
+        if isinstance(event, PutBack):
+            kept = ledger.kept._replace(era=ledger.kept.era + event.eras)
+            ledger = ledger._replace(kept=kept, put_back=ledger.key is None)
+        elif isinstance(event, Consent):
             body = {"record": "consent", "at_ms": i.clock.wall_ms, "what": event.what, "by": event.by[:MOST_CHARS]}
             body |= {"local": event.local, "terms": event.terms, "reserve_permille": event.reserve_permille}
             say.records.append(Record("settlement", body))
+    return ledger
 
 
 def _commands(ledger: Ledger, now: Now) -> Ledger:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from agent.core import accounts, commits, crew, dispatch, people, quote, writes
+from agent.core import commits, crew, dispatch, people, quote, writes
 from agent.core.beneath import NOTHING
 from agent.core.book import Book, Cycle, committed
 from agent.core.command import CommandKind, CommandState
@@ -22,6 +22,7 @@ from agent.core.inputs import (
     OptsIn,
     OptsOut,
     Overrides,
+    PutBack,
     RaiseReserve,
     WriteDone,
 )
@@ -44,7 +45,6 @@ def locked(state: State) -> str | None:
 
 def happen(state: State, i: Inputs, s: Snapshot, say: Cycle) -> State:
     """Everything that happened since the last cycle, in its order."""
-    accounts.consents(i, say)
     for event in i.events:
         match event:
             case CommandIn():
@@ -72,7 +72,7 @@ def happen(state: State, i: Inputs, s: Snapshot, say: Cycle) -> State:
                 state = replace(state, book=people.opt_in(state.book, by, say))
             case Overrides():
                 state = replace(state, override=people.override(event, say))
-            case RaiseReserve() | EndRaise() | Consent():
+            case RaiseReserve() | EndRaise() | Consent() | PutBack():
                 pass  # settled before anything was looked at
             case _:
                 state = _local_resume(state, event.by, s, say)

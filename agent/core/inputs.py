@@ -80,6 +80,14 @@ class CommitFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class PutBack:
+    """The disk is that of an older day: a later state, which is lost, may have used the accounts' next `eras` - 1 eras,
+    and told the energy since."""
+
+    eras: int
+
+
+@dataclass(frozen=True, slots=True)
 class WriteDone:
     """A write of the gate ended. `write_class`: a word of drivers.events.WriteClass in lower case, `outcome`: one of
     WriteOutcome."""
@@ -172,6 +180,7 @@ class Overrides:
 Event = (
     CommandIn
     | FreshTime
+    | PutBack
     | Committed
     | CommitFailed
     | WriteDone

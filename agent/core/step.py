@@ -185,7 +185,7 @@ def _step(p: Params, state: State, i: Inputs) -> tuple[State, Outputs]:
     room = (chosen.shown.lo_w, chosen.shown.hi_w)
     asks = judged.asks
     now = accounts.Now(i, s, book, asks.holder, judged.mode, judged.checked.memory, room, say, asks.watts or 0)
-    ledger = accounts.follow(state.ledger, now)
+    ledger = accounts.follow(accounts.heard(state.ledger, i, say), now)
     say.account = partial(accounts.text, ledger)
     book, desk, commit = commits.store(book, state.desk, say)
     after = _after(state, s, judged, chosen, book, desk, trace, dates, i.looked.at_ns, ledger)

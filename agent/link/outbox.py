@@ -128,10 +128,10 @@ class Outbox:
         if not self._up:
             self._drop_bulk([])
 
-    def anchored(self, shift: int, last: int) -> None:
-        """Rows that were held have their numbers, `shift` above those that were told, and go out."""
-        if self._first is not None and self._held is not None and self._first >= self._held > 0:
-            self._first += shift
+    def anchored(self, last: int, first: int | None = None) -> None:
+        """Rows that were held have their numbers and go out; all in the store are from `first` to `last`."""
+        if self._first is not None and first is not None:
+            self._first = max(self._first, first)
         self._held = None
         self._last = max(self._last, last)
 

@@ -328,7 +328,7 @@ class Session:
         return True
 
     def _anchored(self, event: mail.Anchored) -> None:
-        self._outbox.anchored(event.shift, event.last)
+        self._outbox.anchored(event.last, event.first)
         if event.shift:
             self._birth_wanted = True
             moved = {c: replace(r, seq=r.seq + event.shift) for c, r in self._acks.items() if r.seq >= event.held}

@@ -152,6 +152,21 @@ class Archive:
             return newest
         return self._path.with_name(f"{self._path.name}-{max(0, stamp.n):010d}-{month}")
 
+    def cut(self, n: int) -> None:
+        """Let go of every record from `n` on: they were told to nobody, and others take their place."""
+        for path in reversed(self.months()):
+            found = list(lines(path))
+            keep = [line for line in found if (part := record(line)) is None or _number(part[1]) < n]
+            if keep and len(keep) < len(found):
+                _rewrite(path, path, keep)
+            elif not keep:
+                path.unlink()
+            if any(record(line) is not None for line in keep):
+                break
+        months = self.months()
+        self._newest, self._size = (months[-1] if months else None), None
+        sync_directory(self._path.parent)
+
     def tidy(self) -> None:
         """Pack the months that are over, and let go of those beyond what is kept."""
         self.untidy = False  # if it fails: tried again with the next month, or at the next start
@@ -193,21 +208,34 @@ def _replaceable(found: list[bytes], good: int, there: Container[int]) -> bool:
     return all(n in there for n in range(before.head.n + 1, last + 1))
 
 
+def _number(body: dict[str, object]) -> int:
+    n = body["n"]
+    assert isinstance(n, int)
+    return n
+
+
 def _pack(path: Path) -> None:
     """Whole under its new name before the old one goes."""
+    _rewrite(path, _packed(path), lines(path))
+    path.unlink()
+
+
+def _rewrite(path: Path, target: Path, found: Iterable[bytes]) -> None:
+    """`target` with those lines, packed if its name says so; it is as it was, or whole."""
     part = path.with_name(f"{path.name}.part")
-    packer = zlib.compressobj(6, zlib.DEFLATED, _GZIP)
+    if target.suffix == ".gz":
+        packer = zlib.compressobj(6, zlib.DEFLATED, _GZIP)
+        data = packer.compress(b"".join(_unfolded(line) + b"\n" for line in found)) + packer.flush()
+    else:
+        data = b"".join(line + b"\n" for line in found)
     fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
-        plain = b"".join(_unfolded(line) + b"\n" for line in lines(path))
-        data = packer.compress(plain) + packer.flush()
         if os.write(fd, data) != len(data):
             raise OSError(f"{part}: not all of it was written")
         os.fsync(fd)
     finally:
         os.close(fd)
-    part.rename(_packed(path))
-    path.unlink()
+    part.rename(target)
 
 
 def lines(path: Path) -> Iterator[bytes]:

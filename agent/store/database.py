@@ -64,6 +64,7 @@ class Change:
     drop_from: int | None = None  # rows from here on were never confirmed to anyone: remove them first
     held: int | None = None  # rows from here on may not go out yet; 0: all may; None: unchanged
     shift: tuple[int, int] = (0, 0)  # rows from the first on get numbers higher by the second, at least their count
+    anew: tuple[OutboxRow, ...] = ()  # then these take the place of those of their numbers
 
 
 class Database:
@@ -179,9 +180,10 @@ class Database:
             run("INSERT OR REPLACE INTO state (id, json) VALUES (?, ?)", (_DURABLE, change.durable))
         if change.chain is not None:
             run("INSERT OR REPLACE INTO state (id, json) VALUES (?, ?)", (CHAIN, change.chain))
-        for r in change.rows:
-            values = (r.seq, r.kind, r.boot, r.wall_ms, r.mono_ms, r.clock, r.payload)
-            run(f"INSERT INTO outbox ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)", values)
+        for way, rows in (("REPLACE", change.anew), ("INSERT", change.rows)):
+            for r in rows:
+                values = (r.seq, r.kind, r.boot, r.wall_ms, r.mono_ms, r.clock, r.payload)
+                run(f"{way} INTO outbox ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)", values)
         if change.receipted_to or change.also:
             newest = self.last()
             run(f"{_GONE} seq <= ?", (newest, change.archived, change.receipted_to))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from agent.mail import OutboxRow
@@ -27,6 +27,17 @@ def unsigned(row: OutboxRow) -> bytes:
     return b"." + _b64(json.dumps(body | json.loads(row.payload), separators=(",", ":")).encode()) + b"."
 
 
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """How the chain goes on in a store that was put back: the record that says so, what it follows on, the rows behind
+    it, and by how much the era has risen in them."""
+
+    begins: dict[str, object]
+    base: Head
+    rows: tuple[OutboxRow, ...]
+    eras: int
+
+
 class Ledger:
     """`head` is what the database is known to hold. `open` before the first row."""
 
@@ -36,6 +47,7 @@ class Ledger:
         self.versions: Mapping[str, object] = {}
         self.head = Head()
         self.archived_seq = 0  # rows above it must stay in the database
+        self.eras = 0  # by which the accounts' era must rise: a lost state may have used those below
         self.notes: list[str] = []
         self._pending: dict[str, object] | None = None  # the record that goes before any other
         self._base = Head()  # what that record continues
@@ -77,12 +89,32 @@ class Ledger:
         if why != "new" and known is not None:
             self.notes.append(f"the settlement chain goes on after {self._base.n}: {why}; the next record says so")
 
-    def moved(self, held: int, shift: int) -> None:
-        """Rows from `held` on go out under higher numbers than were signed into the chain: the next record says that
-        the disk was put back."""
-        if self.archived_seq >= held:
-            self.archived_seq += shift
-            self._go_on("restored", self.head)
+    def put_back(self, held: int, rows: Sequence[OutboxRow], lost: int) -> Restored:
+        """The store is that of an older day: at most `lost` rows from `held` on, which the aggregator has, are those of
+        a later state. `rows` of settlement were written in their place and told to nobody: they leave the archive, and
+        are to be chained anew, behind what is known to both sides, under numbers and in an era above all that the lost
+        state can have used. `went_back` once that is on the disk."""
+        known = self._base if self._pending is not None else self.head
+        if rows:
+            first = json.loads(rows[0].payload)
+            known = Head(first["n"] - 1, first["prev"])
+            try:
+                self.archive.cut(first["n"])
+            except OSError as error:
+                self.notes.append(f"the archive of settlement still has records that are chained anew: {error}")
+        self._unwritten.clear()
+        self.archived_seq = min(self.archived_seq, held - 1)
+        bodies = unchained([json.loads(row.payload) for row in rows], lost + 1)
+        anew = tuple(replace(row, payload=_encoded(body)) for row, body in zip(rows, bodies, strict=True))
+        base = Head(known.n + lost + 1, known.hash, known.n + lost + 2)  # a hole, whatever came of the lost ones
+        return Restored(begins("restored", known), base, anew, lost + 1)
+
+    def went_back(self, restored: Restored) -> None:
+        """It is on the disk that the chain goes on from `restored`; its record comes before any other."""
+        self._pending, self._base = restored.begins, restored.base
+        self.eras += restored.eras
+        known_n = restored.begins["known_n"]
+        self.notes.append(f"the settlement chain goes on after {known_n}, with number {self._base.n + 1}: restored")
 
     # --- rows --------------------------------------------------------------------------------------------------------
     def before(self) -> list[dict[str, object]]:
@@ -95,9 +127,12 @@ class Ledger:
                 out.append({"record": "chain", "why": "key", "known_n": None, "known_head": None, "old_kid": old})
         return out
 
-    def chained(self, rows: Sequence[OutboxRow]) -> tuple[tuple[OutboxRow, ...], list[bytes], Head]:
-        """The same rows, those of settlement as links of the chain; their tokens; and the head after them."""
-        head = self._base if self._pending is not None else self.head
+    def chained(
+        self, rows: Sequence[OutboxRow], base: Head | None = None
+    ) -> tuple[tuple[OutboxRow, ...], list[bytes], Head]:
+        """The same rows, those of settlement as links of the chain, after `base` if given; their tokens; and the head
+        after them."""
+        head = base or (self._base if self._pending is not None else self.head)
         out: list[OutboxRow] = []
         tokens: list[bytes] = []
         for row in rows:
@@ -106,14 +141,14 @@ class Ledger:
                 continue
             body = json.loads(row.payload)
             checkpoint = body.get("record") == "checkpoint"
-            if body.get("record") == "chain" and body["known_n"] is None and head.n >= 0:
+            if body.get("record") == "chain" and body["why"] != "restored" and body["known_n"] is None and head.n >= 0:
                 body |= {"known_n": head.n, "known_head": head.hash}
             if checkpoint:
                 body |= {"first": head.first, "last": head.n, "head": head.hash}
             if body.get("record") in ("interval", "chain"):
                 body |= {"versions": dict(self.versions)}
             body |= {"n": head.n + 1, "prev": head.hash}
-            out.append(replace(row, payload=json.dumps(body, separators=(",", ":")).encode("utf-8")))
+            out.append(replace(row, payload=_encoded(body)))
             tokens.append(self.seal(out[-1]))
             signed = payload(tokens[-1])
             assert signed is not None
@@ -149,6 +184,7 @@ class Ledger:
         if n > self.head.n + MOST_AHEAD:
             return f"the aggregator's receipt is over record {n}, this store ends at {self.head.n}: no home has so many"
         if n > self.head.n:
+            self.eras += n - self.head.n + 1
             self._pending, self._base = begins("restored", Head(n, digest), self.head), Head(n, digest, n + 1)
             return f"the aggregator has settlement records up to {n}, this store up to {self.head.n}: was it put back?"
         ours = self.head.hash if n == self.head.n else self.archive.hash_of(n)
@@ -159,6 +195,33 @@ class Ledger:
             return f"the aggregator's settlement record {n} is another than ours"
         self.archive.append([token], Stamp(n, wall_ms, believed=False))
         return None
+
+
+def unchained(bodies: Sequence[dict[str, object]], eras: int) -> list[dict[str, object]]:
+    """Records as they were before they were links, in an era that is `eras` higher. The first gap is the time since the
+    image: records of the lost state may have told its energy."""
+    out: list[dict[str, object]] = []
+    restored = False
+    for body in bodies:
+        new = {name: value for name, value in body.items() if name not in ("n", "prev")}
+        if new.get("record") == "chain" and (new["known_n"], new["known_head"]) == (_before(body), body["prev"]):
+            new |= {"known_n": None, "known_head": None}
+        if isinstance(era := new.get("era"), int):
+            new["era"] = era + eras
+        if new.get("record") == "gap" and not restored:
+            new["perhaps_told"], restored = True, True
+        out.append(new)
+    return out
+
+
+def _before(body: dict[str, object]) -> int:
+    n = body["n"]
+    assert isinstance(n, int)
+    return n - 1
+
+
+def _encoded(body: dict[str, object]) -> bytes:
+    return json.dumps(body, separators=(",", ":")).encode("utf-8")
 
 
 def _kid_of(seal: Seal) -> str | None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from agent import mail
 from agent.core.decision import Record
 from agent.core.durable import Durable
-from agent.core.inputs import CommitFailed, Committed, Reserve
+from agent.core.inputs import CommitFailed, Committed, PutBack, Reserve
 from agent.resend import STRETCHES, answer
 from agent.runtime import part
 from agent.runtime.part import Effect, Log, Now, Post, WakeAt
@@ -212,7 +212,14 @@ class Store:
         if shift:
             text = f"was put back to an older image: the aggregator has rows up to {told}, and it ended below {held}"
             out.append(Log("error", f"{self._config.path} {text}; what was written since goes on above them"))
-        out.append(Post("link", mail.Anchored(held or 0, shift, self._vault.last)))
+        self._say_eras(out)
+        out.append(Post("link", mail.Anchored(held or 0, shift, self._vault.last, self._vault.first())))
+
+    def _say_eras(self, out: list[Effect]) -> None:
+        ledger = self._vault.ledger
+        if ledger.eras:
+            out.append(Post("control", PutBack(ledger.eras)))
+            ledger.eras = 0
 
     def _own(self, request: mail.Append | mail.Resend, now: Now, out: list[Effect]) -> None:
         """Rows of the link's own; of a resend those that answer it."""
@@ -241,6 +248,7 @@ class Store:
 
         def keep() -> None:
             found = self._vault.receipted(n, digest, receipt.token, now.wall_ms)
+            self._say_eras(out)
             if found is not None:
                 out.append(Log("error", f"settlement: {found}"))
 

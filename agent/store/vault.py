@@ -162,14 +162,37 @@ class Vault:
         held = self.held
         if held is None:
             return 0
-        shift = max(last, self._next - 1) + 1 - held if last >= held else 0
-        if shift or self._marked:
-            self.commit(Change(held=0, shift=(held, shift)))
+        if last >= held:
+            return self._put_back(held, last)
+        if self._marked:
+            self.commit(Change(held=0))
         self.held, self._marked = None, False
-        if shift:
-            self.ledger.moved(held, shift)
-            gap = {"event": "gap", "reason": "store_replaced", "first": held, "last": held + shift - 1}
-            self._gap = gap if self._gap is None else _lost(self._next)
+        return 0
+
+    def _put_back(self, held: int, last: int) -> int:
+        """This store is an image of before: what was written since is numbered, and chained, above what was lost."""
+        assert self._db is not None
+        self._open_ledger()
+        top = max(last, self._next - 1) + 1
+        first = self._db.after(held - 1, 1)
+        below = LAST if self._drop_from is None else self._drop_from
+        written = [row for row in self._db.settlement(held - 1) if row.seq < below]
+        restored = self.ledger.put_back(held, written, last + 1 - held)
+        shift = top + 1 - held
+        rows: tuple[OutboxRow, ...] = ()
+        tokens: list[bytes] = []
+        head = self.ledger.head
+        if first and first[0].seq < below:  # else nothing was written, and the next record of the chain says it
+            says = dataclasses.replace(first[0], seq=top, kind=SETTLEMENT, payload=encode(restored.begins))
+            moved = [dataclasses.replace(row, seq=row.seq + shift) for row in restored.rows]
+            rows, tokens, head = self.ledger.chained([says, *moved], restored.base)
+        chain = head.text() if tokens else None
+        self.commit(Change(held=0, shift=(held, shift), anew=rows, chain=chain))
+        self.held, self._marked = None, False
+        self.ledger.went_back(restored)
+        self.ledger.committed(rows, tokens, head)
+        gap = {"event": "gap", "reason": "store_replaced", "first": held, "last": top - 1 if rows else top}
+        self._gap = gap if self._gap is None else _lost(self._next)
         return shift
 
     def receipted(self, n: int, digest: str, token: bytes, wall_ms: int) -> str | None:

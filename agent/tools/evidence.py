@@ -149,7 +149,13 @@ def _hole(v: Verdict, before: Kept, r: Kept) -> None:
     missing = f"record {before.n + 1} is" if r.n == before.n + 2 else f"records {before.n + 1} to {r.n - 1} are"
     restored = r.body.get("record") == "chain" and r.body.get("why") == "restored"
     own = r.body.get("own_n"), r.body.get("own_head")
-    if not restored or (r.body.get("known_n"), r.body.get("known_head")) != (r.n - 1, r.prev):
+    known = r.body.get("known_n"), r.body.get("known_head")
+    if restored and r.prev == before.hash and known == (before.n, before.hash):
+        v.notes.append(
+            f"record {r.n}: an older state of the store was put back, and {missing} left to what it had lost"
+        )
+        return
+    if not restored or known != (r.n - 1, r.prev):
         v.findings.append(Finding("dropped", r.n, r.where, f"{missing} missing before it"))
     elif own != (before.n, before.hash):
         text = f"{missing} missing before it; an older state was put back then, and it still had record {own[0]}"

@@ -117,6 +117,7 @@ class Gap(Settlement):
     end: Registers
     estimated: list[Register]
     jumps: list[Jump]
+    perhaps_told: bool
 
 
 class ClockRecord(Settlement):

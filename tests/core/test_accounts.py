@@ -17,7 +17,7 @@ from agent.core.command import Command, CommandKind, CommandState
 from agent.core.decision import Mode
 from agent.core.durable import CommandRecord, Durable
 from agent.core.flows import Integrals, Jump, Registers, Stand, flowed
-from agent.core.inputs import Clock, ClockTrust, Consent, Reserve
+from agent.core.inputs import Clock, ClockTrust, Consent, PutBack, Reserve
 from agent.core.params import S
 from agent.core.settlement import Meters
 from agent.core.snapshot import Snapshot, Trace, take
@@ -295,6 +295,27 @@ def test_time_without_the_agent_is_a_gap_with_the_registers_of_both_ends() -> No
     gap = tally.of("gap")[1]
     assert (gap["t1_ms"], gap["jumps"][0]["why"]) == (None, "back")
     assert tally.of("clock")[-1]["why"] == "step"
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_a_disk_that_was_put_back_begins_an_era_and_its_gap_may_have_been_told(early: bool) -> None:
+    """Known before the first second is counted, the gap says so; later the store says it in its row."""
+    home = Home().ready() if not early else Home()
+    if early:
+        home.state = replace(home.state, ledger=_after_an_hour())
+    home.tick(PutBack(7))
+    assert home.state.ledger.kept.era == 7
+    for _ in range(30):
+        home.tick()
+    gaps = [r for r in home.settled if r["record"] == "gap"]
+    assert [(g["era"], g["perhaps_told"]) for g in gaps] == ([(7, True)] if early else [])
+
+
+def _after_an_hour() -> Ledger:
+    tally = Tally()
+    for _ in range(3):
+        tally.put(0)
+    return accounts.begin(accounts.text(tally.ledger, Book(Durable())))
 
 
 def test_a_process_that_stood_still_has_a_gap() -> None:

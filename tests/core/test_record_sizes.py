@@ -116,7 +116,7 @@ def test_texts_of_others_are_cut() -> None:
     tally.snapshot = replace(tally.snapshot, now_ns=tally.now_ns + S, pack=Wordy())  # type: ignore[arg-type]
     say = Cycle(tally.now_ns, tally.clock(), PARAMS, True, True, None)
     tally.inputs = replace(tally.inputs, events=(Consent("reserve", "ü" * 5000, True, "f" * 64, 1000),))
-    accounts.consents(tally.inputs, say)
+    accounts.heard(tally.ledger, tally.inputs, say)
     tally.records += [dict(r.body) for r in say.records]
     tally.follow()
     assert fits(tally, "consent")[0]["by"] == "ü" * accounts.MOST_CHARS

@@ -124,3 +124,19 @@ def test_the_agents_row_is_what_the_aggregator_hashes(tmp_path: Path) -> None:
     payload = jws.unb64(token.split(b".")[1])
     assert payload is not None
     assert heard(tmp_path)[0][1] == hashlib.sha256(payload).hexdigest()
+
+
+def test_a_flaw_costs_one_countersignature_and_a_loss_that_is_declared_none(tmp_path: Path) -> None:
+    rows = written(tmp_path)
+    commit(store(tmp_path), 8, CHECKPOINT)
+    later = heard(tmp_path)[len(rows) :]
+    chain = chain_of([(claims, "ab" * 32 if claims["n"] == 3 else digest) for claims, digest in rows])
+    assert chain.receipt() is None
+    for row in later:
+        chain.enter(*row)
+    assert chain.receipt() is not None
+    (tmp_path / "anew").mkdir()
+    anew = written(tmp_path / "anew")
+    first = {**anew[0][0], "why": "store_lost"}
+    chain.enter(first, "cd" * 32)
+    assert (chain.at, chain.losses) == (0, 1)

@@ -233,7 +233,7 @@ class Forward(RuleBasedStateMachine):
                 case Post("link", mail.Anchored() as found):
                     for numbers in self.numbers.values():
                         numbers |= {seq + found.shift for seq in numbers if seq >= found.held}
-                    self.outbox.anchored(found.shift, found.last)
+                    self.outbox.anchored(found.last, found.first)
                 case Post("link", mail.Resending() as found):
                     self.again.ask(found.command, found.first, found.last)
 

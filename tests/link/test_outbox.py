@@ -212,7 +212,7 @@ def test_rows_of_a_start_that_nobody_has_anchored_wait_and_the_rest_goes() -> No
     assert world.outbox.holds
     world.rows = {seq + 100: row(seq + 100, r.kind) for seq, r in world.rows.items() if seq >= 5}
     world.last, world.held = 108, None
-    world.outbox.anchored(100, 108)
+    world.outbox.anchored(108, 1)
     world.settle()
     assert set(world.published) == {1, 2, 3, 4, 105, 106, 107, 108}
     assert world.outbox.span == (1, 108)

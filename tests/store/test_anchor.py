@@ -27,7 +27,8 @@ def refuses(change: object) -> None:
 
 
 def test_a_restored_image_goes_on_above_what_the_aggregator_has(tmp_path: Path) -> None:
-    """What was written since it was put back has never gone out: it gets numbers above all that were ever used."""
+    """What was written since it was put back has never gone out: it gets numbers above all that were ever used, behind
+    the record of the settlement chain that says so."""
     store = started(tmp_path)
     list(store.handle(request(1), at(1)))
     list(store.handle(mail.Anchor(0), at(1)))
@@ -37,14 +38,15 @@ def test_a_restored_image_goes_on_above_what_the_aggregator_has(tmp_path: Path) 
     (backlog,) = posted(old.handle(mail.LoadBacklog(0, 9), at(4)), mail.Backlog)
     assert (backlog.held, backlog.first, backlog.last) == (2, 1, 3)
     effects = list(old.handle(mail.Anchor(5_000), at(5)))
-    assert posted(effects, mail.Anchored) == [mail.Anchored(2, 5_000 - 2 + 1, 5_002)]
+    assert posted(effects, mail.Anchored) == [mail.Anchored(2, 5_001 - 2 + 1, 5_003, 1)]
     assert any("was put back to an older image" in e.text for e in effects if isinstance(e, Log))
     gap, later = rows(old.handle(request(4), at(6)))
     assert (gap.seq, json.loads(gap.payload)["first"], json.loads(gap.payload)["last"], later.seq) == (
-        5_003, 2, 5_000, 5_004,
+        5_004, 2, 5_000, 5_005,
     )  # fmt: skip
     (backlog,) = posted(old.handle(mail.LoadBacklog(0, 9), at(7)), mail.Backlog)
-    assert [row.seq for row in backlog.rows] == [1, 5_001, 5_002, 5_003, 5_004]
+    assert [row.seq for row in backlog.rows] == [1, 5_001, 5_002, 5_003, 5_004, 5_005]
+    assert json.loads(backlog.rows[1].payload)["why"] == "restored"
     assert backlog.held is None
 
 
@@ -71,7 +73,7 @@ def test_a_start_that_nobody_anchored_is_held_by_the_next_one_too(tmp_path: Path
         store = started(tmp_path)
         list(store.handle(request(n), at(n)))
     (anchored,) = posted(store.handle(mail.Anchor(100), at(9)), mail.Anchored)
-    assert (anchored.held, anchored.last) == (2, 102)
+    assert (anchored.held, anchored.last) == (2, 103)
 
 
 def test_once_anchored_a_start_stays_so_over_a_kill(tmp_path: Path) -> None:
@@ -92,8 +94,8 @@ def test_many_rows_are_moved_above_in_their_order(tmp_path: Path) -> None:
         list(store.handle(request(n), at(n)))
     list(store.handle(mail.Anchor(3), at(30)))  # in the midst of them
     (backlog,) = posted(store.handle(mail.LoadBacklog(0, 99), at(31)), mail.Backlog)
-    assert [row.seq for row in backlog.rows] == list(range(21, 41))
-    assert [int(json.loads(row.payload)["command_id"], 16) for row in backlog.rows] == list(range(1, 21))
+    assert [row.seq for row in backlog.rows] == list(range(21, 42))
+    assert [int(json.loads(row.payload)["command_id"], 16) for row in backlog.rows[1:]] == list(range(1, 21))
 
 
 def test_a_disk_that_refuses_holds_the_rows_until_it_takes_the_word(
@@ -105,7 +107,7 @@ def test_a_disk_that_refuses_holds_the_rows_until_it_takes_the_word(
         patch.setattr(store._vault, "commit", refuses)
         assert posted(store.handle(mail.Anchor(7), at(2)), mail.Anchored) == []
     (anchored,) = posted(store.handle(Wake(), at(600)), mail.Anchored)
-    assert anchored.last == 8
+    assert anchored.last == 9
 
 
 @pytest.mark.parametrize(
