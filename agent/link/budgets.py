@@ -14,6 +14,8 @@ from agent.link.roles import COMMAND, HOMEOWNER
 NS = 1_000_000_000
 SIGNATURES, KEPT_SIGNATURES = 50, 200  # a second, twice that at once, of each key on each topic
 KEPT = frozenset({"operations", "homeowner"})
+COMMANDS_PER_DAY, COMMANDS_AT_ONCE = 8640, 2000  # of each key: one every ten seconds; each is written to the disk
+ENDINGS_PER_DAY, ENDINGS_AT_ONCE = 1000, 200  # of each key: cancels and stops that are recorded and acknowledged
 DOCUMENTS_PER_H, DOCUMENTS_AT_ONCE = 4, 8  # of each kind: a file and an event each
 
 
@@ -48,6 +50,8 @@ class Budgets:
         self._bundles: dict[tuple[str, bool], Bucket] = {}
         self._held: dict[tuple[str, bool], bytes] = {}
         self._documents: dict[str, Bucket] = {}
+        self._days: dict[str, Bucket] = {}
+        self._endings: dict[str, Bucket] = {}
         self._commands = Bucket(5, 20)
         self._resends = Bucket(1, 4, per_s=60)
 
@@ -62,10 +66,26 @@ class Budgets:
     def keys(self, kids: frozenset[str]) -> None:
         """These are the keys from now on: what was counted of others is forgotten."""
         self._signatures = {name: bucket for name, bucket in self._signatures.items() if name[1] in kids}
+        self._days = {kid: bucket for kid, bucket in self._days.items() if kid in kids}
+        self._endings = {kid: bucket for kid, bucket in self._endings.items() if kid in kids}
 
     def command(self, now_ns: int) -> bool:
         """Whether one more command that is not cancel or stop is taken."""
         return self._commands.take(now_ns)
+
+    def day(self, kid: str, now_ns: int) -> bool:
+        """Whether that key has one more of its day's commands; setpoints of sessions, which no disk sees, are none."""
+        found = self._days.get(kid)
+        if found is None:
+            found = self._days[kid] = Bucket(COMMANDS_PER_DAY, COMMANDS_AT_ONCE, per_s=86_400)
+        return found.take(now_ns)
+
+    def ending(self, kid: str, now_ns: int) -> bool:
+        """Whether one more cancel or stop of that key goes on record. Beyond, it ends what it ends, and no more."""
+        found = self._endings.get(kid)
+        if found is None:
+            found = self._endings[kid] = Bucket(ENDINGS_PER_DAY, ENDINGS_AT_ONCE, per_s=86_400)
+        return found.take(now_ns)
 
     def resend(self, now_ns: int) -> bool:
         """Whether one more `resend` is answered."""

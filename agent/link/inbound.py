@@ -1,7 +1,7 @@
 """Who may tell this home what: every check between the broker and the core, cheapest first. A forger gets no answer.
 
 Order: topic, size, retained, form, typ, key, role -> budget -> signature -> body, audience, role of the kind -> replay
--> time. Cancel and stop skip freshness, time and flood control: they only ever make the home do less.
+-> time. Cancel and stop skip freshness, time, numbers and flood control: they only ever make the home do less.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from agent.core.durable import Window
 from agent.core.inputs import CommandIn
-from agent.link import documenting, homeowner, jws, messages, replay
+from agent.link import documenting, endings, homeowner, jws, messages, replay
 from agent.link.blocks import Blocks
 from agent.link.budgets import Budgets
 from agent.link.clock import LinkClock
@@ -22,7 +22,7 @@ from agent.link.config import LinkConfig
 from agent.link.documenting import KIND, Documents
 from agent.link.documents import AnyDocument
 from agent.link.homeowner import AnyHomeowner
-from agent.link.messages import AnyCommand, Down, Receipt, Resend, Time
+from agent.link.messages import AnyCommand, Down, Halt, Receipt, Resend, Time
 from agent.link.refusal import Refusal
 from agent.link.roles import COMMAND, CONFIG, DEFAULT, FIRMWARE, HOMEOWNER, LINK, RECEIPT, TIME, TRUST
 from agent.link.trust import Trust
@@ -280,21 +280,48 @@ class Inbound:
                 return Refusal("replay", f"seq {body.seq}")
             if not self._budgets.command(now_ns):
                 return Refusal("flood", "more commands a second than this home takes")
+            if not setpoint and not self._budgets.day(found.header.kid, now_ns):
+                return Refusal("flood", f"more commands of {found.header.kid} a day than this home takes")
             if setpoint:
                 return self._setpoint(body, stream, digest)
             if isinstance(body, Resend) and not self._budgets.resend(now_ns):
                 return Refusal("flood", "more resends than this home answers")
+        if body.kind in ALWAYS:
+            return self._ending(body, found, clock, now_ns)
         refused = self._admit(body, found.header.kid)
         if refused is not None:
             return refused
-        self._known[body.id] = digest
-        while len(self._known) > KNOWN_IDS:
-            self._known.popitem(last=False)
+        self._know(body.id, digest)
         if isinstance(body, Resend):  # moves nothing: the link answers it, and the next command brings its window along
             return body
         stream = _stream(body, found.header.kid)
         self._windows[stream] = self._blocks.opened(body, stream, self._windows[stream])
         return CommandIn(messages.to_core(body, digest, self._draw(body.id)), ((stream, self._windows[stream]),))
+
+    def _know(self, command: str, digest: str) -> None:
+        self._known[command] = digest
+        while len(self._known) > KNOWN_IDS:
+            self._known.popitem(last=False)
+
+    def _ending(self, body: AnyCommand, found: jws.Verified, clock: LinkClock, now_ns: int) -> CommandIn | Refusal:
+        """Cancel and stop: no number of another message, and no other name or block of its key, stands in their way.
+        What they end is ended once, so a cancel that is played again does nothing. Of stops the latest counts."""
+        kid = found.header.kid
+        windows: tuple[tuple[str, Window], ...] = ()
+        if isinstance(body, Halt):
+            last = self._windows.get(endings.stream(kid))
+            now_ms = clock.least(now_ns)
+            if not endings.newer(last, body, now_ms):
+                return Refusal("replay", "a later stop of this key was taken")
+            window = endings.taken(last, body, now_ms)
+            if window is not None:
+                windows = ((endings.stream(kid), window),)
+        self._know(body.id, found.digest)
+        quiet = not self._budgets.ending(kid, now_ns)
+        if not quiet:
+            self._windows.update(windows)
+        command = messages.to_core(body, found.digest, self._draw(body.id))
+        return CommandIn(command, () if quiet else windows, quiet)
 
     def _setpoint(self, body: AnyCommand, stream: str, digest: str) -> CommandIn | Refusal:
         """Of a session: it leaves nothing on the disk, so it has a window of its own, which no restart survives."""
@@ -327,6 +354,8 @@ class Inbound:
             mine = stream.partition("|")[2]
             if sum(1 for name in self._windows if name.partition("|")[2] == mine) >= STREAMS_PER_KEY:
                 return Refusal("replay", "this key speaks under too many names")
+            if body.seq > body.iat + replay.JUMP_MAX and not self._far(kid):
+                return Refusal("replay", f"seq {body.seq} is far beyond the first of a stream")
         window = replay.admit(self._windows.get(stream), body.seq, self._far(kid))
         if window is None:
             return Refusal("replay", f"seq {body.seq}")

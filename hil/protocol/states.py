@@ -34,8 +34,8 @@ REASONS: dict[str, str] = {
     "unknown_key": "nobody of that `kid`, or a key that can prove nothing",
     "bad_role": "that role may not sign this",
     "flood": "a second: more than 50 signatures of a key on a topic (200 of operations and the homeowner), 5 commands "
-    "(20 at once), a bundle (4 at once); or more than 4 documents of a kind an hour (8 at once). The last bundle and "
-    "the latest document wait and are looked at again",
+    "(20 at once), a bundle (4 at once); more than 8,640 commands of a key a day (2,000 at once), or 4 documents of a "
+    "kind an hour (8 at once). The last bundle and the latest document wait and are looked at again",
     "bad_signature": "does not verify",
     "bad_version": "`v` is none of the `protocols` of its birth",
     "bad_body": "a member that is missing, unknown, of the wrong type, out of range, or against another",
