@@ -44,9 +44,9 @@ def receive(book: Book, event: CommandIn, cycle: Cycle) -> Book:
     if known is not None:
         return _again(book, known, command, cycle)
     if command.kind is CommandKind.CANCEL:
-        return _cancel(book, command, cycle)
+        return _cancel(book, event, cycle)
     if command.kind is CommandKind.STOP:
-        return _stop(book, command, cycle)
+        return _stop(book, event, cycle)
     if not cycle.fresh:
         cycle.notices.append(f"command {command.id} ignored: no signed time has come since this start")
         return book
@@ -92,23 +92,41 @@ def _again(book: Book, known: CommandRecord, command: Command, cycle: Cycle) -> 
     return put(book, replace(live, repeated_ns=cycle.now_ns))
 
 
-def _cancel(book: Book, command: Command, cycle: Cycle) -> Book:
+def _cancel(book: Book, event: CommandIn, cycle: Cycle) -> Book:
+    command = event.command
     target = command.target or ""
     known = find(book.durable, target)
-    done = record_of(command, CommandState.COMPLETED, None, cycle)
-    book = replace(book, durable=with_record(book.durable, done))
-    cycle.records.append(ack(done, f"cancel of {target}"))
     if known is None:
-        until = max(command.exp_ms, cycle.clock.wall_ms) + REMEMBER_MS
-        cancelled = (*book.durable.cancelled[1 - MAX_CANCELLED :], (target, until))
-        cycle.notices.append(f"cancel of {target}, which is not known: remembered")
-        return replace(book, durable=replace(book.durable, cancelled=cancelled))
-    if known.state in TERMINAL:
+        return _unseen(book, event, target, cycle)
+    changes = known.state not in TERMINAL
+    book = _done(book, event, changes, f"cancel of {target}", cycle)
+    if not changes:
         return book
     left_ms = drawn_ms(command.randomize_s, False, command.draw)
     if left_ms > 0 and (known.started or live_of(book, target).running):
         return _run_out(book, known, left_ms, cycle)
     return end(book, known, CommandState.CANCELLED, "cancel", "cancelled by its issuer", cycle)
+
+
+def _unseen(book: Book, event: CommandIn, target: str, cycle: Cycle) -> Book:
+    """The cancel of an id that has not come: remembered, for as long as it could still come."""
+    until = max(event.command.exp_ms, cycle.clock.wall_ms) + REMEMBER_MS
+    new = not event.quiet and all(name != target for name, _ in book.durable.cancelled)
+    book = _done(book, event, new, f"cancel of {target}", cycle)
+    if not new:
+        return book
+    cancelled = (*book.durable.cancelled[1 - MAX_CANCELLED :], (target, until))
+    cycle.notices.append(f"cancel of {target}, which is not known: remembered")
+    return replace(book, durable=replace(book.durable, cancelled=cancelled))
+
+
+def _done(book: Book, event: CommandIn, changes: bool, sentence: str, cycle: Cycle) -> Book:
+    """The ack of a cancel or stop; its record, if it changes anything: else it would cost the disk, and say nothing."""
+    if event.quiet:
+        return book
+    done = record_of(event.command, CommandState.COMPLETED, None, cycle)
+    cycle.records.append(ack(done, sentence))
+    return replace(book, durable=with_record(book.durable, done)) if changes else book
 
 
 def _run_out(book: Book, known: CommandRecord, left_ms: int, cycle: Cycle) -> Book:
@@ -118,10 +136,9 @@ def _run_out(book: Book, known: CommandRecord, left_ms: int, cycle: Cycle) -> Bo
     return replace(book, durable=with_record(book.durable, replace(known, end_ns=end_ns, cancelled=True)))
 
 
-def _stop(book: Book, command: Command, cycle: Cycle) -> Book:
-    done = record_of(command, CommandState.COMPLETED, None, cycle)
-    book = replace(book, durable=with_record(book.durable, done))
-    cycle.records.append(ack(done, "stop"))
+def _stop(book: Book, event: CommandIn, cycle: Cycle) -> Book:
+    changes = any(record.state not in TERMINAL for record in book.durable.commands)
+    book = _done(book, event, changes, "stop", cycle)
     return end_all(book, CommandState.CANCELLED, "stop", "stopped by a signed stop", cycle)
 
 

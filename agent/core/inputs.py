@@ -53,10 +53,12 @@ class Device:
 # --- events, in the order in which they came --------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class CommandIn:
-    """A verified command that passed the replay window; `windows` are the streams' windows that now include it."""
+    """A verified command that passed the replay window; `windows` are the streams' windows that now include it.
+    `quiet`: a cancel or stop beyond what its key may put on record; it ends what it ends, without a word of its own."""
 
     command: Command
     windows: tuple[tuple[str, Window], ...]
+    quiet: bool = False
 
 
 @dataclass(frozen=True, slots=True)

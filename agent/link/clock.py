@@ -55,6 +55,13 @@ class LinkClock:
             return self._low(now_ns)
         return max(self._low(now_ns), min(kernel, self._high(now_ns)))
 
+    def least(self, now_ns: int) -> int | None:
+        """UTC ms that it is at least, as far as anybody knows: by signed times, else by a kernel's clock that is
+        believed; None if nobody does."""
+        if self._lo is not None:
+            return self._low(now_ns)
+        return self.read(now_ns) if self.known else None
+
     def signed_ms(self, now_ns: int) -> int | None:
         """The least that signed times alone say it is now."""
         return None if self._lo is None else self._low(now_ns)

@@ -55,6 +55,11 @@ class Documents:
         if held is None or held[0].version < doc.version:
             self._waiting[doc.kind] = (doc, body, frozenset(signers))
 
+    @property
+    def waiting(self) -> tuple[str, ...]:
+        """Kinds of which one waits."""
+        return tuple(self._waiting)
+
     def waited(self) -> list[tuple[Document, AnyDocument, frozenset[str]]]:
         """What waits, once."""
         held, self._waiting = [*self._waiting.values()], {}

@@ -1,7 +1,7 @@
 """Who may tell this home what: every check between the broker and the core, cheapest first. A forger gets no answer.
 
 Order: topic, size, retained, form, typ, key, role -> budget -> signature -> body, audience, role of the kind -> replay
--> time. Cancel and stop skip freshness, time and flood control: they only ever make the home do less.
+-> time. Cancel and stop skip freshness, time, numbers and flood control: they only ever make the home do less.
 """
 
 from __future__ import annotations
@@ -14,14 +14,16 @@ from typing import TypeVar
 
 from agent.core.durable import Window
 from agent.core.inputs import CommandIn
-from agent.link import documenting, homeowner, jws, messages, replay
+from agent.link import documenting, endings, homeowner, jws, messages, replay
 from agent.link.blocks import Blocks
+from agent.link.budgets import Budgets
 from agent.link.clock import LinkClock
 from agent.link.config import LinkConfig
 from agent.link.documenting import KIND, Documents
 from agent.link.documents import AnyDocument
 from agent.link.homeowner import AnyHomeowner
-from agent.link.messages import AnyCommand, Down, Receipt, Resend, Time
+from agent.link.messages import AnyCommand, Down, Halt, Receipt, Resend, Time
+from agent.link.refusal import Refusal
 from agent.link.roles import COMMAND, CONFIG, DEFAULT, FIRMWARE, HOMEOWNER, LINK, RECEIPT, TIME, TRUST
 from agent.link.trust import Trust
 from agent.link.trusting import Changed, Keeper, Spoken, Warned
@@ -30,40 +32,10 @@ from agent.mail import Document
 SKEW_MS = 30_000  # `iat` may lie this far ahead of us
 STREAMS_PER_KEY = 4  # names of issuers that one key may use toward one audience
 KNOWN_IDS = 256
-NS = 1_000_000_000
 T = TypeVar("T")
 
 ALWAYS = frozenset({"cancel", "stop"})
 EXPIRES_NOT = frozenset({"resend"})  # asks for what is the aggregator's anyway, also of an expired bundle
-
-
-class Bucket:
-    """Token bucket: `rate` in `per_s` seconds, at most `burst` saved up."""
-
-    def __init__(self, rate: int, burst: int, per_s: int = 1) -> None:
-        self._step_ns = per_s * NS // rate
-        self._span_ns = self._step_ns * burst
-        self._spent_ns: int | None = None  # the bucket is as full as now is ahead of this
-
-    def take(self, now_ns: int) -> bool:
-        """Whether there is one left."""
-        full_ns = now_ns - self._span_ns
-        spent_ns = (full_ns if self._spent_ns is None else max(full_ns, self._spent_ns)) + self._step_ns
-        if spent_ns > now_ns:
-            return False
-        self._spent_ns = spent_ns
-        return True
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """`reason` is a word of the counters. `repeat_of`: the same command came again, its ack may be sent again.
-    `other_ms`: it is a verified time for another boot, signed then."""
-
-    reason: str
-    detail: str
-    repeat_of: str | None = None
-    other_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +55,7 @@ class Inbound:
         self._boot = boot
         self._windows = dict(windows)
         self._known = OrderedDict(known)
-        self._verifications = Bucket(200, 200)
-        self._commands = Bucket(5, 20)
-        self._bundles = Bucket(1, 4)
-        self._resends = Bucket(1, 4, per_s=60)
+        self._budgets = Budgets()
         self._blocks = Blocks()
         self._secret = hashlib.sha256(b"batteryd: draws of this home\x00" + config.seed).digest()
         self._keeper = Keeper(config.trust, config.anchor)
@@ -107,13 +76,13 @@ class Inbound:
         self._signers = _signers(config.trust)
 
     def join(self, groups: tuple[str, ...] | None) -> None:
-        """These groups from now on, of those that the trust lists; None: as the file says."""
+        """These groups from now on, or None: as the file says. Of them those that the trust lists."""
+        self.asked = groups
         for group in self.groups:
             del self._routes[self._config.group_topic(group)]
         listed = self._keeper.trust.groups
-        self.groups = tuple(
-            dict.fromkeys(self._config.groups if groups is None else [g for g in groups if g in listed])
-        )
+        named = self._config.groups if groups is None else groups
+        self.groups = tuple(dict.fromkeys([group for group in named if group in listed]))
         for group in self.groups:
             topic = self._config.group_topic(group)
             self._routes[topic] = _Route(COMMAND, f"grp:{group}", jws.COMMAND_MAX)
@@ -127,14 +96,14 @@ class Inbound:
         if route is None:
             return Refusal("bad_typ", "no such topic")
         if route.typ == TRUST:
-            return self._bundle(payload, clock, now_ns)
+            return self._several(TRUST, payload, retained, clock, now_ns)
         if route.typ == FIRMWARE:
-            return self._release(payload, route, clock, now_ns)
+            return self._several(FIRMWARE, payload, retained, clock, now_ns)
         header = self._cheap(route, payload, retained)
         if isinstance(header, Refusal):
             return header
-        if not self._verifications.take(now_ns):
-            return Refusal("flood", "more signatures a second than this home checks")
+        if not self._budgets.signature(route.typ, header.kid, self.trust.role_of.get(header.kid), now_ns):
+            return Refusal("flood", f"more signatures of {header.kid} a second than this home checks")
         found = jws.prove(payload, header, self.trust.keys[header.kid])
         if isinstance(found, jws.Refused):
             return Refusal(found.reason, found.detail)
@@ -173,6 +142,21 @@ class Inbound:
         """Whether that key ever said something that was taken here."""
         return any(stream.split("|")[1] == kid for stream in self._windows)
 
+    # --- what found no room ------------------------------------------------------------------------------------------
+    def again(self, clock: LinkClock, now_ns: int) -> list[Changed | Document | Refusal]:
+        """Bundles, manifests and documents that found no room when they came, and there is some now."""
+        looked = [self._looked(typ, payload, clock, now_ns) for typ, payload in self._budgets.again(now_ns)]
+        found = [each for each in looked if each is not None]
+        if clock.known and any(self._budgets.document_ns(kind) <= now_ns for kind in self.documents.waiting):
+            found += self.timely(clock, now_ns)
+        return found
+
+    def again_ns(self, clock: LinkClock) -> int | None:
+        """When `again` has something."""
+        times = [self._budgets.document_ns(kind) for kind in self.documents.waiting] if clock.known else []
+        held_ns = self._budgets.again_ns()
+        return min(times if held_ns is None else [*times, held_ns], default=None)
+
     # --- documents ---------------------------------------------------------------------------------------------------
     def _document(self, route: _Route, found: jws.Verified, clock: LinkClock, now_ns: int) -> Document | Refusal | None:
         kind = KIND[route.typ]
@@ -186,8 +170,6 @@ class Inbound:
 
     def _release(self, payload: bytes, route: _Route, clock: LinkClock, now_ns: int) -> Document | Refusal | None:
         """A manifest: several keys sign it, and it is of the whole fleet or of this home."""
-        if not self._bundles.take(now_ns):
-            return Refusal("flood", "more manifests a second than this home looks at")
         envelope = documenting.opened(payload, route.limit)
         if isinstance(envelope, jws.Refused):
             return _refusal(envelope)
@@ -203,7 +185,7 @@ class Inbound:
         doc = documenting.mailed("firmware", body, envelope.digest, payload.decode("ascii"))
         return self._in_time(doc, body, kids, clock, now_ns)
 
-    def timely(self, clock: LinkClock, now_ns: int) -> list[Document | Refusal]:
+    def timely(self, clock: LinkClock, now_ns: int) -> list[Changed | Document | Refusal]:
         """What has waited for the time, now that it is known."""
         found = [self._in_time(doc, body, kids, clock, now_ns) for doc, body, kids in self.documents.waited()]
         return [each for each in found if each is not None]
@@ -225,14 +207,31 @@ class Inbound:
             current = anchor is not None and documenting.in_time(anchor, kids, now_ms)
         else:
             current = all(kid in self.trust.keys and self.trust.current(kid, now_ms) for kid in kids)
-        return self.documents.take(doc) if current else Refusal("key_time", "a key is outside its time, or is gone")
+        if not current:
+            return Refusal("key_time", "a key is outside its time, or is gone")
+        if not self._budgets.document(doc.kind, now_ns):
+            self.documents.wait(doc, body, kids)
+            return Refusal("flood", f"{doc.kind} {doc.version} waits: more of them an hour than this home takes")
+        return self.documents.take(doc)
+
+    def _several(
+        self, typ: str, payload: bytes, retained: bool, clock: LinkClock, now_ns: int
+    ) -> Changed | Document | Refusal | None:
+        """What several keys sign together."""
+        if not self._budgets.bundle(typ, retained, payload, now_ns):
+            return Refusal("flood", "more bundles or manifests a second than this home looks at; the last one waits")
+        return self._looked(typ, payload, clock, now_ns)
+
+    def _looked(self, typ: str, payload: bytes, clock: LinkClock, now_ns: int) -> Changed | Document | Refusal | None:
+        if typ == TRUST:
+            return self._bundle(payload, clock, now_ns)
+        return self._release(payload, self._routes[f"{self._config.root}/down/firmware"], clock, now_ns)
 
     def _bundle(self, payload: bytes, clock: LinkClock, now_ns: int) -> Changed | Refusal | None:
-        if not self._bundles.take(now_ns):
-            return Refusal("flood", "more bundles a second than this home looks at")
         changed = self._keeper.bundles(payload, clock.read(now_ns) if clock.known else None)
         if isinstance(changed, Changed):
             self._signers = _signers(changed.trust)
+            self._budgets.keys(frozenset(changed.trust.keys))
         return _refusal(changed)
 
     def _cheap(self, route: _Route, payload: bytes, retained: bool) -> jws.Header | Refusal:
@@ -279,23 +278,50 @@ class Inbound:
                 self._seen(body, found.header.kid) or not self._blocks.fits(body, self._windows.get(stream))
             ):
                 return Refusal("replay", f"seq {body.seq}")
-            if not self._commands.take(now_ns):
+            if not self._budgets.command(now_ns):
                 return Refusal("flood", "more commands a second than this home takes")
+            if not setpoint and not self._budgets.day(found.header.kid, now_ns):
+                return Refusal("flood", f"more commands of {found.header.kid} a day than this home takes")
             if setpoint:
                 return self._setpoint(body, stream, digest)
-            if isinstance(body, Resend) and not self._resends.take(now_ns):
+            if isinstance(body, Resend) and not self._budgets.resend(now_ns):
                 return Refusal("flood", "more resends than this home answers")
+        if body.kind in ALWAYS:
+            return self._ending(body, found, clock, now_ns)
         refused = self._admit(body, found.header.kid)
         if refused is not None:
             return refused
-        self._known[body.id] = digest
-        while len(self._known) > KNOWN_IDS:
-            self._known.popitem(last=False)
+        self._know(body.id, digest)
         if isinstance(body, Resend):  # moves nothing: the link answers it, and the next command brings its window along
             return body
         stream = _stream(body, found.header.kid)
         self._windows[stream] = self._blocks.opened(body, stream, self._windows[stream])
         return CommandIn(messages.to_core(body, digest, self._draw(body.id)), ((stream, self._windows[stream]),))
+
+    def _know(self, command: str, digest: str) -> None:
+        self._known[command] = digest
+        while len(self._known) > KNOWN_IDS:
+            self._known.popitem(last=False)
+
+    def _ending(self, body: AnyCommand, found: jws.Verified, clock: LinkClock, now_ns: int) -> CommandIn | Refusal:
+        """Cancel and stop: no number of another message, and no other name or block of its key, stands in their way.
+        What they end is ended once, so a cancel that is played again does nothing. Of stops the latest counts."""
+        kid = found.header.kid
+        windows: tuple[tuple[str, Window], ...] = ()
+        if isinstance(body, Halt):
+            last = self._windows.get(endings.stream(kid))
+            now_ms = clock.least(now_ns)
+            if not endings.newer(last, body, now_ms):
+                return Refusal("replay", "a later stop of this key was taken")
+            window = endings.taken(last, body, now_ms)
+            if window is not None:
+                windows = ((endings.stream(kid), window),)
+        self._know(body.id, found.digest)
+        quiet = not self._budgets.ending(kid, now_ns)
+        if not quiet:
+            self._windows.update(windows)
+        command = messages.to_core(body, found.digest, self._draw(body.id))
+        return CommandIn(command, () if quiet else windows, quiet)
 
     def _setpoint(self, body: AnyCommand, stream: str, digest: str) -> CommandIn | Refusal:
         """Of a session: it leaves nothing on the disk, so it has a window of its own, which no restart survives."""
@@ -328,6 +354,8 @@ class Inbound:
             mine = stream.partition("|")[2]
             if sum(1 for name in self._windows if name.partition("|")[2] == mine) >= STREAMS_PER_KEY:
                 return Refusal("replay", "this key speaks under too many names")
+            if body.seq > body.iat + replay.JUMP_MAX and not self._far(kid):
+                return Refusal("replay", f"seq {body.seq} is far beyond the first of a stream")
         window = replay.admit(self._windows.get(stream), body.seq, self._far(kid))
         if window is None:
             return Refusal("replay", f"seq {body.seq}")

@@ -20,9 +20,10 @@ from agent.link.again import Again, token_of
 from agent.link.clock import LinkClock
 from agent.link.comeback import Comeback
 from agent.link.config import LinkConfig
-from agent.link.inbound import Inbound, Refusal
+from agent.link.inbound import Inbound
 from agent.link.messages import PROTOCOLS, Receipt, Resend, Time
 from agent.link.outbox import Outbox
+from agent.link.refusal import Refusal
 from agent.link.relayed import Relayed, stop_for
 from agent.link.telling import Telling
 from agent.link.trusting import Changed, Spoken
@@ -126,6 +127,10 @@ class Session:
             self._went_down("no answer from the broker", now, out)
         if self._phase is _Phase.UP:
             self._presence(now, out)
+        again_ns = self._inbound.again_ns(self._clock)
+        if again_ns is not None and now.mono_ns >= again_ns:
+            for each in self._inbound.again(self._clock, now.mono_ns):
+                self._judged(each, now, out)
         self._publish_rows(now, out)
         if self._stop_ns is not None:
             self._stop_step(now, out)
@@ -163,7 +168,7 @@ class Session:
             times.append(self._due_ns)
         if self._phase is _Phase.UP and self._birth_wanted:
             times.append(self._birth_due_ns)
-        times.append(self._telling.wake_ns)
+        times += [self._telling.wake_ns, self._inbound.again_ns(self._clock)]
         due = min((at for at in times if at is not None), default=None)
         if self._phase is not _Phase.DONE and due is not None and due != self._wake_ns:
             self._wake_ns = due
@@ -366,10 +371,8 @@ class Session:
         )
         if self._trial and isinstance(got, Time | Receipt):
             out.append(Post("control", mail.ServiceHeard()))
-        if isinstance(got, Refusal):
-            self._refuse(got, now, out)
-        elif isinstance(got, mail.Document):
-            out.append(Post("control", got))
+        if isinstance(got, Refusal | mail.Document | Changed):
+            self._judged(got, now, out)
         elif isinstance(got, CommandIn):
             if self._stop_ns is None:
                 out.append(Post("control", got))
@@ -380,19 +383,29 @@ class Session:
             out.append(Post("store", _receipted(got, message.payload)))
         elif isinstance(got, Spoken):
             out.extend(self._relayed.spoken(got, self._kept_clock(now), now))
-        elif isinstance(got, Changed):
-            self._retrusted(got, now, out)
         elif got is not None:
             self._timed(got, now, out)
 
+    def _judged(self, got: Refusal | mail.Document | Changed, now: Now, out: list[Effect]) -> None:
+        """What may also be looked at later than it came."""
+        if isinstance(got, Refusal):
+            self._refuse(got, now, out)
+        elif isinstance(got, Changed):
+            self._retrusted(got, now, out)
+        else:
+            out.append(Post("control", got))
+
     def _settle(self, told: mail.LinkSettings, out: list[Effect]) -> None:
         """What the operator set of the link. A group that was left is not heard, and subscribed until we reconnect."""
-        before = self._inbound.groups
-        self._inbound.join(told.groups)
+        self._join(told.groups, out)
         self._inbound.documents.floors = dict(told.floors)
         self._trial = told.trial
         self._block.samples = told.batch_s or self._config.block_s
         self._every_ns = self._config.live_ns if told.live_s is None else told.live_s * S
+
+    def _join(self, groups: tuple[str, ...] | None, out: list[Effect]) -> None:
+        before = self._inbound.groups
+        self._inbound.join(groups)
         new = [(self._config.group_topic(group), 1) for group in self._inbound.groups if group not in before]
         if new and self._phase is _Phase.UP:
             out.append(MqttSubscribe(tuple(new)))
@@ -401,6 +414,7 @@ class Session:
         """In force at once: a revocation waits for no disk. What a revoked key has begun ends."""
         out.append(Log("info", f"link: {changed.sentence}"))
         out.extend(self._relayed.changed(changed, self._kept_clock(now), now))
+        self._join(self._inbound.asked, out)
         for kid in changed.revoked:
             if self._inbound.spoke(kid):
                 out.append(Post("control", stop_for(kid, changed, now.wall_ms, self._random(16))))
@@ -421,10 +435,7 @@ class Session:
         self._clock.signed(time.wall_ms, first_ns, now.mono_ns)
         self._asked_until_ns = now.mono_ns + time.live_s * S if time.live_s else -1
         for waited in self._inbound.timely(self._clock, now.mono_ns):
-            if isinstance(waited, Refusal):
-                self._refuse(waited, now, out)
-            else:
-                out.append(Post("control", waited))
+            self._judged(waited, now, out)
         if not self._fresh:
             self._fresh = True
             self._tell(now, out)  # the clock goes ahead of the permission that rests on it

@@ -35,8 +35,14 @@ In this order, and the first thing that is wrong ends it. **Nothing is answered*
 go up with each batch. A forger learns nothing, and floods nobody.
 
 `cancel`, `stop` and `opt_out` pass without a known time, after `exp`, and beyond 5 a second: they only ever make the
-home do less. Signature, audience, role and replay bind them too. The `exp` of time and receipts is not judged: a nonce
-is never used twice, nor is the number of a row.
+home do less. Signature, audience and role bind them too. The `seq` of cancel and stop is not judged, so that nobody who
+stole the key can use it up: a cancel ends its target once, and of the stops of a key one is taken if its `iat` is later
+than that of the last (in one millisecond: if its `id` is another). One that changes nothing is acknowledged and leaves
+no record. Of each key 1,000 a day (200 at once) are acknowledged; beyond, they end what they end in silence. Of other
+commands, setpoints of sessions apart, a key has 8,640 a day (2,000 at once).
+
+The first `seq` of a stream is at most 2^32 above its `iat`. The `exp` of time and receipts is not judged: a nonce is
+never used twice, nor is the number of a row.
 
 | counter | what was wrong |
 |---|---|"""

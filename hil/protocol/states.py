@@ -33,7 +33,9 @@ REASONS: dict[str, str] = {
     "bad_format": "not a strict token or not strict JSON; a header too many or too few; `alg` is not `Ed25519`",
     "unknown_key": "nobody of that `kid`, or a key that can prove nothing",
     "bad_role": "that role may not sign this",
-    "flood": "more than 200 signatures or 5 commands a second (20 at once)",
+    "flood": "a second: more than 50 signatures of a key on a topic (200 of operations and the homeowner), 5 commands "
+    "(20 at once), a bundle (4 at once); more than 8,640 commands of a key a day (2,000 at once), or 4 documents of a "
+    "kind an hour (8 at once). The last bundle and the latest document wait and are looked at again",
     "bad_signature": "does not verify",
     "bad_version": "`v` is none of the `protocols` of its birth",
     "bad_body": "a member that is missing, unknown, of the wrong type, out of range, or against another",

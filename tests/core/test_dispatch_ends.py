@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agent.core.decision import Mode
-from agent.core.inputs import ClockTrust, LocalResume, LocalStop
+from agent.core.inputs import ClockTrust, CommandIn, LocalResume, LocalStop
 from tests.core.home import Home, arriving, command
 from tests.core.test_dispatch import CANCEL, STOP, running, wall
 
@@ -66,6 +66,35 @@ def test_cancel_of_what_is_over_changes_nothing() -> None:
     home.tick(arriving(command(2, target=command().id, **CANCEL)))
     assert home.states()[-1] == "completed"
     assert home.states(2) == ["completed"]
+
+
+def test_what_changes_nothing_is_acknowledged_and_leaves_no_record() -> None:
+    home = running(duration_s=20)
+    home.run(20)
+    before = home.disk
+    home.tick(arriving(command(2, **STOP)))
+    home.tick(arriving(command(3, target=command().id, **CANCEL)))
+    assert (home.states(2), home.states(3)) == (["completed"], ["completed"])
+    assert home.disk.commands == before.commands
+    home.tick(arriving(command(4, target="9" * 32, **CANCEL)))
+    once = home.disk
+    home.tick(arriving(command(5, target="9" * 32, **CANCEL)))
+    assert home.states(5) == ["completed"]
+    assert (home.disk.commands, home.disk.cancelled) == (once.commands, once.cancelled)
+
+
+def test_beyond_its_keys_budget_a_cancel_or_stop_ends_what_it_ends_and_says_nothing() -> None:
+    for word in (command(3, target=command().id, **CANCEL), command(3, **STOP)):
+        home = running()
+        home.tick(CommandIn(word, (), quiet=True))
+        assert home.intents()[-1] == "clear"
+        home.tick()
+        assert home.states()[-1] == "cancelled"
+        assert home.states(3) == []
+        before, acks = home.disk, len(home.acks)
+        home.tick(CommandIn(command(4, **STOP), (), quiet=True))
+        home.tick(CommandIn(command(5, target="9" * 32, **CANCEL), (), quiet=True))
+        assert (home.disk, len(home.acks)) == (before, acks)
 
 
 def test_stop_ends_everything() -> None:

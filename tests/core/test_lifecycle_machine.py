@@ -159,9 +159,11 @@ class Machine(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def again(self, data: Any) -> None:
-        """Of what has expired, and of a quote, the link lets no copy through."""
+        """Of what has expired, and of what leaves no record, the link lets no copy through."""
         now = self.home.clock().wall_ms
-        if fresh := [c for c in self.sent[-20:] if c.exp_ms > now and c.kind is not CommandKind.QUOTE]:
+        unkept = (CommandKind.QUOTE, CommandKind.CANCEL, CommandKind.STOP)
+        kept = {r.command.id for r in self.home.disk.commands}
+        if fresh := [c for c in self.sent[-20:] if c.exp_ms > now and (c.kind not in unkept or c.id in kept)]:
             self.home.tick(CommandIn(data.draw(st.sampled_from(fresh)), ()))
 
     @rule(event=st.sampled_from(PEOPLE))

@@ -11,9 +11,10 @@ from agent.core.inputs import Clock, ClockTrust, CommandIn
 from agent.link import trust, upward
 from agent.link.clock import LinkClock
 from agent.link.config import LinkConfig
-from agent.link.inbound import Inbound, Refusal
+from agent.link.inbound import Inbound
 from agent.link.jws import signer
 from agent.link.messages import Receipt, Time
+from agent.link.refusal import Refusal
 from agent.mail import OutboxRow, Sample
 from agent.runtime.part import MqttMessage
 from hil.aggregator import claims

@@ -129,13 +129,10 @@ def test_groups_length_of_batches_and_pace_of_live_follow_at_once() -> None:
     assert posted(home.send(group(home, "north")), object)
     effects = home.send(mail.LinkSettings(groups=("south", "north"), batch_s=3, live_s=10))
     assert not [e for e in effects if isinstance(e, MqttSubscribe)], "the bundle does not list south"
-    home.send(down("trust", chain([signed(draft()), signed(draft().next(groups=["north", "south"]))]), True))
-    [subscribed] = [
-        e
-        for e in home.send(mail.LinkSettings(groups=("south", "south"), batch_s=3, live_s=10))
-        if isinstance(e, MqttSubscribe)
-    ]
+    lists = [signed(draft()), signed(draft().next(groups=["north", "south"]))]
+    [subscribed] = [e for e in home.send(down("trust", chain(lists), True)) if isinstance(e, MqttSubscribe)]
     assert subscribed.topics == (("battery/v1/fleet/group/south/command", 1),)
+    home.send(mail.LinkSettings(groups=("south", "south"), batch_s=3, live_s=10))
     assert counted(home, group(home, "north")) == "bad_typ"
     batches = [b for _ in range(7) for b in posted(second(home), mail.AppendBatch)]
     assert [batch.samples for batch in batches] == [3, 3]

@@ -11,7 +11,7 @@ from agent import mail
 from agent.core.command import CommandKind, RampClass
 from agent.core.durable import Window
 from agent.core.inputs import CommandIn, FreshTime
-from agent.link.inbound import Bucket
+from agent.link.budgets import Bucket
 from agent.runtime.part import Effect, Log, MqttMessage, Wake
 from tests.link.home import ROOT, WALL, Home, S, down, jose_sign, kid_of, posted, published, seed_of
 

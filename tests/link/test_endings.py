@@ -1,0 +1,153 @@
+"""Cancel and stop of a key pass, whatever was done with that key before; and cost little, however many come."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from agent.core.inputs import CommandIn
+from agent.link import endings, replay
+from agent.link.budgets import COMMANDS_AT_ONCE, ENDINGS_AT_ONCE, Budgets
+from agent.link.messages import Halt, parse_command
+from agent.runtime.part import MqttMessage
+from tests.link.home import WALL, Home, kid_of, posted, seed_of
+
+KID = kid_of(seed_of("dispatch"))
+
+
+@pytest.fixture
+def home() -> Home:
+    found = Home()
+    found.ready()
+    return found
+
+
+def taken(home: Home, message: MqttMessage) -> bool:
+    return bool(posted(home.send(message), CommandIn))
+
+
+def both_pass(home: Home) -> None:
+    home.later(0.001)
+    home.sample()
+    assert taken(home, home.agg.command(home.now, kind="cancel", target="a" * 32))
+    assert taken(home, home.agg.command(home.now, kind="stop"))
+    token = home.agg.token(home.now, "dispatch", "command", aud="grp:north", kind="stop")
+    home.later(0.001)
+    assert taken(home, MqttMessage("battery/v1/fleet/group/north/command", token, 1, False))
+
+
+def test_a_sessions_block_takes_no_number_from_cancel_and_stop(home: Home) -> None:
+    block: dict[str, Any] = {
+        "start": home.now.wall_ms,
+        "duration_s": 60,
+        "lo_w": 0,
+        "hi_w": 0,
+        "seq_from": 1001,
+        "seq_to": 1 << 32,
+    }
+    assert taken(home, home.agg.command(home.now, kind="session", seq=1000, **block))
+    both_pass(home)
+
+
+def test_a_stream_does_not_begin_at_its_end(home: Home) -> None:
+    ask: dict[str, Any] = {"kind": "quote", "power_w": 0, "duration_s": 60}
+    far = home.now.wall_ms + replay.JUMP_MAX
+    assert not taken(home, home.agg.command(home.now, **ask, seq=(1 << 63) - 1))
+    assert not taken(home, home.agg.command(home.now, **ask, seq=far + 1))
+    assert home.session._counters == {"replay": 2}
+    assert taken(home, home.agg.command(home.now, **ask, seq=far))
+    both_pass(home)
+
+
+def test_no_number_of_a_stop_stands_in_the_way_of_the_next(home: Home) -> None:
+    assert taken(home, home.agg.command(home.now, kind="stop", seq=(1 << 63) - 1))
+    assert taken(home, home.agg.command(home.now, kind="cancel", target="b" * 32, seq=(1 << 63) - 1))
+    both_pass(home)
+
+
+def test_names_of_issuers_do_not_run_out_for_cancel_and_stop(home: Home) -> None:
+    for n in range(10):
+        taken(home, home.agg.command(home.now, kind="quote", power_w=0, duration_s=60, iss=f"x{n}"))
+        taken(home, home.agg.command(home.now, kind="cancel", target="b" * 32, iss=f"y{n}"))
+    both_pass(home)
+
+
+def test_a_stop_from_tomorrow_makes_nobody_deaf(home: Home) -> None:
+    assert taken(home, home.agg.command(home.now, kind="stop", iat=WALL + 86_400_000, exp=WALL + 2 * 86_400_000))
+    both_pass(home)
+
+
+def test_a_stop_works_once_also_when_its_id_is_long_forgotten() -> None:
+    first = Home()
+    first.ready()
+    old = first.agg.command(first.now, kind="stop")
+    [got] = posted(first.send(old), CommandIn)
+    assert dict(got.windows)[endings.stream(KID)].high == WALL
+    again = Home(windows=got.windows)
+    again.ready()
+    assert not taken(again, old)
+    assert again.session._counters == {"replay": 1}
+    assert taken(again, again.agg.command(again.now, kind="stop", id="7" * 32)), "another of the same millisecond"
+    earlier = again.agg.command(again.now, kind="stop", iat=WALL - 1)
+    assert not taken(again, earlier)
+
+
+def test_a_stop_that_a_wrong_clock_dated_ahead_holds_no_later_one_off() -> None:
+    claims = Home().agg.claims(Home().now, kind="stop")
+    stop = parse_command(claims)
+    assert isinstance(stop, Halt)
+    kept = endings.taken(None, stop, WALL + 10**9)
+    assert kept is not None
+    assert kept.high == WALL
+    ahead = endings.taken(None, stop.model_copy(update={"iat": WALL + 10**10}), WALL + 10**9)
+    assert ahead is not None
+    assert not endings.newer(ahead, stop, None)
+    assert endings.newer(ahead, stop.model_copy(update={"iat": WALL + 1}), WALL)
+    assert endings.taken(kept, stop, None) is None, "without the time nobody can say when it was signed"
+
+
+def test_without_a_clock_every_stop_passes_and_moves_nothing() -> None:
+    home = Home(synced=False)
+    home.up()
+    [got] = posted(
+        home.send(home.agg.command(home.now, kind="stop", iat=WALL + 86_400_000, exp=WALL + 86_400_001)), CommandIn
+    )
+    assert got.windows == ()
+    assert taken(home, home.agg.command(home.now, kind="stop"))
+
+
+def test_cancels_and_stops_of_a_day_are_bounded_on_the_disk_and_none_is_refused(home: Home) -> None:
+    got: list[CommandIn] = []
+    for n in range(ENDINGS_AT_ONCE + 50):
+        cancel = home.agg.command(home.now, kind="cancel", target=f"{n:032x}")
+        got += posted(home.send(cancel), CommandIn)
+        if n % 40 == 39:
+            home.later(0.9)
+    assert len(got) == ENDINGS_AT_ONCE + 50
+    assert [c.quiet for c in got] == [False] * ENDINGS_AT_ONCE + [True] * 50
+    assert not any(c.windows for c in got)
+    before = dict(home.session._inbound._windows)
+    home.later(1)
+    [stop] = posted(home.send(home.agg.command(home.now, kind="stop")), CommandIn)
+    assert stop.quiet
+    assert (stop.windows, home.session._inbound._windows) == ((), before)
+    [theirs] = posted(home.send(home.agg.command(home.now, "operations", kind="stop")), CommandIn)
+    assert not theirs.quiet, "each key has its own"
+
+
+def test_commands_of_a_day_are_bounded_by_key() -> None:
+    budgets = Budgets()
+    assert sum(budgets.day("one", 0) for _ in range(10_000)) == COMMANDS_AT_ONCE
+    assert budgets.day("other", 0)
+    budgets.keys(frozenset({"one"}))
+    assert not budgets.day("one", 0)
+    assert sum(budgets.day("other", 0) for _ in range(10_000)) == COMMANDS_AT_ONCE, "a key that came back"
+
+
+def test_the_days_budget_is_asked_and_setpoints_do_not_count(home: Home) -> None:
+    while home.session._inbound._budgets.day(KID, home.now.mono_ns):
+        pass
+    assert not taken(home, home.agg.command(home.now))
+    assert home.session._counters == {"flood": 1}
+    both_pass(home)
