@@ -105,6 +105,7 @@ SIGNALS: Mapping[str, Signal] = _table(
     ("agent.unsent", "", "rows that wait for a receipt"),
     ("agent.refused", "", "messages refused, all reasons together"),
     ("bench.faults", "", "names of the faults that are on, as the world tells"),
+    ("bench.stated_end_s", "s", "promise 3 of this home, by its configuration and not by the agent's word"),
     ("bench.meter_w", "W", "by the rig's independent meter; None = there is no rig"),
     ("bench.tripped", "", 'why the rig\'s interlock has ended the run, "" while it has not'),
     ("local.refused", "", "requests on the local socket that were refused"),

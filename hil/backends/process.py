@@ -43,6 +43,7 @@ from hil.commission import commission
 from hil.desk import Desk, ack_fields, aggregator_signals, uplink_fields
 from hil.devices.client import HomeClient
 from hil.expr import Value
+from hil.kin import kin
 from hil.pki import Pki, make_pki
 from hil.program import batteryd
 from hil.scenario import RESERVE, Scenario
@@ -180,7 +181,7 @@ class ProcessBackend:
         command += ["--baud", str(self.baud), "--home", json.dumps({"load_w": 900, "pv_w": 0, **settings})]
         log = self._stack.enter_context((directory / "home.log").open("wb"))
         process = subprocess.Popen(
-            command,
+            kin(command),
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
