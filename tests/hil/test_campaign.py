@@ -290,7 +290,7 @@ def test_a_command_that_runs_on_after_it_was_called_off_is_seen(
 ) -> None:
     observer = Observer({})
     observer.event(0, an_event("aggregator.dispatch", name="mine"), False)
-    off: dict[str, Value] = {"target": "mine"} if "cancel" in verb else {}
+    off: dict[str, Any] = {"target": "mine"} if "cancel" in verb else {}
     for second in range(50):
         observer.sample(second * NS, {**GOOD, "agent.link": second < link_until_s})
         if second == 10:
