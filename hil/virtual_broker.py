@@ -81,7 +81,7 @@ class VirtualBroker:
         self._toward_broker(client_id, lambda link: self._subscribe(link, topics))
 
     def publish(self, client_id: str, token: int, topic: str, payload: bytes, qos: int, retain: bool) -> None:
-        """QoS 1 is answered by MqttAcked(token). Raises ValueError for a topic that no client library would send."""
+        """QoS 1 is answered by MqttAcked((token,)). Raises ValueError for a topic that no client library would send."""
         if not topic or "+" in topic or "#" in topic or "\0" in topic:
             raise ValueError(f"{topic!r} is not a topic to publish to")
         message = MqttMessage(topic, payload, qos, retain)
@@ -156,7 +156,7 @@ class VirtualBroker:
         if self._allow(link.client_id, "write", message.topic):
             self._publish(message)
         if message.qos:
-            self._event(link, MqttAcked(token))  # also when refused: MQTT 3.1.1 has no other answer
+            self._event(link, MqttAcked((token,)))  # also when refused: MQTT 3.1.1 has no other answer
 
     def _publish(self, message: MqttMessage) -> None:
         if message.retain and message.payload:

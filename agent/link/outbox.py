@@ -23,7 +23,8 @@ PACE_NS = 50_000_000  # between two rows of telemetry: a week in ten minutes, an
 PACE_MAX_NS = 5_000_000_000
 UNRECEIPTED = 256  # telemetry stops this many rows ahead of the receipts
 URGENT_MAX = 512
-LOAD_ROWS = 16
+LOAD_ROWS = 16  # of telemetry at a time
+URGENT_ROWS = 64  # smaller ones: each look at the store wakes another thread
 GAP_NS = 2_000_000_000  # a row that a receipt skips goes out again this long after its PUBACK: it may only be late
 
 
@@ -41,6 +42,7 @@ class _Stream:
     """Rows of one urgency. Every one up to `cursor` was taken from the store; `rows` wait to be published."""
 
     most: int
+    load: int  # rows of one look at the store
     cursor: int = 0
     rows: dict[int, OutboxRow] = field(default_factory=dict)
 
@@ -52,8 +54,8 @@ class Outbox:
         self._resend_ns = self._pause_ns = resend_ns
         self._resend_cap_ns = resend_cap_ns
         self._up = False
-        self._urgent = _Stream(URGENT_MAX)
-        self._bulk = _Stream(2 * LOAD_ROWS)
+        self._urgent = _Stream(URGENT_MAX, URGENT_ROWS)
+        self._bulk = _Stream(2 * LOAD_ROWS, LOAD_ROWS)
         self._flying: dict[int, tuple[OutboxRow, int]] = {}  # and since when
         self._sent: dict[int, int] = {}  # has a PUBACK, waits for its receipt: seq -> since when
         self._sent_bulk: set[int] = set()
@@ -121,7 +123,7 @@ class Outbox:
             if not self._take_in(row):
                 return
             stream.cursor = max(stream.cursor, row.seq)
-        if len(rows) < LOAD_ROWS or rows[-1].seq > self._top:
+        if len(rows) < stream.load or rows[-1].seq > self._top:
             stream.cursor = max(stream.cursor, min(last, self._top))
         if not self._up:
             self._drop_bulk([])
@@ -204,11 +206,11 @@ class Outbox:
         if self._loading is not None:
             return None
         for stream in (self._urgent, self._bulk):
-            room = self._up and len(stream.rows) < LOAD_ROWS // 2 and (stream is self._urgent or self._room)
+            room = self._up and len(stream.rows) < stream.load // 2 and (stream is self._urgent or self._room)
             if not self._asked or (room and stream.cursor < self._top):
                 self._asked = True
                 self._loading = (stream, stream.cursor)
-                return Load(stream.cursor, LOAD_ROWS, stream is self._bulk)
+                return Load(stream.cursor, stream.load, stream is self._bulk)
         return None
 
     def _take(self, now_ns: int) -> Iterable[OutboxRow]:

@@ -177,8 +177,8 @@ class Session:
     def _connection(self, event: object, now: Now, out: list[Effect]) -> None:
         match event:
             case part.MqttAcked():
-                self._acked(event, now)
-                self._again.acked(event.token, now.mono_ns)
+                for token in event.tokens:
+                    self._acked(token, now)
             case part.MqttUp():
                 self._went_up(now, out)
             case part.MqttDown():
@@ -354,10 +354,11 @@ class Session:
                 self._repeated_ns.pop(self._acks.popitem(last=False)[0], None)
 
     # --- from the broker ---------------------------------------------------------------------------------------------
-    def _acked(self, event: part.MqttAcked, now: Now) -> None:
-        if event.token == STOPPED_TOKEN and self._stop_ns is not None:
+    def _acked(self, token: int, now: Now) -> None:
+        if token == STOPPED_TOKEN and self._stop_ns is not None:
             self._stop_ns = now.mono_ns
-        self._outbox.acked(event.token, now.mono_ns)
+        self._outbox.acked(token, now.mono_ns)
+        self._again.acked(token, now.mono_ns)
 
     def _message(self, message: part.MqttMessage, now: Now, out: list[Effect]) -> None:
         got = self._inbound.receive(

@@ -11,7 +11,9 @@ paho and ssl are imported by that thread, so that the first control cycle never 
 
 from __future__ import annotations
 
+import contextlib
 import threading
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,6 +74,7 @@ class MqttAdapter:
         self._client: paho.Client | None = None
         self._tokens: dict[int, int | None] = {}  # by packet id; None: QoS 0, of which nobody wants to hear
         self._early: set[int] = set()
+        self._acked: deque[int] = deque()  # told by `_flush`
         self._ended = threading.Event()
         self._code: Any = None  # why the connection ended, as far as paho knows
 
@@ -88,6 +91,7 @@ class MqttAdapter:
             self._tokens[info.mid] = effect.token if effect.qos else None  # paho tells of both
             if info.mid in self._early:
                 self._settle(info.mid)
+                self._flush()
         elif isinstance(effect, part.MqttSubscribe):
             client.subscribe(list(effect.topics))
         elif isinstance(effect, part.MqttDisconnect) and client.disconnect() != 0:
@@ -96,7 +100,7 @@ class MqttAdapter:
     def _run(self, want: part.MqttConnect) -> None:
         paho = lean.import_paho()
         host, port = self._brokers[want.broker % len(self._brokers)]
-        client = _bounded(paho.Client)(
+        client = _bounded(paho.Client, self._flush)(
             paho.CallbackAPIVersion.VERSION2,
             client_id=want.client_id,
             protocol=paho.MQTTv5 if self._five else paho.MQTTv311,
@@ -119,7 +123,7 @@ class MqttAdapter:
             if self._five:
                 options = {"clean_start": not self._kept, "properties": _asked(self._kept)}
             client.connect(host, port, keepalive=KEEPALIVE_S, **options)
-            self._tokens, self._early = {}, set()
+            self._tokens, self._early, self._acked = {}, set(), deque()
             self._client = client
             client.loop_start()  # paho's own thread: without it `publish` would write from ours beside it
             ended.wait()
@@ -156,6 +160,7 @@ class MqttAdapter:
             self._post(part.MqttUp())
 
     def _disconnected(self, client: Any, userdata: Any, flags: Any, code: Any, properties: Any) -> None:
+        self._flush()
         self._code = code if self._code is None else self._code  # what the broker said, not that the socket then closed
         self._ended.set()
 
@@ -180,10 +185,19 @@ class MqttAdapter:
         token = self._tokens.pop(mid, None)
         self._early.discard(mid)
         if token is not None:
-            self._post(part.MqttAcked(token))
+            self._acked.append(token)
+
+    def _flush(self) -> None:
+        """What one read of the socket brought wakes the link once: a wake-up costs more than a PUBACK."""
+        acked: list[int] = []
+        with contextlib.suppress(IndexError):  # the link's own thread may be here as well
+            while True:
+                acked.append(self._acked.popleft())
+        if acked:
+            self._post(part.MqttAcked(tuple(acked)))
 
 
-def _bounded(base: type[paho.Client]) -> type[paho.Client]:
+def _bounded(base: type[paho.Client], after_read: Callable[[], None]) -> type[paho.Client]:
     """paho's client, that reads no more for one message than any of ours may have."""
 
     class Bounded(base):  # type: ignore[valid-type,misc]  # imported by the thread that uses it
@@ -191,6 +205,12 @@ def _bounded(base: type[paho.Client]) -> type[paho.Client]:
             if bufsize > MAX_READ:  # paho asks for what is left of a message in one piece
                 raise ConnectionAbortedError(f"a message of {bufsize} bytes")
             return bytes(super()._sock_recv(bufsize))
+
+        def loop_read(self, max_packets: int = 1) -> Any:
+            try:
+                return super().loop_read(max_packets)
+            finally:
+                after_read()
 
     return Bounded
 

@@ -132,9 +132,9 @@ class MqttMessage:
 
 @dataclass(frozen=True, slots=True)
 class MqttAcked:
-    """PUBACK for that `MqttPublish`."""
+    """PUBACK for those `MqttPublish`; several that came at once are one event."""
 
-    token: int
+    tokens: tuple[int, ...]
 
 
 # --- local socket (the local part's world) ----------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from agent.runtime.part import MqttMessage, Now
-from hil.aggregator import documents_cli, lab, reach, show, verbs
+from hil.aggregator import documents_cli, lab, reach, shelf, show, verbs
 from hil.aggregator.aggregator import Aggregator, Publish, Signed, Verdict
 from hil.aggregator.book import Ack
 from hil.aggregator.claims import STATES
@@ -121,6 +121,7 @@ def _trust(args: argparse.Namespace) -> int:
         messages = verbs.bundle(args.file, aggregator.keyring.fleet, devices)
         told = [live.publish(message, reach.CONNECT_S) for message in messages]
         for message in messages:
+            shelf.put(args.pki, message)
             _out(args, {"sent": "trust", "topic": message.topic}, f"->  {message.topic}: {len(message.payload)} bytes")
     return OK if all(told) else TIMED_OUT
 
@@ -203,6 +204,7 @@ def _document(args: argparse.Namespace) -> int:
     with reach.connect(args, reach.operator(args, receipts=False), on_verdict=hear) as live:
         message = live.build(lambda aggregator, at: documents_cli.built(args.verb, aggregator, args, at))
         live.publish(message, reach.CONNECT_S)
+        shelf.put(args.pki, message)
         sent = {"sent": args.verb, "version": args.number, "topic": message.topic}
         _out(args, sent, f"{args.verb} {args.number} on {message.topic}, retained")
         if args.wait_s and not came.wait(args.wait_s):

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from agent.runtime.part import Now
+from hil.aggregator import shelf
 from hil.aggregator.aggregator import Aggregator, Verdict
 from hil.aggregator.keys import Keyring, load_keyring
 from hil.aggregator.live import Access, LiveAggregator
@@ -44,7 +45,9 @@ def operator(args: argparse.Namespace, receipts: bool) -> Aggregator:
     except FileNotFoundError as error:
         text = f"{error.filename}: not there; --pki DIR names the directory with devices.json and the role keys"
         raise ValueError(f"{text} (`lab DIR` makes one)") from error
-    return Aggregator(ring, os.urandom, receipts=receipts)
+    aggregator = Aggregator(ring, os.urandom, receipts=receipts)
+    shelf.fill(aggregator, args.pki)
+    return aggregator
 
 
 def keep(args: argparse.Namespace, aggregator: Aggregator) -> None:

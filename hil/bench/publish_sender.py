@@ -51,7 +51,7 @@ class Meter:
     def back(self, event: object) -> None:
         """From the broker."""
         if isinstance(event, part.MqttAcked):
-            self._left.discard(event.token)
+            self._left.difference_update(event.tokens)
             if not self._left and not self.last_ns:
                 self.last_ns, self.spent_ns = time.monotonic_ns(), time.process_time_ns() - self._cpu_ns
                 self.done.set()

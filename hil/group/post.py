@@ -163,4 +163,4 @@ class MqttPort:
     def _published(self, client: Any, userdata: Any, mid: int, code: Any, properties: Any) -> None:
         token = self._tokens.pop(mid, None)
         if token is not None:
-            self._on_event(part.MqttAcked(token))
+            self._on_event(part.MqttAcked((token,)))

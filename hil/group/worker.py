@@ -109,6 +109,12 @@ class Worker:
         now = time.monotonic_ns()
         if now < self._quiet_ns and not all(home.stamps.gate for home in self.homes):
             return
+        for home in self.homes:
+            if home.watching:
+                home.say()
+                home.port.flush()
+                self._plan(home)
+                return
         while self._due and self._due[0][0] <= now:
             at, number = heapq.heappop(self._due)
             if self._planned.get(number) != at:

@@ -82,7 +82,7 @@ class VirtualClient:
         self._token += 1
         self._broker.publish(self._name, self._token, topic, payload, qos, retain)
         if qos:
-            assert self.expect(MqttAcked).token == self._token
+            assert self.expect(MqttAcked).tokens == (self._token,)
 
     def next(self) -> MqttMessage:
         found = self.expect(MqttMessage)
@@ -129,7 +129,7 @@ class RealClient:
         client.on_connect = lambda *a: events.put(MqttDown(str(a[3])) if a[3].is_failure else MqttUp())
         client.on_disconnect = lambda *a: events.put(MqttDown(str(a[3])))
         client.on_subscribe = lambda *a: events.put("subscribed")
-        client.on_publish = lambda *a: events.put(MqttAcked(a[2]))
+        client.on_publish = lambda *a: events.put(MqttAcked((a[2],)))
         client.on_message = lambda c, u, m: self._messages.put(_message(m))
         client.connect("localhost", self._port, keepalive=30)
         client.loop_start()

@@ -13,8 +13,8 @@ from agent import mail
 from agent.link import anchor as anchors
 from agent.link.trust import of_bundle
 from agent.runtime.part import MqttMessage, Now
-from hil.aggregator import documents_cli
-from hil.aggregator.aggregator import Aggregator, Verdict
+from hil.aggregator import documents_cli, shelf
+from hil.aggregator.aggregator import Aggregator, Publish, Verdict
 from hil.aggregator.keys import load_keyring
 from hil.pki import Pki, make_pki
 from tests.link.home import Home, S, posted
@@ -80,3 +80,24 @@ def test_a_package_that_is_none() -> None:
 def test_only_the_word_about_that_version_is_told() -> None:
     is_it = documents_cli.tells("config", 3)
     assert not is_it(Verdict("t", "home1"))
+
+
+def test_what_was_sent_is_repeated_after_a_birth_by_whoever_listens_later(pki: Pki, tmp_path: Path) -> None:
+    topics = [f"battery/v1/fleet/{home}/down/trust" for home in ("home1", "home2")]
+    for payload in (b'{"old": 1}', b'{"new": 2}'):
+        for topic in topics:
+            shelf.put(tmp_path, Publish(topic, payload, True))
+    later = Aggregator(load_keyring(pki.devices_file.parent), os.urandom)
+    shelf.fill(later, tmp_path)
+    assert later._documents_of("home1") == (Publish(topics[0], b'{"new": 2}', True),)
+
+
+@pytest.mark.parametrize("text", ["[]", '{"topic": 1}', "{", "\0"])
+def test_a_shelf_that_is_none_is_refused_and_left_alone(pki: Pki, tmp_path: Path, text: str) -> None:
+    (tmp_path / shelf.NAME).write_text(text)
+    aggregator = Aggregator(load_keyring(pki.devices_file.parent), os.urandom)
+    with pytest.raises(ValueError, match=r"documents\.json"):
+        shelf.fill(aggregator, tmp_path)
+    with pytest.raises(ValueError, match=r"documents\.json"):
+        shelf.put(tmp_path, Publish("t", b"x", True))
+    assert (tmp_path / shelf.NAME).read_text() == text

@@ -170,7 +170,7 @@ class Home:
 
     def ack(self, *effects: Effect) -> list[Effect]:
         """The broker acknowledges these publications."""
-        return [e for p in published(effects) if p.qos for e in self.send(MqttAcked(p.token))]
+        return [e for p in published(effects) if p.qos for e in self.send(MqttAcked((p.token,)))]
 
 
 def published(effects: Iterable[Effect], leaf: str = "") -> list[MqttPublish]:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.link.outbox import BULK_IN_FLIGHT, GAP_NS, IN_FLIGHT, LOAD_ROWS, PACE_NS, UNRECEIPTED, Load, Outbox
+from agent.link.outbox import BULK_IN_FLIGHT, GAP_NS, IN_FLIGHT, PACE_NS, UNRECEIPTED, URGENT_ROWS, Load, Outbox
 from agent.mail import OutboxRow
 
 S = 1_000_000_000
@@ -145,7 +145,7 @@ def test_what_the_last_boot_left_goes_out_in_order() -> None:
         world.rows[seq] = row(seq)
     world.last = 100
     world.pump()
-    assert world.load == Load(0, LOAD_ROWS, batches=False)
+    assert world.load == Load(0, URGENT_ROWS, batches=False)
     world.settle()
     assert world.published == list(range(1, 101))
 

@@ -38,7 +38,7 @@ def serve(home: Home, seen: int = 0, rows: int = 100) -> list[MqttPublish]:
         assert len(again) <= 1, "one at a time"
         for publish in again:
             sent.append(publish)
-            home.send(MqttAcked(publish.token))
+            home.send(MqttAcked((publish.token,)))
     return sent
 
 

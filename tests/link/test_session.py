@@ -35,7 +35,7 @@ def test_start_connects_with_a_will_and_asks_the_store_what_is_left() -> None:
     (connect,) = [e for e in effects if isinstance(e, MqttConnect)]
     assert (connect.broker, connect.client_id, connect.will_topic) == (0, "home1", f"{ROOT}/up/state")
     assert connect.will_payload == b'{"state":"lost","boot":"%s"}' % BOOT.encode()
-    assert posted(effects, mail.LoadBacklog) == [mail.LoadBacklog(0, 16, batches=False)]
+    assert posted(effects, mail.LoadBacklog) == [mail.LoadBacklog(0, 64, batches=False)]
 
 
 def test_each_connection_begins_with_subscription_ready_birth_and_one_live_record() -> None:
@@ -362,7 +362,7 @@ EVENTS = st.one_of(
         part.MqttMessage, st.sampled_from([f"{ROOT}/down/command", f"{ROOT}/down/time", "x"]), st.binary(max_size=99),
         st.just(1), st.booleans(),
     ),
-    st.sampled_from([Start(), Wake(), MqttUp(), MqttDown("gone"), MqttDown("no"), part.MqttAcked(1)]),
+    st.sampled_from([Start(), Wake(), MqttUp(), MqttDown("gone"), MqttDown("no"), part.MqttAcked((1, 2))]),
     st.builds(stored, st.integers(1, 9), st.sampled_from(["ack", "batch"]), st.sampled_from([b"[]", b"", b"{}"])),
     st.builds(lambda n: mail.Backlog((), n), st.integers(0, 9)),
     st.sampled_from([mail.Profile({}), object(), None]),

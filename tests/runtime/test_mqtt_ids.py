@@ -21,6 +21,7 @@ def test_an_unacknowledged_live_message_does_not_acknowledge_a_record(callback_f
 
     def sent(client: Any, mid: int) -> None:
         adapter._published(client, None, mid, None, None)
+        adapter._flush()
 
     def publish(topic: str, payload: bytes, qos: int, retain: bool) -> SimpleNamespace:
         if qos == 0 and callback_first:
@@ -35,4 +36,4 @@ def test_an_unacknowledged_live_message_does_not_acknowledge_a_record(callback_f
     adapter.handle(part.MqttPublish(7, "up/batch", b"x", 1, False))
     assert heard == []
     sent(None, 5)
-    assert heard == [part.MqttAcked(7)]
+    assert heard == [part.MqttAcked((7,))]
