@@ -44,7 +44,7 @@ class Tighter:
 
 
 def suspected(trace: Trace, device: str) -> bool:
-    """A block of this pack was refused lately: the next one may decide, and does not wait for the next period either."""
+    """A block of this pack was refused lately: the next one may decide, and waits for no period either."""
     return any(watch.refused_ns for name, watch in trace.sanity.watches if name == device)
 
 
