@@ -40,7 +40,7 @@ from agent.runtime import part
 from agent.runtime.part import Effect, Log, Now, Post, SdNotify, WakeAt
 from agent.steward import Facts, Steward
 from agent.telemetry import profile_body, running, sample_values
-from agent.tighter import Tighter
+from agent.tighter import Tighter, suspected
 from agent.verbs import done, raised, refuse, resumed, settled, stopped, storm, taken
 from drivers.events import (
     Adopt,
@@ -189,7 +189,9 @@ class Control:
         before = self._latest.batteries.get(reading.device)
         self._latest.batteries[reading.device] = reading
         ours = self._decision is not None and self._decision.given_w is not None
-        if not ours or self._release is not None or before is None or not self._tighter.than(before, reading):
+        if not ours or self._state is None or self._release is not None or before is None:
+            return ()
+        if not self._tighter.than(before, reading) and not suspected(self._state.trace, reading.device):
             return ()
         soonest_ns = self._last_ns + MIN_GAP_NS
         return self._cycle(now) if now.mono_ns >= soonest_ns else (WakeAt(min(self._due_ns, soonest_ns)),)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from agent.core.params import Params, Table
+from agent.core.snapshot import Trace
 from drivers.readings import BatteryReading
 
 JUMP_PERMILLE = 50  # SoC does not move so far from one reading to the next
@@ -40,6 +41,11 @@ class Tighter:
         if _down(before.cell_min_mv, after.cell_min_mv, self._low_mv):
             return True
         return _up(_spread(before), _spread(after), self._spread_mv - 1)
+
+
+def suspected(trace: Trace, device: str) -> bool:
+    """A block of this pack was refused lately: the next one may decide, and waits for no period either."""
+    return any(watch.refused_ns for name, watch in trace.sanity.watches if name == device)
 
 
 def _free(knots: Table) -> tuple[int, int]:

@@ -18,6 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol
 
+from hil.kin import kin
 from hil.pki import AGGREGATOR, Pki, Tls
 
 MISSING = "mosquitto is not installed: install it with `apt-get install --no-install-recommends mosquitto`"
@@ -163,7 +164,7 @@ class Broker:
         (self.directory / "acl").chmod(0o600)  # newer mosquitto warns about (and will refuse) a readable one
         config.write_text(self._config())
         self._process = subprocess.Popen(
-            [self._program, "-c", str(config)],
+            kin([self._program, "-c", str(config)]),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 
 from hil.broker import BrokerError, free_ports
+from hil.kin import kin
 from hil.pki import Pki
 from hil.rabbit import Node, Ports, accepts, access, find_rabbitmq
 
@@ -119,7 +120,7 @@ class Cluster:
         """Erlang's port mapper, ours: the nodes would start one that outlives them."""
         command = [self._mapper_program, "-port", str(self._mapper_port), "-address", "127.0.0.1"]
         self._mapper = subprocess.Popen(
-            command,
+            kin(command),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -10,6 +10,7 @@ from hil.aggregator.aggregator import Aggregator, Publish, Signed, Verdict
 from hil.aggregator.book import Ack, DeviceBook
 from hil.aggregator.claims import ROOT
 from hil.aggregator.forge import forge
+from hil.bundles import DAY_MS
 from hil.ceremony import Ceremony
 from hil.expr import Value
 
@@ -52,6 +53,12 @@ class Desk:
         if op == "trust":
             self._trust(int(args["life"] or 0))
             return
+        if op == "silent":
+            self._bureau.build(lambda aggregator, now: setattr(aggregator, "answer_births", not args["on"]))
+            return
+        if op == "homeowner":
+            self._bureau.publish(self._bureau.build(lambda aggregator, now: self._home(aggregator, now, args)))
+            return
         signed = self._bureau.build(lambda aggregator, now: self._build(aggregator, now, op, args))
         self._labels[label] = signed
         if op == "dispatch":
@@ -64,8 +71,13 @@ class Desk:
 
     # --- functions of the scenario language --------------------------------------------------------------------------
     def functions(self) -> dict[str, Callable[..., Any]]:
-        """acks, ack_state, ack_reason."""
-        return {"acks": self._count, "ack_state": self._state, "ack_reason": self._reason}
+        """acks, ack_state, ack_reason, ack_energy."""
+        return {
+            "acks": self._count,
+            "ack_state": self._state,
+            "ack_reason": self._reason,
+            "ack_energy": self._energy,
+        }
 
     def _acks(self, label: str) -> list[Ack]:
         signed = self._labels.get(label)
@@ -82,6 +94,11 @@ class Desk:
 
     def _reason(self, label: str, state: str) -> str:
         return next((ack.reason or "" for ack in self._acks(label) if ack.state == state), "")
+
+    def _energy(self, label: str) -> int | None:
+        acks = self._acks(label)
+        energy = acks[-1].claims.get("energy_wh") if acks else None
+        return energy if isinstance(energy, int) else None
 
     # --- inside ------------------------------------------------------------------------------------------------------
     def _build(self, aggregator: Aggregator, now: Now, op: str, args: Mapping[str, Value]) -> Signed:
@@ -100,6 +117,12 @@ class Desk:
             primacy=int(args["primacy"] or 0),
             ramp=str(args["ramp"]),
         )
+
+    def _home(self, aggregator: Aggregator, now: Now, args: Mapping[str, Value]) -> Publish:
+        """What the homeowner signs, relayed."""
+        body = {key: value for key, value in args.items() if value is not None}
+        key = aggregator.keyring.roles["homeowner"]
+        return aggregator.say(self._device, "homeowner", body, now, key, "homeowner", DAY_MS).publish
 
     def _flood(self, count: int) -> None:
         """Cancels of what was never sent: each signed, valid and of no use, all at once."""

@@ -35,6 +35,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from hil.bundles import Draft, Entry, Envelope, chain, root_hash, sign
 
 ROLES = ("dispatch", "service", "operations", "homeowner")
+OVER = "dispatch_over"
 OFFLINE = ("root1", "root2", "root3", "firmware1", "firmware2")
 AGGREGATOR = "aggregator"  # CN of the aggregator's client certificate, its user name at the broker
 _BACKDATED = timedelta(days=1)  # a gateway whose clock is a little behind must still be able to connect
@@ -160,8 +161,10 @@ def make_pki(
     authority: Authority | None = None,
     server_names: Sequence[str] = ("localhost", "127.0.0.1"),
     issued_ms: int | None = None,
+    over: bool = False,
 ) -> Pki:
-    """Make everything that broker, aggregator and devices need, below `directory`. Existing files are replaced.
+    """Make everything that broker, aggregator and devices need, below `directory`. Existing files are replaced. `over`:
+    the bundle lists a dispatch key as well whose time is over, which the aggregator has for attacks.
 
     Raises ValueError for a name that cannot stand in a topic or a path.
     """
@@ -171,11 +174,14 @@ def make_pki(
     broker = authority.issue(directory / "broker", "broker", server_names)
     aggregator = authority.issue(directory / AGGREGATOR, AGGREGATOR)
     role_keys = {role: directory / AGGREGATOR / f"{role}.pem" for role in ROLES}
-    roles = {role: [make_sign_key(path)] for role, path in role_keys.items()}
+    roles: dict[str, list[Entry]] = {role: [make_sign_key(path)] for role, path in role_keys.items()}
     offline = {name: directory / "offline" / f"{name}.pem" for name in OFFLINE}
     roles |= {name: [make_sign_key(path)] for name, path in offline.items()}
     if issued_ms is None:
         issued_ms = int((datetime.now(UTC) - _BACKDATED).timestamp()) * 1000
+    if over:
+        spent = make_sign_key(directory / AGGREGATOR / f"{OVER}.pem")
+        roles["dispatch"] = [*roles["dispatch"], {**spent, "nbf": 0, "exp": issued_ms}]
     draft = draft_of(fleet, groups, roles, issued_ms)
     envelope = signed(draft, offline)
     files, public = {}, {}

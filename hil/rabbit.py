@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hil.broker import BrokerError
+from hil.kin import kin
 from hil.pki import AGGREGATOR, Tls
 
 MISSING = "RabbitMQ is not installed: install it as root with `apt-get install --no-install-recommends rabbitmq-server`"
@@ -71,7 +72,7 @@ class Node:
         self.log.write_bytes(b"")
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [self._server],
+                kin([self._server], "TERM"),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

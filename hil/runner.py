@@ -13,6 +13,7 @@ from hil.figures import Figure, Report
 from hil.judge import Judge, Verdict
 from hil.scenario import Chapter, Event, Scenario
 from hil.signals import Happening
+from hil.stated import stated_end_s
 
 NS = 1_000_000_000
 
@@ -139,6 +140,7 @@ class Runner:
         self._scope: Mapping[str, Value] = {}
         self._functions: Mapping[str, Callable[..., Any]] = {}
         self._chapter_ns = 0
+        self._stated_s = stated_end_s(scenario.config)
         self._unseen: dict[str, Event] = {}  # faults that the world has not shown yet
 
     def run(self) -> Outcome:
@@ -279,7 +281,12 @@ class Runner:
         backend = self._backend
         now = backend.now_ns()
         self._functions = backend.functions()
-        self._scope = {**backend.signals(), "t_s": now / NS, "chapter_s": (now - self._chapter_ns) / NS}
+        self._scope = {
+            **backend.signals(),
+            "bench.stated_end_s": self._stated_s,
+            "t_s": now / NS,
+            "chapter_s": (now - self._chapter_ns) / NS,
+        }
         self._look_for_faults()
         judges = [*self._whole, *self._inner]
         for record in backend.happenings():

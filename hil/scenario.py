@@ -39,6 +39,7 @@ HOME_KEYS = (  # of hil.devices.world, and the reserve that commissioning leaves
     "soc_quantum_permille",
     "idle_dc_w",
     "inverter_leg",
+    "temp_spread_dc",
 )
 VARIANT = "variant"  # the SunSpec model by which the first inverter is commanded
 

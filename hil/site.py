@@ -11,11 +11,11 @@ from pathlib import Path
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from hil.bundles import DAY_MS, root_hash
+from hil.bundles import DAY_MS, Entry, root_hash
 from hil.ceremony import Ceremony
 from hil.devices.demo import units_of
 from hil.expr import Value
-from hil.pki import AGGREGATOR, OFFLINE, ROLES, claim, draft_of, public_key, signed
+from hil.pki import AGGREGATOR, OFFLINE, OVER, ROLES, claim, draft_of, public_key, signed
 
 FLEET = "bench"
 DEVICE = "home-0001"
@@ -96,7 +96,9 @@ def seeded_keys(
     aggregator, offline = directory / AGGREGATOR, directory / "offline"
     for path in (aggregator, offline):
         path.mkdir(parents=True, exist_ok=True)
-    keys = {role: [seeded(aggregator / f"{role}.pem", f"{seed}/{role}")] for role in ROLES}
+    keys: dict[str, list[Entry]] = {role: [seeded(aggregator / f"{role}.pem", f"{seed}/{role}")] for role in ROLES}
+    over = seeded(aggregator / f"{OVER}.pem", f"{seed}/{OVER}")
+    keys["dispatch"].append({**over, "nbf": begins_ms - 2 * DAY_MS, "exp": begins_ms - DAY_MS})
     keys |= {name: [seeded(offline / f"{name}.pem", f"{seed}/{name}")] for name in OFFLINE}
     draft = draft_of(FLEET, (), keys, begins_ms - DAY_MS)
     ceremony = Ceremony(draft, {name: offline / f"{name}.pem" for name in OFFLINE})

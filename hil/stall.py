@@ -15,6 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
+from hil.kin import kin
+
 STALL_MS = 250.0
 MAX_REPEATS = 2
 
@@ -43,7 +45,7 @@ class StallMeter:
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(Path(__file__).with_name("stall_meter.py"))],
+            kin([sys.executable, "-I", "-S", str(Path(__file__).with_name("stall_meter.py"))]),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

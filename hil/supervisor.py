@@ -21,6 +21,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
 
+from hil.kin import kin
+
 _STOP_S = 15.0  # TimeoutStopSec
 _POST_S = 30.0
 _PATH_MAX = 100  # sun_path has 108 bytes
@@ -243,7 +245,7 @@ class Supervisor:
         try:
             # Its own session: a Ctrl-C at the terminal is for the bench, which then stops everything in order.
             process = subprocess.Popen(
-                self.argv, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=env, cwd=self._cwd,
+                kin(self.argv, "TERM"), stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=env, cwd=self._cwd,
                 start_new_session=True,
             )  # fmt: skip
         except OSError as error:

@@ -15,11 +15,12 @@ from typing import Any
 
 from hil.aggregator.aggregator import Signed
 from hil.aggregator.claims import typ_of
-from hil.aggregator.keys import Keyring, SigningKey, fresh_key
+from hil.aggregator.keys import OVER, Keyring, SigningKey, fresh_key
 from hil.aggregator.token import b64url, deflate, encode, header_of, sign
 
 OVERSIZED = 8192  # a command token may have 4 KiB
 _HOUR_MS = 3_600_000
+_JUST_MS = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +145,12 @@ def _expired(victim: _Victim) -> bytes:
     return victim.with_claims(iat=iat - back, exp=exp - back)
 
 
+def _just_expired(victim: _Victim) -> bytes:
+    iat, exp = victim.signed.claims["iat"], victim.signed.claims["exp"]
+    back = exp - iat + _JUST_MS
+    return victim.with_claims(iat=iat - back, exp=exp - back)
+
+
 def _future(victim: _Victim) -> bytes:
     claims = victim.signed.claims
     return victim.with_claims(iat=claims["iat"] + _HOUR_MS, exp=claims["exp"] + _HOUR_MS)
@@ -225,8 +232,13 @@ FORGERIES: dict[str, Forgery] = {
         "seq far ahead, to burn the numbers", ("replay",), lambda v: v.with_claims(seq=v.signed.claims["seq"] + 2**33)
     ),
     "expired": Forgery("signed and expired an hour ago", ("expired",), _expired),
+    "just_expired": Forgery("signed, and expired five seconds ago", ("expired",), _just_expired),
     "future": Forgery("signed an hour from now", ("future",), _future),
     "wrong_audience": Forgery("for another home", ("bad_audience",), _someone_else),
+    "group_audience": Forgery(
+        "for a group, on the topic of this home", ("bad_audience",), lambda v: v.with_claims(aud="grp:everybody")
+    ),
+    "key_over": Forgery("signed with a dispatch key whose time is over", ("key_time",), lambda v: v.by_role(OVER)),
     "wrong_typ": Forgery("typ of a configuration", ("bad_typ",), lambda v: v.with_header(typ=typ_of("config"))),
     "wrong_topic": Forgery("valid, but on down/config", ("bad_typ",), lambda v: v.signed.token, _config_topic),
     "retained": Forgery("valid, but retained", ("retained",), lambda v: v.signed.token, retain=True),

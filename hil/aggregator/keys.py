@@ -11,6 +11,7 @@ from typing import Any
 from joserfc.jwk import OKPKey
 
 ROLES = ("dispatch", "service", "operations", "homeowner")
+OVER = "dispatch_over"  # a dispatch key that bundles still list, with a time that is over: for attacks
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ def public_key(entry: Mapping[str, Any]) -> tuple[str, OKPKey]:
 def load_keyring(directory: Path) -> Keyring:
     """Read `devices.json` and whatever role keys lie in the aggregator's directory (see hil.pki)."""
     known = json.loads((directory / "devices.json").read_text())
-    paths = {role: directory / f"{role}.pem" for role in ROLES}
+    paths = {role: directory / f"{role}.pem" for role in (*ROLES, OVER)}
     return Keyring(
         fleet=known["fleet"],
         groups=tuple(known["groups"]),

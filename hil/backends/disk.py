@@ -11,6 +11,8 @@ import os
 import subprocess
 from pathlib import Path
 
+from hil.kin import kin
+
 ROOT = Path(__file__).parents[2]
 SIZE_KB = 4096
 HOLD = 'mount -t tmpfs -o size={size}k,mode=0700 bench "$1" && echo ready && exec cat'
@@ -34,7 +36,7 @@ class Disk:
             str(mount),
         ]
         self._holder = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+            kin(command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
         )
         assert self._holder.stdout is not None
         if self._holder.stdout.readline() != b"ready\n":

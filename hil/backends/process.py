@@ -29,7 +29,6 @@ from paho.mqtt.enums import CallbackAPIVersion
 from agent import config as configuration
 from agent.local.client import Client
 from agent.runtime.part import Now
-from agent.store.reserve import ReserveFile
 from hil import site
 from hil.aggregator.aggregator import Aggregator, Publish, Verdict
 from hil.aggregator.keys import load_keyring
@@ -40,9 +39,11 @@ from hil.backends.gateway import Gateway
 from hil.backends.timers import timers_of
 from hil.broker import AnyBroker, Broker
 from hil.ceremony import Ceremony
+from hil.commission import commission
 from hil.desk import Desk, ack_fields, aggregator_signals, uplink_fields
 from hil.devices.client import HomeClient
 from hil.expr import Value
+from hil.kin import kin
 from hil.pki import Pki, make_pki
 from hil.program import batteryd
 from hil.scenario import RESERVE, Scenario
@@ -88,7 +89,7 @@ class ProcessBackend:
     def start(self, scenario: Scenario, seed: int) -> None:
         """Home, broker and aggregator; then the daemon, at scenario time 0."""
         directory, stack = self.directory, self._stack
-        self.pki = make_pki(directory / "pki", site.FLEET, [site.DEVICE, *self.others])
+        self.pki = make_pki(directory / "pki", site.FLEET, [site.DEVICE, *self.others], over=True)
         self.home_client = self._start_home(scenario, seed)
         self.mosquitto = self._start_broker()
         self.live = stack.enter_context(self._start_aggregator(directory / "pki" / "aggregator"))
@@ -99,7 +100,7 @@ class ProcessBackend:
         self.config = configuration.load(path)
         self._gateway = gateway = Gateway(directory, scenario, seed)
         stack.callback(gateway.close)
-        self._commission(scenario)
+        commission(self.config, gateway.state, scenario, self.pki.devices_file.parent)
         options = ["--config", str(path)]
         self.supervisor = gateway.supervisor = Supervisor(
             gateway.command(self._program(), options),
@@ -180,7 +181,7 @@ class ProcessBackend:
         command += ["--baud", str(self.baud), "--home", json.dumps({"load_w": 900, "pv_w": 0, **settings})]
         log = self._stack.enter_context((directory / "home.log").open("wb"))
         process = subprocess.Popen(
-            command,
+            kin(command),
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -215,16 +216,6 @@ class ProcessBackend:
             polls=self.polls,
             home=scenario.home,
         )
-
-    def _commission(self, scenario: Scenario) -> None:
-        """What a technician leaves: the homeowner's reserve in its file."""
-        permille = scenario.home.get(RESERVE, 200)
-        assert isinstance(permille, int), "the schema says so"
-        state = self._gateway.state
-        state.mkdir(mode=0o700, exist_ok=True)
-        failed = ReserveFile(state / "reserve").write(permille, "commissioning")
-        if failed is not None:
-            raise OSError(failed)
 
     # --- what happens, on other threads ------------------------------------------------------------------------------
     def _verdict(self, verdict: Verdict, at: Now) -> None:

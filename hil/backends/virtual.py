@@ -21,7 +21,6 @@ from agent.mail import View
 from agent.runtime import part
 from agent.runtime.part import Effect, Now, Part
 from agent.runtime.virtual import VirtualRuntime
-from agent.store.reserve import ReserveFile
 from drivers import events as bus_events
 from drivers.bus import Bus
 from hil import site
@@ -32,6 +31,7 @@ from hil.backends import state
 from hil.backends.backend import Ending
 from hil.backends.timers import timers_of
 from hil.ceremony import Ceremony
+from hil.commission import commission
 from hil.desk import Desk, ack_fields, aggregator_signals, uplink_fields
 from hil.devices.world import World
 from hil.expr import Value
@@ -147,7 +147,7 @@ class VirtualBackend:
         runtime.on_publish = self._published
         runtime.on_local = self._answered
         runtime.on_log = lambda now, entry: self.log.append((now.mono_ns - self._t0, entry))
-        self._reserve(scenario)
+        commission(self.config, self.config.state_dir, scenario, ring)
         runtime.run_until(self._t0 + S // 2)  # the world is there before the agent
         self._t0 = runtime.mono_ns
         self._boot()
@@ -182,15 +182,6 @@ class VirtualBackend:
 
     def discard(self) -> None:
         """Nothing is left after `finish`."""
-
-    def _reserve(self, scenario: Scenario) -> None:
-        permille = scenario.home.get(RESERVE, 200)
-        assert isinstance(permille, int), "the schema says so"
-        state = self.config.state_dir
-        state.mkdir(parents=True, exist_ok=True)
-        failed = ReserveFile(state / "reserve").write(permille, "commissioning")
-        if failed is not None:
-            raise OSError(failed)
 
     def _boot(self) -> None:
         rng, runtime = self._rng, self.runtime

@@ -16,6 +16,8 @@ NS = 1_000_000_000
 CELLS = 16  # in series, of the bench's packs
 PACK_A = 250.0  # what a BMS of the bench allows at most
 WINDOW_NS = 5 * NS  # two samples of the BMS, a cycle, a write
+LEG_V = 230
+FUSE_BEYOND = 1.1  # a fuse stands that for hours; a setpoint that rises overshoots by 6 % for 2 s
 SITE_NS = 15 * NS  # a load that steps is seen, answered by a setpoint, and followed by the inverter
 TOLERANCE_W = RATED_W * 2 // 100 + 100
 CHARGES_W, DISCHARGES_W = -150, 150  # beyond its dead band
@@ -30,6 +32,7 @@ class Bounds:
         site = config.get("site", {})
         self._import_w = _number(site.get("import_limit_w", NO_LIMIT_W))
         self._export_w = _number(site.get("export_limit_w", NO_LIMIT_W))
+        self._leg_w = _number(site.get("fuse_a", NO_LIMIT_W)) * LEG_V * FUSE_BEYOND
         self._others = int(_number(home.get("packs", 1))) - 1
         self._allowed: deque[tuple[int, float, float]] = deque()
         self._over_ns: int | None = None  # since when the connection carries too much, and we add to it
@@ -65,6 +68,9 @@ class Bounds:
         grid_w, battery_w = _number(s["truth.grid_w"]), _number(s["truth.battery_w"])
         if grid_w > self._import_w + TOLERANCE_W and battery_w < CHARGES_W and asked_w < 0:
             return f"{grid_w:.0f} W are imported, {self._import_w:.0f} W may be, and {asked_w:.0f} W are asked for"
+        legs = [_number(s[f"truth.grid_l{n}_w"]) for n in (1, 2, 3)] if self._leg_w < NO_LIMIT_W else []
+        if legs and max(legs) > self._leg_w and battery_w < CHARGES_W and asked_w < 0:
+            return f"{max(legs):.0f} W flow in a leg, {self._leg_w:.0f} W may, and {asked_w:.0f} W are asked for"
         if grid_w < -self._export_w - TOLERANCE_W and battery_w > DISCHARGES_W and asked_w > 0:
             return f"{-grid_w:.0f} W are exported, {self._export_w:.0f} W may be, and {asked_w:.0f} W are asked for"
         return None

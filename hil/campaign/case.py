@@ -152,6 +152,8 @@ def _home(rng: Random) -> Section:
     }
     if rng.random() < 0.1:
         home["packs"] = 2
+    if rng.random() < 0.3:
+        home["temp_spread_dc"] = rng.choice((30, 80))
     return home
 
 
@@ -163,6 +165,9 @@ def _config(rng: Random, short: bool) -> Mapping[str, Section]:
             "export_limit_w": rng.choice((0, 5_000, 11_400)),
         }
         config["site"] = limits
+    if rng.random() < 0.15:
+        fuse: Section = {"fuse_a": rng.choice((16, 25, 35)), "phases": "three"}
+        config["site"] = {**config.get("site", {}), **fuse}
     if short:
         config["agent"] = {"demo": True}
         config["timers"] = SHORT_TIMERS

@@ -54,6 +54,7 @@ def _dish(verb: str, draw: Draw | None = None, takes: str = "", lasts: tuple[int
 DEVICES = ("battery", "inverter", "meter")
 WAYS = tuple(FORGERIES)
 _WORDS = (0, 0x7FFF, 0x8000, 0xFFFF)
+_COLD_WORDS = (0, 2_681, 2_761, 0xFFFF)  # -5 and 3 °C beside what no cell has
 
 MENU: tuple[Dish, ...] = (
     _dish("bms.mute", takes="unread"),
@@ -64,7 +65,7 @@ MENU: tuple[Dish, ...] = (
     _dish("bms.dcl", _one(dcl_ma=(0, 5_000, 60_000))),
     _dish("bms.bias", _one(permille=(-200, -50, 50, 150)), "soc"),
     _dish("bms.stuck", None, "soc"),
-    _dish("bms.word", _field({"soc": _WORDS, "current": _WORDS, "pack_v": _WORDS}), "soc"),
+    _dish("bms.word", _field({"soc": _WORDS, "current": _WORDS, "pack_v": _WORDS, "temp_min": _COLD_WORDS}), "soc"),
     _dish("bms.add", _field({"soc": (-300, 300)}), "soc"),
     _dish("bms.scale", _field({"current": (100, 10_000), "pack_v": (100, 10_000)})),
     _dish("bms.inverted"),
@@ -125,6 +126,11 @@ LEFT_OUT: Mapping[str, str] = {
     "bus.echo": "an adapter does not begin to hear itself; scenarios start with it",
     "local.stranger": "moves nothing by itself; a scenario counts the refusal",
     "local.garbage": "the local socket has a fuzz target of its own",
+    "aggregator.silent": "no dispatch would act any more; a scenario withholds the time",
+    "homeowner.reserve": "`local.reserve` is drawn; what is signed from afar goes the same way from there on",
+    "homeowner.storm": "a higher reserve for a while; a scenario has it",
+    "homeowner.opt_out": "no dispatch would act any more; a scenario has it",
+    "homeowner.opt_in": "ends an opt-out",
     "mqtt.flood": "200 signatures a second cost a second each; a scenario shows it",
     "fleet.outage": "one home's outage; `hil fleet` has the others",
     "disk.corrupt": "with a restart of its own; scenarios, and `hil powercut`",

@@ -16,6 +16,7 @@ from hil.runner import Quiet
 from hil.scenario import Event
 from hil.signals import Happening
 from hil.site import CAPACITY_WH, RATED_W
+from hil.stated import stated_end_s
 
 NS = 1_000_000_000
 SENSOR = 2  # permille
@@ -36,7 +37,7 @@ REPORTS = ("bms.word", "bms.add", "bms.scale", "bms.stuck")  # the last one on a
 BACK_S = 15  # a silent device is asked every 10 s who it is, and only then told; a start asks as well
 LAG_S = 2  # of the samples themselves and of what is decided between two of them
 
-RESERVE, AHEAD, ISLAND, STATED, PERMIT, FORGED, COLD, BLIND, TWICE, LEDGER, CRASHED = (
+RESERVE, AHEAD, ISLAND, STATED, PERMIT, FORGED, COLD, BLIND, TWICE, CANCELLED, LEDGER, CRASHED = (
     "reserve",
     "look-ahead",
     "islanded write",
@@ -46,10 +47,11 @@ RESERVE, AHEAD, ISLAND, STATED, PERMIT, FORGED, COLD, BLIND, TWICE, LEDGER, CRAS
     "charged in frost",
     "unknown SoC",
     "started twice",
+    "cancelled",
     "ledger",
     "crashed",
 )
-PROMISES = (RESERVE, AHEAD, ISLAND, STATED, PERMIT, BMS, SITE, FORGED, COLD, BLIND, TWICE, LEDGER, CRASHED)
+PROMISES = (RESERVE, AHEAD, ISLAND, STATED, PERMIT, BMS, SITE, FORGED, COLD, BLIND, TWICE, CANCELLED, LEDGER, CRASHED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +81,11 @@ class Observer(Quiet):
         self._active: dict[str, frozenset[str]] = {}  # faults: id -> what they take
         self._sent: set[str] = set()
         self._started: dict[str, int] = {}
+        self._called_off: dict[str, int] = {}  # commands that a cancel or a stop named: when it was sent
         self._late_write_ns: int | None = None  # the first power write of an outage that nobody could know of yet
         self._off_since_ns: int | None = None
         self._watched_ns = 0
-        self._stated_s = 0.0
+        self._stated_s = stated_end_s(config or {})
         self._foreign_ns = self._foreign_until_ns = 0  # another hand's setpoint: since when, and its own end
         self._permits: deque[tuple[int, float, float]] = deque()
         self._cold_ns: int | None = None
@@ -95,6 +98,7 @@ class Observer(Quiet):
         self._alone_ns = -BACK_S * NS  # when nobody was there to tell it, or could
         self._bad = self._expired = 0.0
         self._stepped_ns = -CLOCK_S * NS - 1
+        self._unsure = False  # nobody vouches for the clock
         self._misled_ns = -FOLLOWS_S * NS  # when the BMS was last wrong about its SoC
         self._own_ns = 0  # when the inverter was last in its own mode
 
@@ -110,7 +114,7 @@ class Observer(Quiet):
         elif event.for_ns is not None:
             self._active[event.id] = takes
         if event.verb.startswith("aggregator.") and event.verb != "aggregator.attack":
-            self._sent.add(event.id)
+            self._signs(at_ns, event)
         if event.verb == "grid.outage" and not ended and self._off_since_ns is None:
             self._off_since_ns = at_ns
         if event.verb in REPORTS and event.args.get("field", "soc") == "soc":
@@ -118,8 +122,8 @@ class Observer(Quiet):
             self._blind = at_ns if says_none else None
         if event.verb == "bms.word" and event.args["field"] == "temp_min":
             self._said_dc = None if ended else _number(event.args["value"]) - KELVIN_DC
-        if event.verb == "clock.step" and _number(event.args["s"]) > 0:
-            self._stepped_ns = at_ns
+        if event.verb.startswith("clock."):
+            self._clock(at_ns, event, ended)
         if event.verb == "local.reserve":
             self._reserve = min(self._reserve, _number(event.args["permille"]))
         if event.verb == "bms.zeros" and event.args["device"] == "inverter":
@@ -129,6 +133,19 @@ class Observer(Quiet):
         if event.verb == "inverter.remote":
             self._foreign_ns = at_ns
             self._foreign_until_ns = at_ns + round((_number(event.args["revert_s"]) + FOLLOWS_S) * NS)
+
+    def _signs(self, at_ns: int, event: Event) -> None:
+        if event.verb == "aggregator.cancel":
+            self._called_off.setdefault(str(event.args["target"]), at_ns)
+        if event.verb == "aggregator.stop":
+            self._called_off = {**dict.fromkeys(self._sent, at_ns), **self._called_off}
+        self._sent.add(event.id)
+
+    def _clock(self, at_ns: int, event: Event, ended: bool) -> None:
+        if event.verb == "clock.untrusted":
+            self._unsure = not ended
+        elif _number(event.args["s"]) > 0:
+            self._stepped_ns = at_ns
 
     def happening(self, record: Happening) -> None:
         if record.stream == "write" and record.fields["kind"] in ("power", "floor"):
@@ -144,6 +161,7 @@ class Observer(Quiet):
             label = str(record.fields["command"])
             if label not in self._sent:
                 self._broken(FORGED, record.at_ns, f"command {label}, which nobody sent, was {record.fields['state']}")
+            self._see_called_off(label, record)
             if record.fields["state"] == "started" and not record.fields["repeated"]:
                 self._started[label] = self._started.get(label, 0) + 1
                 if self._started[label] > 1:
@@ -152,11 +170,11 @@ class Observer(Quiet):
     def sample(self, at_ns: int, signals: Mapping[str, Value]) -> None:
         self.cycles += 1
         self.acting += _acting(signals)
-        stated = signals["agent.stated_end_s"]
-        if stated is not None:
-            self._stated_s = max(self._stated_s, _number(stated))
         if self._taken("untold", "dead") or not signals["proc.alive"]:
             self._alone_ns = at_ns
+        if self._called_off and not (signals["agent.link"] and signals["proc.alive"]):
+            late = at_ns - FOLLOWS_S * NS  # it may not have come: the session was down when it was sent, or soon after
+            self._called_off = {name: sent for name, sent in self._called_off.items() if sent < late}
         self._see_grid(at_ns, signals)
         self._see_reserve(at_ns, signals)
         self._see_ahead(at_ns, signals)
@@ -184,6 +202,15 @@ class Observer(Quiet):
             else:
                 self._broken(ISLAND, at_ns, "the house went dark while a setpoint of ours stood")
         self._blackouts = blackouts
+
+    def _see_called_off(self, label: str, record: Happening) -> None:
+        """What was called off neither starts nor runs on to its end."""
+        sent, made_s = self._called_off.get(label), record.fields["made_s"]
+        if sent is None or record.fields["repeated"] or record.fields["state"] not in ("started", "completed"):
+            return
+        if _number(made_s) > sent / NS + FOLLOWS_S:
+            late = f"{label} was {record.fields['state']} {_number(made_s) - sent / NS:.1f} s after it was called off"
+            self._broken(CANCELLED, record.at_ns, late)
 
     def _see_reserve(self, at_ns: int, s: Mapping[str, Value]) -> None:
         """The truth never sinks below the reserve, less what the sensor may be off, while the grid is there."""
@@ -267,7 +294,7 @@ class Observer(Quiet):
 
     def _see_cold(self, at_ns: int, s: Mapping[str, Value]) -> None:
         """No charge on our setpoint at or below freezing."""
-        cold = s.get("truth.temp_dc") if self._said_dc is None else self._said_dc
+        cold = s.get("truth.temp_min_dc") if self._said_dc is None else self._said_dc
         wrong = (
             cold is not None
             and _number(cold) < COLD_DC
@@ -299,6 +326,8 @@ class Observer(Quiet):
         if at_ns - self._stepped_ns <= CLOCK_S * NS:
             # virtual time has one wall clock: the aggregator's jumped ahead too, and the link keeps the old one
             self._bad += expired - self._expired
+            if self._unsure:
+                self._stepped_ns = at_ns  # nobody tells it either
         self._expired = expired
         if s["agg.conflicts"] or bad > self._bad:
             found = f"{s['agg.conflicts']} numbers twice, {bad - self._bad:.0f} messages that do not verify"

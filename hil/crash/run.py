@@ -17,6 +17,7 @@ from hil import scenario, site
 from hil.aggregator.aggregator import Signed
 from hil.backends.process import ProcessBackend
 from hil.crash.story import NS, Order, Said, Sample, Story
+from hil.stated import stated_end_s
 
 HOME = Path(__file__).with_name("home.toml")
 TICK_S = 0.03
@@ -59,7 +60,9 @@ class Run:
     def run(self, kills: int) -> Kills:
         """Kill that often, let everything come to an end, and collect what was seen."""
         try:
-            self._backend.start(scenario.load(HOME), self._rng.randrange(1 << 30))
+            home = scenario.load(HOME)
+            self.kills.story.stated_end_ns = round(stated_end_s(home.config) * NS)
+            self._backend.start(home, self._rng.randrange(1 << 30))
             self._await(self._ready, READY_S)
             for number in range(kills):
                 self._one()
@@ -162,10 +165,7 @@ class Run:
 
     def _look(self) -> Sample:
         signals = self._backend.signals()
-        stated = signals["agent.stated_end_s"]
         story = self.kills.story
-        if isinstance(stated, int | float):
-            story.stated_end_ns = max(story.stated_end_ns, round(stated * NS))
         sample = Sample(time.monotonic_ns(), bool(signals["truth.remote"]), bool(signals["proc.alive"]))
         story.samples.append(sample)
         return sample

@@ -21,7 +21,7 @@ UNITS: Mapping[str, int] = units_of()
 Value = bool | int | float | str | None
 WORDS = frozenset(
     "soc_permille load_w pv_w floor_permille temperature_dc revert_s reconnect_s s_of_day variant packs inverters legs "
-    "rated_w soc_quantum_permille idle_dc_w inverter_leg".split()
+    "rated_w soc_quantum_permille idle_dc_w inverter_leg temp_spread_dc".split()
 )
 CLAMPS = {"right": 1.0, "reversed": -1.0, "off": 0.0}
 
@@ -74,7 +74,7 @@ def params_of(settings: Mapping[str, Value]) -> HomeParams:
             idle_dc_w=number("idle_dc_w", 0),
         ),
         bms=BmsParams(soc_quantum=number("soc_quantum_permille", 1) / 1000),
-        pack=PackParams(capacity_ah=CAPACITY_AH / number("packs", 1)),
+        pack=PackParams(capacity_ah=CAPACITY_AH / number("packs", 1), temp_spread_c=number("temp_spread_dc", 0) / 10),
         packs=int(number("packs", 1)),
         inverters=int(number("inverters", 1)),
         legs=int(number("legs", 3)),

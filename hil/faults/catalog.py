@@ -68,6 +68,14 @@ def _aggregator(op: str) -> Act:
     return lambda rig, label, args: rig.aggregator(op, label, **args)
 
 
+def _aggregator_switch(op: str, on: bool) -> Act:
+    return lambda rig, label, args: rig.aggregator(op, label, on=on)
+
+
+def _homeowner(kind: str) -> Act:
+    return lambda rig, label, args: rig.aggregator("homeowner", label, kind=kind, **args)
+
+
 def _process(*ops: str) -> Act:
     def act(rig: Rig, label: str, args: Args) -> None:
         for op in ops:
@@ -149,6 +157,23 @@ _ORDERS = (
         (51,),
     ),
     Verb("aggregator.stop", "a signed stop", _aggregator("stop")),
+    Verb(
+        "aggregator.silent",
+        "nobody answers a birth: no signed time comes",
+        _aggregator_switch("silent", True),
+        {},
+        _aggregator_switch("silent", False),
+        (35,),
+    ),
+    Verb("homeowner.reserve", "the homeowner's signed reserve", _homeowner("reserve"), {"permille": ("int", REQUIRED)}),
+    Verb(
+        "homeowner.storm",
+        "a signed storm: a higher reserve for a while",
+        _homeowner("storm"),
+        {"permille": ("int", REQUIRED), "for_s": ("int", REQUIRED)},
+    ),
+    Verb("homeowner.opt_out", "a signed opt-out", _homeowner("opt_out")),
+    Verb("homeowner.opt_in", "a signed opt-in", _homeowner("opt_in")),
     _attack("aggregator.attack", "a command shown to work, mutated in one way of hil.aggregator.forge", (37, 38, 39)),
     Verb(
         "home.load", "what the house draws from now on", _home("load"), {"w": ("int", REQUIRED)}, None, (48,), "", REAL

@@ -24,6 +24,7 @@ from typing import Any
 
 from hil.figures import Figure, Report
 from hil.fuzz.forbidden import Forbidden
+from hil.kin import kin
 from hil.progress import Progress
 
 MOST_BYTES = 6_000  # of an input; the largest that a decoder takes is 4096
@@ -128,7 +129,7 @@ def _guided(target: str, module: ModuleType, inputs: int, seed: int, kept: Path 
         command += [str(corpus), f"-dict={words}", f"-runs={inputs + 100}", f"-seed={seed}", f"-timeout={HANG_S}"]
         command += [f"-max_len={MOST_BYTES}", f"-artifact_prefix={directory}/", "-rss_limit_mb=2048"]
         process = subprocess.Popen(
-            command, cwd=Path(__file__).parents[2], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+            kin(command), cwd=Path(__file__).parents[2], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
         )
         covered, last = 0, ""
         assert process.stderr is not None

@@ -17,6 +17,7 @@ from typing import Any
 
 from hil.campaign.resume import ROOT, Resume
 from hil.figures import machine
+from hil.kin import kin
 from hil.long.part import Done, Part, Report
 from hil.strict import FileError
 from hil.talk import say
@@ -124,7 +125,9 @@ def _each(seconds: float, unit: str) -> str:
 
 def ask(words: Sequence[str]) -> Report:
     """One slice, in a process of its own. Its talk goes where ours goes. FileError when it printed no object."""
-    process = subprocess.Popen([python(), "-m", "hil", *words], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        kin([python(), "-m", "hil", *words], "TERM"), cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
     RUNNING.add(process)
     try:
         out, _ = process.communicate()

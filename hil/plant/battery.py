@@ -30,6 +30,7 @@ class PackParams:
     spare: float = 0.012  # spread of the cells' capacity, as a part of it
     unbalanced: float = 0.4  # 0 = all cells are full together
     r_spread: float = 0.05
+    temp_spread_c: float = 0.0  # warmest less coldest cell: a pack at an outer wall, or with a heater
 
 
 def unlike_cells(params: PackParams, rng: random.Random) -> tuple[Cell, ...]:
@@ -109,6 +110,11 @@ class Battery:
         sag = self._rc_v + self.current_a * params.r0_ohm * cold
         self._settled_v = volts = self._string.cells_v(self.soc, sag)
         self.cell_min_v, self.cell_max_v = min(volts), max(volts)
+
+    @property
+    def coldest_c(self) -> float:
+        """Of all cells; `temp_c` is their middle."""
+        return self.temp_c - self.params.temp_spread_c / 2.0
 
     @property
     def cells_v(self) -> Sequence[float]:

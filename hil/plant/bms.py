@@ -80,7 +80,8 @@ class BmsSample:
 
 
 class Bms:
-    """Samples the pack once a second. Faults: `bias`, `asleep`, `forced_ccl_a`, `forced_dcl_a`."""
+    """Samples the pack once a second; judges heat and frost by the middle of its cells, as many do. Faults: `bias`,
+    `asleep`, `forced_ccl_a`, `forced_dcl_a`."""
 
     def __init__(self, params: BmsParams, battery: Battery, rng: random.Random) -> None:
         self.params = params
@@ -202,7 +203,7 @@ class Bms:
         cells = battery.params.cells
         shown_a = current_a + noise[cells] * params.current_noise_a
         shown_a = round(shown_a / params.current_step_a) * params.current_step_a
-        t = params.temp_noise_c
+        t, half = params.temp_noise_c, battery.params.temp_spread_c / 2.0
         return BmsSample(
             soc=self.soc,
             pack_v=pack_v + noise[cells + 1] * params.pack_noise_v,
@@ -211,10 +212,10 @@ class Bms:
                 v + o + n * params.cell_noise_v for v, o, n in zip(battery.cells_v, self._offsets, noise, strict=False)
             ),
             temps_c=(
-                temp + 0.6 + noise[cells + 2] * t,
+                temp + half + 0.6 + noise[cells + 2] * t,
                 temp + 0.1 + noise[cells + 3] * t,
                 temp - 0.2 + noise[cells + 4] * t,
-                temp - 0.5 + noise[cells + 5] * t,
+                temp - half - 0.5 + noise[cells + 5] * t,
             ),
             ambient_c=battery.params.ambient_c,
             mos_c=temp + 0.02 * abs(current_a),

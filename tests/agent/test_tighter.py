@@ -7,7 +7,10 @@ import dataclasses
 import pytest
 
 from agent.core.params import Params, Site, Timers
-from agent.tighter import Tighter
+from agent.core.quarantine import Watch
+from agent.core.sanity import Sanity
+from agent.core.snapshot import Trace
+from agent.tighter import Tighter, suspected
 from drivers.readings import BatteryReading
 
 GOOD = BatteryReading(
@@ -64,3 +67,10 @@ def test_cells_that_drift_apart_count_from_where_a_limit_begins() -> None:
     assert not TIGHTER.than(apart(20), apart(149))
     assert TIGHTER.than(apart(149), apart(150))
     assert not TIGHTER.than(apart(160), apart(155))
+
+
+def test_after_a_refused_block_the_next_one_of_that_pack_is_looked_at_when_it_comes() -> None:
+    calm, refused = Watch(GOOD), Watch(GOOD, refused_ns=(5,))
+    assert not suspected(Trace(0), "battery")
+    assert not suspected(Trace(0, sanity=Sanity(watches=(("battery", calm), ("battery2", refused)))), "battery")
+    assert suspected(Trace(0, sanity=Sanity(watches=(("battery", refused),))), "battery")

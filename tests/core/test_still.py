@@ -10,7 +10,7 @@ import pytest
 
 from agent.core.decision import Mode
 from agent.core.params import S
-from agent.core.still import Echo, Still, echoes, follow, frozen, repeating
+from agent.core.still import FROZEN_NS, Echo, Still, echoes, follow, frozen, repeating
 from drivers.readings import GridState
 from tests.core.home import Home, arriving, battery, command, inverter
 from tests.core.several import Several
@@ -87,7 +87,7 @@ def test_an_inverter_that_repeats_itself_is_not_believed_on_the_grid() -> None:
     home.tick(arriving(command(power_w=3_000, duration_s=900)))
     home.run(20)
     home.inverter = OLD
-    home.run(60)
+    home.run(FROZEN_NS // S)
     assert home.decision.grid == "connected" and "inverter_frozen" not in home.faults()
     home.run(2)
     assert home.decision.grid == "unknown"
@@ -137,9 +137,9 @@ def heard(*samples: tuple[int, dict[str, Any]]) -> tuple[Echo, ...]:
     return found
 
 
-def test_sixty_seconds_of_new_samples_are_needed_and_each_value_counts() -> None:
-    assert repeating(heard(*((n, {}) for n in range(0, 60, 5)), (60, {}))) == ("inverter",)
-    assert repeating(heard(*((n, {}) for n in range(0, 60, 5)), (59, {}))) == ()
+def test_nearly_a_minute_of_new_samples_is_needed_and_each_value_counts() -> None:
+    assert repeating(heard(*((n, {}) for n in range(0, 58, 5)), (59, {}))) == ("inverter",)
+    assert repeating(heard(*((n, {}) for n in range(0, 58, 5)), (58, {}))) == ()
     assert repeating(heard((0, {}), *((n, {}) for n in range(0, 60, 15)))) == ()
     assert repeating(heard(*((n, {}) for n in range(0, 61, 15)))) == ("inverter",)
     assert repeating(heard(*((n, {}) for n in range(0, 200, 16)))) == (), "a silent one does not repeat itself"

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,7 @@ from hil.campaign.menu import LEFT_OUT, MENU, dishes, takes_of
 from hil.campaign.observer import (
     AHEAD,
     BLIND,
+    CANCELLED,
     COLD,
     FORGED,
     ISLAND,
@@ -124,7 +126,7 @@ GOOD: Mapping[str, Value] = {
     "truth.grid_on": True,
     "truth.islanded": False,
     "truth.blackouts": 0,
-    "truth.temp_dc": 240.0,
+    "truth.temp_min_dc": 240.0,
     "truth.cell_max_mv": 3300.0,
     "truth.ccl_a": 250.0,
     "truth.dcl_a": 250.0,
@@ -133,7 +135,7 @@ GOOD: Mapping[str, Value] = {
     "agent.given_w": 3000,
     "agent.lo_w": -5000,
     "agent.hi_w": 5000,
-    "agent.stated_end_s": 67,
+    "agent.link": True,
     "agg.conflicts": 0,
     "agg.bad": 0,
     "agg.expired": 0,
@@ -197,8 +199,8 @@ def test_an_island_is_carried_by_the_inverter_and_not_by_our_permit() -> None:
 
 
 def test_charging_in_frost_is_seen() -> None:
-    assert watched(lambda n: {"truth.temp_dc": -10.0}) == set()
-    assert watched(lambda n: {"truth.temp_dc": -10.0, "truth.battery_w": -3000.0}) == {COLD}
+    assert watched(lambda n: {"truth.temp_min_dc": -10.0}) == set()
+    assert watched(lambda n: {"truth.temp_min_dc": -10.0, "truth.battery_w": -3000.0}) == {COLD}
 
 
 def test_a_ledger_that_does_not_add_up_is_seen() -> None:
@@ -230,7 +232,7 @@ def test_a_permit_that_would_cross_the_reserve_unwatched_is_seen() -> None:
     assert watched(lambda n: {"truth.soc_permille": 200.0}) == set()
 
 
-def an_event(verb: str, for_s: int | None = None, name: str = "it", **args: Value) -> Event:
+def an_event(verb: str, for_s: int | None = None, name: str = "it", **args: Any) -> Event:
     return Event(name, verb, args, "", 0, None, None if for_s is None else for_s * NS)
 
 
@@ -255,8 +257,9 @@ def test_a_house_that_our_setpoint_darkens_is_seen() -> None:
     assert watched(lambda n: {**outage, "truth.remote": False} if n > 10 else {"truth.remote": False}) == set()
 
 
-def ack(command: str, state: str, repeated: bool = False) -> Happening:
-    return Happening("ack", NS, {"command": command, "state": state, "repeated": repeated})
+def ack(command: str, state: str, repeated: bool = False, made_s: float = 1.0) -> Happening:
+    fields: dict[str, Value] = {"command": command, "state": state, "repeated": repeated, "made_s": made_s}
+    return Happening("ack", round(made_s * NS), fields)
 
 
 def test_a_command_that_nobody_sent_and_one_that_starts_twice_are_seen() -> None:
@@ -269,6 +272,31 @@ def test_a_command_that_nobody_sent_and_one_that_starts_twice_are_seen() -> None
     observer.happening(ack("f" * 32, "received"))
     assert [v.promise for v in observer.violations] == [TWICE, FORGED]
     assert {TWICE, FORGED} <= set(PROMISES)
+
+
+@pytest.mark.parametrize(
+    ("verb", "state", "made_s", "link_until_s", "seen"),
+    [
+        ("aggregator.cancel", "completed", 40.0, 99, [CANCELLED]),
+        ("aggregator.stop", "started", 40.0, 99, [CANCELLED]),
+        ("aggregator.cancel", "completed", 12.0, 99, []),  # it was on its way
+        ("aggregator.cancel", "cancelled", 40.0, 99, []),
+        ("aggregator.cancel", "completed", 40.0, 11, []),  # the cancel may not have come
+        ("aggregator.cancel", "completed", 40.0, 30, [CANCELLED]),
+    ],
+)
+def test_a_command_that_runs_on_after_it_was_called_off_is_seen(
+    verb: str, state: str, made_s: float, link_until_s: int, seen: list[str]
+) -> None:
+    observer = Observer({})
+    observer.event(0, an_event("aggregator.dispatch", name="mine"), False)
+    off: dict[str, Any] = {"target": "mine"} if "cancel" in verb else {}
+    for second in range(50):
+        observer.sample(second * NS, {**GOOD, "agent.link": second < link_until_s})
+        if second == 10:
+            observer.event(second * NS, an_event(verb, name="off", **off), False)
+    observer.happening(ack("mine", state, made_s=made_s))
+    assert [v.promise for v in observer.violations] == seen
 
 
 def test_an_ack_that_says_that_it_repeats_is_no_second_start() -> None:
@@ -438,3 +466,17 @@ def test_a_connection_that_carries_too_much_is_seen_where_we_add_to_it() -> None
     charging = {"truth.setpoint_w": -3_000.0, "truth.battery_w": -3_000.0, "truth.grid_w": 6_500.0}
     assert bounded(lambda n: charging) == {SITE}
     assert bounded(lambda n: {**charging, "truth.grid_w": 6_200.0}) == set()
+
+
+def test_a_leg_that_carries_more_than_its_fuse_is_seen_where_we_add_to_it() -> None:
+    def fused(leg_w: float, battery_w: float) -> set[str]:
+        observer = Observer({}, {"site": {"fuse_a": 25, "phases": "three"}})
+        legs = {"truth.grid_l1_w": leg_w, "truth.grid_l2_w": 0.0, "truth.grid_l3_w": 0.0}
+        ours = {"truth.setpoint_w": battery_w, "truth.battery_w": battery_w}
+        for second in range(200):
+            observer.sample(second * NS, {**GOOD, **legs, **ours})
+        return {v.promise for v in observer.violations}
+
+    assert fused(6_500.0, -3_000.0) == {SITE}
+    assert fused(6_200.0, -3_000.0) == set()
+    assert fused(6_500.0, 3_000.0) == set()

@@ -243,6 +243,8 @@ JUMP_ROW = "no watt leaves below the reserve because of it"
 HARM = [  # what must not happen happens: the assertion that says so must see it
     ("attack", "replayed", "aggregator.dispatch", DISPATCH, "replayed: nothing moves"),
     ("attack", "expired", "aggregator.dispatch", DISPATCH, "expired: nothing moves"),
+    ("attack", "just expired", "aggregator.dispatch", DISPATCH, "just expired: nothing moves"),
+    ("attack", "key over", "aggregator.dispatch", DISPATCH, "for a group, by a key whose time is over: nothing moves"),
     ("attack", "forged", "aggregator.dispatch", DISPATCH, "forged: nothing moves"),
     ("attack", "oversized", "aggregator.dispatch", DISPATCH, "oversized: nothing moves"),
     ("flood", "flood", "aggregator.stop", {}, "nothing moves"),

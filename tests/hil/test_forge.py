@@ -19,7 +19,7 @@ RING = keyring()
 REASONS = frozenset(
     [
         "bad_format", "bad_signature", "unknown_key", "bad_role", "bad_audience", "bad_typ", "expired", "future",
-        "replay", "retained", "oversized", "bad_body", "duplicate",
+        "replay", "retained", "oversized", "bad_body", "duplicate", "key_time",
     ]
 )  # fmt: skip
 
@@ -48,8 +48,11 @@ EXPECTED: dict[str, set[str]] = {
     "old_seq": {"seq"},
     "seq_jump": {"seq"},
     "expired": {"iat", "exp"},
+    "just_expired": {"iat", "exp"},
     "future": {"iat", "exp"},
     "wrong_audience": {"aud"},
+    "group_audience": {"aud"},
+    "key_over": {"kid", "signed by dispatch_over"},
     "wrong_typ": {"typ"},
     "wrong_topic": {"topic"},
     "retained": {"retain"},

@@ -50,7 +50,9 @@ class Meeting:
 
 @pytest.fixture(scope="module")
 def pki(tmp_path_factory: pytest.TempPathFactory) -> Pki:
-    return make_pki(tmp_path_factory.mktemp("pki"), "demo", ["home-1"], ["south"], issued_ms=at().wall_ms)
+    return make_pki(
+        tmp_path_factory.mktemp("pki"), "demo", ["home-1"], ["south"], issued_ms=at().wall_ms - 1, over=True
+    )
 
 
 @pytest.fixture

@@ -49,7 +49,7 @@ def _trace(scenario: Scenario) -> list[tuple[object, ...]]:
 def test_registers_are_written_as_if_there_were_no_attack() -> None:
     attacked = load(find("attack"))
     events = tuple(e for e in attacked.events if e.verb != "aggregator.attack")
-    assert len(events) == len(attacked.events) - 9
+    assert len(events) == len(attacked.events) - 12
     promises = tuple(a for a in attacked.assertions if a.after is None)
     left_alone = dataclasses.replace(attacked, events=events, assertions=promises)
 

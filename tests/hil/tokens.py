@@ -12,7 +12,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from agent.runtime.part import MqttMessage, Now
-from hil.aggregator.keys import Keyring, SigningKey, fresh_key, public_key
+from hil.aggregator.keys import OVER, ROLES, Keyring, SigningKey, fresh_key, public_key
 
 BOOT = "b0" * 16
 COLUMNS = (
@@ -95,7 +95,7 @@ BODIES: dict[str, dict[str, Any]] = {
 
 def keyring(*devices: HandDevice) -> Keyring:
     """An aggregator's keyring that knows these devices, with fresh role keys."""
-    roles: dict[str, SigningKey] = {role: fresh_key() for role in ("dispatch", "service", "operations", "homeowner")}
+    roles: dict[str, SigningKey] = {role: fresh_key() for role in (*ROLES, OVER)}
     known = {d.name: dict([public_key({"kid": d.kid, "x": d.x})]) for d in devices or (HandDevice(),)}
     return Keyring("demo", ("south",), roles, known)
 
