@@ -186,6 +186,9 @@ class Session:
                 self._phase = _Phase.WAITING
                 self._due_ns = now.mono_ns
                 self._rotated(now, out)
+                anchor = self._config.anchor
+                if anchor is not None and anchor.bundle.revoked:
+                    out.append(Post("control", mail.KeysRevoked(anchor.bundle.revoked)))
             case part.Stop():
                 self._stopping(now, out)
             case part.Wake():
@@ -360,7 +363,11 @@ class Session:
     def _settle(self, told: mail.LinkSettings, out: list[Effect]) -> None:
         """What the operator set of the link. A group that was left is not heard, and subscribed until we reconnect."""
         self._join(told.groups, out)
+        before = self._inbound.documents.floors
         self._inbound.documents.floors = dict(told.floors)
+        lapsed = any(told.floors.get(kind, (0, ""))[0] < known for kind, (known, _) in before.items())
+        if lapsed and self._phase is _Phase.UP:  # the broker tells anew what it keeps
+            out.append(MqttSubscribe(((f"{self._config.root}/down/#", 1),)))
         self._trial = told.trial
         self._block.samples = told.batch_s or self._config.block_s
         self._presence.every(told.live_s)
@@ -377,6 +384,8 @@ class Session:
         out.append(Log("info", f"link: {changed.sentence}"))
         out.extend(self._relayed.changed(changed, self._kept_clock(now), now))
         self._join(self._inbound.asked, out)
+        if changed.gone:
+            out.append(Post("control", mail.KeysRevoked(changed.gone)))
         for kid in changed.revoked:
             if self._inbound.spoke(kid):
                 out.append(Post("control", stop_for(kid, changed, now.wall_ms, self._random(16))))
