@@ -67,6 +67,7 @@ SIGNALS: Mapping[str, Signal] = _table(
     ("truth.remote", "", "the inverter follows a remote setpoint"),
     ("truth.setpoint_w", "W", "that setpoint; None = its own mode, or a band"),
     ("truth.blackouts", "", "times that the house lost power"),
+    ("truth.darkened", "", "times that a remote setpoint kept dark what the inverter could have fed by itself"),
     ("wire.transactions", "", "requests that a device answered"),
     ("wire.power", "", "register writes that set or hold a power, 0 W included"),
     ("wire.clear", "", "register writes that end remote control"),

@@ -89,8 +89,8 @@ class Observer(Quiet):
         self._foreign_ns = self._foreign_until_ns = 0  # another hand's setpoint: since when, and its own end
         self._permits: deque[tuple[int, float, float]] = deque()
         self._cold_ns: int | None = None
-        self._blackouts = 0.0
-        self._remote = False
+        self._darkened = 0.0
+        self._wrote_ns = -1  # our last power
         self._healthy_ns = 0
         self._blind: int | None = None  # since when the BMS says no SoC
         self._said_dc: float | None = None  # what the BMS says of its coldest cell, and is not so
@@ -150,6 +150,7 @@ class Observer(Quiet):
     def happening(self, record: Happening) -> None:
         if record.stream == "write" and record.fields["kind"] in ("power", "floor"):
             since = self._off_since_ns
+            self._wrote_ns = record.at_ns if record.fields["kind"] == "power" else self._wrote_ns
             if since is not None and record.at_ns > since + HANDS_OFF_NS:
                 late = (record.at_ns - since) / NS
                 self._broken(ISLAND, record.at_ns, f"{record.fields['kind']} was written {late:.1f} s into the outage")
@@ -184,8 +185,7 @@ class Observer(Quiet):
         self._see_cold(at_ns, signals)
         self._see_blind(at_ns, signals)
         self._see_ledger(at_ns, signals)
-        self._remote = bool(signals["truth.remote"])
-        if not self._remote:
+        if not signals["truth.remote"]:
             self._own_ns = at_ns
 
     # --- the promises ------------------------------------------------------------------------------------------------
@@ -193,15 +193,20 @@ class Observer(Quiet):
         away = not s["truth.grid_on"] or bool(s["truth.islanded"])
         if away and self._off_since_ns is None:
             self._off_since_ns = at_ns
-        elif not away:
+        self._see_dark(at_ns, s)
+        if not away:
             self._off_since_ns = self._late_write_ns = None
-        since, blackouts = self._off_since_ns, _number(s["truth.blackouts"])
-        if blackouts > self._blackouts and self._remote and since is not None:
-            if self._late_write_ns is not None and at_ns <= since + HANDS_OFF_NS:
+
+    def _see_dark(self, at_ns: int, s: Mapping[str, Value]) -> None:
+        """No house is dark by a setpoint of ours. What goes dark without any as well (overload, an empty battery, a
+        restart of the inverter) no agent can change: the plant's own counterfactual tells which it was."""
+        since, darkened = self._off_since_ns, _number(s["truth.darkened"])
+        if darkened > self._darkened and self._wrote_ns > self._foreign_ns:
+            if since is not None and self._late_write_ns is not None and at_ns <= since + HANDS_OFF_NS:
                 self.crossed += 1
             else:
-                self._broken(ISLAND, at_ns, "the house went dark while a setpoint of ours stood")
-        self._blackouts = blackouts
+                self._broken(ISLAND, at_ns, "a setpoint of ours darkened a house that the inverter could have fed")
+        self._darkened = darkened
 
     def _see_called_off(self, label: str, record: Happening) -> None:
         """What was called off neither starts nor runs on to its end."""

@@ -40,6 +40,7 @@ def truth_signals(home: Home) -> dict[str, bool | int | float | None]:
         "truth.fed": home.house_fed,
         "truth.floor_permille": inverter.floor_pct * 10,
         "truth.blackouts": home.blackouts,
+        "truth.darkened": home.darkened,
         "truth.remote": any(each.in_force is not None for each in home.inverters),
         "truth.setpoint_w": None if window is None else window[1],
     }

@@ -227,12 +227,13 @@ class Inverter:
         self._moving = not low <= self.battery_w <= high
         return not self._moving
 
-    def carries(self, load_w: float, pv_w: float, bms: Limits) -> float | None:
-        """Off grid: the battery power with which it feeds the house, curtailing PV if need be; None = it cannot."""
+    def carries(self, load_w: float, pv_w: float, bms: Limits, held: bool = True) -> float | None:
+        """Off grid: the battery power with which it feeds the house, curtailing PV if need be; None = it cannot.
+        `held` False: as if no remote window held it."""
         low, high = self.limits(bms)
         if bms.soc * 100.0 <= self.params.offgrid_floor_pct:
             high = 0.0
-        if self.islanded and self.in_force is not None:
+        if held and self.islanded and self.in_force is not None:
             window = self._at_battery(self.in_force, pv_w)
             low, high = max(low, window[0] - 50.0), min(high, window[1] + 50.0)
         need = load_w - pv_w
