@@ -65,6 +65,7 @@ SIGNALS: Mapping[str, Signal] = _table(
     ("truth.fed", "", "the house has power"),
     ("truth.floor_permille", "permille", "the inverter's own on-grid floor"),
     ("truth.remote", "", "the inverter follows a remote setpoint"),
+    ("truth.taken_s", "s", "since it last left its own mode for a remote setpoint; None = never"),
     ("truth.setpoint_w", "W", "that setpoint; None = its own mode, or a band"),
     ("truth.blackouts", "", "times that the house lost power"),
     ("truth.darkened", "", "times that a remote setpoint kept dark what the inverter could have fed by itself"),

@@ -5,6 +5,7 @@ Bounds: `SENSOR` is what the BMS of the bench is off by when it is well (its ste
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from hil.campaign.bounds import BMS, SITE, Bounds
 from hil.campaign.menu import takes_of
 from hil.expr import Value
+from hil.plant.inverter import InverterParams
 from hil.runner import Quiet
 from hil.scenario import Event
 from hil.signals import Happening
@@ -32,7 +34,7 @@ STALE_S = 5  # a reading of the BMS counts so long
 FULL = 1000  # permille; a register that says more says nothing
 SETTLED_NS = 10 * NS  # the BMS of the bench begins with what it remembers
 CLOCK_S = 120  # until the next signed time has told the link
-OWN_S = 3  # two samples, and the inverter's own dead time and lag, after it was in its own mode
+OWN_S = InverterParams().tau_s * math.log(2 * RATED_W / TOLERANCE_W)  # its lag: until what it did by itself died away
 REPORTS = ("bms.word", "bms.add", "bms.scale", "bms.stuck")  # the last one on a register is the one that counts
 BACK_S = 15  # a silent device is asked every 10 s who it is, and only then told; a start asks as well
 LAG_S = 2  # of the samples themselves and of what is decided between two of them
@@ -100,7 +102,6 @@ class Observer(Quiet):
         self._stepped_ns = -CLOCK_S * NS - 1
         self._unsure = False  # nobody vouches for the clock
         self._misled_ns = -FOLLOWS_S * NS  # when the BMS was last wrong about its SoC
-        self._own_ns = 0  # when the inverter was last in its own mode
 
     # --- what the runner tells ---------------------------------------------------------------------------------------
     def event(self, at_ns: int, event: Event, ended: bool) -> None:
@@ -185,8 +186,6 @@ class Observer(Quiet):
         self._see_cold(at_ns, signals)
         self._see_blind(at_ns, signals)
         self._see_ledger(at_ns, signals)
-        if not signals["truth.remote"]:
-            self._own_ns = at_ns
 
     # --- the promises ------------------------------------------------------------------------------------------------
     def _see_grid(self, at_ns: int, s: Mapping[str, Value]) -> None:
@@ -274,7 +273,7 @@ class Observer(Quiet):
             self._permits.popleft()
         if not s["truth.remote"] or lo is None or not self._permits or at_ns <= self._foreign_until_ns:
             return
-        if self._off_since_ns is not None or at_ns - self._own_ns < OWN_S * NS:
+        if self._off_since_ns is not None or _number(s["truth.taken_s"]) < OWN_S:
             return  # it carries an island by itself, or what it did by itself has not died away yet
         if self._taken("untold") or self._endless(at_ns):
             return

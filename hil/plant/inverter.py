@@ -68,6 +68,7 @@ class Inverter:
         self.ignores_reversion = False
         self.ignores_zero = False  # a 0 W window has no effect
         self.in_force: Window | None = None  # what it obeys now; None = self-use
+        self.taken_ns: int | None = None  # when it last left self-use for a remote window
         self.revert_at_ns = NEVER
         self.booting_until_ns = 0
         self.restart_at_ns = NEVER
@@ -141,7 +142,8 @@ class Inverter:
             self.mode, self.in_force = 0, None
             self._pending.clear()
         while self._pending and self._pending[0][0] <= now_ns:
-            self.in_force = self._pending.pop(0)[1]
+            before, self.in_force = self.in_force, self._pending.pop(0)[1]
+            self.taken_ns = now_ns if before is None and self.in_force is not None else self.taken_ns
         if self._detect_at_ns <= now_ns:
             self._detect_at_ns = NEVER
             self.islanded = True

@@ -123,6 +123,7 @@ GOOD: Mapping[str, Value] = {
     "truth.battery_w": 3000.0,
     "truth.remote": True,
     "truth.setpoint_w": 3000.0,
+    "truth.taken_s": 60.0,
     "truth.grid_on": True,
     "truth.islanded": False,
     "truth.darkened": 0,
@@ -191,6 +192,12 @@ def test_watts_outside_the_permit_are_seen_after_the_inverters_lag() -> None:
     assert watched(lambda n: {"agent.hi_w": 1000} if n > 100 else {}) == {PERMIT}
     own = {"agent.hi_w": 1000, "truth.remote": False}
     assert watched(lambda n: own if n > 100 else {}) == set()
+
+
+@pytest.mark.parametrize(("taken_s", "seen"), [(1.0, set()), (1.1, {PERMIT})])
+def test_what_flowed_in_its_own_mode_counts_once_the_inverters_lag_is_over(taken_s: float, seen: set[str]) -> None:
+    narrow = {"agent.hi_w": 1000, "truth.taken_s": taken_s}
+    assert watched(lambda n: narrow if n > 100 else {}) == seen
 
 
 def test_an_island_is_carried_by_the_inverter_and_not_by_our_permit() -> None:

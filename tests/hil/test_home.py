@@ -207,6 +207,7 @@ def test_an_outage_in_mid_dispatch_leaves_the_house_fed_and_the_window_asleep() 
     assert home.blackouts == 0
     assert home.inverter.mode == 3
     assert home.inverter.battery_w == pytest.approx(2000.0)
+    assert home.inverter.taken_ns == 300_000_000
     home.grid.restore()
     home.step(19.0)
     assert home.truth().islanded
