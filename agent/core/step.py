@@ -288,7 +288,7 @@ def _guarded(p: Params, state: State, s: Snapshot, judged: Judged) -> tuple[bool
     rests = mode not in modes.ACTING and standing.resting(mode, memory, readback.timed(s))
     blind = rests and standing.blind(memory)
     durable = judged.book.durable
-    floorless = floor_is_ignored(durable)
+    floorless = floor_is_ignored(durable) or s.sanity.doubt.sentence() is not None  # its floor goes by the same SoC
     if durable.stopped_by is not None or not self_consumption.at_risk(s, p, state.hand, judged.crew, blind, floorless):
         return False, False, judged.waiting
     held = state.hand.setpoint_w == 0 if mode is Mode.STANDBY else mode is Mode.INIT and readback.zero(s)
