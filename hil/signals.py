@@ -38,6 +38,7 @@ SIGNALS: Mapping[str, Signal] = _table(
     ("t_s", "s", "since the scenario began"),
     ("chapter_s", "s", "since this chapter began"),
     ("truth.soc_permille", "permille", "charge in the cells down to the weakest one's empty, of all packs"),
+    ("truth.bms_error_permille", "permille", "how much more SoC than that the BMSs believe, in the mean"),
     ("truth.energy_wh", "Wh", "energy in the cells down to the weakest one's empty, before any loss"),
     ("truth.reserve_wh", "Wh", "AC energy that an outage would find now: down to the inverter's off-grid floor"),
     ("truth.cell_min_mv", "mV", "lowest cell of all packs"),

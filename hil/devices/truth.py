@@ -16,6 +16,7 @@ def truth_signals(home: Home) -> dict[str, bool | int | float | None]:
     taken_ns = max((each.taken_ns for each in home.inverters if each.taken_ns is not None), default=None)
     return {
         "truth.soc_permille": home.soc * 1000,
+        "truth.bms_error_permille": 1000 * (sum(bms.soc for bms in home.bmss) / len(packs) - home.soc),
         "truth.energy_wh": sum(each.energy_wh for each in packs),
         "truth.reserve_wh": reserve_wh(home),
         "truth.cell_min_mv": min(each.cell_min_v for each in packs) * 1000,

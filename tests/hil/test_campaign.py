@@ -121,6 +121,7 @@ GOOD: Mapping[str, Value] = {
     **dict.fromkeys(SIGNALS),
     "truth.soc_permille": 600.0,
     "truth.battery_w": 3000.0,
+    "truth.bms_error_permille": 0.0,
     "truth.remote": True,
     "truth.setpoint_w": 3000.0,
     "truth.taken_s": 60.0,
