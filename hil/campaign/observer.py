@@ -5,6 +5,7 @@ Bounds: `SENSOR` is what the BMS of the bench is off by when it is well (its ste
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from hil.campaign.bounds import BMS, SITE, Bounds
 from hil.campaign.menu import takes_of
 from hil.expr import Value
+from hil.plant.inverter import InverterParams
 from hil.runner import Quiet
 from hil.scenario import Event
 from hil.signals import Happening
@@ -32,7 +34,7 @@ STALE_S = 5  # a reading of the BMS counts so long
 FULL = 1000  # permille; a register that says more says nothing
 SETTLED_NS = 10 * NS  # the BMS of the bench begins with what it remembers
 CLOCK_S = 120  # until the next signed time has told the link
-OWN_S = 3  # two samples, and the inverter's own dead time and lag, after it was in its own mode
+OWN_S = InverterParams().tau_s * math.log(2 * RATED_W / TOLERANCE_W)  # its lag: until what it did by itself died away
 REPORTS = ("bms.word", "bms.add", "bms.scale", "bms.stuck")  # the last one on a register is the one that counts
 BACK_S = 15  # a silent device is asked every 10 s who it is, and only then told; a start asks as well
 LAG_S = 2  # of the samples themselves and of what is decided between two of them
@@ -89,8 +91,8 @@ class Observer(Quiet):
         self._foreign_ns = self._foreign_until_ns = 0  # another hand's setpoint: since when, and its own end
         self._permits: deque[tuple[int, float, float]] = deque()
         self._cold_ns: int | None = None
-        self._blackouts = 0.0
-        self._remote = False
+        self._darkened = 0.0
+        self._wrote_ns = -1  # our last power
         self._healthy_ns = 0
         self._blind: int | None = None  # since when the BMS says no SoC
         self._said_dc: float | None = None  # what the BMS says of its coldest cell, and is not so
@@ -100,7 +102,6 @@ class Observer(Quiet):
         self._stepped_ns = -CLOCK_S * NS - 1
         self._unsure = False  # nobody vouches for the clock
         self._misled_ns = -FOLLOWS_S * NS  # when the BMS was last wrong about its SoC
-        self._own_ns = 0  # when the inverter was last in its own mode
 
     # --- what the runner tells ---------------------------------------------------------------------------------------
     def event(self, at_ns: int, event: Event, ended: bool) -> None:
@@ -150,6 +151,7 @@ class Observer(Quiet):
     def happening(self, record: Happening) -> None:
         if record.stream == "write" and record.fields["kind"] in ("power", "floor"):
             since = self._off_since_ns
+            self._wrote_ns = record.at_ns if record.fields["kind"] == "power" else self._wrote_ns
             if since is not None and record.at_ns > since + HANDS_OFF_NS:
                 late = (record.at_ns - since) / NS
                 self._broken(ISLAND, record.at_ns, f"{record.fields['kind']} was written {late:.1f} s into the outage")
@@ -184,24 +186,26 @@ class Observer(Quiet):
         self._see_cold(at_ns, signals)
         self._see_blind(at_ns, signals)
         self._see_ledger(at_ns, signals)
-        self._remote = bool(signals["truth.remote"])
-        if not self._remote:
-            self._own_ns = at_ns
 
     # --- the promises ------------------------------------------------------------------------------------------------
     def _see_grid(self, at_ns: int, s: Mapping[str, Value]) -> None:
         away = not s["truth.grid_on"] or bool(s["truth.islanded"])
         if away and self._off_since_ns is None:
             self._off_since_ns = at_ns
-        elif not away:
+        self._see_dark(at_ns, s)
+        if not away:
             self._off_since_ns = self._late_write_ns = None
-        since, blackouts = self._off_since_ns, _number(s["truth.blackouts"])
-        if blackouts > self._blackouts and self._remote and since is not None:
-            if self._late_write_ns is not None and at_ns <= since + HANDS_OFF_NS:
+
+    def _see_dark(self, at_ns: int, s: Mapping[str, Value]) -> None:
+        """No house is dark by a setpoint of ours. What goes dark without any as well (overload, an empty battery, a
+        restart of the inverter) no agent can change: the plant's own counterfactual tells which it was."""
+        since, darkened = self._off_since_ns, _number(s["truth.darkened"])
+        if darkened > self._darkened and self._wrote_ns > self._foreign_ns:
+            if since is not None and self._late_write_ns is not None and at_ns <= since + HANDS_OFF_NS:
                 self.crossed += 1
             else:
-                self._broken(ISLAND, at_ns, "the house went dark while a setpoint of ours stood")
-        self._blackouts = blackouts
+                self._broken(ISLAND, at_ns, "a setpoint of ours darkened a house that the inverter could have fed")
+        self._darkened = darkened
 
     def _see_called_off(self, label: str, record: Happening) -> None:
         """What was called off neither starts nor runs on to its end."""
@@ -269,7 +273,7 @@ class Observer(Quiet):
             self._permits.popleft()
         if not s["truth.remote"] or lo is None or not self._permits or at_ns <= self._foreign_until_ns:
             return
-        if self._off_since_ns is not None or at_ns - self._own_ns < OWN_S * NS:
+        if self._off_since_ns is not None or _number(s["truth.taken_s"]) < OWN_S:
             return  # it carries an island by itself, or what it did by itself has not died away yet
         if self._taken("untold") or self._endless(at_ns):
             return
