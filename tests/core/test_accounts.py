@@ -11,13 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.core import accounts
-from agent.core.accounts import Ledger, Now
+from agent.core.accounts import Ledger
 from agent.core.book import Book, Cycle, Live
 from agent.core.command import Command, CommandKind, CommandState
 from agent.core.decision import Mode
 from agent.core.durable import CommandRecord, Durable
 from agent.core.flows import Integrals, Jump, Registers, Stand, flowed
 from agent.core.inputs import Clock, ClockTrust, Consent, PutBack, Reserve
+from agent.core.now import Now
 from agent.core.params import S
 from agent.core.settlement import Meters
 from agent.core.snapshot import Snapshot, Trace, take
