@@ -22,7 +22,7 @@ from agent.core.kept import Kept, kept_of
 from agent.core.now import Now
 from agent.core.params import S
 from agent.core.performance import Base, Event
-from drivers.readings import GridState
+from drivers.readings import GridState, MeterReading
 
 LEAST_NS = S * 9 // 10  # between two seconds
 MOST_NS = 10 * S  # between two cycles: more is a gap
@@ -44,6 +44,7 @@ class Ledger(NamedTuple):
     base: Base = Base()
     excursion: Excursion | None = None
     put_back: bool = False  # the disk was: records of the lost state may have told what the first gap will tell
+    meter: MeterReading | None = None  # the last that was of its second
 
 
 NOTHING = Ledger()
@@ -55,8 +56,9 @@ def begin(text: str) -> Ledger:
 
 
 def text(ledger: Ledger, book: Book) -> str:
-    """What `begin` reads; with all that was held."""
-    return _folded(ledger, book).kept.text()
+    """What `begin` reads; with all that was held, and the registers of now: what a restart begins with."""
+    folded = _folded(ledger, book)
+    return (_registers(folded) if folded.kept.open is not None else folded).kept.text()
 
 
 def follow(ledger: Ledger, now: Now) -> Ledger:
@@ -106,7 +108,8 @@ def _follow(ledger: Ledger, now: Now) -> Ledger:
     )
     if plain:
         held = (*ledger.held, second)
-        return Ledger(held, key, s.now_ns, wall_ms, commands, ledger.kept, ledger.base, None)
+        read_last = meter or ledger.meter
+        return Ledger(held, key, s.now_ns, wall_ms, commands, ledger.kept, ledger.base, None, False, read_last)
     return _turn(ledger, now, key, second, slip_ms)
 
 
@@ -121,6 +124,7 @@ def _turn(ledger: Ledger, now: Now, key: Key, second: Second, slip_ms: int) -> L
         ledger = _told(ledger, key, now)
     if dt > MOST_NS:
         return _after_gap(ledger, now, key, slip_ms)
+    ledger = ledger._replace(meter=now.meter or ledger.meter)
     was = before.trust != ClockTrust.UNTRUSTED
     if was is not now.trusted or not -STEP_MS < slip_ms < STEP_MS:
         return _reclocked(ledger, now, key, second, slip_ms)
@@ -133,7 +137,7 @@ def _turn(ledger: Ledger, now: Now, key: Key, second: Second, slip_ms: int) -> L
     if now.i.clock.wall_ms // QUARTER_MS > opened.t0_ms // QUARTER_MS:
         ledger = _folded(ledger, now.book)
         t1_ms = now.i.clock.wall_ms // QUARTER_MS * QUARTER_MS
-        ledger = _closed(_registers(ledger, now), now, t1_ms)
+        ledger = _closed(_registers(ledger), now, t1_ms)
         ledger = _opened(ledger, now, t1_ms)
     return ledger
 
@@ -169,10 +173,10 @@ def _delivered(event: Event, book: Book) -> Event:
     return event if record is None else event._replace(delivered_mwh=book.meters.total(record))
 
 
-def _registers(ledger: Ledger, now: Now) -> Ledger:
-    """The devices' registers as they stand now, jumps noted."""
+def _registers(ledger: Ledger) -> Ledger:
+    """The devices' registers as they were read last, jumps noted."""
     kept = ledger.kept
-    registers = read(kept.stand.registers, now.meter)
+    registers = read(kept.stand.registers, ledger.meter)
     assert kept.open is not None
     found = jumps(kept.stand.registers, registers, kept.open.ns)
     opened = kept.open._replace(jumps=(*kept.open.jumps, *found)) if found else kept.open
@@ -236,6 +240,7 @@ def _first(ledger: Ledger, now: Now) -> Ledger:
 
 def _after_gap(ledger: Ledger, now: Now, key: Key, slip_ms: int) -> Ledger:
     """This process stood still: nobody looked."""
+    ledger = _registers(ledger)
     kept, wall_ms = ledger.kept, now.i.clock.wall_ms
     ledger = _closed(ledger, now, _ends_ms(kept))
     if not -STEP_MS < slip_ms < STEP_MS:
@@ -252,7 +257,7 @@ def _reclocked(ledger: Ledger, now: Now, key: Key, second: Second, slip_ms: int)
     wall_ms = now.i.clock.wall_ms
     old = ledger.key
     ledger = ledger._replace(held=(second,), now_ms=ledger.now_ms + second[DT] // 1_000_000, at_ns=now.s.now_ns)
-    ledger = _registers(_folded(ledger, now.book), now)
+    ledger = _registers(_folded(ledger, now.book))
     opened = ledger.kept.open
     assert opened is not None
     placed = now.trusted and old.trust == ClockTrust.UNTRUSTED
@@ -292,6 +297,7 @@ def _ends_ms(kept: Kept) -> int:
 def _gap(ledger: Ledger, now: Now, before: Stand, from_ms: int, reason: str, was_trusted: bool) -> Ledger:
     """Time in which nobody looked; registers say what flowed meanwhile."""
     wall_ms, kept = now.i.clock.wall_ms, ledger.kept
+    ledger = ledger._replace(meter=now.s.meter)
     registers = read(before.registers, now.s.meter)
     both = was_trusted and now.trusted
     if both and wall_ms < from_ms:

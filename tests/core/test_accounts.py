@@ -656,3 +656,21 @@ def test_a_latched_fault_has_no_expected_end_and_a_limit_that_was_told_is_counte
     tally.durable, tally.due = replace(tally.durable, commands=(done,)), None
     tally.put(0)
     assert tally.of("performance")[0]["limited"] == [{"reason": "reserve", "lasted_s": 7}]
+
+
+@pytest.mark.parametrize("stall", [False, True])
+def test_what_registers_said_before_the_agent_was_away_is_in_the_interval_and_not_in_the_gap(stall: bool) -> None:
+    """Whoever stops or dies in mid-quarter, and whoever only stands still."""
+    tally = Tally(registers=True)
+    tally.put(0)
+    assert tally.registers is not None
+    for _ in range(120):
+        tally.registers[1] += 2
+        tally.put(7200, -7200)
+    if not stall:
+        tally.restart(off_s=60)
+    tally.registers[1] += 30
+    tally.put(0, 0, s=60 if stall else 1)
+    (before,), (gap,) = tally.of("interval"), tally.of("gap")
+    assert (flows(before)["export_wh"], before["residual_wh"]) == (240, 0)
+    assert flows(gap)["export_wh"] == 30
