@@ -14,7 +14,7 @@ from agent.core.book import Book, Cycle, find
 from agent.core.command import TERMINAL, CommandKind
 from agent.core.decision import Mode, Record
 from agent.core.durable import CommandRecord
-from agent.core.flows import DT, Jump, Registers, Second, Stand, jumps, read, span
+from agent.core.flows import DT, UNKNOWN_NS, Jump, Registers, Second, Stand, jumps, read, span
 from agent.core.guarantee import Day, Excursion
 from agent.core.inputs import ClockTrust, Consent, Inputs, PutBack
 from agent.core.interval import QUARTER_MS, Key, Open
@@ -164,6 +164,9 @@ def _folded(ledger: Ledger, book: Book) -> Ledger:
         events,
         kept.day.plus(held, key),
         kept.away,
+        kept.unread.later(sum([x[DT] for x in held])),
+        ledger.at_ns,
+        kept.kernel_boot,
     )
     return ledger._replace(held=(), kept=kept, base=ledger.base.plus(held))
 
@@ -175,12 +178,20 @@ def _delivered(event: Event, book: Book) -> Event:
 
 def _registers(ledger: Ledger) -> Ledger:
     """The devices' registers as they were read last, jumps noted."""
-    kept = ledger.kept
-    registers = read(kept.stand.registers, ledger.meter)
-    assert kept.open is not None
-    found = jumps(kept.stand.registers, registers, kept.open.ns)
-    opened = kept.open._replace(jumps=(*kept.open.jumps, *found)) if found else kept.open
-    return ledger._replace(kept=kept._replace(stand=Stand(registers, kept.stand.integrals), open=opened))
+    opened = ledger.kept.open
+    assert opened is not None
+    kept, found = _read(ledger.kept, ledger.meter, ledger.at_ns)
+    if found:
+        kept = kept._replace(open=opened._replace(jumps=(*opened.jumps, *found)))
+    return ledger._replace(kept=kept)
+
+
+def _read(kept: Kept, meter: MeterReading | None, now_ns: int) -> tuple[Kept, tuple[Jump, ...]]:
+    """With what `meter` told; which of it was a jump."""
+    before, integrals = kept.stand.registers, kept.stand.integrals
+    after = read(before, meter)
+    found = jumps(before, after, kept.unread, integrals)
+    return kept._replace(stand=Stand(after, integrals), unread=kept.unread.after(meter, now_ns, integrals)), found
 
 
 def _closed(ledger: Ledger, now: Now, t1_ms: int) -> Ledger:
@@ -210,8 +221,14 @@ def _opened(ledger: Ledger, now: Now, t0_ms: int) -> Ledger:
             now.say.records.append(guarantee.kept(day))
             now.say.records.append(_checkpoint(day.number, kept.stand))
         day = Day(t0_ms // guarantee.DAY_MS)
+    late = kept.unread.late(kept.stand.registers)
     kept = kept._replace(
-        open=Open(t0_ms, kept.stand, trust=trust), day=day, now_ms=now.i.clock.wall_ms, trusted=now.trusted
+        open=Open(t0_ms, kept.stand, trust=trust, late=late),
+        day=day,
+        now_ms=now.i.clock.wall_ms,
+        trusted=now.trusted,
+        at_ns=now.s.now_ns,
+        kernel_boot=now.i.clock.kernel_boot,
     )
     return ledger._replace(kept=kept)
 
@@ -227,13 +244,12 @@ def _first(ledger: Ledger, now: Now) -> Ledger:
     gap."""
     kept, wall_ms = ledger.kept, now.i.clock.wall_ms
     ledger = ledger._replace(at_ns=now.s.now_ns, now_ms=wall_ms, key=now.key(None))
-    before = kept.stand
     if kept.open is not None:
         ledger = _closed(ledger, now, _ends_ms(kept))
-        ledger = _gap(ledger, now, before, kept.now_ms, "not_running", kept.trusted)
+        ledger = _gap(ledger, now, "not_running", _dark_ns(kept, now))
     else:
-        registers = read(Registers(), now.s.meter)
-        ledger = ledger._replace(kept=kept._replace(stand=Stand(registers, before.integrals)))
+        none = kept._replace(stand=Stand(Registers(), kept.stand.integrals))
+        ledger = ledger._replace(kept=_read(none, now.s.meter, now.s.now_ns)[0])
     ledger = _opened(ledger, now, wall_ms)
     return _commands(ledger, now)
 
@@ -245,7 +261,7 @@ def _after_gap(ledger: Ledger, now: Now, key: Key, slip_ms: int) -> Ledger:
     ledger = _closed(ledger, now, _ends_ms(kept))
     if not -STEP_MS < slip_ms < STEP_MS:
         ledger = _stepped(ledger, now, wall_ms - slip_ms)
-    ledger = _gap(ledger, now, kept.stand, kept.now_ms, "stalled", kept.trusted)
+    ledger = _gap(ledger, now, "stalled", now.s.now_ns - ledger.at_ns)
     ledger = ledger._replace(held=(), key=key, at_ns=now.s.now_ns, now_ms=wall_ms, excursion=None, base=Base())
     return _commands(_opened(ledger, now, wall_ms), now)
 
@@ -294,18 +310,24 @@ def _ends_ms(kept: Kept) -> int:
     return kept.now_ms
 
 
-def _gap(ledger: Ledger, now: Now, before: Stand, from_ms: int, reason: str, was_trusted: bool) -> Ledger:
+def _dark_ns(kept: Kept, now: Now) -> int | None:
+    """How long nobody looked; None: no clock tells."""
+    if kept.kernel_boot == now.i.clock.kernel_boot and kept.at_ns <= now.s.now_ns:
+        return now.s.now_ns - kept.at_ns
+    ms = now.i.clock.wall_ms - kept.now_ms
+    return ms * 1_000_000 if kept.trusted and now.trusted and ms >= 0 else None
+
+
+def _gap(ledger: Ledger, now: Now, reason: str, dark_ns: int | None) -> Ledger:
     """Time in which nobody looked; registers say what flowed meanwhile."""
-    wall_ms, kept = now.i.clock.wall_ms, ledger.kept
-    ledger = ledger._replace(meter=now.s.meter)
-    registers = read(before.registers, now.s.meter)
-    both = was_trusted and now.trusted
+    wall_ms, from_ms = now.i.clock.wall_ms, ledger.kept.now_ms
+    both = ledger.kept.trusted and now.trusted
     if both and wall_ms < from_ms:
-        ledger = _stepped(ledger, now, from_ms)
-        kept, both = ledger.kept, False
-    found: tuple[Jump, ...] = jumps(before.registers, registers, (wall_ms - from_ms if both else 0) * 1_000_000)
-    after = Stand(registers, before.integrals)
-    first, last, estimated = span(before, after)
+        ledger, both = _stepped(ledger, now, from_ms), False
+    before = ledger.kept.stand
+    later = ledger.kept.unread.later(UNKNOWN_NS if dark_ns is None else dark_ns)
+    kept, found = _read(ledger.kept._replace(unread=later), now.s.meter, now.s.now_ns)
+    first, last, estimated = span(before, kept.stand)
     body = {
         "record": "gap",
         "reason": reason,
@@ -319,7 +341,7 @@ def _gap(ledger: Ledger, now: Now, before: Stand, from_ms: int, reason: str, was
         "perhaps_told": ledger.put_back,
     }
     now.say.records.append(Record("settlement", body))
-    return ledger._replace(kept=kept._replace(stand=after), put_back=False)
+    return ledger._replace(kept=kept, put_back=False, meter=now.s.meter)
 
 
 # --- parts of it ------------------------------------------------------------------------------------------------------

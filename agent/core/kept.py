@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from agent.core.flows import Integrals, Jump, Registers, Stand
+from agent.core.flows import Integrals, Jump, Registers, Stand, Unread
 from agent.core.guarantee import Day
 from agent.core.interval import Open, Spread
 from agent.core.performance import Event, Part
@@ -23,6 +23,9 @@ class Kept(NamedTuple):
     events: tuple[Event, ...] = ()
     day: Day = Day()
     away: str | None = None  # as last told
+    unread: Unread = Unread()
+    at_ns: int = 0  # monotonic, of the last second in it; valid while `kernel_boot` is the same
+    kernel_boot: str = ""
 
     def text(self) -> str:
         """What `kept_of` reads."""
@@ -41,6 +44,7 @@ def kept_of(text: str) -> Kept:
             open=None if raw.open is None else _open(raw.open),
             events=tuple([_event(e) for e in raw.events]),
             day=Day(*raw.day),
+            unread=_unread(raw.unread),
         )
     except (TypeError, ValueError, IndexError, AttributeError, RecursionError):
         return Kept()
@@ -54,6 +58,11 @@ def _event(raw: Iterable[Any]) -> Event:
 def _stand(raw: Iterable[Any]) -> Stand:
     registers, integrals = raw
     return Stand(Registers(*registers), Integrals(*integrals))
+
+
+def _unread(raw: Iterable[Any]) -> Unread:
+    ns, integrals = raw
+    return Unread(ns, Integrals(*integrals))
 
 
 def _open(raw: Iterable[Any]) -> Open:

@@ -50,12 +50,13 @@ class Settlement(Up):
 
 
 class Jump(Open):
-    """A register that did not move as energy moves it: a rollover, or another meter. Not energy."""
+    """A register that did not move as energy moves it: a rollover, or another meter. What counts is the estimate."""
 
     name: Register
     before_wh: UInt
     after_wh: UInt
     why: Literal["back", "ahead"]
+    estimated_wh: int
 
 
 class Maker(Open):
