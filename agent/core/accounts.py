@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from agent.core import guarantee, interval, performance
+from agent.core import dark, guarantee, interval, performance
 from agent.core.book import Book, Cycle, find
 from agent.core.command import TERMINAL, CommandKind
 from agent.core.decision import Mode, Record
@@ -50,9 +50,9 @@ class Ledger(NamedTuple):
 NOTHING = Ledger()
 
 
-def begin(text: str) -> Ledger:
-    """After a start, from what `text` wrote; anything else is none: accounts then begin anew."""
-    return Ledger(kept=kept_of(text))
+def begin(text: str, commands: tuple[CommandRecord, ...] = ()) -> Ledger:
+    """After a start, from what `text` wrote, with the commands of then; anything else is none: accounts begin anew."""
+    return Ledger(kept=kept_of(text), commands=commands)
 
 
 def text(ledger: Ledger, book: Book) -> str:
@@ -204,11 +204,7 @@ def _closed(ledger: Ledger, now: Now, t1_ms: int) -> Ledger:
     room = now.offer()
     body = interval.body(opened, t1_ms, kept.stand, kept.era, source, now.returns_ms(), room)
     now.say.records.append(Record("settlement", body))
-    events = tuple([e.cut(t1_ms) for e in kept.events])
-    full = [e for e in events if len(e.parts) >= performance.MOST_PARTS]
-    if full:
-        now.say.records.extend([performance.parts(e) for e in full])
-        events = tuple([e.without_parts() if e in full else e for e in events])
+    events = tuple([performance.quartered(e, t1_ms, now.say.records) for e in kept.events])
     return ledger._replace(kept=kept._replace(events=events, open=None))
 
 
@@ -246,7 +242,7 @@ def _first(ledger: Ledger, now: Now) -> Ledger:
     ledger = ledger._replace(at_ns=now.s.now_ns, now_ms=wall_ms, key=now.key(None))
     if kept.open is not None:
         ledger = _closed(ledger, now, _ends_ms(kept))
-        ledger = _gap(ledger, now, "not_running", _dark_ns(kept, now))
+        ledger = _gap(ledger, now, "not_running", dark.lasted(kept, now))
     else:
         none = kept._replace(stand=Stand(Registers(), kept.stand.integrals))
         ledger = ledger._replace(kept=_read(none, now.s.meter, now.s.now_ns)[0])
@@ -310,17 +306,11 @@ def _ends_ms(kept: Kept) -> int:
     return kept.now_ms
 
 
-def _dark_ns(kept: Kept, now: Now) -> int | None:
-    """How long nobody looked; None: no clock tells."""
-    if kept.kernel_boot == now.i.clock.kernel_boot and kept.at_ns <= now.s.now_ns:
-        return now.s.now_ns - kept.at_ns
-    ms = now.i.clock.wall_ms - kept.now_ms
-    return ms * 1_000_000 if kept.trusted and now.trusted and ms >= 0 else None
-
-
 def _gap(ledger: Ledger, now: Now, reason: str, dark_ns: int | None) -> Ledger:
-    """Time in which nobody looked; registers say what flowed meanwhile."""
+    """Time in which nobody looked; registers say what flowed meanwhile, commands what was asked."""
     wall_ms, from_ms = now.i.clock.wall_ms, ledger.kept.now_ms
+    if now.book.durable.opted_out is None:  # one that no clock tells is a time all the same
+        ledger = ledger._replace(kept=dark.asked(ledger.kept, ledger.commands, dark_ns or 1, now.say.records))
     both = ledger.kept.trusted and now.trusted
     if both and wall_ms < from_ms:
         ledger, both = _stepped(ledger, now, from_ms), False

@@ -89,7 +89,7 @@ def initial(params: Params, durable: Durable, clock: Clock, now_ns: int) -> Stat
     )
     body = {"event": "start", "boot": clock.boot, "after_clean_stop": durable.clean_stop}
     desk = Desk(stored=None, backlog=(Record("event", body),))
-    ledger, spent = accounts.begin(durable.account), throughput.begin(durable)
+    ledger, spent = accounts.begin(durable.account, durable.commands), throughput.begin(durable)
     return State(now_ns, now_ns, Mode.INIT, Book(counted, live), desk, Trace(now_ns), spent=spent, ledger=ledger)
 
 

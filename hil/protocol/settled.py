@@ -203,6 +203,7 @@ class Performance(Settlement):
     before_w: int | None
     before_grid_w: int | None
     lasted_s: UInt
+    missing_s: UInt
     to_90_pct_s: UInt | None
     error_rms_w: UInt | None
     limited: list[Reasons]
