@@ -27,6 +27,7 @@ READY_S = 15.0
 DRAIN_S = 30.0
 RATED_W = 6_000  # of commands: the home can give all of it, so that each shows its own number of watts
 STEP_W = 7
+COMMON_W = (0, 1_140)  # what any command may ask for: nothing, and the first second of its ramp from there
 DURATIONS = (3, 8, 20, 40)
 ACTS_S = 6.0  # from accepted to read back, at most, unless something stands in the way
 HELD = 0.4  # share of kills after which nobody releases or starts anything for a while
@@ -55,7 +56,8 @@ class Run:
         self._backend = ProcessBackend(directory, restart_s=RESTART_S)
         self.kills = Kills()
         self._sent: list[tuple[Signed, Order]] = []
-        self._powers = self._rng.sample(range(-RATED_W, RATED_W, STEP_W), 2 * RATED_W // STEP_W)
+        watts = [w for w in range(-RATED_W, RATED_W, STEP_W) if all(abs(abs(w) - c) > STEP_W for c in COMMON_W)]
+        self._powers = self._rng.sample(watts, len(watts))
 
     def run(self, kills: int) -> Kills:
         """Kill that often, let everything come to an end, and collect what was seen."""

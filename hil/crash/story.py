@@ -73,16 +73,19 @@ class Wrong:
         return self.over_ns <= sum(max(0, min(self.at_ns, to) - max(self.since_ns, at)) for at, to in away)
 
 
-def setpoints(records: Iterable[tuple[int, str, int]]) -> list[tuple[int, int]]:
-    """(ns, W) of each setpoint that the inverter was given, from (ns, kind, value) of every register write to it.
+def setpoints(records: Iterable[tuple[int, str, int]]) -> list[tuple[int, int | None]]:
+    """(ns, W) of each setpoint that the inverter was given, None = it was released, from (ns, kind, value) of every
+    register write to it.
 
     One setpoint is several writes: its reversion time first, then the rates, then the mode. While remote control is on,
     rates and mode show the same watts, and are one setpoint all the same."""
-    found: list[tuple[int, int]] = []
+    found: list[tuple[int, int | None]] = []
     begun = True
     for at_ns, kind, value in records:
         if kind == "timer":
             begun = True
+        elif kind == "clear":
+            found.append((at_ns, None))
         elif kind == "power":
             if begun or found[-1][1] != value:
                 found.append((at_ns, value))
@@ -96,7 +99,7 @@ class Story:
 
     orders: list[Order] = field(default_factory=list)
     samples: list[Sample] = field(default_factory=list)
-    writes: list[tuple[int, int]] = field(default_factory=list)  # setpoints at the inverter: (ns, W)
+    writes: list[tuple[int, int | None]] = field(default_factory=list)  # what `setpoints` made of the register log
     missing: Sequence[int] = ()
     given_up: int = 0
     conflicts: Sequence[int] = ()
@@ -138,15 +141,48 @@ class Story:
             if sum(s.terminal for s in own) > 1:
                 ends = ", ".join(s.state for s in own)
                 wrong.append(Wrong(TWICE, f"command {order.id[:8]} ended twice: {ends}"))
-            wrong += self._acted_late(order)
+            wrong += self._held_late(order)
+        return [*wrong, *self._strays()]
+
+    def _asked_for(self, at_ns: int, watts: int) -> bool:
+        """A command in force asks for as much, or for more: then it may be on the way of a ramp."""
+        return any(order.first_ns <= at_ns <= until for order, until in self._asking(watts))
+
+    def _asking(self, watts: int) -> list[tuple[Order, int]]:
+        """Commands that ever might have that written, and until when, ns."""
+        way = 1 if watts > 0 else -1
+        both = [(order, order.until_ns()) for order in self.orders if way * order.power_w >= abs(watts) - VALUE_W]
+        return [(order, until) for order, until in both if until is not None]
+
+    def _strays(self) -> list[Wrong]:
+        """Setpoints other than zero for which nobody asks at that time; one for each row of them."""
+        wrong: list[Wrong] = []
+        before = False
+        for at_ns, watts in self.writes:
+            stray = bool(watts) and not self._asked_for(at_ns, watts or 0)
+            if stray and not before:
+                wrong.append(self._stray(at_ns, watts or 0))
+            before = stray
         return wrong
 
-    def _acted_late(self, order: Order) -> list[Wrong]:
-        """Its watts are held after its end, or though nobody has ever heard that it was accepted."""
+    def _stray(self, at_ns: int, watts: int) -> Wrong:
+        own = [order for order in self.orders if abs(order.power_w - watts) <= VALUE_W]
+        told = [f"of command {o.id[:8]}, sent at {self._s(o.first_ns)}, " for o in own]
+        sentence = f"{watts} W {''.join(told)}was written at {self._s(at_ns)}, and no command in force asks for as much"
+        untils = [until for _, until in self._asking(watts) if until < at_ns]
+        if not untils:
+            return Wrong(TWICE, f"{sentence}; none had by then")
+        end_ns = max(untils) - SLACK_NS
+        late = f"{(at_ns - end_ns) / NS:.1f} s after the end of the last one that did"
+        return Wrong(TWICE, f"{sentence}, {late}", end_ns, at_ns, at_ns - max(untils))
+
+    def _held_late(self, order: Order) -> list[Wrong]:
+        """Its watts are held after its end, or though nobody has ever heard that it was accepted, while another command
+        is in force that asks for more."""
         until = order.until_ns()
         for first, last in self._held(order.power_w):
             late = [n for n in range(first, last + 1) if until is None or self.writes[n][0] > until]
-            again = [n for n in late if n > first]  # the first of all may be on the way of a ramp
+            again = [n for n in late if n > first and self._asked_for(self.writes[n][0], order.power_w)]
             if not again or self._on_the_way(order, first, late):
                 continue
             at_ns = self.writes[again[0]][0]
@@ -159,32 +195,37 @@ class Story:
         return []
 
     def _held(self, power_w: int) -> list[tuple[int, int]]:
-        """From which to which setpoint those watts were asked for, two times in a row or more."""
-        near = [abs(watts - power_w) <= VALUE_W for _, watts in self.writes]
+        """From which to which setpoint those watts were asked for, two times in a row or more: not released in between,
+        nor ended by the inverter."""
+        near = [watts is not None and abs(watts - power_w) <= VALUE_W for _, watts in self.writes]
         runs: list[tuple[int, int]] = []
         for n in range(1, len(near)):
-            if near[n] and near[n - 1]:
+            stood = self.writes[n][0] - self.writes[n - 1][0] <= self.stated_end_ns
+            if near[n] and near[n - 1] and stood:
                 runs.append((runs.pop()[0] if runs and runs[-1][1] == n - 1 else n - 1, n))
         return runs
 
     def _on_the_way(self, order: Order, first: int, late: Sequence[int]) -> bool:
         """Those watts are a step of the ramp to more, for another command that is in force: from less or from its own
-        time, for a moment, to more."""
+        time, for a moment, to more; or that command or the daemon ended there."""
         way = 1 if order.power_w > 0 else -1
         most_w = way * order.power_w + VALUE_W
 
         def beyond(n: int) -> bool:
-            return way * self.writes[n][1] > most_w
+            return way * (self.writes[n][1] or 0) > most_w
 
         from_ns, to_ns = self.writes[late[0]][0], self.writes[late[-1]][0]
-        if to_ns - from_ns > STEP_NS or late[-1] + 1 == len(self.writes) or not beyond(late[-1] + 1):
+        if to_ns - from_ns > STEP_NS or (late[0] == first > 0 and beyond(first - 1)):
             return False
-        if late[0] == first > 0 and beyond(first - 1):
-            return False
+        further = late[-1] + 1 < len(self.writes) and beyond(late[-1] + 1)
+        died = any(not s.alive for s in self.samples if from_ns <= s.at_ns <= to_ns + STEP_NS)
         return any(
-            other.power_w * way > most_w and other.first_ns <= from_ns and to_ns <= until
+            further or died or until - SLACK_NS <= to_ns + STEP_NS
             for other in self.orders
-            if (until := other.until_ns()) is not None
+            if other.power_w * way > most_w
+            and other.first_ns <= from_ns
+            and (until := other.until_ns()) is not None
+            and to_ns <= until
         )
 
     def _alive(self) -> list[Wrong]:
