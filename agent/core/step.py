@@ -50,6 +50,7 @@ from agent.core.inputs import (
     Clock,
     Inputs,
 )
+from agent.core.now import Now
 from agent.core.params import Params, S
 from agent.core.snapshot import Snapshot, Trace, take
 from agent.core.state import State
@@ -88,7 +89,7 @@ def initial(params: Params, durable: Durable, clock: Clock, now_ns: int) -> Stat
     )
     body = {"event": "start", "boot": clock.boot, "after_clean_stop": durable.clean_stop}
     desk = Desk(stored=None, backlog=(Record("event", body),))
-    ledger, spent = accounts.begin(durable.account), throughput.begin(durable)
+    ledger, spent = accounts.begin(durable.account, durable.commands), throughput.begin(durable)
     return State(now_ns, now_ns, Mode.INIT, Book(counted, live), desk, Trace(now_ns), spent=spent, ledger=ledger)
 
 
@@ -184,7 +185,7 @@ def _step(p: Params, state: State, i: Inputs) -> tuple[State, Outputs]:
     report.self_test(state.looked_ns, i.looked, say)
     room = (chosen.shown.lo_w, chosen.shown.hi_w)
     asks = judged.asks
-    now = accounts.Now(i, s, book, asks.holder, judged.mode, judged.checked.memory, room, say, asks.watts or 0)
+    now = Now(i, s, book, asks.holder, judged.mode, judged.checked.memory, room, say, asks.watts or 0)
     ledger = accounts.follow(accounts.heard(state.ledger, i, say), now)
     say.account = partial(accounts.text, ledger)
     book, desk, commit = commits.store(book, state.desk, say)

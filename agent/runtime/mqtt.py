@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agent.runtime import lean, part
+from agent.runtime.mqtt_loop import MqttLoop
 
 if TYPE_CHECKING:
     import ssl
@@ -33,7 +34,6 @@ MAX_PACKET = 65_536
 KEPT_S = 3600  # of a kept session of MQTT 5
 MAX_READ = 4 * MAX_PACKET + 1024  # up to there a message that is too long is counted, above it ends the connection
 WAITING = 128  # messages that the link has not looked at: 8 MB at most
-WAIT_S = 0.002
 TAKEN_OVER = 142  # reason code of MQTT 5
 
 
@@ -75,7 +75,6 @@ class MqttAdapter:
         self._tokens: dict[int, int | None] = {}  # by packet id; None: QoS 0, of which nobody wants to hear
         self._early: set[int] = set()
         self._acked: deque[int] = deque()  # told by `_flush`
-        self._ended = threading.Event()
         self._code: Any = None  # why the connection ended, as far as paho knows
 
     def handle(self, effect: part.Effect) -> None:
@@ -94,13 +93,13 @@ class MqttAdapter:
                 self._flush()
         elif isinstance(effect, part.MqttSubscribe):
             client.subscribe(list(effect.topics))
-        elif isinstance(effect, part.MqttDisconnect) and client.disconnect() != 0:
-            self._ended.set()  # there was no connection to say goodbye on
+        elif isinstance(effect, part.MqttDisconnect):
+            client.disconnect()
 
     def _run(self, want: part.MqttConnect) -> None:
         paho = lean.import_paho()
         host, port = self._brokers[want.broker % len(self._brokers)]
-        client = _bounded(paho.Client, self._flush)(
+        client = paho.Client(
             paho.CallbackAPIVersion.VERSION2,
             client_id=want.client_id,
             protocol=paho.MQTTv5 if self._five else paho.MQTTv311,
@@ -112,9 +111,9 @@ class MqttAdapter:
         client.on_connect = self._connected
         client.on_message = self._message
         client.on_publish = self._published
-        ended = self._ended = threading.Event()
         self._code = None
         client.on_disconnect = self._disconnected
+        loop = MqttLoop(client, self._flush, lambda: self._waiting() >= WAITING)
         reason = f"the connection to {host}:{port} ended"
         try:
             client.tls_set_context(self._tls_context())
@@ -125,9 +124,7 @@ class MqttAdapter:
             client.connect(host, port, keepalive=KEEPALIVE_S, **options)
             self._tokens, self._early, self._acked = {}, set(), deque()
             self._client = client
-            client.loop_start()  # paho's own thread: without it `publish` would write from ours beside it
-            ended.wait()
-            client.loop_stop()
+            loop.serve()
         except (OSError, ValueError) as error:
             reason = f"no connection to {host}:{port}: {error}; is the broker up and are the certificates right?"
         finally:
@@ -141,6 +138,8 @@ class MqttAdapter:
         """Made once, and anew when a file changed: a renewed certificate needs no restart. OSError for a bad one."""
         import ssl
 
+        from agent.runtime.tls_socket import BufferedTls
+
         files = [path.stat() for path in (self._tls.ca, self._tls.cert, self._tls.key)]
         made_of = tuple((facts.st_ino, facts.st_mtime_ns) for facts in files)
         if self._context is not None and made_of == self._made_of:
@@ -148,6 +147,7 @@ class MqttAdapter:
         self._made_of = made_of
         self._context = None
         context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=str(self._tls.ca))
+        context.sslsocket_class = type("MqttSocket", (BufferedTls,), {"most": MAX_READ})
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.load_cert_chain(str(self._tls.cert), str(self._tls.key))
         self._context = context
@@ -162,7 +162,6 @@ class MqttAdapter:
     def _disconnected(self, client: Any, userdata: Any, flags: Any, code: Any, properties: Any) -> None:
         self._flush()
         self._code = code if self._code is None else self._code  # what the broker said, not that the socket then closed
-        self._ended.set()
 
     def _message(self, client: Any, userdata: Any, message: paho.MQTTMessage) -> None:
         try:
@@ -170,8 +169,6 @@ class MqttAdapter:
         except UnicodeDecodeError:
             topic = ""
         payload = bytes(message.payload[: MAX_PACKET + 1])
-        while self._waiting() >= WAITING and not self._ended.wait(WAIT_S):
-            pass  # the socket fills, and then the broker has to keep it
         self._post(part.MqttMessage(topic, payload, message.qos, bool(message.retain)))
 
     def _published(self, client: Any, userdata: Any, mid: int, code: Any, properties: Any) -> None:
@@ -195,24 +192,6 @@ class MqttAdapter:
                 acked.append(self._acked.popleft())
         if acked:
             self._post(part.MqttAcked(tuple(acked)))
-
-
-def _bounded(base: type[paho.Client], after_read: Callable[[], None]) -> type[paho.Client]:
-    """paho's client, that reads no more for one message than any of ours may have."""
-
-    class Bounded(base):  # type: ignore[valid-type,misc]  # imported by the thread that uses it
-        def _sock_recv(self, bufsize: int) -> bytes:
-            if bufsize > MAX_READ:  # paho asks for what is left of a message in one piece
-                raise ConnectionAbortedError(f"a message of {bufsize} bytes")
-            return bytes(super()._sock_recv(bufsize))
-
-        def loop_read(self, max_packets: int = 1) -> Any:
-            try:
-                return super().loop_read(max_packets)
-            finally:
-                after_read()
-
-    return Bounded
 
 
 def _asked(kept: bool) -> Any:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from hil.bench.publish import MISSING, measure
+from hil.bench.listener import MISSING
+from hil.bench.publish import measure
 
 
 @pytest.mark.slow
@@ -21,7 +22,7 @@ def test_both_sides_bring_all() -> None:
 
 
 def test_no_peer_is_one_sentence_and_exit_2(tmp_path: Path) -> None:
-    code = "from hil.bench.publish import find_peer; find_peer()"
+    code = "from hil.bench.listener import find; find('mosquitto_pub')"
     env = os.environ | {"PATH": str(tmp_path)}
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr.strip()) == (2, MISSING)
+    assert (done.returncode, done.stderr.strip()) == (2, MISSING.format("mosquitto_pub"))

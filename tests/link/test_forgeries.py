@@ -12,12 +12,12 @@ from agent.link import trust
 from agent.runtime.part import MqttMessage
 from hil.aggregator.aggregator import Aggregator, Publish
 from hil.aggregator.forge import FORGERIES, forge
-from hil.aggregator.keys import Keyring, SigningKey
+from hil.aggregator.keys import OVER, Keyring, SigningKey
 from tests.link.home import BOOT, DEVICE_SEED, Home, kid_of, okp, posted, published, seed_of
 
 
 def keyring() -> Keyring:
-    roles = {role: SigningKey(kid_of(seed_of(role)), okp(seed_of(role))) for role in trust.ROLES}
+    roles = {role: SigningKey(kid_of(seed_of(role)), okp(seed_of(role))) for role in (*trust.ROLES, OVER)}
     return Keyring("fleet", ("north",), roles, {"home1": {kid_of(DEVICE_SEED): okp(DEVICE_SEED)}})
 
 
