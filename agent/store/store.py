@@ -148,7 +148,7 @@ class Store:
                 self._small(event, now, out)
         if self._anchor is not None and self._vault.open:
             self._try(lambda: self._settle(out), now)
-        if self._asked and self._vault.open:
+        if self._asked and self._vault.open and not self._vault.owes:
             self._try(lambda: self._backlog(now, out), now)
         self._tell(now, out)
         return out
