@@ -307,8 +307,8 @@ class Store:
             new = [("batch", batch.payload)]
             evict = 0
             if self._vault.batches >= self._config.telemetry_rows:
-                evict, gap = self._vault.evict(max(1, self._config.telemetry_rows // 64))
-                new.append(("event", encode(gap)))
+                evict, gone = self._vault.evict(max(1, self._config.telemetry_rows // 64))
+                new += [("event", encode(gap)) for gap in gone]
             forget = self._forgotten(now, evict)
             rows = self._vault.write(None, new, batch.clock, batch.mono_ms, forget)
             if forget.receipted_to or forget.also:
