@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from agent.core.flows import Integrals, Jump, Registers, Stand, Unread
+from agent.core.flows import NAMES, NJ_PER_WH, Integrals, Jump, Registers, Stand, Unread
 from agent.core.guarantee import Day
 from agent.core.interval import Open, Spread
 from agent.core.performance import Event, Part
@@ -47,6 +47,24 @@ def kept_of(text: str) -> Kept:
             unread=_unread(raw.unread),
         )
     except (TypeError, ValueError, IndexError, AttributeError, RecursionError):
+        return Kept()
+
+
+def kept_after(record: Mapping[str, Any]) -> Kept:
+    """Where the text is lost: what the accounts were at the end of an interval or gap, by its record; its registers
+    and sums, and nothing open but what begins there. None of any other record, and of a form that is not ours."""
+    try:
+        if record["record"] not in ("interval", "gap"):
+            return Kept()
+        end, estimated = record["end"], record["estimated"]
+        registers = Registers(*[None if name in estimated else int(end[name]) for name in NAMES])
+        integrals = Integrals(*[int(end[name]) * NJ_PER_WH if name in estimated else 0 for name in NAMES])
+        stand = Stand(registers, integrals)
+        trusted = record["t1_ms"] is not None and record.get("time") != "untrusted"
+        t1_ms = int(record["t0_ms"] if record["t1_ms"] is None else record["t1_ms"])
+        unread = Unread(integrals=integrals)
+        return Kept(t1_ms, trusted, int(record["era"]), stand, Open(t1_ms, stand), unread=unread)
+    except (TypeError, ValueError, KeyError):
         return Kept()
 
 

@@ -19,6 +19,7 @@ from agent.core.decision import Mode
 from agent.core.durable import CommandRecord, Durable
 from agent.core.flows import Integrals, Jump, Registers, Stand, Unread, flowed
 from agent.core.inputs import Clock, ClockTrust, Consent, PutBack, Reserve
+from agent.core.kept import kept_after
 from agent.core.now import Now
 from agent.core.params import S
 from agent.core.settlement import Meters
@@ -718,3 +719,22 @@ def test_accounts_of_a_program_that_kept_less_are_taken_up() -> None:
     assert accounts.begin(json.dumps(kept[:8])).kept._replace(unread=Unread(), at_ns=0, kernel_boot="") == (
         accounts.begin(json.dumps(kept)).kept._replace(unread=Unread(), at_ns=0, kernel_boot="")
     )
+
+
+def test_accounts_whose_text_is_lost_go_on_after_the_last_record_with_a_gap() -> None:
+    tally = Tally(registers=True)
+    tally.put(0)
+    assert tally.registers is not None
+    for _ in range(1000):
+        tally.registers[0] += 1
+        tally.put(3600, 3600)
+    (last,) = tally.of("interval")
+    tally.ledger = Ledger(kept=kept_after(json.loads(json.dumps(last))))
+    tally.now_ns += 1800 * S
+    tally.put(0)
+    (gap,) = tally.of("gap")
+    assert gap["start"] == last["end"]
+    assert (flows(gap)["import_wh"], gap["t0_ms"], gap["t1_ms"]) == (101, last["t1_ms"], tally.wall_ms)
+    assert kept_after({**gap, "t1_ms": None})[:3] == (gap["t0_ms"], False, 0)
+    for other in ({"record": "clock"}, {}, {"record": "gap"}, {**gap, "end": 3}):
+        assert kept_after(other).open is None
