@@ -7,48 +7,29 @@ to be trusted or ceases to be ends the interval, and a record says so. Quarters 
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from agent.core import guarantee, interval, performance
+from agent.core import dark, guarantee, interval, performance
 from agent.core.book import Book, Cycle, find
 from agent.core.command import TERMINAL, CommandKind
 from agent.core.decision import Mode, Record
 from agent.core.durable import CommandRecord
-from agent.core.fault import Severity
-from agent.core.faults import BY_ID
-from agent.core.flows import DT, Integrals, Jump, Registers, Second, Stand, jumps, read, span
+from agent.core.flows import DT, UNKNOWN_NS, Jump, Registers, Second, Stand, jumps, read, span
 from agent.core.guarantee import Day, Excursion
 from agent.core.inputs import ClockTrust, Consent, Inputs, PutBack
-from agent.core.interval import QUARTER_MS, Key, Open, Spread
-from agent.core.modes import ACTING
+from agent.core.interval import QUARTER_MS, Key, Open
+from agent.core.kept import Kept, kept_of
+from agent.core.now import Now
 from agent.core.params import S
-from agent.core.performance import Base, Event, Part
-from agent.core.snapshot import Snapshot
-from agent.core.standing import Memory, hold_of, severity
-from drivers.readings import GridState
+from agent.core.performance import Base, Event
+from drivers.readings import GridState, MeterReading
 
 LEAST_NS = S * 9 // 10  # between two seconds
 MOST_NS = 10 * S  # between two cycles: more is a gap
 HELD = 60
 STEP_MS = 2000  # by which a clock may slip against this machine's own time before it has stepped
 MOST_CHARS = 200  # of a text in a record
-DRAW_W = 100  # of a battery that gives
 ACCOUNTED = frozenset({CommandKind.DISPATCH, CommandKind.SCHEDULE, CommandKind.SESSION})
-
-
-class Kept(NamedTuple):
-    """What survives a restart."""
-
-    now_ms: int = 0  # wall, of the last second in it
-    trusted: bool = False
-    era: int = 0  # +1 each time the wall clock was put elsewhere
-    stand: Stand = Stand()
-    open: Open | None = None
-    events: tuple[Event, ...] = ()
-    day: Day = Day()
-    away: str | None = None  # as last told
 
 
 class Ledger(NamedTuple):
@@ -63,52 +44,21 @@ class Ledger(NamedTuple):
     base: Base = Base()
     excursion: Excursion | None = None
     put_back: bool = False  # the disk was: records of the lost state may have told what the first gap will tell
+    meter: MeterReading | None = None  # the last that was of its second
 
 
 NOTHING = Ledger()
 
 
-class Now(NamedTuple):
-    """What one cycle gives the accounts."""
-
-    i: Inputs
-    s: Snapshot
-    book: Book
-    due: CommandRecord | None
-    mode: Mode
-    memory: tuple[Memory, ...]
-    room: tuple[int, int]  # lo_w <= 0 <= hi_w
-    say: Cycle
-    asked_w: int = 0  # what `due` wants now
-
-    @property
-    def trusted(self) -> bool:
-        """By its clock the quarters of an hour may be told."""
-        return self.i.clock.trust is not ClockTrust.UNTRUSTED
-
-
-def begin(text: str) -> Ledger:
-    """After a start, from what `text` wrote; anything else is none: accounts then begin anew."""
-    if not text:
-        return Ledger()
-    try:
-        now_ms, *rest = _tuples(json.loads(text))
-        raw = Kept._make((now_ms, *rest))
-        kept = raw._replace(
-            stand=_stand(raw.stand),
-            open=None if raw.open is None else _open(raw.open),
-            events=tuple([_event(e) for e in raw.events]),
-            day=Day(*raw.day),
-        )
-        return Ledger(kept=kept)
-    except (TypeError, ValueError, IndexError, AttributeError, RecursionError):
-        return Ledger()
+def begin(text: str, commands: tuple[CommandRecord, ...] = ()) -> Ledger:
+    """After a start, from what `text` wrote, with the commands of then; anything else is none: accounts begin anew."""
+    return Ledger(kept=kept_of(text), commands=commands)
 
 
 def text(ledger: Ledger, book: Book) -> str:
-    """What `begin` reads; with all that was held."""
-    kept = _folded(ledger, book).kept
-    return json.dumps(kept, separators=(",", ":")) if kept != Kept() else ""
+    """What `begin` reads; with all that was held, and the registers of now: what a restart begins with."""
+    folded = _folded(ledger, book)
+    return (_registers(folded) if folded.kept.open is not None else folded).kept.text()
 
 
 def follow(ledger: Ledger, now: Now) -> Ledger:
@@ -132,8 +82,8 @@ def _follow(ledger: Ledger, now: Now) -> Ledger:
     if ledger.key is None:
         return _first(ledger, now) if now.mode is not Mode.INIT else ledger
     wall_ms = i.clock.wall_ms
-    key = _key(ledger.key, now)
-    meter = s.meter if s.meter is not None and s.meter_age_ns <= s.meter_stale_ns else None
+    key = now.key(ledger.key)
+    meter = now.meter
     second: Second = (
         dt,
         s.battery_w,
@@ -158,7 +108,8 @@ def _follow(ledger: Ledger, now: Now) -> Ledger:
     )
     if plain:
         held = (*ledger.held, second)
-        return Ledger(held, key, s.now_ns, wall_ms, commands, ledger.kept, ledger.base, None)
+        read_last = meter or ledger.meter
+        return Ledger(held, key, s.now_ns, wall_ms, commands, ledger.kept, ledger.base, None, False, read_last)
     return _turn(ledger, now, key, second, slip_ms)
 
 
@@ -173,6 +124,7 @@ def _turn(ledger: Ledger, now: Now, key: Key, second: Second, slip_ms: int) -> L
         ledger = _told(ledger, key, now)
     if dt > MOST_NS:
         return _after_gap(ledger, now, key, slip_ms)
+    ledger = ledger._replace(meter=now.meter or ledger.meter)
     was = before.trust != ClockTrust.UNTRUSTED
     if was is not now.trusted or not -STEP_MS < slip_ms < STEP_MS:
         return _reclocked(ledger, now, key, second, slip_ms)
@@ -185,7 +137,7 @@ def _turn(ledger: Ledger, now: Now, key: Key, second: Second, slip_ms: int) -> L
     if now.i.clock.wall_ms // QUARTER_MS > opened.t0_ms // QUARTER_MS:
         ledger = _folded(ledger, now.book)
         t1_ms = now.i.clock.wall_ms // QUARTER_MS * QUARTER_MS
-        ledger = _closed(_registers(ledger, now), now, t1_ms)
+        ledger = _closed(_registers(ledger), now, t1_ms)
         ledger = _opened(ledger, now, t1_ms)
     return ledger
 
@@ -212,6 +164,9 @@ def _folded(ledger: Ledger, book: Book) -> Ledger:
         events,
         kept.day.plus(held, key),
         kept.away,
+        kept.unread.later(sum([x[DT] for x in held])),
+        ledger.at_ns,
+        kept.kernel_boot,
     )
     return ledger._replace(held=(), kept=kept, base=ledger.base.plus(held))
 
@@ -221,15 +176,22 @@ def _delivered(event: Event, book: Book) -> Event:
     return event if record is None else event._replace(delivered_mwh=book.meters.total(record))
 
 
-def _registers(ledger: Ledger, now: Now) -> Ledger:
-    """The devices' registers as they stand now, jumps noted."""
-    s, kept = now.s, ledger.kept
-    meter = s.meter if s.meter is not None and s.meter_age_ns <= s.meter_stale_ns else None
-    registers = read(kept.stand.registers, meter)
-    assert kept.open is not None
-    found = jumps(kept.stand.registers, registers, kept.open.ns)
-    opened = kept.open._replace(jumps=(*kept.open.jumps, *found)) if found else kept.open
-    return ledger._replace(kept=kept._replace(stand=Stand(registers, kept.stand.integrals), open=opened))
+def _registers(ledger: Ledger) -> Ledger:
+    """The devices' registers as they were read last, jumps noted."""
+    opened = ledger.kept.open
+    assert opened is not None
+    kept, found = _read(ledger.kept, ledger.meter, ledger.at_ns)
+    if found:
+        kept = kept._replace(open=opened._replace(jumps=(*opened.jumps, *found)))
+    return ledger._replace(kept=kept)
+
+
+def _read(kept: Kept, meter: MeterReading | None, now_ns: int) -> tuple[Kept, tuple[Jump, ...]]:
+    """With what `meter` told; which of it was a jump."""
+    before, integrals = kept.stand.registers, kept.stand.integrals
+    after = read(before, meter)
+    found = jumps(before, after, kept.unread, integrals)
+    return kept._replace(stand=Stand(after, integrals), unread=kept.unread.after(meter, now_ns, integrals)), found
 
 
 def _closed(ledger: Ledger, now: Now, t1_ms: int) -> Ledger:
@@ -239,14 +201,10 @@ def _closed(ledger: Ledger, now: Now, t1_ms: int) -> Ledger:
     if opened is None or not opened.samples:
         return ledger
     source = "meter" if kept.stand.registers.import_wh is not None else "bms_estimate"
-    room = _room(now)
-    body = interval.body(opened, t1_ms, kept.stand, kept.era, source, _returns_ms(now), room)
+    room = now.offer()
+    body = interval.body(opened, t1_ms, kept.stand, kept.era, source, now.returns_ms(), room)
     now.say.records.append(Record("settlement", body))
-    events = tuple([e.cut(t1_ms) for e in kept.events])
-    full = [e for e in events if len(e.parts) >= performance.MOST_PARTS]
-    if full:
-        now.say.records.extend([performance.parts(e) for e in full])
-        events = tuple([e.without_parts() if e in full else e for e in events])
+    events = tuple([performance.quartered(e, t1_ms, now.say.records) for e in kept.events])
     return ledger._replace(kept=kept._replace(events=events, open=None))
 
 
@@ -259,8 +217,14 @@ def _opened(ledger: Ledger, now: Now, t0_ms: int) -> Ledger:
             now.say.records.append(guarantee.kept(day))
             now.say.records.append(_checkpoint(day.number, kept.stand))
         day = Day(t0_ms // guarantee.DAY_MS)
+    late = kept.unread.late(kept.stand.registers)
     kept = kept._replace(
-        open=Open(t0_ms, kept.stand, trust=trust), day=day, now_ms=now.i.clock.wall_ms, trusted=now.trusted
+        open=Open(t0_ms, kept.stand, trust=trust, late=late),
+        day=day,
+        now_ms=now.i.clock.wall_ms,
+        trusted=now.trusted,
+        at_ns=now.s.now_ns,
+        kernel_boot=now.i.clock.kernel_boot,
     )
     return ledger._replace(kept=kept)
 
@@ -275,25 +239,25 @@ def _first(ledger: Ledger, now: Now) -> Ledger:
     """The first second of this start: what was open before it ends where it was last known, and what lay between is a
     gap."""
     kept, wall_ms = ledger.kept, now.i.clock.wall_ms
-    ledger = ledger._replace(at_ns=now.s.now_ns, now_ms=wall_ms, key=_key(None, now))
-    before = kept.stand
+    ledger = ledger._replace(at_ns=now.s.now_ns, now_ms=wall_ms, key=now.key(None))
     if kept.open is not None:
         ledger = _closed(ledger, now, _ends_ms(kept))
-        ledger = _gap(ledger, now, before, kept.now_ms, "not_running", kept.trusted)
+        ledger = _gap(ledger, now, "not_running", dark.lasted(kept, now))
     else:
-        registers = read(Registers(), now.s.meter)
-        ledger = ledger._replace(kept=kept._replace(stand=Stand(registers, before.integrals)))
+        none = kept._replace(stand=Stand(Registers(), kept.stand.integrals))
+        ledger = ledger._replace(kept=_read(none, now.s.meter, now.s.now_ns)[0])
     ledger = _opened(ledger, now, wall_ms)
     return _commands(ledger, now)
 
 
 def _after_gap(ledger: Ledger, now: Now, key: Key, slip_ms: int) -> Ledger:
     """This process stood still: nobody looked."""
+    ledger = _registers(ledger)
     kept, wall_ms = ledger.kept, now.i.clock.wall_ms
     ledger = _closed(ledger, now, _ends_ms(kept))
     if not -STEP_MS < slip_ms < STEP_MS:
         ledger = _stepped(ledger, now, wall_ms - slip_ms)
-    ledger = _gap(ledger, now, kept.stand, kept.now_ms, "stalled", kept.trusted)
+    ledger = _gap(ledger, now, "stalled", now.s.now_ns - ledger.at_ns)
     ledger = ledger._replace(held=(), key=key, at_ns=now.s.now_ns, now_ms=wall_ms, excursion=None, base=Base())
     return _commands(_opened(ledger, now, wall_ms), now)
 
@@ -305,7 +269,7 @@ def _reclocked(ledger: Ledger, now: Now, key: Key, second: Second, slip_ms: int)
     wall_ms = now.i.clock.wall_ms
     old = ledger.key
     ledger = ledger._replace(held=(second,), now_ms=ledger.now_ms + second[DT] // 1_000_000, at_ns=now.s.now_ns)
-    ledger = _registers(_folded(ledger, now.book), now)
+    ledger = _registers(_folded(ledger, now.book))
     opened = ledger.kept.open
     assert opened is not None
     placed = now.trusted and old.trust == ClockTrust.UNTRUSTED
@@ -342,17 +306,18 @@ def _ends_ms(kept: Kept) -> int:
     return kept.now_ms
 
 
-def _gap(ledger: Ledger, now: Now, before: Stand, from_ms: int, reason: str, was_trusted: bool) -> Ledger:
-    """Time in which nobody looked; registers say what flowed meanwhile."""
-    wall_ms, kept = now.i.clock.wall_ms, ledger.kept
-    registers = read(before.registers, now.s.meter)
-    both = was_trusted and now.trusted
+def _gap(ledger: Ledger, now: Now, reason: str, dark_ns: int | None) -> Ledger:
+    """Time in which nobody looked; registers say what flowed meanwhile, commands what was asked."""
+    wall_ms, from_ms = now.i.clock.wall_ms, ledger.kept.now_ms
+    if now.book.durable.opted_out is None:  # one that no clock tells is a time all the same
+        ledger = ledger._replace(kept=dark.asked(ledger.kept, ledger.commands, dark_ns or 1, now.say.records))
+    both = ledger.kept.trusted and now.trusted
     if both and wall_ms < from_ms:
-        ledger = _stepped(ledger, now, from_ms)
-        kept, both = ledger.kept, False
-    found: tuple[Jump, ...] = jumps(before.registers, registers, (wall_ms - from_ms if both else 0) * 1_000_000)
-    after = Stand(registers, before.integrals)
-    first, last, estimated = span(before, after)
+        ledger, both = _stepped(ledger, now, from_ms), False
+    before = ledger.kept.stand
+    later = ledger.kept.unread.later(UNKNOWN_NS if dark_ns is None else dark_ns)
+    kept, found = _read(ledger.kept._replace(unread=later), now.s.meter, now.s.now_ns)
+    first, last, estimated = span(before, kept.stand)
     body = {
         "record": "gap",
         "reason": reason,
@@ -366,7 +331,7 @@ def _gap(ledger: Ledger, now: Now, before: Stand, from_ms: int, reason: str, was
         "perhaps_told": ledger.put_back,
     }
     now.say.records.append(Record("settlement", body))
-    return ledger._replace(kept=kept._replace(stand=after), put_back=False)
+    return ledger._replace(kept=kept, put_back=False, meter=now.s.meter)
 
 
 # --- parts of it ------------------------------------------------------------------------------------------------------
@@ -422,124 +387,8 @@ def _told(ledger: Ledger, key: Key, now: Now) -> Ledger:
         "record": "availability",
         "available": key.away is None,
         "reason": key.away,
-        "expected_return_ms": _returns_ms(now),
+        "expected_return_ms": now.returns_ms(),
         "at_ms": now.i.clock.wall_ms,
     }
     now.say.records.append(Record("settlement", body))
     return ledger._replace(kept=ledger.kept._replace(away=key.away))
-
-
-def _key(before: Key | None, now: Now) -> Key:
-    s, due, durable = now.s, now.due, now.book.durable
-    islanded = s.grid is GridState.ISLANDED
-    reserve = now.i.reserve.permille if s.reserve_told else None
-    below = None
-    out = durable.stopped_by is not None or durable.opted_out is not None
-    unheard = due is None and not now.say.fresh  # what was accepted goes on, a new command is ignored
-    pack = s.pack
-    if reserve is not None and pack is not None and pack.soc_max is not None and pack.soc_max < reserve:
-        below = _below(before, now, reserve, islanded)
-    return Key(
-        due.command.id if due is not None else None,
-        now.asked_w if due is not None else 0,
-        _limited(due, now.book) if due is not None else None,
-        islanded,
-        out,
-        _away(now) if out or now.mode not in ACTING or not now.i.disk_ok or unheard else None,
-        below,
-        reserve,
-        now.i.clock.trust,
-    )
-
-
-def _limited(due: CommandRecord, book: Book) -> str | None:
-    """The reason that was last told for it."""
-    for live in book.live:
-        if live.id == due.command.id:
-            return live.acked_reason
-    return None
-
-
-def _below(before: Key | None, now: Now, reserve: int, islanded: bool) -> str:
-    """Who is to blame stays so until the battery is back; a dispatch that drains it now is always."""
-    if islanded:
-        return "outage"
-    if now.due is not None and now.asked_w > 0 and (now.s.battery_w or 0) > DRAW_W:
-        return "dispatch"
-    if before is not None and before.below is not None:
-        return before.below
-    return "raised" if before is None or before.reserve is None or reserve > before.reserve else "self_use"
-
-
-def _away(now: Now) -> str:
-    """Why no dispatch is possible: a word, or the id of the gravest fault."""
-    durable = now.book.durable
-    if durable.lockout is not None:
-        return "lockout"
-    if durable.stopped_by is not None:
-        return "stopped"
-    if durable.opted_out is not None:
-        return "opt_out"
-    if now.mode in ACTING:
-        return "not_fresh" if now.i.disk_ok else "disk"
-    gravest = _gravest(now.memory)
-    return gravest.id if gravest is not None else now.mode.value
-
-
-def _gravest(memory: tuple[Memory, ...]) -> Memory | None:
-    return max((m for m in memory if m.active and severity(m) >= Severity.DEGRADED), key=severity, default=None)
-
-
-def _returns_ms(now: Now) -> int | None:
-    """When what keeps the home from dispatch is expected to be over: known only while nothing but a hold is left."""
-    gravest, durable = _gravest(now.memory), now.book.durable
-    out = durable.opted_out
-    if out is not None:
-        return out.until_ms or None
-    if gravest is None or gravest.gone_ns is None or durable.lockout is not None or durable.stopped_by is not None:
-        return None
-    if gravest.id in durable.latches:
-        return None
-    wait_ns = hold_of(BY_ID[gravest.id], gravest, now.s.params) - (now.s.now_ns - gravest.gone_ns)
-    return now.i.clock.wall_ms + max(0, wait_ns) // 1_000_000
-
-
-def _room(now: Now) -> dict[str, int | None]:
-    """What could be asked at the interval's end."""
-    s, capacity = now.s, now.s.params.site.capacity_wh
-    up = None if s.soc_lo_mwh is None else max(0, s.soc_lo_mwh - s.reserve_permille * capacity) // 1000
-    down = None if s.soc_hi_mwh is None else max(0, s.params.soc_ceiling_permille * capacity - s.soc_hi_mwh) // 1000
-    return {
-        "available_charge_w": -now.room[0],
-        "available_discharge_w": now.room[1],
-        "available_charge_wh": down,
-        "available_discharge_wh": up,
-    }
-
-
-def _event(raw: Iterable[Any]) -> Event:
-    event = Event(*raw)
-    return event._replace(parts=tuple([Part(*part) for part in event.parts]))
-
-
-def _stand(raw: Iterable[Any]) -> Stand:
-    registers, integrals = raw
-    return Stand(Registers(*registers), Integrals(*integrals))
-
-
-def _open(raw: Iterable[Any]) -> Open:
-    o = Open(*raw)
-    return o._replace(
-        start=_stand(o.start),
-        battery=Spread(*o.battery),
-        grid=Spread(*o.grid),
-        mhz=Spread(*o.mhz),
-        jumps=tuple([Jump(*j) for j in o.jumps]),
-    )
-
-
-def _tuples(raw: object) -> tuple[Any, ...]:
-    """JSON's lists as tuples, however deep."""
-    if not isinstance(raw, list):
-        raise TypeError("a list was expected")
-    return tuple(_tuples(x) if isinstance(x, list) else x for x in raw)

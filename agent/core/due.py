@@ -82,7 +82,7 @@ def due(book: Book, cycle: Cycle) -> tuple[Book, Asks]:
     return _holders(book, candidates, cycle)
 
 
-def _order(r: CommandRecord) -> tuple[int, int, int, str]:
+def order(r: CommandRecord) -> tuple[int, int, int, str]:
     """Lower primacy first, then the newest (R3)."""
     return r.command.primacy, -r.command.created_ms, -r.accepted_ns, r.command.id
 
@@ -92,7 +92,7 @@ def _holders(book: Book, candidates: list[CommandRecord], cycle: Cycle) -> tuple
     for record in candidates:
         for lane in lanes(record.command):
             best = held.get(lane)
-            if best is None or _order(record) < _order(best):
+            if best is None or order(record) < order(best):
                 held[lane] = record
     if len(candidates) > 1:
         for lane in ("schedule", "price"):
@@ -125,7 +125,7 @@ def _newest_of_issuer(held: dict[str, CommandRecord], lane: str, candidates: lis
             other = newest.get(r.command.issuer)
             if other is None or (r.command.created_ms, r.command.id) > (other.command.created_ms, other.command.id):
                 newest[r.command.issuer] = r
-    held[lane] = min(newest.values(), key=_order)
+    held[lane] = min(newest.values(), key=order)
 
 
 def _supersede(book: Book, held: dict[str, CommandRecord], candidates: list[CommandRecord], cycle: Cycle) -> Book:
@@ -170,7 +170,7 @@ def _early(
         mine = set(lanes(record.command))
         for other in candidates:
             c = other.command
-            if c.start_ms is None or mine.isdisjoint(lanes(c)) or _order(other) < _order(record):
+            if c.start_ms is None or mine.isdisjoint(lanes(c)) or order(other) < order(record):
                 continue
             if c.start_ms + c.duration_s * 1000 == record.command.start_ms:
                 continue  # it joins on, and supersedes nothing

@@ -96,7 +96,7 @@ class Durable:
     outage: bool = False  # the grid was away, and its return has not lasted through the dwell yet
     kernel_boot: str = ""  # of the last start; "" = there was none
     opted_out: OptOut | None = None  # None = the home takes part
-    account: str = ""  # of settlement, as agent.core.accounts writes it; as of the last commit
+    account: str = ""  # of settlement, as agent.core.kept writes it; as of the last commit
 
 
 def to_json(durable: Durable) -> str:

@@ -1,7 +1,7 @@
 """Energy of the home: devices' own registers where they exist, and integrals of the measured powers for all of it.
 
-Both only grow. A register that goes back, or ahead of what a home can move, is a jump: noted with both of its values,
-so that no difference over it is taken for energy.
+Both only grow. A register that goes back, or ahead of what a home can have moved since it was last read, is a jump:
+noted with both of its values and the integral of its power since then, which counts in the place of their difference.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ NAMES = ("charge_wh", "discharge_wh", "import_wh", "export_wh", "pv_wh")
 NJ_PER_WH = 1000 * NJ_PER_MWH
 MOST_W = 100_000  # more than a home's connection carries
 SLACK_WH = 1000  # a register that moves in coarse steps, or was read late
+UNKNOWN_NS = 86_400 * 1_000_000_000  # stands for a time that nobody knows: what flows then is bounded by 2.4 MWh
+LATE_NS = 60 * 1_000_000_000  # a register that was read so long ago tells energy of before
 
 Second = tuple[int, int | None, int | None, int | None, int | None, int | None, int | None]
 DT: Final = 0  # ns; then W with the signs of readings, mHz, permille; None = not known
@@ -67,12 +69,14 @@ class Integrals(NamedTuple):
 
 
 class Jump(NamedTuple):
-    """What register `name` said before and after; `why`: "back" or "ahead"."""
+    """What register `name` said before and after; `why`: "back" or "ahead". `estimated_wh`: by the power that was
+    measured between both."""
 
     name: str
     before_wh: int
     after_wh: int
     why: str
+    estimated_wh: int = 0
 
 
 def _ways(held: Iterable[Second], column: int) -> tuple[int, int]:
@@ -91,15 +95,41 @@ def read(before: Registers, meter: MeterReading | None) -> Registers:
     return before._replace(import_wh=imported, export_wh=exported)
 
 
-def jumps(before: Registers, after: Registers, elapsed_ns: int) -> tuple[Jump, ...]:
-    """Every register that did not move as energy moves it."""
+class Unread(NamedTuple):
+    """Since each register was last read: ns, and the integrals of then."""
+
+    ns: tuple[int, ...] = (0,) * len(NAMES)
+    integrals: Integrals = Integrals()
+
+    def later(self, ns: int) -> Unread:
+        """After so much more."""
+        return self._replace(ns=tuple([age + ns for age in self.ns]))
+
+    def after(self, meter: MeterReading | None, now_ns: int, integrals: Integrals) -> Unread:
+        """With what `meter` told; `integrals` of now."""
+        if meter is None:
+            return self
+        told = read(Registers(), meter)
+        age = max(0, now_ns - meter.at_ns)
+        ns = tuple([old if wh is None else age for wh, old in zip(told, self.ns, strict=True)])
+        sums = [old if wh is None else new for wh, old, new in zip(told, self.integrals, integrals, strict=False)]
+        return Unread(ns, Integrals._make([*sums, integrals.load]))
+
+    def late(self, registers: Registers) -> bool:
+        """What one of them moves next may have flowed long before."""
+        return any(wh is not None and age > LATE_NS for wh, age in zip(registers, self.ns, strict=True))
+
+
+def jumps(before: Registers, after: Registers, unread: Unread, integrals: Integrals) -> tuple[Jump, ...]:
+    """Every register that did not move as energy moves it. `unread`: since `before`; `integrals`: of now."""
     if before == after:
         return ()
-    most = MOST_W * max(0, elapsed_ns) // (1000 * NJ_PER_MWH) + SLACK_WH
     found: list[Jump] = []
-    for name, old, new in zip(NAMES, before, after, strict=True):
-        if old is not None and new is not None and not old <= new <= old + most:
-            found.append(Jump(name, old, new, "back" if new < old else "ahead"))
+    flown = zip(integrals.wh(), unread.integrals.wh(), strict=True)
+    for name, old, new, age, (now, then) in zip(NAMES, before, after, unread.ns, flown, strict=True):
+        if old is None or new is None or old <= new <= old + MOST_W * age // NJ_PER_WH + SLACK_WH:
+            continue
+        found.append(Jump(name, old, new, "back" if new < old else "ahead", now - then))
     return tuple(found)
 
 
@@ -122,12 +152,12 @@ def _side(stand: Stand, estimated: Sequence[str]) -> dict[str, int]:
 
 
 def flowed(start: Stand, end: Stand, jumped: Sequence[Jump]) -> dict[str, int]:
-    """Wh between both, jumps taken out."""
+    """Wh between both; of a jump what was estimated."""
     first, last, estimated = span(start, end)
     out = {name: last[name] - first[name] for name in NAMES}
     for jump in jumped:
         if jump.name not in estimated:
-            out[jump.name] -= jump.after_wh - jump.before_wh
+            out[jump.name] += jump.estimated_wh - (jump.after_wh - jump.before_wh)
     return out
 
 

@@ -78,6 +78,7 @@ class Open(NamedTuple):
     trust: str = "synced"  # the worst that was
     more_commands: int = 0  # how often one took over that `command_ids` has no room for
     last_command: str | None = None
+    late: bool = False  # a register of its begin was read long before: it may tell what flowed earlier
 
     def plus(self, held: Sequence[Second], key: Key) -> Open:
         """With those seconds, over which `key` held."""
@@ -112,6 +113,7 @@ class Open(NamedTuple):
             worse(self.trust, key.trust),
             self.more_commands + (not listed and not room and due != self.last_command),
             due if due is not None else self.last_command,
+            self.late,
         )
 
 
@@ -145,7 +147,7 @@ def body(
     quality = "ok"
     if o.jumps or not o.samples:
         quality = "bad"
-    elif missing_s or o.trust == "untrusted" or "import_wh" in estimated:
+    elif missing_s or o.late or o.trust == "untrusted" or "import_wh" in estimated:
         quality = "est"
     return {
         "record": "interval",

@@ -70,6 +70,17 @@ class Event(NamedTuple):
             limited=more(self.limited, key.limited, ns - self.ns),
         )
 
+    def unseen(self, asked_w: int, ns: int, began_ms: int) -> Event:
+        """With time in which it was to be followed and nobody looked."""
+        begun = self.started_ms is not None
+        return self._replace(
+            started_ms=self.started_ms if begun else began_ms,
+            part_ms=self.part_ms if begun else began_ms,
+            requested_nj=self.requested_nj + asked_w * ns,
+            ns=self.ns + ns,
+            missing_ns=self.missing_ns + ns,
+        )
+
     def cut(self, t1_ms: int) -> Event:
         """A quarter of an hour ends at `t1_ms`."""
         if self.started_ms is None or t1_ms == self.part_ms:
@@ -78,9 +89,7 @@ class Event(NamedTuple):
         return self._replace(part_ms=t1_ms, parts=(*self.parts, part))
 
     def without_parts(self) -> Event:
-        """Its parts have gone out."""
-        if not self.parts:
-            return self
+        """Its parts, at least one, have gone out."""
         last = self.parts[-1]
         return self._replace(
             parts=(),
@@ -88,6 +97,15 @@ class Event(NamedTuple):
             told_requested_mwh=last.requested_mwh,
             told_delivered_mwh=last.delivered_mwh,
         )
+
+
+def quartered(event: Event, t1_ms: int, records: list[Record]) -> Event:
+    """With its quarter cut at `t1_ms`; those that are too many for one record go to `records`."""
+    event = event.cut(t1_ms)
+    if len(event.parts) < MOST_PARTS:
+        return event
+    records.append(parts(event))
+    return event.without_parts()
 
 
 def quarters(event: Event) -> list[dict[str, int]]:
@@ -131,6 +149,7 @@ def record(event: Event, closed: CommandRecord, ended_ms: int) -> Record:
         "before_w": last.before[0] if last.before is not None else None,
         "before_grid_w": last.before[1] if last.before is not None else None,
         "lasted_s": round_s(last.ns),
+        "missing_s": round_s(last.missing_ns),
         "to_90_pct_s": round_s(last.to_90_ns) if last.to_90_ns is not None else None,
         "error_rms_w": _rms(last),
         "limited": listed(last.limited),

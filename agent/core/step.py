@@ -50,6 +50,7 @@ from agent.core.inputs import (
     Clock,
     Inputs,
 )
+from agent.core.now import Now
 from agent.core.params import Params, S
 from agent.core.snapshot import Snapshot, Trace, take
 from agent.core.state import State
@@ -88,7 +89,7 @@ def initial(params: Params, durable: Durable, clock: Clock, now_ns: int) -> Stat
     )
     body = {"event": "start", "boot": clock.boot, "after_clean_stop": durable.clean_stop}
     desk = Desk(stored=None, backlog=(Record("event", body),))
-    ledger, spent = accounts.begin(durable.account), throughput.begin(durable)
+    ledger, spent = accounts.begin(durable.account, durable.commands), throughput.begin(durable)
     return State(now_ns, now_ns, Mode.INIT, Book(counted, live), desk, Trace(now_ns), spent=spent, ledger=ledger)
 
 
@@ -184,7 +185,7 @@ def _step(p: Params, state: State, i: Inputs) -> tuple[State, Outputs]:
     report.self_test(state.looked_ns, i.looked, say)
     room = (chosen.shown.lo_w, chosen.shown.hi_w)
     asks = judged.asks
-    now = accounts.Now(i, s, book, asks.holder, judged.mode, judged.checked.memory, room, say, asks.watts or 0)
+    now = Now(i, s, book, asks.holder, judged.mode, judged.checked.memory, room, say, asks.watts or 0)
     ledger = accounts.follow(accounts.heard(state.ledger, i, say), now)
     say.account = partial(accounts.text, ledger)
     book, desk, commit = commits.store(book, state.desk, say)
@@ -288,7 +289,7 @@ def _guarded(p: Params, state: State, s: Snapshot, judged: Judged) -> tuple[bool
     rests = mode not in modes.ACTING and standing.resting(mode, memory, readback.timed(s))
     blind = rests and standing.blind(memory)
     durable = judged.book.durable
-    floorless = floor_is_ignored(durable)
+    floorless = floor_is_ignored(durable) or s.sanity.doubt.sentence() is not None  # its floor goes by the same SoC
     if durable.stopped_by is not None or not self_consumption.at_risk(s, p, state.hand, judged.crew, blind, floorless):
         return False, False, judged.waiting
     held = state.hand.setpoint_w == 0 if mode is Mode.STANDBY else mode is Mode.INIT and readback.zero(s)

@@ -114,6 +114,12 @@ class Archive:
                         return link(str(found[1]["prev"]), found[0])
         return None
 
+    def newest(self) -> Iterator[bytes]:
+        """Every line, the newest first; of a month that cannot be read none."""
+        for path in reversed(self.months()):
+            with contextlib.suppress(OSError):
+                yield from reversed(list(lines(path)))
+
     # --- writing -----------------------------------------------------------------------------------------------------
     def append(self, tokens: Iterable[bytes], stamp: Stamp) -> None:
         """Durably all of them, or an exception and none."""

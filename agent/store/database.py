@@ -130,13 +130,20 @@ class Database:
         """How many telemetry rows there are."""
         return int(self._db.execute("SELECT count(*) FROM outbox WHERE kind = 'batch'").fetchone()[0])
 
-    def oldest_batches(self, count: int) -> tuple[int, int]:
-        """First and last sequence number of the `count` oldest telemetry rows; (0, 0) = none."""
-        row = self._db.execute(
-            "SELECT min(seq), max(seq) FROM (SELECT seq FROM outbox WHERE kind = 'batch' ORDER BY seq LIMIT ?)",
-            (count,),
-        ).fetchone()
-        return (0, 0) if row[0] is None else (int(row[0]), int(row[1]))
+    def oldest_batches(self, count: int) -> list[tuple[int, int]]:
+        """The `count` oldest telemetry rows, as first and last of each stretch in which no other row is kept."""
+        found: list[tuple[int, int]] = []
+        joined = False
+        oldest = "(SELECT min(seq) FROM outbox WHERE kind = 'batch')"
+        for seq, kind in self._db.execute(f"SELECT seq, kind FROM outbox WHERE seq >= {oldest} ORDER BY seq"):
+            if kind != "batch":
+                joined = False
+                continue
+            if not count:
+                break
+            found.append((found.pop()[0] if joined else seq, seq))
+            joined, count = True, count - 1
+        return found
 
     def after(self, seq: int, limit: int, batches: bool | None = None, upto: int = LAST) -> list[OutboxRow]:
         """Rows above `seq`, up to `upto`, in order. `batches`: telemetry only, or all but that; None: all."""

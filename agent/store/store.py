@@ -148,7 +148,7 @@ class Store:
                 self._small(event, now, out)
         if self._anchor is not None and self._vault.open:
             self._try(lambda: self._settle(out), now)
-        if self._asked and self._vault.open:
+        if self._asked and self._vault.open and not self._vault.owes:
             self._try(lambda: self._backlog(now, out), now)
         self._tell(now, out)
         return out
@@ -307,8 +307,8 @@ class Store:
             new = [("batch", batch.payload)]
             evict = 0
             if self._vault.batches >= self._config.telemetry_rows:
-                evict, gap = self._vault.evict(max(1, self._config.telemetry_rows // 64))
-                new.append(("event", encode(gap)))
+                evict, gone = self._vault.evict(max(1, self._config.telemetry_rows // 64))
+                new += [("event", encode(gap)) for gap in gone]
             forget = self._forgotten(now, evict)
             rows = self._vault.write(None, new, batch.clock, batch.mono_ms, forget)
             if forget.receipted_to or forget.also:

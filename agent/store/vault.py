@@ -20,6 +20,7 @@ from agent.store.database import LAST, Change, CorruptError, Database, is_corrup
 from agent.store.floor import BLOCK, Floor, FloorFile, without_commands
 from agent.store.ledger import KIND as SETTLEMENT
 from agent.store.ledger import Ledger
+from agent.store.salvage import Salvage, gaps, salvage
 
 
 class Vault:
@@ -37,6 +38,7 @@ class Vault:
         self._aside: Durable | None = None  # what the database did not take, and the floor file has
         self._unsure = False  # there was an outbox, and nothing tells how far it had come
         self._gap: dict[str, object] | None = None  # to be told to the aggregator before the next row
+        self._salvage = Salvage()  # rows of a lost database that come again with the next row
         self._drop_from: int | None = None
         self.held: int | None = None  # rows from here on wait until the aggregator has said how far it had heard of us
         self._marked = False  # the database says so too
@@ -64,6 +66,11 @@ class Vault:
         """The floor file lags behind the Durable."""
         return without_commands(self.durable) != self._floored
 
+    @property
+    def owes(self) -> bool:
+        """Rows below the next one are to come again with it: whoever asks for rows before would pass them over."""
+        return bool(self._salvage.rows)
+
     # --- opening -----------------------------------------------------------------------------------------------------
     def load(self) -> None:
         """Open for the first time of this boot. After an exception `durable` is the floor's, or empty."""
@@ -90,16 +97,20 @@ class Vault:
         salvaged = self._open()
         assert self._db is not None
         text, last = self._db.durable(), self._db.last()
-        if text is not None or last:
-            self._text, self._next = text, last + 1
-            self.durable = self.durable if text is None else from_json(text)
+        if text is not None:
+            self._text, self.durable = text, from_json(text)
+        if last:
+            self._next = last + 1
         elif self._known:
-            self._lost = True
             self._next = max(self._next, salvaged + BLOCK)
+            self._lost = text is None or self._next > 1 + BLOCK  # after a loss, only the Durable may have been written
+        if self._lost:
             self._unsure = self._floored is None and salvaged == 0
-            self._gap = _lost(self._next)
+            self._gap, self._salvage = _lost(self._next), salvage(self.ledger.archive)
         if self._aside is not None:
             self._text, self.durable = None, self._aside
+        if self._lost and not self.durable.account:
+            self.durable = dataclasses.replace(self.durable, account=self._salvage.account)
         mark = self._db.held()
         self.held, self._marked = mark or self._next, mark is not None
         self._loaded = True
@@ -117,7 +128,7 @@ class Vault:
             salvaged = salvage_last(self._path)
             moved = quarantine(self._path)
             self._damaged, self._drop_from, self._marked = False, None, False
-            self._text, self._gap = None, _lost(self._next)
+            self._text, self._gap, self._salvage = None, _lost(self._next), salvage(self.ledger.archive)
             self.notes.append(
                 f"the store {self._path} was damaged ({error}) and is kept as {moved.name}; a new one is begun,"
                 " and rows that the aggregator had not receipted are lost"
@@ -136,8 +147,11 @@ class Vault:
             self._next = max(self._next, clock.wall_ms // 1000)  # fewer rows than seconds, ever
             self._unsure, self._gap = False, _lost(self._next)
             self.held = self._next if self.held == before else self.held
+        again: tuple[OutboxRow, ...] = ()
         if self._gap is not None and new:
-            new = [("event", encode(self._gap)), *new]
+            again = tuple(self._salvage.again(self.ledger.seal, self._next))
+            gone = gaps(self._gap, [row.seq for row in again])
+            new = [*[("event", encode(gap)) for gap in gone], *new]
         stamp = (clock.boot, clock.wall_ms, mono_ms, str(clock.trust))
         if any(kind == SETTLEMENT for kind, _ in new):
             self._open_ledger()
@@ -146,11 +160,13 @@ class Vault:
         rows, tokens, head = self.ledger.chained(plain)
         chain = head.text() if tokens else None
         mark = self.held if rows and not self._marked else None
-        self.commit(dataclasses.replace(forget, durable=self._changed(durable), rows=rows, chain=chain, held=mark))
+        self.commit(
+            dataclasses.replace(forget, durable=self._changed(durable), rows=rows, chain=chain, held=mark, anew=again)
+        )
         self._marked = self._marked or mark is not None
         self.ledger.committed(rows, tokens, head)
         if new:
-            self._gap = None
+            self._gap, self._salvage = None, Salvage()
         if durable is not None:
             self.durable = durable
             self._caught_up()
@@ -256,11 +272,13 @@ class Vault:
         text = to_json(durable)
         return None if text == self._text else text
 
-    def evict(self, count: int) -> tuple[int, dict[str, object]]:
-        """Where the oldest `count` telemetry rows end, and the record of the gap that they leave."""
+    def evict(self, count: int) -> tuple[int, list[dict[str, object]]]:
+        """Where the oldest `count` telemetry rows end, and the records of the gaps that they leave: none of them spans
+        a row that is kept, for whoever believes it gives up all that it spans."""
         assert self._db is not None
-        first, last = self._db.oldest_batches(count)
-        return last, {"event": "gap", "reason": "telemetry_limit", "kind": "batch", "first": first, "last": last}
+        found = self._db.oldest_batches(count)
+        gap = {"event": "gap", "reason": "telemetry_limit", "kind": "batch"}
+        return found[-1][1] if found else 0, [{**gap, "first": first, "last": last} for first, last in found]
 
     def after(self, seq: int, limit: int, batches: bool | None = None, upto: int = LAST) -> list[OutboxRow]:
         """Rows above `seq`, up to `upto`, in order; `batches` as in the database."""

@@ -1,4 +1,5 @@
-"""A month of settlement records as plain totals. Pure; energies are differences of registers, jumps taken out."""
+"""A month of settlement records as plain totals. Pure; energies are differences of registers; of a jump what was
+estimated."""
 
 from __future__ import annotations
 
@@ -83,7 +84,7 @@ def flows(body: Mapping[str, Any]) -> dict[str, int]:
     out = {name: int(body["end"][name]) - int(body["start"][name]) for name in ENERGIES}
     for jump in body["jumps"]:
         if jump["name"] not in body["estimated"]:
-            out[jump["name"]] -= jump["after_wh"] - jump["before_wh"]
+            out[jump["name"]] += jump.get("estimated_wh", 0) - (jump["after_wh"] - jump["before_wh"])
     return out
 
 

@@ -157,11 +157,9 @@ class DeviceBook:
             acks.sort(key=lambda ack: ack.seq)
         elif message.kind == "event":
             self.events.append(message)
-            if claims.get("event") == "gap" and claims.get("reason") == "store_replaced":
-                last = claims.get("last")
-                self.ledger.begin(last + 1 if type(last) is int else 1)
-            elif claims.get("event") == "gap" and type(claims.get("first")) is int and type(claims.get("last")) is int:
-                self.ledger.lose(claims["first"], claims["last"])
+            first, last = claims.get("first"), claims.get("last")
+            if claims.get("event") == "gap" and type(last) is int and (first is None or type(first) is int):
+                self.ledger.lose(1 if first is None else first, last)
         elif message.kind == "settlement":
             self.settlements.append(message)
             self.chain.enter(claims, message.digest)

@@ -186,7 +186,7 @@ records; one over another hash, or beyond its own records, makes it say so in a 
     "up-settlement": """The record `n` is signed like any row; `prev` makes the chain: the hash of a record is
 SHA-256(`prev` || SHA-256(its signed payload)), and that is the next one's `prev`. Energy is what registers say at
 both ends; what is `estimated` is an integral of the agent's own, and adds up the same way. Where a register jumped,
-take `after_wh` - `before_wh` out.""",
+take `after_wh` - `before_wh` out, and `estimated_wh` in.""",
     "down-config": "Tried, kept or taken back: [what is set from afar](configuration.md). `version` counts, not `seq`.",
     "down-default": "It holds at once: [default control](configuration.md#default-control).",
     "down-firmware": "Nothing is installed by it: [releases](configuration.md#releases).",

@@ -50,12 +50,13 @@ class Settlement(Up):
 
 
 class Jump(Open):
-    """A register that did not move as energy moves it: a rollover, or another meter. Not energy."""
+    """A register that did not move as energy moves it: a rollover, or another meter. What counts is the estimate."""
 
     name: Register
     before_wh: UInt
     after_wh: UInt
     why: Literal["back", "ahead"]
+    estimated_wh: int
 
 
 class Maker(Open):
@@ -202,6 +203,7 @@ class Performance(Settlement):
     before_w: int | None
     before_grid_w: int | None
     lasted_s: UInt
+    missing_s: UInt
     to_90_pct_s: UInt | None
     error_rms_w: UInt | None
     limited: list[Reasons]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -11,13 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.core import accounts
-from agent.core.accounts import Ledger, Now
+from agent.core.accounts import Ledger
 from agent.core.book import Book, Cycle, Live
 from agent.core.command import Command, CommandKind, CommandState
 from agent.core.decision import Mode
 from agent.core.durable import CommandRecord, Durable
-from agent.core.flows import Integrals, Jump, Registers, Stand, flowed
+from agent.core.flows import Integrals, Jump, Registers, Stand, Unread, flowed
 from agent.core.inputs import Clock, ClockTrust, Consent, PutBack, Reserve
+from agent.core.kept import kept_after
+from agent.core.now import Now
 from agent.core.params import S
 from agent.core.settlement import Meters
 from agent.core.snapshot import Snapshot, Trace, take
@@ -42,6 +45,7 @@ class Tally:
         self.ledger = accounts.begin("")
         self.now_ns, self.offset_ms = START, WALL_MS - START // 1_000_000
         self.trust = ClockTrust.SYNCED
+        self.kernel_boot = "kernel"
         self.records: list[dict[str, Any]] = []
         self.notices: list[str] = []
         self.fresh = True
@@ -99,11 +103,12 @@ class Tally:
         self.notices += say.notices
 
     def clock(self) -> Clock:
-        return Clock(self.wall_ms, self.trust, "kernel", "boot")
+        return Clock(self.wall_ms, self.trust, self.kernel_boot, "boot")
 
     def restart(self, off_s: int = 0) -> None:
         """With all that was held, as a clean stop leaves it."""
-        self.ledger = accounts.begin(accounts.text(self.ledger, Book(self.durable, (), self.meters)))
+        text = accounts.text(self.ledger, Book(self.durable, (), self.meters))
+        self.ledger = accounts.begin(text, self.durable.commands)
         self.now_ns += off_s * S
 
     def of(self, kind: str) -> list[dict[str, Any]]:
@@ -114,7 +119,7 @@ def flows(record: dict[str, Any]) -> dict[str, int]:
     jumped = dict.fromkeys(ENERGIES, 0)
     for jump in record["jumps"]:
         if jump["name"] not in record["estimated"]:
-            jumped[jump["name"]] += jump["after_wh"] - jump["before_wh"]
+            jumped[jump["name"]] += jump["after_wh"] - jump["before_wh"] - jump["estimated_wh"]
     return {name: record["end"][name] - record["start"][name] - jumped[name] for name in ENERGIES}
 
 
@@ -220,7 +225,7 @@ def test_a_quarter_is_whole_and_exact() -> None:
 
 
 @pytest.mark.parametrize(("by", "why"), [(-999_000, "back"), (5_000_000, "ahead")])
-def test_a_register_that_jumps_is_marked_and_not_summed(by: int, why: str) -> None:
+def test_of_a_register_that_jumps_the_measured_power_counts(by: int, why: str) -> None:
     tally = Tally(registers=True)
     tally.put(0)
     assert tally.registers is not None
@@ -233,7 +238,8 @@ def test_a_register_that_jumps_is_marked_and_not_summed(by: int, why: str) -> No
     (jump,) = second_["jumps"]
     assert (jump["name"], jump["why"]) == ("import_wh", why)
     assert second_["quality"] == "bad"
-    assert abs(flows(second_)["import_wh"]) <= 1000
+    assert jump["estimated_wh"] == flows(second_)["import_wh"] == 450
+    assert second_["residual_wh"] == 0
 
 
 def test_a_clock_that_steps_is_a_record_and_nothing_is_counted_twice() -> None:
@@ -404,7 +410,7 @@ def test_an_event_is_the_sum_of_its_quarters(restart: bool) -> None:
     assert found["requested_wh"] == sum(q["requested_wh"] for q in found["quarters"])
     assert abs(found["requested_wh"] - 1100) <= 1
     assert found["to_90_pct_s"] == 1
-    assert (found["requested_w"], found["lasted_s"]) == (3600, 1100)
+    assert (found["requested_w"], found["lasted_s"]) == (3600, 1100 + restart)
     assert found["quarters"][1 if not restart else -1]["t0_ms"] % QUARTER_MS == 0
     assert abs(found["error_rms_w"] - 1436) <= 1
     assert tally.ledger.kept.events == ()
@@ -655,3 +661,80 @@ def test_a_latched_fault_has_no_expected_end_and_a_limit_that_was_told_is_counte
     tally.durable, tally.due = replace(tally.durable, commands=(done,)), None
     tally.put(0)
     assert tally.of("performance")[0]["limited"] == [{"reason": "reserve", "lasted_s": 7}]
+
+
+@pytest.mark.parametrize("stall", [False, True])
+def test_what_registers_said_before_the_agent_was_away_is_in_the_interval_and_not_in_the_gap(stall: bool) -> None:
+    """Whoever stops or dies in mid-quarter, and whoever only stands still."""
+    tally = Tally(registers=True)
+    tally.put(0)
+    assert tally.registers is not None
+    for _ in range(120):
+        tally.registers[1] += 2
+        tally.put(7200, -7200)
+    if not stall:
+        tally.restart(off_s=60)
+    tally.registers[1] += 30
+    tally.put(0, 0, s=60 if stall else 1)
+    (before,), (gap,) = tally.of("interval"), tally.of("gap")
+    assert (flows(before)["export_wh"], before["residual_wh"]) == (240, 0)
+    assert flows(gap)["export_wh"] == 30
+
+
+def test_a_register_may_move_as_far_as_its_own_time_since_it_was_read_allows() -> None:
+    """A meter that is silent for hours, and a home that is dark for a time that no clock tells."""
+    tally = Tally(registers=True)
+    tally.put(0)
+    assert tally.registers is not None
+    for _ in range(900):
+        tally.put(0, 5000, s=5)
+    silent = tally.registers
+    tally.registers = None
+    for _ in range(6 * 720):
+        tally.put(0, 5000, s=5, meter_age_ns=10**12)
+    tally.registers = silent
+    tally.registers[0] += 30_000
+    for _ in range(360):
+        tally.put(0, 0, s=5)
+    found = tally.of("interval")
+    assert [r["jumps"] for r in found] == [[]] * len(found)
+    assert sum(flows(r)["import_wh"] for r in found) == 30_000
+    assert [r["quality"] for r in found if flows(r)["import_wh"]] == ["est"]
+    assert found[-1]["quality"] == "ok"
+    tally.trust, tally.inputs = ClockTrust.UNTRUSTED, replace(tally.inputs, clock=tally.clock())
+    tally.restart(off_s=3600)
+    tally.kernel_boot = "another"
+    tally.registers[0] += 5_000
+    tally.put(0)
+    (gap,) = tally.of("gap")
+    assert (gap["t1_ms"], gap["jumps"], flows(gap)["import_wh"]) == (None, [], 5_000)
+
+
+def test_accounts_of_a_program_that_kept_less_are_taken_up() -> None:
+    tally = Tally(registers=True)
+    tally.put(0)
+    for _ in range(100):
+        tally.put(3600)
+    kept = json.loads(accounts.text(tally.ledger, Book(Durable())))
+    assert accounts.begin(json.dumps(kept[:8])).kept._replace(unread=Unread(), at_ns=0, kernel_boot="") == (
+        accounts.begin(json.dumps(kept)).kept._replace(unread=Unread(), at_ns=0, kernel_boot="")
+    )
+
+
+def test_accounts_whose_text_is_lost_go_on_after_the_last_record_with_a_gap() -> None:
+    tally = Tally(registers=True)
+    tally.put(0)
+    assert tally.registers is not None
+    for _ in range(1000):
+        tally.registers[0] += 1
+        tally.put(3600, 3600)
+    (last,) = tally.of("interval")
+    tally.ledger = Ledger(kept=kept_after(json.loads(json.dumps(last))))
+    tally.now_ns += 1800 * S
+    tally.put(0)
+    (gap,) = tally.of("gap")
+    assert gap["start"] == last["end"]
+    assert (flows(gap)["import_wh"], gap["t0_ms"], gap["t1_ms"]) == (101, last["t1_ms"], tally.wall_ms)
+    assert kept_after({**gap, "t1_ms": None})[:3] == (gap["t0_ms"], False, 0)
+    for other in ({"record": "clock"}, {}, {"record": "gap"}, {**gap, "end": 3}):
+        assert kept_after(other).open is None

@@ -86,6 +86,7 @@ def test_a_week_of_a_schedule_tells_every_quarter_in_records_that_fit() -> None:
     tally = Tally()
     tally.put(0)
     record = running(power_w=-100_000, kind=CommandKind.SCHEDULE)
+    record = replace(record, command=replace(record.command, interval_s=900, values=(-100_000,) * 700))
     take_up(tally, record)
     for _ in range(7 * 96):
         tally.meters = tally.meters.add(record.command.id, -100_000 * 10 * S)

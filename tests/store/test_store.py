@@ -15,6 +15,7 @@ from agent.runtime.part import Log, Now, Start, Stop, Stopped, Wake, WakeAt
 from agent.store import vault
 from agent.store.database import Change
 from agent.store.store import Store
+from hil.aggregator.ledger import Ledger
 from tests.store.home import CLOCK, S, at, config, durable, posted, record, request, rows, started
 
 
@@ -98,6 +99,28 @@ def test_the_oldest_telemetry_gives_way_and_leaves_a_gap_record_but_acks_stay(tm
     kept = store._vault._db.after(0, 200)
     assert kept[0].kind == "ack"
     assert sum(1 for row in kept if row.kind == "batch") == 64
+
+
+def test_a_gap_of_telemetry_spans_no_row_that_is_kept(tmp_path: Path) -> None:
+    """Else an aggregator that believes it receipts an ack that it never had."""
+    store = started(tmp_path, telemetry_rows=192)
+    gone: list[mail.OutboxRow] = []
+    for number in range(193):
+        if number in (1, 3):
+            list(store.handle(request(number), at(number)))
+        gone = rows(store.handle(batch(number), at(number)))
+    (acks, found) = ([2, 5], [json.loads(row.payload) for row in gone if row.kind == "event"])
+    assert [(gap["first"], gap["last"]) for gap in found] == [(1, 1), (3, 4)]
+    ledger = Ledger()
+    for row in store._vault.after(0, 999):
+        if row.kind != "ack":
+            ledger.count(row.seq, b"")
+    for gap in found:
+        ledger.lose(gap["first"], gap["last"])
+    assert ledger.missing() == tuple(acks)
+    list(store.handle(mail.Receipted(ledger.upto, ()), at(900)))
+    list(store.handle(batch(0), at(1800)))
+    assert [row.seq for row in store._vault.after(0, 999) if row.kind == "ack"] == acks
 
 
 def test_a_full_disk_fails_the_commit_says_so_and_recovers(tmp_path: Path) -> None:
