@@ -121,7 +121,7 @@ class Ledger:
         """Records that must come before the next one."""
         out = [self._pending] if self._pending is not None else []
         if not self._keyed:
-            kid, self._keyed = _kid_of(self.seal), True
+            kid = _kid_of(self.seal)
             old = self._last.kid if self._last is not None else None
             if self._last is not None and kid != old:
                 out.append({"record": "chain", "why": "key", "known_n": None, "known_head": None, "old_kid": old})
@@ -159,7 +159,7 @@ class Ledger:
         """The database has them: into the archive. What that does not take comes with the next start."""
         if not tokens:
             return
-        self.head, self._pending = head, None
+        self.head, self._pending, self._keyed = head, None, True
         self._unwritten += zip([row for row in rows if row.kind == KIND], tokens, strict=True)
         try:
             self.archive.append([token for _, token in self._unwritten], _stamp([row for row, _ in self._unwritten]))

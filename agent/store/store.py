@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from agent import mail
@@ -22,6 +23,7 @@ from agent.store.database import Change, CorruptError, is_corrupt
 from agent.store.documents import DocumentsFile
 from agent.store.ledger import Seal
 from agent.store.memories import Memories
+from agent.store.missed import NOTHING
 from agent.store.pins import Pins
 from agent.store.reserve import ReserveFile
 from agent.store.trust import TrustFile
@@ -99,6 +101,8 @@ class Store:
         self._keep_ns = 0  # nothing is forgotten before
         self._told_ns: int | None = None
         self._bad: str | None = None  # the sentence, while the disk does not take writes
+        self._full = False  # because it is full
+        self._missed = NOTHING  # blocks of telemetry that it did not take
         self._told: mail.DiskState | None = None
         self._pause_ns = RETRY_NS
         self._retry_ns: int | None = None
@@ -291,24 +295,24 @@ class Store:
     def _commit(self, request: mail.CommitRequest, now: Now, out: list[Effect]) -> None:
         new = [(record.kind, encode(record.body)) for record in request.records]
 
-        def write() -> None:
-            rows = self._vault.write(request.durable, new, request.clock, request.mono_ms, Change())
+        def write(room: int) -> None:
+            evict, gone = self._vault.evict(room)
+            rows = self._vault.write(
+                request.durable, [*gone, *new], request.clock, request.mono_ms, Change(evict_to=evict)
+            )
             out.append(Post("control", Committed(request.id)))
             if rows:
                 out.append(Post("link", mail.Stored(rows)))
 
-        if not self._try(write, now):
+        if not self._with_room(write, 0, now):
             out.append(Post("control", CommitFailed(request.id, self._bad or "the store is closed")))
         elif self._floor_ns is None and self._vault.floor_due:
             self._floor_ns = now.mono_ns + FLOOR_NS
 
     def _append(self, batch: mail.AppendBatch, now: Now, out: list[Effect]) -> None:
-        def write() -> None:
-            new = [("batch", batch.payload)]
-            evict = 0
-            if self._vault.batches >= self._config.telemetry_rows:
-                evict, gone = self._vault.evict(max(1, self._config.telemetry_rows // 64))
-                new += [("event", encode(gap)) for gap in gone]
+        def write(room: int) -> None:
+            evict, gone = self._vault.evict(room)
+            new = [("batch", batch.payload), *gone, *self._missed.told()]
             forget = self._forgotten(now, evict)
             rows = self._vault.write(None, new, batch.clock, batch.mono_ms, forget)
             if forget.receipted_to or forget.also:
@@ -316,7 +320,22 @@ class Store:
                 self._also.clear()
             out.append(Post("link", mail.Stored(rows)))
 
-        self._try(write, now)
+        full = self._vault.batches >= self._config.telemetry_rows
+        took = self._with_room(write, self._chunk if full else 0, now)
+        self._missed = NOTHING if took else self._missed.plus(batch)
+
+    @property
+    def _chunk(self) -> int:
+        """Telemetry gives way in pieces of so many rows."""
+        return max(1, self._config.telemetry_rows // 64)
+
+    def _with_room(self, write: Callable[[int], None], room: int, now: Now) -> bool:
+        """Do it; where the disk is full, so many of the oldest rows of telemetry give way to it as it needs."""
+        while not self._try(partial(write, room), now):
+            if not self._full or room >= self._vault.batches:
+                return False
+            room = min(max(2 * room, self._chunk), self._vault.batches)
+        return True
 
     def _forgotten(self, now: Now, evict: int, at_once: bool = False) -> Change:
         """What may be deleted with the next telemetry: so that it costs no transaction of its own."""
@@ -364,12 +383,13 @@ class Store:
                 self._retry_ns = now.mono_ns + self._pause_ns
             return False
         if self._vault.open:
-            self._bad, self._retry_ns, self._pause_ns = None, None, RETRY_NS
+            self._bad, self._full, self._retry_ns, self._pause_ns = None, False, None, RETRY_NS
         return True
 
     def _lose(self, error: Exception) -> None:
         self._bad = _sentence(error, self._config.path)
         code = getattr(error, "sqlite_errorcode", None)
+        self._full = code is not None and code & 0xFF == sqlite3.SQLITE_FULL
         if code is None or code & 0xFF not in _KEEPS:
             self._vault.abandon(damaged=is_corrupt(error))
 

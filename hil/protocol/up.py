@@ -351,6 +351,16 @@ class TwoBoots(Up):
     other_times: UInt
 
 
+class NotStored(Up):
+    """Telemetry that the disk did not take, told once it takes writes again. It has no numbers, so no gap names it."""
+
+    event: Literal["not_stored"]
+    blocks: UInt
+    samples: UInt
+    from_ms: WallMs
+    to_ms: WallMs
+
+
 EVENTS: tuple[type[Up], ...] = (
     Started,
     Fault,
@@ -366,4 +376,5 @@ EVENTS: tuple[type[Up], ...] = (
     Document,
     Gap,
     TwoBoots,
+    NotStored,
 )
