@@ -132,11 +132,12 @@ class ClockRecord(Settlement):
 
 
 class Lost(Settlement):
-    """The agent's accounts failed and begin anew; a bug, told."""
+    """The agent's accounts failed and begin anew (a bug, told), or records were dropped while the disk took none."""
 
     record: Literal["lost"]
     what: str
     from_ms: WallMs
+    records: UInt | None = None
 
 
 class Availability(Settlement):

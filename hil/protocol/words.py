@@ -183,6 +183,7 @@ WORDS: dict[str, str] = {
     "it does for a client whose id another one uses; other_boot: a signed time came that was for another boot",
     "TwoBoots.short_connections": "of the latest ones, so many in a row lasted less than a minute",
     "TwoBoots.other_times": "signed times for another boot since this was last told",
+    "Lost.records": "how many were dropped; missing: the accounts failed",
     "NotStored.blocks": "batches",
     "NotStored.samples": "live records in them",
     "NotStored.from_ms": "UTC ms at which the first was to be written",
