@@ -54,6 +54,7 @@ class Ledger:
         self._last: Last | None = None
         self.opened = False
         self._keyed = False
+        self._countersigned = -1  # the receipt over this record is in the archive
         self._unwritten: list[tuple[OutboxRow, bytes]] = []  # what the archive did not take; the database has it
 
     # --- where the chain stands --------------------------------------------------------------------------------------
@@ -193,7 +194,9 @@ class Ledger:
         if ours != digest:
             self._pending, self._base = begins("disputed", Head(n, digest)), self.head
             return f"the aggregator's settlement record {n} is another than ours"
-        self.archive.append([token], Stamp(n, wall_ms, believed=False))
+        if n != self._countersigned and not self.archive.has_receipt(n):
+            self.archive.append([token], Stamp(n, wall_ms, believed=False))
+        self._countersigned = n
         return None
 
 

@@ -428,7 +428,7 @@ def test_receipts_that_come_late_or_twice_change_nothing(tmp_path: Path) -> None
         list(store.handle(receipt, at(7)))
     (backlog,) = posted(store.handle(mail.LoadBacklog(0, 16), at(8)), mail.Backlog)
     assert [row.seq for row in backlog.rows] == [4, 6]
-    assert store._also == {5}
+    assert store._receipts.also == {5}
 
 
 def test_a_retry_waits_its_time_and_longer_each_time(tmp_path: Path) -> None:
