@@ -5,14 +5,18 @@ from __future__ import annotations
 from agent.core.inputs import Clock, ClockTrust
 from agent.runtime.part import Now
 
+APART_MS = 120_000  # two clocks that are both believed may be so far apart, and by what they drift
+DRIFT_PPM = 200
 STEP_MS = 500  # the kernel's wall clock left the monotonic one by more between two looks: it was set, not slewed
 _MS = 1_000_000
 
 
 class ClockKeeper:
     """Kernel NTP wins; else a signed time of this boot; else what NTP last said. The latter two run on by the monotonic
-    clock. Whoever sets the kernel's clock voids its word until the kernel is asked again: every 16 s is too seldom to
-    know of which clock it was."""
+    clock. A signed time that what NTP last said does not bear out is not taken: the aggregator's word moves no clock
+    that this gateway has. Without any it is taken, and is marked as its word alone (`Clock.signed`). Whoever sets the
+    kernel's clock voids its word until the kernel is asked again: every 16 s is too seldom to know of which clock it
+    was."""
 
     def __init__(self, kernel_boot: str, boot: str) -> None:
         self._kernel_boot = kernel_boot
@@ -40,11 +44,19 @@ class ClockKeeper:
         if self._ntp:
             self._held = now
             return Clock(now.wall_ms, ClockTrust.SYNCED, self._kernel_boot, self._boot)
-        if self._signed is not None:
-            return Clock(_since(self._signed, now), ClockTrust.SYNCED, self._kernel_boot, self._boot)
+        if self._signed is not None and self._borne_out(now):
+            alone = self._held is None
+            return Clock(_since(self._signed, now), ClockTrust.SYNCED, self._kernel_boot, self._boot, alone)
         if self._held is not None:
             return Clock(_since(self._held, now), ClockTrust.HOLDOVER, self._kernel_boot, self._boot)
         return Clock(now.wall_ms, ClockTrust.UNTRUSTED, self._kernel_boot, self._boot)
+
+    def _borne_out(self, now: Now) -> bool:
+        """Whether what NTP last said is about what the signed time says, if it said anything."""
+        if self._signed is None or self._held is None:
+            return True
+        drift_ms = (now.mono_ns - self._held.mono_ns) // _MS * DRIFT_PPM // 1_000_000
+        return abs(_since(self._signed, now) - _since(self._held, now)) <= APART_MS + drift_ms
 
     def _look(self, now: Now) -> None:
         apart_ms = now.wall_ms - now.mono_ns // _MS

@@ -135,7 +135,8 @@ def taken_back(kept: Remote, why: str) -> str:
 
 
 def effective(site: Params, remote: Remote) -> Params:
-    """`site` as tightened by what holds now: never looser in any limit. The same object if nothing is set."""
+    """`site` as tightened by what holds now: never looser in any limit. The same object if nothing is set; else `own`
+    is `site`, by which the home cures itself."""
     settings, default = remote.held.settings, remote.default
     if settings == Settings() and default == DefaultControl():
         return site
@@ -148,7 +149,8 @@ def effective(site: Params, remote: Remote) -> Params:
         utility_discharge_w=_least(was.utility_discharge_w, settings.discharge_limit_w),
     )
     floor = max(site.soc_floor_permille, settings.soc_floor_permille or 0)
-    return replace(site, site=narrowed, soc_floor_permille=min(floor, site.reserve_min_permille), default=default)
+    floor = min(floor, site.reserve_min_permille)
+    return replace(site, site=narrowed, soc_floor_permille=floor, default=default, own=site)
 
 
 def unfit(site: Params, settings: Settings) -> str | None:

@@ -73,18 +73,24 @@ class StallMeter:
 
 
 def unstalled(
-    run: Callable[[], T], *, say: Callable[[str], None], fine: Callable[[T], bool] = lambda result: False
+    run: Callable[[], T],
+    *,
+    say: Callable[[str], None],
+    fine: Callable[[T], bool] = lambda result: False,
+    told: Callable[[T, Stalls], None] = lambda result, seen: None,
 ) -> tuple[T, int]:
     """`run()` beside a meter, repeated at most twice while the machine stalls: the last result, the void runs.
 
     A stall can only make a bound in time fail: a result that is `fine` is not thrown away in spite of one. Fine is what
-    held, and what failed in a way that has nothing to do with time: lost, twice, forged.
+    held, and what failed in a way that has nothing to do with time: lost, twice, forged. `told` hears what the meter
+    saw beside a result, before that is judged.
     """
     void = 0
     while True:
         with StallMeter() as meter:
             result = run()
             seen = meter.read()
+        told(result, seen)
         if not seen.void or fine(result):
             return result, void
         worst = max(ms for _, ms in seen.stalls)

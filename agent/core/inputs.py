@@ -23,12 +23,20 @@ class ClockTrust(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """Wall time (UTC ms) and its trust; ids of the kernel's boot and of this start of the daemon."""
+    """Wall time (UTC ms) and its trust; ids of the kernel's boot and of this start of the daemon. `signed`: a signed
+    time of the aggregator alone says so, no network time beside it: enough to judge the aggregator's own words by, and
+    never to end what a person at home has set."""
 
     wall_ms: int
     trust: ClockTrust
     kernel_boot: str
     boot: str
+    signed: bool = False
+
+    @property
+    def own(self) -> bool:
+        """Whether this gateway has the time from elsewhere than the aggregator."""
+        return self.trust is not ClockTrust.UNTRUSTED and not self.signed
 
 
 @dataclass(frozen=True, slots=True)

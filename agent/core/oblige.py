@@ -1,5 +1,6 @@
 """The cures: what the battery or the site needs whoever asks for what. Always inside the permit, so a cure can loosen
-no limit.
+no limit of commissioning. Limits that were set from afar keep no cell from its cure, no BMS from the charge that it
+asks for, and no home below its reserve from what fills it up; and none of them makes the battery give.
 
 Cell cure: a cell that is nearly empty is charged, one that is over-full is discharged, slowly, until it is safe again.
 Request: the BMS asks to be charged. Absorb and shed: the site exports or imports more than it may, and the battery
@@ -23,6 +24,7 @@ from agent.core.strategies.self_consumption import follow
 LOW_START_MV, LOW_END_MV = 2850, 3100
 HIGH_START_MV, HIGH_END_MV = 3630, 3450
 RESTORE_HOURS = 10  # at most 0.1 C
+UNBOUND = frozenset({Rank.CELL_CURE, Rank.REQUEST, Rank.RESTORE})
 RESTORE_BELOW_PERMILLE = 10  # under the reserve before it begins; idle losses alone do not start it
 
 
@@ -56,6 +58,22 @@ def full(s: Snapshot, params: Params) -> bool:
     for what would fill it up would only keep the sun out of it."""
     top = params.soc_ceiling_permille - params.hysteresis_permille
     return s.soc_hi_mwh is not None and s.soc_hi_mwh >= top * params.site.capacity_wh
+
+
+def below(s: Snapshot, params: Params, permille: int = 0) -> bool:
+    """Surely by so much under the reserve that is owed, or the ceiling where that is lower."""
+    owed = min(s.owed_permille - permille, params.soc_ceiling_permille)
+    return s.soc_lo_mwh is not None and s.soc_lo_mwh < owed * params.site.capacity_wh
+
+
+def unbound(s: Snapshot, params: Params, wish: Proposal | None, idle: bool) -> bool:
+    """Whether this home goes by its commissioned limits alone, whatever was set from afar: for a cure that fills or
+    spares the battery, and below the reserve while nobody asks for anything (`idle`)."""
+    if params.own is None:
+        return False
+    if wish is None or wish.rank is Rank.SITE:
+        return idle and below(s, params)
+    return wish.rank in UNBOUND
 
 
 def overtaken(wish: Proposal, dispatched_w: int, ruling_w: int | None) -> bool:
@@ -96,7 +114,7 @@ def _site(s: Snapshot, params: Params, before: Obliged) -> tuple[Proposal | None
     if s.net_lo_w is None or s.net_hi_w is None or s.battery_w is None:
         return None, None
     out_w = -s.net_lo_w - params.site.export_limit_w
-    in_w = _in(s, params, s.net_hi_w - params.site.import_limit_w)
+    in_w = _in(s, params, s.net_hi_w - (params.own or params).site.import_limit_w)
     if before.source == "cure:absorb" and out_w > 0:
         return _proposed("cure:absorb", -out_w), before.over_ns
     if before.source == "cure:shed" and in_w > 0:
@@ -129,8 +147,8 @@ def _restore(
     """Charge from the grid to the reserve that the homeowner set; from the sun as much as it gives."""
     if params.restore_w <= 0 or s.soc_lo_mwh is None or not s.reserve_told:
         return None, None
-    below = 0 if before.restore_ns is not None else RESTORE_BELOW_PERMILLE
-    if s.soc_lo_mwh >= min(s.owed_permille - below, params.soc_ceiling_permille) * params.site.capacity_wh:
+    margin = 0 if before.restore_ns is not None else RESTORE_BELOW_PERMILLE
+    if not below(s, params, margin):
         return None, None
     start_ns = before.restore_ns
     if start_ns is None:

@@ -3,12 +3,12 @@
 They never lower it: the reserve in force is the greatest of all. They survive a reboot. The wall clock may be wrong, be
 set, or be lied to, so a raise is counted by the monotonic clock as well. One that was asked for as a length ends by
 that alone while this kernel runs. Any other begins by its date, stays begun, and is over when date and count agree, or
-when a trusted clock has stood by the date for ten minutes. While no clock can be trusted one is in force until all the
-time that was left to it has passed, however often the gateway restarts. A reboot loses what ran
-since the last checkpoint. A storm gets it back: it is the homeowner's, who can end it. A remote raise pays for all that
-may have been lost, and ends where no disk counts it, so that it never is in force for more than 72 h of a running
-gateway.
-"""
+when a trusted clock has stood by the date for ten minutes. The aggregator's signed time alone is no such clock: it ends
+none that the count has not ended, and keeps none from beginning that the count begins. While no clock can be trusted
+one is in force until all the time that was left to it has passed, however often the gateway restarts. A reboot loses
+what ran since the last checkpoint. A storm gets it back: it is the homeowner's, who can end it. A remote raise pays for
+all that may have been lost, and ends where no disk counts it, so that it never is in force for more than 72 h of a
+running gateway."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def _crowded(event: RaiseReserve, overlays: tuple[Overlay, ...]) -> str | None:
 
 def _covers(event: RaiseReserve, old: Overlay, clock: Clock) -> bool:
     """It asks for no less than is there, from no later, to no earlier; without a clock nobody can tell."""
-    if _untrusted(clock) or not old.end_ms or event.kind != old.kind:
+    if not clock.own or not old.end_ms or event.kind != old.kind:
         return False
     wall_ms = clock.wall_ms
     end_ms = event.end_ms or wall_ms + event.for_s * 1000
@@ -193,6 +193,7 @@ def _aged(o: Overlay, clock: Clock, now_ns: int, said: Said) -> Overlay | None:
         return None
     stood = now_ns - said.since_ns >= STANDS_NS
     begun = o.begun or (dated and said.part != BEFORE and (left_s <= o.length_s or stood))
+    begun = begun or (clock.signed and dated and left_s <= o.length_s)
     on = begun or not trusted or said.part == DURING
     start_ms, end_ms = o.start_ms, o.end_ms
     if trusted and not dated and abs(clock.wall_ms + left_s * 1000 - end_ms) > AGREE_MS:
@@ -232,7 +233,7 @@ def _over(o: Overlay, clock: Clock, now_ns: int, said: Said, dated: bool) -> boo
         return True
     if dated and said.part != AFTER:
         return False
-    return _counted_s(o, clock, now_ns) <= 0 or (dated and now_ns - said.since_ns >= STANDS_NS)
+    return _counted_s(o, clock, now_ns) <= 0 or (dated and clock.own and now_ns - said.since_ns >= STANDS_NS)
 
 
 def _passed_s(o: Overlay, clock: Clock, now_ns: int) -> int:
@@ -262,7 +263,8 @@ def _awaited(o: Overlay, clock: Clock, now_ns: int) -> bool:
 def _left_s(o: Overlay, clock: Clock, now_ns: int) -> int:
     """Seconds until its end, rounded up, for people: by its date where that decides, at least 1."""
     dated = bool(o.end_ms) and not o.whole and not _untrusted(clock)
-    return max(1, _seconds(o.end_ms - clock.wall_ms) if dated else _counted_s(o, clock, now_ns))
+    counted_s = _counted_s(o, clock, now_ns) if clock.signed or not dated else 1
+    return max(1, counted_s, _seconds(o.end_ms - clock.wall_ms) if dated else 1)
 
 
 def _length_s(event: RaiseReserve) -> int:

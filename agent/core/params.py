@@ -129,3 +129,4 @@ class Params:
     demo: bool = False
     wiring: Wiring = Wiring()
     default: DefaultControl = DefaultControl()
+    own: Params | None = None  # as commissioned, where something set from afar tightened it; None = this is it

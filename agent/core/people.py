@@ -12,7 +12,7 @@ from agent.core.book import Book, Cycle, live_of, put
 from agent.core.command import TERMINAL, CommandKind, CommandState
 from agent.core.decision import Record
 from agent.core.durable import OptOut
-from agent.core.inputs import ClockTrust, OptsOut, Overrides
+from agent.core.inputs import OptsOut, Overrides
 from agent.core.params import S
 
 LASTING = (CommandKind.SCHEDULE, CommandKind.PRICE)
@@ -99,12 +99,14 @@ def opt_in(book: Book, by: str, cycle: Cycle) -> Book:
 
 
 def returned(book: Book, cycle: Cycle) -> Book:
-    """An opt-out that was for a while ends by itself: by the monotonic clock, or by a trusted one after a reboot."""
+    """An opt-out that was for a while ends by itself: by the monotonic clock; after a reboot by a clock of our own, or
+    when this kernel, which came after it, has run for all of its length."""
     out = book.durable.opted_out
     if out is None or not out.until_ms:
         return book
     if out.kernel_boot == cycle.clock.kernel_boot:
         over = cycle.now_ns >= out.until_ns
     else:
-        over = cycle.clock.trust is not ClockTrust.UNTRUSTED and cycle.clock.wall_ms >= out.until_ms
+        dated = cycle.clock.own and cycle.clock.wall_ms >= out.until_ms
+        over = dated or cycle.now_ns >= (out.until_ms - out.since_ms) * (S // 1000)
     return opt_in(book, out.by, cycle) if over else book

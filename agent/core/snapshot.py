@@ -316,8 +316,12 @@ def _in_force(params: Params, trace: Trace, stack: Stack | None) -> tuple[Params
     known = trace.in_force
     if known is not None and known[0] is params and known[1].site.capacity_wh == stack.capacity_wh:
         return known[1], known
-    less = replace(params, site=replace(params.site, capacity_wh=max(1, stack.capacity_wh)))
+    less = _less(params if params.own is None else replace(params, own=_less(params.own, stack)), stack)
     return less, (params, less)
+
+
+def _less(params: Params, stack: Stack) -> Params:
+    return replace(params, site=replace(params.site, capacity_wh=max(1, stack.capacity_wh)))
 
 
 def _pv(params: Params, inputs: Inputs, inverter: InverterReading | None) -> int | None:

@@ -208,7 +208,7 @@ def _choose(p: Params, state: State, s: Snapshot, judged: Judged, held: overlay.
     risk, keep, waiting = _guarded(p, state, s, judged)
     own = self_consumption.propose(s, p, state.hand, left.lo_w, left.hi_w, risk)
     if p.default.version and judged.book.durable.opted_out is None:
-        own = default.propose(own, s, p)
+        own = default.propose(own, s, p, state.hand.setpoint_w)
     stored = storm.propose(s, p, state.cure, state.hand.setpoint_w)
     full = left.lo_w == 0 and oblige.full(s, p)
     cure = judged.cure if not full or judged.curing else None
@@ -289,7 +289,7 @@ def _guarded(p: Params, state: State, s: Snapshot, judged: Judged) -> tuple[bool
     rests = mode not in modes.ACTING and standing.resting(mode, memory, readback.timed(s))
     blind = rests and standing.blind(memory)
     durable = judged.book.durable
-    floorless = floor_is_ignored(durable)
+    floorless = floor_is_ignored(durable) or s.sanity.doubt.sentence() is not None  # its floor goes by the same SoC
     if durable.stopped_by is not None or not self_consumption.at_risk(s, p, state.hand, judged.crew, blind, floorless):
         return False, False, judged.waiting
     held = state.hand.setpoint_w == 0 if mode is Mode.STANDBY else mode is Mode.INIT and readback.zero(s)
@@ -379,6 +379,11 @@ def _bound(p: Params, state: State, s: Snapshot, judged: Judged, dt: int) -> bou
     returning = s.grid is GridState.CONNECTED and standing.active(judged.checked.memory, "grid_lost")
     cell = 0 if judged.cure is None else CELL_CURES.get(judged.cure.source, 0)
     facts = permit.gather(s, judged.mode in modes.ACTING, returning, judged.spent.mwh, cell)
+    idle = judged.asks is due.NOTHING and state.override is None
+    wish = judged.cure if judged.curing or not oblige.full(s, p) else None
+    if p.own is not None and oblige.unbound(s, p, wish, idle):
+        p = p.own
+        facts = facts._replace(utility_charge_w=p.site.utility_charge_w, utility_discharge_w=p.site.utility_discharge_w)
     remember = state.mode is not Mode.INIT and s.battery_age_ns <= s.battery_stale_ns
     left = bounds.evaluate(facts, p, state.bounds, remember, s.now_ns, dt)
     if judged.mode in modes.ACTING:

@@ -29,4 +29,4 @@ def taken(last: Window | None, body: Halt, now_ms: int | None) -> Window | None:
 
 
 def _tag(body: Halt) -> int:
-    return int(body.id[:16], 16)
+    return int(body.id[16:], 16)

@@ -5,10 +5,7 @@ Safety needs nothing of this part: it hands verified commands to control, and ro
 
 from __future__ import annotations
 
-import json
-from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from enum import Enum, auto
 
 from agent import mail
@@ -17,12 +14,14 @@ from agent.core.durable import Window
 from agent.core.inputs import Clock, CommandIn, FreshTime
 from agent.link import jws, upward
 from agent.link.again import Again, token_of
+from agent.link.answers import Answers
 from agent.link.clock import LinkClock
 from agent.link.comeback import Comeback
 from agent.link.config import LinkConfig
 from agent.link.inbound import Inbound
-from agent.link.messages import PROTOCOLS, Receipt, Resend, Time
+from agent.link.messages import Receipt, Resend, Time
 from agent.link.outbox import Outbox
+from agent.link.presence import STOPPED_TOKEN, Presence
 from agent.link.refusal import Refusal
 from agent.link.relayed import Relayed, stop_for
 from agent.link.telling import Telling
@@ -32,10 +31,8 @@ from agent.runtime import part
 from agent.runtime.part import Effect, Log, MqttConnect, MqttDisconnect, MqttPublish, MqttSubscribe, Now, Post, WakeAt
 
 S = 1_000_000_000
-READY_TOKEN, BIRTH_TOKEN, STOPPED_TOKEN, LIVE_TOKEN = -1, -2, -3, 0  # rows use their seq, from 1
 CONNECT_NS = 60 * S  # neither up nor down for so long: try again
-BIRTH_NS = 2 * S
-ACKS_KEPT = 64
+CONFLICT_NS = 3600 * S  # clocks that contradict each other are told of at most this often
 
 
 class _Phase(Enum):
@@ -67,7 +64,6 @@ class Session:
         self._comeback = Comeback(config.backoff_floor_ns, config.backoff_cap_ns, config.brokers, random)
         self._relayed = Relayed()
         self._block = upward.Block(config.settings.batch_s or config.block_s)
-        self._every_ns = config.live_ns if config.settings.live_s is None else config.settings.live_s * S
         self._trial = False  # a configuration is on probation: control wants to hear of the service
         self._clock = LinkClock()
         self._phase = _Phase.NEW
@@ -76,15 +72,12 @@ class Session:
         self._up_ns = 0
         self._profile: mail.Profile | None = None
         self._sample: mail.Sample | None = None
-        self._seqs = {"birth": 0, "live": 0}
-        self._first_birth_ns: int | None = None
-        self._birth_due_ns = 0  # no birth before
-        self._birth_wanted = self._live_wanted = False
-        self._live_ns = 0
+        self._presence = Presence(config, boot, self._sender, random)
         self._asked_until_ns = -1
         self._fresh = False
-        self._acks: OrderedDict[str, mail.OutboxRow] = OrderedDict()
-        self._repeated_ns: dict[str, int] = {}
+        self._answers = Answers(config.repeat_ack_ns)
+        self._time_kid = ""  # whose word the signed time is
+        self._conflict_ns: int | None = None
         self._telling = Telling()
         self._counters = self._telling.counters
         self._wake_ns: int | None = None
@@ -104,7 +97,7 @@ class Session:
                 self._sampled(event, now, out)
             case mail.Profile():
                 self._profile = event
-                self._birth_wanted = True
+                self._presence.changed()
             case mail.LinkSettings():
                 self._settle(event, out)
             case _ if not self._from_store(event, out):
@@ -126,8 +119,8 @@ class Session:
             out.append(MqttDisconnect())
             self._went_down("no answer from the broker", now, out)
         if self._phase is _Phase.UP:
-            self._presence(now, out)
-        again_ns = self._inbound.again_ns(self._clock)
+            self._present(now, out)
+        again_ns = self._inbound.lasting.again_ns(self._clock)
         if again_ns is not None and now.mono_ns >= again_ns:
             for each in self._inbound.again(self._clock, now.mono_ns):
                 self._judged(each, now, out)
@@ -166,16 +159,17 @@ class Session:
         times = [self._outbox.wake_ns, self._again.wake_ns, self._stop_ns]
         if self._phase in (_Phase.WAITING, _Phase.CONNECTING):
             times.append(self._due_ns)
-        if self._phase is _Phase.UP and self._birth_wanted:
-            times.append(self._birth_due_ns)
-        times += [self._telling.wake_ns, self._inbound.again_ns(self._clock)]
+        if self._phase is _Phase.UP:
+            times.append(self._presence.wake_ns)
+        times += [self._telling.wake_ns, self._inbound.lasting.again_ns(self._clock)]
         due = min((at for at in times if at is not None), default=None)
         if self._phase is not _Phase.DONE and due is not None and due != self._wake_ns:
             self._wake_ns = due
             out.append(WakeAt(due))
 
     def _tell(self, now: Now, out: list[Effect]) -> None:
-        state = (self._phase is _Phase.UP, self._detail, self._fresh, self._outbox.unsent)
+        fresh = self._fresh and self._clock.known
+        state = (self._phase is _Phase.UP, self._detail, fresh, self._outbox.unsent)
         out.extend(self._telling.tell(*state, self._clock, now))
 
     # --- the connection ----------------------------------------------------------------------------------------------
@@ -209,7 +203,7 @@ class Session:
     def _connect(self, now: Now, out: list[Effect]) -> None:
         self._phase = _Phase.CONNECTING
         self._due_ns = now.mono_ns + CONNECT_NS
-        will = self._state("lost")
+        will = self._presence.state("lost")
         out.append(MqttConnect(self._comeback.broker, self._config.device, will.topic, will.payload))
 
     def _went_up(self, now: Now, out: list[Effect]) -> None:
@@ -223,11 +217,10 @@ class Session:
         topics = [(f"{self._config.root}/down/#", 1)]
         topics += [(self._config.group_topic(group), 1) for group in self._inbound.groups]
         out.append(MqttSubscribe(tuple(topics)))
-        out.append(self._state("ready"))
+        out.append(self._presence.state("ready"))
         out.append(Log("info", "link: connected to the broker"))
-        first = self._first_birth_ns is None
-        self._birth_due_ns = now.mono_ns if first else self._comeback.birth_ns(now.mono_ns)
-        self._birth_wanted = self._live_wanted = True
+        first = self._presence.born_ns is None
+        self._presence.connected(now.mono_ns if first else self._comeback.birth_ns(now.mono_ns))
 
     def _went_down(self, reason: str, now: Now, out: list[Effect], taken: bool = False) -> None:
         if self._phase not in (_Phase.CONNECTING, _Phase.UP):
@@ -250,39 +243,16 @@ class Session:
             out.append(Log("warning", f"link: {text} ({seen['evidence']})"))
             out.append(self._append(Record("event", seen), now))
 
-    def _state(self, state: str) -> MqttPublish:
-        payload = upward.compact({"state": state, "boot": self._boot})
-        return MqttPublish(
-            STOPPED_TOKEN if state == "stopped" else READY_TOKEN, f"{self._config.root}/up/state", payload, 1, True
-        )
-
-    def _presence(self, now: Now, out: list[Effect]) -> None:
+    def _present(self, now: Now, out: list[Effect]) -> None:
         """Birth at connect and when the home's profile changed; live at connect."""
-        if self._birth_wanted and now.mono_ns >= self._birth_due_ns:
-            self._birth_wanted = False
-            self._birth_due_ns = now.mono_ns + BIRTH_NS
-            if self._first_birth_ns is None:
-                self._first_birth_ns = now.mono_ns
+        if self._presence.birth_due(now.mono_ns):
             first, last = self._outbox.span
-            body = {"nonce": self._boot, "protocols": list(PROTOCOLS), "trust_version": self._inbound.trust.version}
+            facts: dict[str, object] = {"trust_version": self._inbound.trust.version}
             if self._config.rotations:
-                body["rotations"] = list(self._config.rotations)
-            body |= {"outbox": {"first": first, "last": last}} | dict(self._profile.body if self._profile else {})
-            out.append(self._unkept("birth", self._stamp(now), body, BIRTH_TOKEN))
-        if self._live_wanted and not self._birth_wanted and self._sample is not None:
-            self._live(self._sample, now, out)
-
-    def _live(self, sample: mail.Sample, now: Now, out: list[Effect]) -> None:
-        self._live_wanted = False
-        self._live_ns = now.mono_ns
-        stamp = upward.Stamp(self._boot, sample.clock.wall_ms, sample.mono_ms, str(sample.clock.trust))
-        out.append(self._unkept("live", stamp, sample.values, LIVE_TOKEN))
-
-    def _unkept(self, kind: str, stamp: upward.Stamp, body: upward.Body, token: int) -> MqttPublish:
-        self._seqs[kind] += 1
-        data = upward.token(self._sender, kind, self._seqs[kind], stamp, body)
-        birth = kind == "birth"
-        return MqttPublish(token, f"{self._config.root}/up/{kind}", data, 1 if birth else 0, birth)
+                facts["rotations"] = list(self._config.rotations)
+            facts |= {"outbox": {"first": first, "last": last}} | dict(self._profile.body if self._profile else {})
+            self._presence.birth(facts, self._stamp(now), now, out)
+        self._presence.first_live(self._sample, now, out)
 
     def _stamp(self, now: Now) -> upward.Stamp:
         wall_ms = self._clock.read(now.mono_ns) if self._clock.known else None
@@ -295,6 +265,10 @@ class Session:
             return
         self._sample = sample
         self._clock.kernel(sample.clock, sample.mono_ms * 1_000_000)
+        if self._clock.apart:
+            self._contradicted(now, out)
+        if self._clock.wide(now.mono_ns) and self._presence.overdue(now.mono_ns):
+            self._inbound.asking(self._presence.renew())
         warning = self._inbound.warning(sample.clock.wall_ms) if self._clock.known else None
         if warning is not None:
             out.append(Log("warning", f"link: {warning.sentence}"))
@@ -304,8 +278,8 @@ class Session:
         if self._block.add(sample):
             self._close_block(out)
         asked = sample.dispatched or now.mono_ns <= self._asked_until_ns
-        if asked and self._phase is _Phase.UP and now.mono_ns - self._live_ns >= self._every_ns * 9 // 10:
-            self._live(sample, now, out)
+        if asked and self._phase is _Phase.UP:
+            self._presence.live(sample, now, out)
 
     def _close_block(self, out: list[Effect]) -> bool:
         closed = self._block.close(self._counters)
@@ -335,9 +309,8 @@ class Session:
     def _anchored(self, event: mail.Anchored) -> None:
         self._outbox.anchored(event.last, event.first)
         if event.shift:
-            self._birth_wanted = True
-            moved = {c: replace(r, seq=r.seq + event.shift) for c, r in self._acks.items() if r.seq >= event.held}
-            self._acks.update(moved)
+            self._presence.changed()
+            self._answers.shifted(event)
 
     def _stored(self, stored: mail.Stored) -> None:
         self._outbox.stored(stored.rows)
@@ -345,18 +318,7 @@ class Session:
             if row.kind == "batch":
                 self._block_pending = False
             elif row.kind == "ack":
-                self._keep_ack(row)
-
-    def _keep_ack(self, row: mail.OutboxRow) -> None:
-        try:
-            command = json.loads(row.payload).get("command_id")
-        except (ValueError, AttributeError):
-            return
-        if isinstance(command, str):
-            self._acks[command] = row
-            self._acks.move_to_end(command)
-            while len(self._acks) > ACKS_KEPT:
-                self._repeated_ns.pop(self._acks.popitem(last=False)[0], None)
+                self._answers.keep(row)
 
     # --- from the broker ---------------------------------------------------------------------------------------------
     def _acked(self, token: int, now: Now) -> None:
@@ -401,7 +363,7 @@ class Session:
         self._inbound.documents.floors = dict(told.floors)
         self._trial = told.trial
         self._block.samples = told.batch_s or self._config.block_s
-        self._every_ns = self._config.live_ns if told.live_s is None else told.live_s * S
+        self._presence.every(told.live_s)
 
     def _join(self, groups: tuple[str, ...] | None, out: list[Effect]) -> None:
         before = self._inbound.groups
@@ -418,7 +380,11 @@ class Session:
         for kid in changed.revoked:
             if self._inbound.spoke(kid):
                 out.append(Post("control", stop_for(kid, changed, now.wall_ms, self._random(16))))
-        self._birth_wanted = True
+        if self._time_kid and self._time_kid not in changed.trust.keys:
+            self._time_kid = ""
+            self._clock.forget()
+            self._inbound.asking(self._presence.renew())
+        self._presence.changed()
 
     def _resend(self, got: Resend, now: Now, out: list[Effect]) -> None:
         if self._again.full or self._stop_ns is not None:
@@ -431,10 +397,18 @@ class Session:
         return Clock(now.wall_ms, self._clock.trust, "kernel", self._boot)
 
     def _timed(self, time: Time, now: Now, out: list[Effect]) -> None:
-        first_ns = now.mono_ns if self._first_birth_ns is None else self._first_birth_ns
-        self._clock.signed(time.wall_ms, first_ns, now.mono_ns)
+        asked_ns = now.mono_ns if self._presence.asked_ns is None else self._presence.asked_ns
         self._asked_until_ns = now.mono_ns + time.live_s * S if time.live_s else -1
-        for waited in self._inbound.timely(self._clock, now.mono_ns):
+        if not self._clock.signed(time.wall_ms, asked_ns, now.mono_ns):
+            self._refuse(Refusal("clock_conflict", "a signed time contradicts what is known of the time"), now, out)
+            self._contradicted(now, out, time.wall_ms)
+            return
+        self._time_kid = self._inbound.time_kid
+        if self._clock.wide(now.mono_ns):
+            self._inbound.asking(self._presence.renew())
+        if not self._clock.known:
+            return
+        for waited in self._inbound.lasting.timely(self._clock, now.mono_ns):
             self._judged(waited, now, out)
         if not self._fresh:
             self._fresh = True
@@ -442,6 +416,17 @@ class Session:
             out.append(Post("control", FreshTime()))
             out.append(Post("store", mail.Anchor(time.last)))
             out.append(Log("info", "link: the aggregator's signed time echoes this start; dispatch is accepted"))
+
+    def _contradicted(self, now: Now, out: list[Effect], signed_ms: int | None = None) -> None:
+        """Somebody should look: either our clock is wrong, or whoever signs the time lies."""
+        if self._conflict_ns is not None and now.mono_ns - self._conflict_ns < CONFLICT_NS:
+            return
+        self._conflict_ns = now.mono_ns
+        said_ms = self._clock.signed_ms(now.mono_ns) if signed_ms is None else signed_ms
+        event = {"event": "clock_conflict", "signed_ms": said_ms, "gateway_ms": now.wall_ms}
+        text = "the signed time contradicts what is known of the time: nothing that rests on it is taken"
+        out.append(Log("warning", f"link: {text} (signed {said_ms}, this gateway's clock {now.wall_ms}, UTC ms)"))
+        out.append(self._append(Record("event", event), now))
 
     def _refuse(self, refusal: Refusal, now: Now, out: list[Effect]) -> None:
         self._telling.refused(refusal.reason, refusal.detail, now, out)
@@ -452,17 +437,16 @@ class Session:
 
     def _other_boot(self, iat_ms: int, now: Now, out: list[Effect]) -> None:
         now_ms = self._clock.read(now.mono_ns)
-        if self._fresh and now_ms is not None and self._first_birth_ns is not None:
-            self._comeback.other(iat_ms, now_ms - (now.mono_ns - self._first_birth_ns) // 1_000_000)
+        born_ns = self._presence.born_ns
+        if self._fresh and now_ms is not None and born_ns is not None:
+            self._comeback.other(iat_ms, now_ms - (now.mono_ns - born_ns) // 1_000_000)
             self._suspect(now, out)
 
     def _repeat_ack(self, command: str, now: Now, out: list[Effect]) -> None:
-        row, last_ns = self._acks.get(command), self._repeated_ns.get(command)
-        if row is None or self._phase is not _Phase.UP or self._outbox.holds:
-            return
-        if last_ns is None or now.mono_ns - last_ns >= self._config.repeat_ack_ns:
-            self._repeated_ns[command] = now.mono_ns
-            out.append(self._row(row, row.seq))
+        if self._phase is _Phase.UP and not self._outbox.holds:
+            row = self._answers.repeat(command, now.mono_ns)
+            if row is not None:
+                out.append(self._row(row, row.seq))
 
     # --- the clean stop ----------------------------------------------------------------------------------------------
     def _stopping(self, now: Now, out: list[Effect]) -> None:
@@ -478,7 +462,7 @@ class Session:
         if not self._farewell and (late or not (self._block_pending or (up and not self._outbox.idle))):
             self._farewell = True
             if up:
-                out.append(self._state("stopped"))
+                out.append(self._presence.state("stopped"))
                 self._stop_ns = now.mono_ns + S
                 return
             late = True

@@ -38,7 +38,7 @@ class Telling:
     def tell(self, up: bool, detail: str, fresh: bool, unsent: int, clock: LinkClock, now: Now) -> list[Effect]:
         """LinkState on every change; counters and the number of unsent rows at most once a second."""
         if clock.signed_ms(now.mono_ns) is not None:
-            self._compare(clock.read(now.mono_ns) or 0, now)
+            self._compare(clock.read(now.mono_ns) or 0, clock.apart, now)
         told = self._told
         rare = (up, detail, fresh, self._offset_ms)
         known = None if told is None else (told.up, told.detail, told.fresh, told.wall_offset_ms)
@@ -62,11 +62,14 @@ class Telling:
         """No earlier than that is anything told of counters."""
         return self._told_ns + TELL_NS
 
-    def _compare(self, wall_ms: int, now: Now) -> None:
-        """It is `wall_ms` now by signed times: how far our wall clock is off, and what control counts on from."""
+    def _compare(self, wall_ms: int, apart: bool, now: Now) -> None:
+        """It is `wall_ms` now by signed times: how far our wall clock is off, and what control counts on from: never
+        from a time that our own clock contradicts."""
         offset = wall_ms - now.wall_ms
         if self._offset_ms is None or abs(offset - self._offset_ms) > upward.MAX_DT_ERROR_MS:
             self._offset_ms = offset
+        if apart:
+            return
         if self._signed is not None:
             counted_ms = self._signed[0] + (now.mono_ns - self._signed[1]) // 1_000_000
             if abs(wall_ms - counted_ms) <= upward.MAX_DT_ERROR_MS:

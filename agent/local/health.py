@@ -108,6 +108,8 @@ def _of_link(view: View) -> list[Item]:
         text = f"the aggregator cannot be reached: {link.detail}"
         return [_item("link_down", "warn", text, "the home is safe without it; check the network: ip -br addr")]
     if not link.fresh:
-        text = "no signed time for this start of the agent has come, so new dispatch is refused"
+        text = (
+            "no signed time for this start of the agent has come, or it contradicts our clock: new dispatch is refused"
+        )
         return [_item("link_not_fresh", "warn", text, "it comes by itself within seconds; else ask the aggregator")]
     return []

@@ -1,17 +1,17 @@
-"""Watches a run with the plant's own eyes and says which promise broke. It asks the agent nothing but what it permits.
-
-Bounds: `SENSOR` is what the BMS of the bench is off by when it is well (its step, and a lag of 2 s at full power).
-"""
+"""Watches a run with the plant's own eyes and says which promise broke. It asks the agent what it permits, no more."""
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hil.campaign.bounds import BMS, SITE, Bounds
+from hil.campaign.kept import BEYOND, SENSOR, Kept
 from hil.campaign.menu import takes_of
 from hil.expr import Value
+from hil.plant.inverter import InverterParams
 from hil.runner import Quiet
 from hil.scenario import Event
 from hil.signals import Happening
@@ -19,8 +19,6 @@ from hil.site import CAPACITY_WH, RATED_W
 from hil.stated import stated_end_s
 
 NS = 1_000_000_000
-SENSOR = 2  # permille
-BEYOND = 2  # permille below the reserve that nobody asks about
 HANDS_OFF_NS = 3 * NS  # evidence may be 2 s old, and a write takes up to 1 s
 CROSSED_NS = 3 * NS // 2  # a renewal may cross with the outage: a poll of the grid's state, and the write itself
 FOLLOWS_S = 5  # a cycle, a write and the inverter's own lag, once the permit is narrower
@@ -32,7 +30,7 @@ STALE_S = 5  # a reading of the BMS counts so long
 FULL = 1000  # permille; a register that says more says nothing
 SETTLED_NS = 10 * NS  # the BMS of the bench begins with what it remembers
 CLOCK_S = 120  # until the next signed time has told the link
-OWN_S = 3  # two samples, and the inverter's own dead time and lag, after it was in its own mode
+OWN_S = InverterParams().tau_s * math.log(2 * RATED_W / TOLERANCE_W)  # its lag: until what it did by itself died away
 REPORTS = ("bms.word", "bms.add", "bms.scale", "bms.stuck")  # the last one on a register is the one that counts
 BACK_S = 15  # a silent device is asked every 10 s who it is, and only then told; a start asks as well
 LAG_S = 2  # of the samples themselves and of what is decided between two of them
@@ -73,11 +71,9 @@ class Observer(Quiet):
         self._bounds = Bounds(home, config or {})
         self._hazy_ns = -NS * CLOCK_S  # when the agent last could not see, or not tell the inverter
         self.violations: list[Violation] = []
-        self.margin_permille = 1000.0  # smallest distance of the truth from the reserve, while it was ours to keep
         self.cycles = self.acting = 0
         self.crossed = 0  # houses that went dark by a renewal that crossed with the outage
-        self._reserve = _number(home.get("reserve_permille", 200))
-        self._mark = 1000.0  # where the truth stood when somebody else had moved it
+        self._kept = Kept(_number(home.get("reserve_permille", 200)))
         self._active: dict[str, frozenset[str]] = {}  # faults: id -> what they take
         self._sent: set[str] = set()
         self._started: dict[str, int] = {}
@@ -89,8 +85,8 @@ class Observer(Quiet):
         self._foreign_ns = self._foreign_until_ns = 0  # another hand's setpoint: since when, and its own end
         self._permits: deque[tuple[int, float, float]] = deque()
         self._cold_ns: int | None = None
-        self._blackouts = 0.0
-        self._remote = False
+        self._darkened = 0.0
+        self._wrote_ns = -1  # our last power
         self._healthy_ns = 0
         self._blind: int | None = None  # since when the BMS says no SoC
         self._said_dc: float | None = None  # what the BMS says of its coldest cell, and is not so
@@ -100,7 +96,6 @@ class Observer(Quiet):
         self._stepped_ns = -CLOCK_S * NS - 1
         self._unsure = False  # nobody vouches for the clock
         self._misled_ns = -FOLLOWS_S * NS  # when the BMS was last wrong about its SoC
-        self._own_ns = 0  # when the inverter was last in its own mode
 
     # --- what the runner tells ---------------------------------------------------------------------------------------
     def event(self, at_ns: int, event: Event, ended: bool) -> None:
@@ -125,11 +120,11 @@ class Observer(Quiet):
         if event.verb.startswith("clock."):
             self._clock(at_ns, event, ended)
         if event.verb == "local.reserve":
-            self._reserve = min(self._reserve, _number(event.args["permille"]))
+            self._kept.lowered(_number(event.args["permille"]))
         if event.verb == "bms.zeros" and event.args["device"] == "inverter":
             self._healthy_ns = at_ns  # it is not the device it was: nothing is written to it until it is known again
         if event.verb == "home.soc":
-            self._mark = _number(event.args["permille"])
+            self._kept.moved(_number(event.args["permille"]))
         if event.verb == "inverter.remote":
             self._foreign_ns = at_ns
             self._foreign_until_ns = at_ns + round((_number(event.args["revert_s"]) + FOLLOWS_S) * NS)
@@ -150,6 +145,7 @@ class Observer(Quiet):
     def happening(self, record: Happening) -> None:
         if record.stream == "write" and record.fields["kind"] in ("power", "floor"):
             since = self._off_since_ns
+            self._wrote_ns = record.at_ns if record.fields["kind"] == "power" else self._wrote_ns
             if since is not None and record.at_ns > since + HANDS_OFF_NS:
                 late = (record.at_ns - since) / NS
                 self._broken(ISLAND, record.at_ns, f"{record.fields['kind']} was written {late:.1f} s into the outage")
@@ -184,24 +180,26 @@ class Observer(Quiet):
         self._see_cold(at_ns, signals)
         self._see_blind(at_ns, signals)
         self._see_ledger(at_ns, signals)
-        self._remote = bool(signals["truth.remote"])
-        if not self._remote:
-            self._own_ns = at_ns
 
     # --- the promises ------------------------------------------------------------------------------------------------
     def _see_grid(self, at_ns: int, s: Mapping[str, Value]) -> None:
         away = not s["truth.grid_on"] or bool(s["truth.islanded"])
         if away and self._off_since_ns is None:
             self._off_since_ns = at_ns
-        elif not away:
+        self._see_dark(at_ns, s)
+        if not away:
             self._off_since_ns = self._late_write_ns = None
-        since, blackouts = self._off_since_ns, _number(s["truth.blackouts"])
-        if blackouts > self._blackouts and self._remote and since is not None:
-            if self._late_write_ns is not None and at_ns <= since + HANDS_OFF_NS:
+
+    def _see_dark(self, at_ns: int, s: Mapping[str, Value]) -> None:
+        """No house is dark by a setpoint of ours. What goes dark without any as well (overload, an empty battery, a
+        restart of the inverter) no agent can change: the plant's own counterfactual tells which it was."""
+        since, darkened = self._off_since_ns, _number(s["truth.darkened"])
+        if darkened > self._darkened and self._wrote_ns > self._foreign_ns:
+            if since is not None and self._late_write_ns is not None and at_ns <= since + HANDS_OFF_NS:
                 self.crossed += 1
             else:
-                self._broken(ISLAND, at_ns, "the house went dark while a setpoint of ours stood")
-        self._blackouts = blackouts
+                self._broken(ISLAND, at_ns, "a setpoint of ours darkened a house that the inverter could have fed")
+        self._darkened = darkened
 
     def _see_called_off(self, label: str, record: Happening) -> None:
         """What was called off neither starts nor runs on to its end."""
@@ -213,18 +211,15 @@ class Observer(Quiet):
             self._broken(CANCELLED, record.at_ns, late)
 
     def _see_reserve(self, at_ns: int, s: Mapping[str, Value]) -> None:
-        """The truth never sinks below the reserve, less what the sensor may be off, while the grid is there."""
-        soc = _number(s["truth.soc_permille"])
-        if self._off_since_ns is not None or self.cycles == 1 or at_ns <= self._foreign_until_ns:
-            self._mark = min(self._mark, soc) if self.cycles > 1 else soc
-            return
-        bound = self._reserve - SENSOR
-        if soc >= bound:
-            self._mark = max(self._mark, bound)
-        least = min(bound, self._mark)
-        self.margin_permille = min(self.margin_permille, soc - least)
-        if soc < least - BEYOND:
-            self._broken(RESERVE, at_ns, f"{soc:.1f} permille in the cells, {self._reserve:g} are the home's")
+        """The cells never sink below the reserve, less what the sensor may be off, while the grid is there."""
+        soc, error = _number(s["truth.soc_permille"]), _number(s["truth.bms_error_permille"])
+        others = self._off_since_ns is not None or at_ns <= self._foreign_until_ns
+        hidden = self._taken("unread", "untold", "dead", "timer") or self._count("soc") > 1
+        mode = s["agent.mode"]
+        able = bool(s["proc.alive"]) and mode in ("local", "dispatched") and not hidden
+        found = self._kept.see(at_ns, soc, error, others, able, mode in (None, "init"))
+        if found is not None:
+            self._broken(RESERVE, at_ns, found)
 
     def _see_ahead(self, at_ns: int, s: Mapping[str, Value]) -> None:
         """Whatever is permitted may run for the stated time with nobody looking, and the reserve is still there."""
@@ -233,7 +228,7 @@ class Observer(Quiet):
             self._misled_ns = at_ns
         if not hi or self._off_since_ns is not None or at_ns - self._misled_ns < FOLLOWS_S * NS or at_ns < SETTLED_NS:
             return
-        spare_permille = max(0.0, _number(s["truth.soc_permille"]) - self._reserve) + SENSOR + BEYOND
+        spare_permille = max(0.0, _number(s["truth.soc_permille"]) - self._kept.reserve_permille) + SENSOR + BEYOND
         spare_wh = spare_permille * CAPACITY_WH / 1000
         asked_wh = _number(hi) * self._stated_s / 3600
         if asked_wh > spare_wh:
@@ -269,7 +264,7 @@ class Observer(Quiet):
             self._permits.popleft()
         if not s["truth.remote"] or lo is None or not self._permits or at_ns <= self._foreign_until_ns:
             return
-        if self._off_since_ns is not None or at_ns - self._own_ns < OWN_S * NS:
+        if self._off_since_ns is not None or _number(s["truth.taken_s"]) < OWN_S:
             return  # it carries an island by itself, or what it did by itself has not died away yet
         if self._taken("untold") or self._endless(at_ns):
             return
@@ -342,6 +337,14 @@ class Observer(Quiet):
     def _endless(self, at_ns: int) -> bool:
         """A setpoint that can neither end, as the timer did not work when it was written, nor be ended, or not yet."""
         return self._timeless and at_ns - self._alone_ns < BACK_S * NS
+
+    @property
+    def margin_permille(self) -> float:
+        """Smallest distance from the reserve's bound."""
+        return self._kept.margin_permille
+
+    def _count(self, word: str) -> int:
+        return sum(word in takes for takes in self._active.values())
 
     def _taken(self, *words: str) -> bool:
         return any(not takes.isdisjoint(words) for takes in self._active.values())

@@ -1,13 +1,16 @@
 """`python -m hil crash --kills N`: kill -9 of the real daemon at random instants, with commands in flight.
 
 The installed daemon on a paced RS-485 line, mosquitto with mutual TLS, a verifying aggregator. Judged by the
-aggregator's book and the devices' register log. The seed fixes what is done; when it hits is the machine's own.
+aggregator's book and the devices' register log. The seed fixes what is done; when it hits is the machine's own. A home
+in which a promise broke leaves its files: wire, store, logs, and a story that `--judge` judges once more.
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
+import shutil
+import tempfile
 import threading
 import time
 from collections import Counter
@@ -17,15 +20,16 @@ from pathlib import Path
 
 from hil.amount import count
 from hil.campaign.resume import Resume
+from hil.crash import evidence
 from hil.crash.run import Kills, Run
-from hil.crash.story import ALIVE, KINDS
+from hil.crash.story import KINDS, NS
 from hil.figures import Figure, Report
 from hil.program import installed_from
 from hil.progress import Progress
 from hil.report import sheet
-from hil.stall import unstalled
+from hil.stall import Stalls, unstalled
 from hil.strict import FileError
-from hil.talk import say
+from hil.talk import data, say
 
 KILLS_A_HOME = 25
 COUNTED = ("done", "in_start", "remote", "unsettled", "commands", "acted", "replays")
@@ -37,17 +41,37 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--kills", type=count, default=50, help="in all, a resumed run's too (default 50)")
     parser.add_argument("--seed", type=int, default=1, help="the same seed does the same again (default 1)")
     parser.add_argument("--homes", type=count, default=2, help="so many side by side (default 2)")
+    parser.add_argument("--home", type=int, metavar="N", help="only what home N of that seed does, again and again")
+    parser.add_argument(
+        "--keep", type=Path, metavar="DIR", help="what a home leaves in which a promise broke goes there"
+    )
+    parser.add_argument("--judge", type=Path, metavar="FILE", help="only judge the story.json that a home left")
     parser.add_argument("--state", type=Path, metavar="FILE", help="go on where the run of that file stopped")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     sheet.option(parser)
     args = parser.parse_args(argv)
+    if args.home is not None and (args.state is not None or args.home < 0):
+        parser.error("--home is 0 or more, and counts in no file")
     if sheet.refused(args):
         return 2
     try:
-        return sheet.told(campaign(args.kills, args.seed, args.homes, args.state), args, "crash", argv)
+        if args.judge is not None:
+            return _judged(args.judge)
+        report = campaign(args.kills, args.seed, args.homes, args.state, args.keep, args.home)
+        return sheet.told(report, args, "crash", argv)
     except FileError as error:
         say(str(error))
         return 2
+
+
+def _judged(path: Path) -> int:
+    story = evidence.read(path)
+    wrong = story.wrong()
+    for one in wrong:
+        stood = "; the machine stood still for as long" if one.explained(story.away) else ""
+        data(f"xx {one.kind}: {one.sentence}{stood}")
+    data(f"{len(story.orders)} commands, {len(story.writes)} setpoints, {len(wrong)} wrong")
+    return 1 if wrong else 0
 
 
 class _Count:
@@ -61,22 +85,30 @@ class _Count:
         self.void = int(known.get("void", 0))
         self.done: Counter[str] = Counter(known.get("done", {}))
         self.wrong: Counter[str] = Counter(known.get("wrong", {}))
-        self.first = str(known.get("first", ""))
+        self.found: list[list[str]] = [[str(text) for text in pair] for pair in known.get("found", ())]
 
-    def add(self, kills: Kills, home: int, void: int) -> None:
-        """One home has come to its end."""
+    def add(self, kills: Kills, home: int, void: int, left: Path | None) -> None:
+        """One home has come to its end. `left`: where its files are, if a promise broke."""
         with self._lock:
             self.done.update({name: getattr(kills, name) for name in COUNTED})
-            for kind, sentence in kills.story.wrong():
-                self.wrong[kind] += 1
-                self.first = self.first or f"home {home}: {sentence}"
+            for one in kills.story.wrong():
+                self.wrong[one.kind] += 1
+                self.found.append([one.kind, f"home {home}: {one.sentence}"])
+                say(f"xx home {home}: {one.kind}: {one.sentence}; see {left}")
             self.homes += 1
             self.void += void
-            self._resume.save({name: getattr(self, name) for name in ("homes", "void", "done", "wrong", "first")})
+            self._resume.save({name: getattr(self, name) for name in ("homes", "void", "done", "wrong", "found")})
 
 
-def campaign(kills: int, seed: int, homes: int, state: Path | None = None) -> Report:
-    """So many kills, spread over homes of at most `KILLS_A_HOME`."""
+def campaign(
+    kills: int,
+    seed: int,
+    homes: int,
+    state: Path | None = None,
+    keep: Path | None = None,
+    only: int | None = None,
+) -> Report:
+    """So many kills, spread over homes of at most `KILLS_A_HOME`; of the home `only` alone, where one is named."""
     began = time.monotonic()
     resume = Resume(state, "crash", seed)
     count = _Count(resume)
@@ -93,7 +125,11 @@ def campaign(kills: int, seed: int, homes: int, state: Path | None = None) -> Re
                 raise InterruptedError("broken off")  # in the home's own thread: it ends what it started
             bar.step(f"{(time.monotonic() - began) / next(killed):.2f} s a kill, {sum(count.wrong.values())} wrong")
 
-        jobs = [pool.submit(_home, count, count.homes + n, seed, share, step) for n, share in enumerate(shares)]
+        numbers = [count.homes + n if only is None else only for n in range(len(shares))]
+        jobs = [
+            pool.submit(_home, count, number, seed, share, step, keep)
+            for number, share in zip(numbers, shares, strict=True)
+        ]
         try:
             for job in jobs:
                 job.result()
@@ -105,18 +141,23 @@ def campaign(kills: int, seed: int, homes: int, state: Path | None = None) -> Re
     return _report(count, resume, time.monotonic() - began, count.done["done"] - before)
 
 
-def _home(count: _Count, number: int, seed: int, kills: int, step: Callable[[str], None]) -> None:
+def _home(count: _Count, number: int, seed: int, kills: int, step: Callable[[str], None], keep: Path | None) -> None:
+    ran: list[Path] = []
+
     def once() -> Kills:
-        return Run(f"{seed}/crash/{number}", None, lambda: step("")).run(kills)
+        ran.append(Path(tempfile.mkdtemp(prefix="bench-")))  # a short path: sockets are in it
+        return Run(f"{seed}/crash/{number}", ran[-1], lambda: step("")).run(kills)
 
-    done, void = unstalled(once, say=say, fine=_stands)
-    count.add(done, number, void)
+    def told(done: Kills, seen: Stalls) -> None:
+        done.story.away = [(round((at_s - ms / 1e3) * NS), round(at_s * NS)) for at_s, ms in seen.stalls]
 
-
-def _stands(kills: Kills) -> bool:
-    """A stall explains a setpoint that ends late, and nothing that is lost or acts twice."""
-    kinds = {kind for kind, _ in kills.story.wrong()}
-    return kinds != {ALIVE}
+    try:
+        done, void = unstalled(once, say=say, fine=lambda done: done.story.stands(), told=told)
+        left = evidence.leave(ran.pop(), done.story, number, seed, keep) if done.story.wrong() else None
+        count.add(done, number, void, left)
+    finally:
+        for directory in ran:
+            shutil.rmtree(directory, ignore_errors=True)
 
 
 def _report(count: _Count, resume: Resume, seconds: float, done: int) -> Report:
@@ -124,12 +165,15 @@ def _report(count: _Count, resume: Resume, seconds: float, done: int) -> Report:
     met = {"with a setpoint in force": names["remote"], "with an open command": names["unsettled"]}
     figures = [
         Figure("kills", names["done"], "", ">= 1", {**met, "before ready": names["in_start"], "homes": count.homes}),
-        *(Figure(kind, count.wrong[kind], "", "== 0") for kind in KINDS),
+        *(Figure(kind, count.wrong[kind], "", "== 0", note=_first(count, kind)) for kind in KINDS),
         Figure("commands", names["commands"], "", None, {"acted": names["acted"], "sent again": names["replays"]}),
         Figure("time", round(seconds, 1), "s", None, {"s a kill": round(seconds / max(1, done), 2)}),
     ]
-    if count.first:
-        figures[1] = Figure(KINDS[0], count.wrong[KINDS[0]], "", "== 0", note=f"first of all: {count.first}")
-    extra = {"commit": resume.commit, "source": resume.source, "first": count.first, "daemon": installed_from()}
+    failures = [sentence for _, sentence in count.found]
+    extra = {"commit": resume.commit, "source": resume.source, "failures": failures, "daemon": installed_from()}
     title = f"crash, seed {resume.seed}, commit {resume.commit}, source {resume.source}, daemon {installed_from()}"
     return Report(title, figures, resume.seed, count.void, extra)
+
+
+def _first(count: _Count, kind: str) -> str:
+    return next((sentence for its, sentence in count.found if its == kind), "")

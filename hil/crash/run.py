@@ -16,17 +16,19 @@ from random import Random
 from hil import scenario, site
 from hil.aggregator.aggregator import Signed
 from hil.backends.process import ProcessBackend
-from hil.crash.story import NS, Order, Said, Sample, Story
+from hil.crash.story import NS, Order, Said, Sample, Story, setpoints
 from hil.stated import stated_end_s
 
 HOME = Path(__file__).with_name("home.toml")
 TICK_S = 0.03
+GONE_S = 1.0  # a look that takes longer, of some milliseconds: the bench itself was held up, or stopped by a person
 RESTART_S = 0.1
 CLEAN_AFTER = 3  # kills; a fourth would make a safe boot, and that takes no commands
 READY_S = 15.0
 DRAIN_S = 30.0
 RATED_W = 6_000  # of commands: the home can give all of it, so that each shows its own number of watts
 STEP_W = 7
+COMMON_W = (0, 1_140)  # what any command may ask for: nothing, and the first second of its ramp from there
 DURATIONS = (3, 8, 20, 40)
 ACTS_S = 6.0  # from accepted to read back, at most, unless something stands in the way
 HELD = 0.4  # share of kills after which nobody releases or starts anything for a while
@@ -47,15 +49,16 @@ class Kills:
 
 
 class Run:
-    """One home, `kills` kills. `step` after each."""
+    """One home, `kills` kills. `step` after each. What it leaves in `directory` is the caller's."""
 
-    def __init__(self, seed: str, directory: Path | None, step: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, seed: str, directory: Path, step: Callable[[], None] = lambda: None) -> None:
         self._rng = Random(seed)
         self._step = step
         self._backend = ProcessBackend(directory, restart_s=RESTART_S)
         self.kills = Kills()
         self._sent: list[tuple[Signed, Order]] = []
-        self._powers = self._rng.sample(range(-RATED_W, RATED_W, STEP_W), 2 * RATED_W // STEP_W)
+        watts = [w for w in range(-RATED_W, RATED_W, STEP_W) if all(abs(abs(w) - c) > STEP_W for c in COMMON_W)]
+        self._powers = self._rng.sample(watts, len(watts))
 
     def run(self, kills: int) -> Kills:
         """Kill that often, let everything come to an end, and collect what was seen."""
@@ -73,7 +76,6 @@ class Run:
             self._collect()
         finally:
             self._backend.finish()
-            self._backend.discard()
         return self.kills
 
     # --- one kill ----------------------------------------------------------------------------------------------------
@@ -164,10 +166,12 @@ class Run:
         return self.kills.story.stated_end_ns / NS
 
     def _look(self) -> Sample:
+        began_ns = time.monotonic_ns()
         signals = self._backend.signals()
         story = self.kills.story
         sample = Sample(time.monotonic_ns(), bool(signals["truth.remote"]), bool(signals["proc.alive"]))
-        story.samples.append(sample)
+        if sample.at_ns - began_ns < GONE_S * NS:  # else nobody knows of which moment it tells
+            story.samples.append(sample)
         return sample
 
     def _live(self, seconds: float) -> None:
@@ -178,11 +182,14 @@ class Run:
             time.sleep(min(TICK_S, max(0.0, rest)))
 
     def _await(self, predicate: Callable[[], bool], seconds: float) -> bool:
-        until = time.monotonic() + seconds
+        """Whether it comes to be so. Time in which the bench was gone is not waited: others may not have gone on."""
+        waited, before = 0.0, time.monotonic()
         while not predicate():
-            if time.monotonic() > until:
+            if waited > seconds:
                 return False
             self._live(TICK_S)
+            now = time.monotonic()
+            waited, before = waited + min(GONE_S, now - before), now
         return True
 
     # --- the end -----------------------------------------------------------------------------------------------------
@@ -201,11 +208,11 @@ class Run:
 
     def _collect(self) -> None:
         story, backend = self.kills.story, self._backend
-        for record in backend.happenings():
-            if record.stream == "write" and record.fields["kind"] == "power":
-                value = record.fields["value"]
-                assert isinstance(value, int), "a power write has watts"
-                story.writes.append((record.at_ns + backend.t0_ns, value))
+        story.writes = setpoints(
+            (record.at_ns + backend.t0_ns, str(record.fields["kind"]), int(str(record.fields["value"])))
+            for record in backend.happenings()
+            if record.stream == "write" and record.fields["device"] == "inverter"
+        )
         book, story.refused = backend.live.look(lambda a: (a.books[site.DEVICE], a.refused_count))
         for _, order in self._sent:
             order.said = [

@@ -5,14 +5,18 @@ from __future__ import annotations
 from hil.plant.home import Home
 from hil.plant.truth import reserve_wh
 
+NS = 1_000_000_000
+
 
 def truth_signals(home: Home) -> dict[str, bool | int | float | None]:
     """The `truth.*` names of `hil.signals`, at the time that the home last reached."""
     inverter, window, packs = home.inverter, home.inverter.in_force, home.batteries
     one, two, three = home.meter.true_leg_w
     charge_a, discharge_a = home.bms.allowed_a
+    taken_ns = max((each.taken_ns for each in home.inverters if each.taken_ns is not None), default=None)
     return {
         "truth.soc_permille": home.soc * 1000,
+        "truth.bms_error_permille": 1000 * (sum(bms.soc for bms in home.bmss) / len(packs) - home.soc),
         "truth.energy_wh": sum(each.energy_wh for each in packs),
         "truth.reserve_wh": reserve_wh(home),
         "truth.cell_min_mv": min(each.cell_min_v for each in packs) * 1000,
@@ -40,6 +44,8 @@ def truth_signals(home: Home) -> dict[str, bool | int | float | None]:
         "truth.fed": home.house_fed,
         "truth.floor_permille": inverter.floor_pct * 10,
         "truth.blackouts": home.blackouts,
+        "truth.darkened": home.darkened,
         "truth.remote": any(each.in_force is not None for each in home.inverters),
+        "truth.taken_s": None if taken_ns is None else (home.now_ns - taken_ns) / NS,
         "truth.setpoint_w": None if window is None else window[1],
     }

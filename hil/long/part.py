@@ -55,7 +55,10 @@ def parts(days: float, kills: int, cuts: int, inputs: int, directory: Path, core
             "campaign", ("campaign",), "--device-days", "device-days", days, "device-days", True, True,
             ("--keep", str(cases), "--jobs", str(cores)), 200,
         ),
-        Part("crash", ("crash",), "--kills", "kills", kills, "kills", True, True, ("--homes", str(2 * cores))),
+        Part(
+            "crash", ("crash",), "--kills", "kills", kills, "kills", True, True,
+            ("--homes", str(2 * cores), "--keep", str(cases)),
+        ),
         Part("powercut", ("powercut",), "--cuts", "power cuts", cuts, "power cuts", True),
         *(
             Part(

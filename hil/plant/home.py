@@ -78,6 +78,7 @@ class Home:
         self.pv_w = self.load_w = self.grid_w = 0.0
         self.house_fed = True
         self.blackouts = 0
+        self.darkened = 0  # times that a remote window kept dark what the inverter could have fed by itself
         self.blackout_cause = ""
         self.unfed_s = 0.0
         self.soc_min = self.soc_min_on_grid = params.soc
@@ -85,7 +86,7 @@ class Home:
         self.revision = 0  # changes whenever a register image may have
         self._start_ns = start_ns
         self._grid_seen = True
-        self._lively = False
+        self._lively = self._held_dark = False
         self._slow_ns = start_ns
         self._each_second()
         self._settle_now()
@@ -211,10 +212,13 @@ class Home:
         for each in self.inverters[1:]:
             each.battery_w = 0.0
         watts = inverter.carries(demand, self.pv.available_w, self.bank)
+        by_window = watts is None and inverter.carries(demand, self.pv.available_w, self.bank, held=False) is not None
+        self.darkened += by_window and not self._held_dark
+        self._held_dark = by_window
         if watts is None:
             if inverter.restart_at_ns == NEVER:
                 self.blackouts += 1
-                self.blackout_cause = self._why_dark()
+                self.blackout_cause = self._why_dark(by_window)
             inverter.restart_at_ns = self.now_ns + int(inverter.params.restart_s * S)
         elif self.now_ns >= inverter.restart_at_ns:
             inverter.restart_at_ns = NEVER
@@ -227,11 +231,11 @@ class Home:
         inverter.battery_w = watts
         self._flow(demand, demand - watts, watts, watts, dt_s)
 
-    def _why_dark(self) -> str:
+    def _why_dark(self, by_window: bool) -> str:
         inverter = self.inverter
         if inverter.booting:
             return "the inverter was rebooting"
-        if inverter.in_force is not None:
+        if by_window and inverter.in_force is not None:
             return f"a remote window of {inverter.in_force[0]:.0f}..{inverter.in_force[1]:.0f} W while islanded"
         return f"the battery could not feed {self.house.load_w:.0f} W"
 

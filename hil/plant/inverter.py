@@ -68,6 +68,7 @@ class Inverter:
         self.ignores_reversion = False
         self.ignores_zero = False  # a 0 W window has no effect
         self.in_force: Window | None = None  # what it obeys now; None = self-use
+        self.taken_ns: int | None = None  # when it last left self-use for a remote window
         self.revert_at_ns = NEVER
         self.booting_until_ns = 0
         self.restart_at_ns = NEVER
@@ -141,7 +142,8 @@ class Inverter:
             self.mode, self.in_force = 0, None
             self._pending.clear()
         while self._pending and self._pending[0][0] <= now_ns:
-            self.in_force = self._pending.pop(0)[1]
+            before, self.in_force = self.in_force, self._pending.pop(0)[1]
+            self.taken_ns = now_ns if before is None and self.in_force is not None else self.taken_ns
         if self._detect_at_ns <= now_ns:
             self._detect_at_ns = NEVER
             self.islanded = True
@@ -227,12 +229,13 @@ class Inverter:
         self._moving = not low <= self.battery_w <= high
         return not self._moving
 
-    def carries(self, load_w: float, pv_w: float, bms: Limits) -> float | None:
-        """Off grid: the battery power with which it feeds the house, curtailing PV if need be; None = it cannot."""
+    def carries(self, load_w: float, pv_w: float, bms: Limits, held: bool = True) -> float | None:
+        """Off grid: the battery power with which it feeds the house, curtailing PV if need be; None = it cannot.
+        `held` False: as if no remote window held it."""
         low, high = self.limits(bms)
         if bms.soc * 100.0 <= self.params.offgrid_floor_pct:
             high = 0.0
-        if self.islanded and self.in_force is not None:
+        if held and self.islanded and self.in_force is not None:
             window = self._at_battery(self.in_force, pv_w)
             low, high = max(low, window[0] - 50.0), min(high, window[1] + 50.0)
         need = load_w - pv_w

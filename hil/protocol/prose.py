@@ -44,6 +44,13 @@ commands, setpoints of sessions apart, a key has 8,640 a day (2,000 at once).
 The first `seq` of a stream is at most 2^32 above its `iat`. The `exp` of time and receipts is not judged: a nonce is
 never used twice, nor is the number of a row.
 
+Which time judges: a gateway that has network time, or had it since it started, judges by its own clock. One that never
+had it judges by signed times: each says that it is now between `wall_ms` and that plus the round trip of its nonce.
+`exp` is judged by the latest that it may be, `iat` by the least. A round trip of more than 30 s makes no time: the
+device asks again, by a birth with another nonce. A signed time that contradicts the gateway's own clock, or an earlier
+signed time, by more than two minutes is refused (`clock_conflict`, and an event). Signed time alone never ends what
+people at home have set for a while: a storm, an opt-out, a raise.
+
 | counter | what was wrong |
 |---|---|"""
 
@@ -67,7 +74,7 @@ negotiation:
 
 SEQUENCES = """\
 ## Sequences
-Every start: no dispatch before a signed time has echoed the nonce of this boot.
+Every start: no dispatch before a signed time has echoed the nonce of its latest birth, within half a minute.
 
 ```text
 device                                   broker                                aggregator
@@ -169,8 +176,9 @@ their first way; at most 16 stretches of missing rows are named in one answer, a
 `rejected_not_applicable`: `first` was not written yet. A row that you have not receipted also comes on its own. Without
 `completed` (the home restarted meanwhile) ask again.""",
     "down-time": """\
-The first one of a boot that echoes its nonce counts: dispatch is taken from then on, and rows of this start go out,
-above `last`. Rows of earlier starts do not wait for it.""",
+The first one of a boot that echoes the nonce of its latest birth within half a minute counts: dispatch is taken from
+then on, and rows of this start go out, above `last`. (A gateway that has network time takes a slower one too.) Rows
+of earlier starts do not wait for it.""",
     "down-receipt": """`checkpoint` countersigns the settlement chain: send it once you have every record up to a
 `checkpoint` record `n`; `head` is the hash that you computed of that. The device keeps the signed receipt beside its
 records; one over another hash, or beyond its own records, makes it say so in a `chain` record.""",

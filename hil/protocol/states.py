@@ -44,7 +44,9 @@ REASONS: dict[str, str] = {
     "replay": "`seq` or `id` was used, is too old, or too far ahead, or of no open session; the nonce of another boot",
     "expired": "after `exp`",
     "future": "`iat` is more than 30 s ahead",
-    "not_fresh": "no signed time has echoed this boot's nonce yet",
+    "not_fresh": "no signed time has echoed a nonce of this boot yet, or none came within half a minute",
+    "clock_conflict": "a signed time that contradicts the gateway's network time, or an earlier one, by two minutes; "
+    "and, while they do, what is judged by time",
     "version_rollback": "a configuration, default control or release older than what is known",
     "version_fork": "the same version of it with other content",
     "key_time": "the key is outside its `nbf` and `exp`; a time from before the bundle",

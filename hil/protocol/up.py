@@ -361,6 +361,15 @@ class NotStored(Up):
     to_ms: WallMs
 
 
+class ClockConflict(Up):
+    """A signed time contradicts this gateway's clock, or an earlier signed time, by more than two minutes; told at most
+    once an hour. Nothing that is judged by time is taken while its clock and the signed time stay apart."""
+
+    event: Literal["clock_conflict"]
+    signed_ms: UInt | None
+    gateway_ms: UInt
+
+
 EVENTS: tuple[type[Up], ...] = (
     Started,
     Fault,
@@ -377,4 +386,5 @@ EVENTS: tuple[type[Up], ...] = (
     Gap,
     TwoBoots,
     NotStored,
+    ClockConflict,
 )

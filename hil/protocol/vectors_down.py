@@ -301,6 +301,9 @@ def _not_now() -> Iterator[Vector]:
     other = claims(4, nonce="0" * 32, wall_ms=NOW)
     yield _bad("time_other_boot", "the nonce of another boot", token(header("time", "service"), other, "service"), True,
                "replay", topic=TIME, before=())  # fmt: skip
+    hour = claims(5, nonce=BOOT, wall_ms=NOW + 3_600_000)
+    yield _bad("time_an_hour_off", "an hour ahead of the gateway's network time", token(header("time", "service"), hour,
+               "service"), True, "clock_conflict", topic=TIME, before=())  # fmt: skip
 
 
 def _not_again() -> Iterator[Vector]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agent.clock import ClockKeeper
+from agent.clock import APART_MS, ClockKeeper
 from agent.core.inputs import ClockTrust
 from agent.runtime.part import Now
 
@@ -56,6 +56,29 @@ def test_a_signed_time_runs_on_by_the_monotonic_clock_until_the_kernel_knows_bet
     assert said(keeper, at(5)) == (6_000, ClockTrust.SYNCED)
     keeper.ntp(False, at(6))
     assert said(keeper, at(7)) == (56_000, ClockTrust.SYNCED), "the signed time again, not the kernel's and it"
+
+
+def test_the_aggregators_word_moves_no_clock_that_this_gateway_has() -> None:
+    keeper = ClockKeeper("k", "b")
+    keeper.ntp(True, at(0))
+    said(keeper, at(1))
+    keeper.ntp(False, at(1))
+    for lie_ms in (DAY_MS, -DAY_MS, APART_MS + 1):
+        keeper.signed(2_000 + lie_ms, 1 * S)
+        assert said(keeper, at(2)) == (3_000, ClockTrust.HOLDOVER)
+    keeper.signed(2_000 + APART_MS, 1 * S)
+    assert said(keeper, at(2)) == (3_000 + APART_MS, ClockTrust.SYNCED)
+    assert keeper.read(at(2)).own
+    keeper.signed(2_000 + APART_MS + 30, 1 * S)
+    assert keeper.read(at(201)).trust is ClockTrust.SYNCED, "40 ms of 200 s may be drift"
+
+
+def test_what_the_aggregator_alone_says_is_marked_so() -> None:
+    keeper = ClockKeeper("k", "b")
+    keeper.signed(50_000, 0)
+    assert (keeper.read(at(1)).trust, keeper.read(at(1)).own) == (ClockTrust.SYNCED, False)
+    keeper.ntp(True, at(2))
+    assert keeper.read(at(2)).own
 
 
 def test_network_time_that_steps_the_kernel_is_not_added_to_the_signed_time() -> None:

@@ -274,7 +274,8 @@ def no_looser(one: Params, than: Params) -> bool:
 def test_nothing_that_is_set_loosens_what_was_commissioned(what: Settings, control: DefaultControl) -> None:
     now = effective(SITE, Remote(settled=remotes.Held(1, what), default=control))
     assert no_looser(now, SITE)
-    rest = replace(now, site=SITE.site, soc_floor_permille=SITE.soc_floor_permille, default=DefaultControl())
+    assert now is SITE or now.own is SITE, "the home cures itself by what was commissioned"
+    rest = replace(now, site=SITE.site, soc_floor_permille=SITE.soc_floor_permille, default=DefaultControl(), own=None)
     assert rest == SITE  # and nothing else is touched
     was = SITE.site
     widths = replace(

@@ -24,6 +24,7 @@ def test_killed_and_restarted(phase: float) -> None:
         states = run.states()
         assert states.count("started") <= 1
         assert not run["truth.remote"], run.story()
+        assert not run.writes("power", since=12 + 40 + 1), run.story()  # what was on its way at the end, and no more
         if states:
             assert states[-1] in ("completed", "failed"), states
         assert run["agg.missing"] == 0

@@ -165,6 +165,7 @@ class Home:
         self.now_ns = at_ns
         self.wall_offset_ms = WALL_MS - START_NS // 1_000_000
         self.trust = ClockTrust.SYNCED
+        self.signed = False  # by the aggregator's word alone
         self.kernel_boot = "kernel-1"
         self.boot = "boot-1"
         self.battery: dict[str, Any] = {}
@@ -196,7 +197,8 @@ class Home:
         self.out: Outputs | None = None
 
     def clock(self) -> Clock:
-        return Clock(self.now_ns // 1_000_000 + self.wall_offset_ms, self.trust, self.kernel_boot, self.boot)
+        wall_ms = self.now_ns // 1_000_000 + self.wall_offset_ms
+        return Clock(wall_ms, self.trust, self.kernel_boot, self.boot, self.signed)
 
     @property
     def decision(self) -> Decision:

@@ -104,11 +104,12 @@ def test_a_person_who_stopped_the_agent_is_told_that_nobody_keeps_it() -> None:
     assert "floor_ignored" not in home.faults()  # judged anew
 
 
-@pytest.mark.parametrize("power_w", [0, 100, -3000])
-def test_below_the_reserve_without_discharge_nothing_is_the_matter(power_w: int) -> None:
+@pytest.mark.parametrize(("power_w", "given"), [(0, None), (100, None), (-3000, 0)])
+def test_below_the_reserve_without_discharge_nothing_is_the_matter(power_w: int, given: int | None) -> None:
+    """A SoC that stands still under an hour of charge is doubted, though, and its floor with it."""
     home = low(battery_w=power_w)
     assert "floor_ignored" not in spent(home, 3600)
-    assert home.given() is None
+    assert (home.given(), "soc_doubted" in home.faults()) == (given, given == 0)
 
 
 def test_an_outage_does_not_count() -> None:

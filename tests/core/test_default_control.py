@@ -10,7 +10,8 @@ import pytest
 from agent.core.arbiter import NOTHING, Proposal, Rank, choose
 from agent.core.decision import Mode
 from agent.core.inputs import LocalStop, OptsIn, OptsOut
-from agent.core.params import IDLE, SELF_CONSUMPTION, DefaultControl
+from agent.core.params import IDLE, SELF_CONSUMPTION, DefaultControl, Params
+from agent.remote import Held, Remote, Settings, effective
 from drivers.readings import GridState
 from tests.core.home import PARAMS, Home, arriving, command
 
@@ -95,3 +96,73 @@ def test_the_lowest_wish_is_above_none() -> None:
     wish = Proposal(Rank.DEFAULT, "default:idle", 0)
     assert choose([wish]) is wish
     assert choose([wish, Proposal(Rank.SELF_CONSUMPTION, "x", None)]).source == "x"
+
+
+# --- what is set from afar starves no home ----------------------------------------------------------------------------
+def test_below_the_reserve_idle_lets_the_sun_in_until_the_reserve_is_there() -> None:
+    here = home()
+    here.run(3)
+    for permille, source in ((191, "default:idle"), (188, "self_consumption"), (199, "self_consumption")):
+        here.battery["soc_permille"] = permille
+        here.run(3)
+        assert here.decision.source == source, permille
+    here.battery["soc_permille"] = 203
+    here.run(3)
+    assert (here.decision.source, here.given()) == ("default:idle", 0)
+
+
+STARVING = Remote(
+    settled=Held(1, Settings(charge_limit_w=0, discharge_limit_w=0, import_limit_w=0, export_limit_w=0)),
+    default=DefaultControl(1, SELF_CONSUMPTION, import_limit_w=0, export_limit_w=0),
+)
+
+
+def starved(params: Params = PARAMS, **told: Any) -> Home:
+    made = Home(effective(params, STARVING))
+    made.told = told
+    return made
+
+
+def test_no_limit_from_afar_keeps_a_home_below_its_reserve() -> None:
+    here = starved(replace(PARAMS, restore_w=2500))
+    here.battery["soc_permille"] = 215
+    here.ready()
+    here.run(60)
+    assert (here.decision.source, here.decision.lo_w) == ("self_consumption", 0), "above it they hold"
+    here.battery["soc_permille"] = 185
+    here.run(120)
+    assert (here.decision.source, here.given()) == ("cure:reserve", -2500)
+    here.battery["soc_permille"] = 204
+    here.run(30)
+    assert (here.decision.source, here.decision.lo_w) == ("self_consumption", 0)
+
+
+def test_no_limit_from_afar_keeps_the_sun_from_a_driven_battery_below_its_reserve() -> None:
+    here = starved(floor=False)
+    here.inverter["floor_permille"] = None
+    here.battery["soc_permille"] = 150
+    here.house_w = -4000
+    here.ready()
+    here.run(120)
+    assert (here.decision.source, here.given()) == ("cure:absorb", -4000)
+    here.tick(arriving(command(1, power_w=-3000)))
+    here.run(9)
+    assert here.given() == 0, "whoever asks for something is bound by them"
+
+
+@pytest.mark.parametrize(("cell", "sign"), [({"cell_min_mv": 2800}, -1), ({"cell_max_mv": 3640}, 1)])
+def test_no_limit_from_afar_keeps_a_cell_from_its_cure(cell: dict[str, int], sign: int) -> None:
+    here = starved()
+    here.ready()
+    here.battery.update(cell)
+    here.run(60)
+    assert here.decision.source.startswith("cure:cell")
+    assert here.given() == sign * 1250
+
+
+def test_no_import_limit_from_afar_makes_the_battery_give() -> None:
+    here = starved()
+    here.house_w = 3000
+    here.ready()
+    here.run(10)
+    assert (here.decision.source, here.given()) == ("self_consumption", None)

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
+from agent.core.decision import Intent
 from agent.core.inputs import ClockTrust
 from agent.core.params import S
-from agent.core.step import step
+from agent.core.step import initial, step
 from tests.core.home import PARAMS, WALL_MS, Home, arriving, command
 from tests.core.test_dispatch import CANCEL, running, wall
+
+MS = S // 1000
 
 
 # --- crashes and reboots ----------------------------------------------------------------------------------------------
@@ -21,6 +26,27 @@ def test_after_a_crash_it_resumes_without_a_gap_or_a_second_start() -> None:
     assert later.acks == []  # started was committed before
     later.run(600)
     assert later.states() == ["completed"]
+
+
+@pytest.mark.parametrize("down_ms", [0, 900, 5_500])
+@pytest.mark.parametrize("left_ms", [3_000, 600, 1])
+@pytest.mark.parametrize("kernel", [None, "kernel-2"])
+def test_a_crash_around_its_end_writes_nothing_behind_it(left_ms: int, down_ms: int, kernel: str | None) -> None:
+    """Its end is the one that was counted when it was accepted: a restart neither moves it nor begins it anew."""
+    home = running(duration_s=30)
+    end_ns = home.disk.commands[0].end_ns
+    while home.now_ns < end_ns - left_ms * MS:
+        home.tick(s=min(1.0, (end_ns - left_ms * MS - home.now_ns) / S))
+    assert home.given() == 5000
+    later = home.crash(kernel_boot=kernel)
+    later.now_ns += down_ms * MS
+    later.state = initial(later.params, later.disk, later.clock(), later.now_ns)
+    for _ in range(120):
+        later.tick(s=0.15)
+    behind = [w for at_ns, w in later.writes if at_ns >= end_ns and w.intent in (Intent.POWER, Intent.HEARTBEAT)]
+    assert behind == []
+    assert later.remote_w is None
+    assert later.states() == ["completed" if kernel is None else "failed"]
 
 
 def test_a_crash_between_act_and_started_acks_started_once() -> None:

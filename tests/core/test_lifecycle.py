@@ -374,9 +374,9 @@ def test_r14_opted_out_all_its_time_is_no_participation() -> None:
     assert home.states(2)[-1] in ("opted_out", "no_participation")
 
 
-def test_r14_it_survives_a_crash_and_a_reboot_and_ends_on_a_trusted_clock_alone() -> None:
+def test_r14_it_survives_a_crash_and_a_reboot_and_ends_on_a_clock_of_our_own_alone() -> None:
     home = ready()
-    home.tick(out(600))
+    home.tick(out(3_000))
     later = home.crash().ready()
     later.tick(arriving(command(duration_s=60)))
     assert later.states() == ["no_participation"]
@@ -385,9 +385,24 @@ def test_r14_it_survives_a_crash_and_a_reboot_and_ends_on_a_trusted_clock_alone(
     again.wall_offset_ms += 3_600_000
     again.run(5)
     assert again.state.book.durable.opted_out is not None
-    again.trust = ClockTrust.SYNCED
+    again.trust, again.signed = ClockTrust.SYNCED, True
+    again.run(5)
+    assert again.state.book.durable.opted_out is not None, "the aggregator's word for the time ends nothing of this"
+    again.signed = False
     again.run(1)
     assert again.state.book.durable.opted_out is None
+
+
+def test_r14_without_a_clock_of_our_own_it_ends_when_this_kernel_has_run_for_all_of_it() -> None:
+    home = ready()
+    home.tick(out(3_000))
+    home.run(2)
+    later = home.crash(kernel_boot="kernel-2")  # the monotonic clock counts from a kernel's boot
+    later.trust = ClockTrust.UNTRUSTED
+    later.run(3_000 - later.now_ns // S - 1)
+    assert later.state.book.durable.opted_out is not None
+    later.run(1)
+    assert later.state.book.durable.opted_out is None
 
 
 def test_r14_a_clock_that_jumps_does_not_end_it() -> None:

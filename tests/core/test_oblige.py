@@ -97,9 +97,9 @@ def test_no_cure_under_a_silent_bms_or_without_the_grid() -> None:
 
 
 def test_restore_charges_up_to_the_reserve_where_it_is_configured() -> None:
-    home = Home(replace(PARAMS, restore_w=1000)).ready()
+    home = Home(replace(PARAMS, restore_w=1000))
     home.battery["soc_permille"] = 190
-    home.run(12)
+    home.ready().run(12)
     assert (home.decision.source, home.given()) == ("cure:reserve", -1000)
     home.battery["soc_permille"] = 200
     home.run(2)
@@ -108,16 +108,17 @@ def test_restore_charges_up_to_the_reserve_where_it_is_configured() -> None:
     home.run(2)
     assert home.given() is None
 
-    other = Home().ready()
+    other = Home()
     other.battery["soc_permille"] = 150
-    other.run(5)
+    other.ready().run(5)
     assert other.given() is None
 
 
 def test_restore_stops_at_the_ceiling_and_without_a_known_soc() -> None:
-    home = Home(replace(PARAMS, restore_w=1000, soc_ceiling_permille=300)).ready()
-    home.reserve = replace(home.reserve, permille=400)
+    home = Home(replace(PARAMS, restore_w=1000, soc_ceiling_permille=300))
     home.battery["soc_permille"] = 302
+    home.ready()
+    home.reserve = replace(home.reserve, permille=400)
     home.run(5)
     assert home.given() is None
     home.battery["soc_permille"] = None

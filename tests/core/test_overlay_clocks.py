@@ -182,3 +182,43 @@ def test_a_store_of_before_raises_were_counted_is_read() -> None:
     later.tick()
     assert reserve(later) == 800
     assert later.state.book.durable.overlays[0].begun
+
+
+@pytest.mark.parametrize("kind", ["storm", "remote"])
+def test_the_aggregators_word_for_the_time_alone_ends_none(kind: str) -> None:
+    """Whoever has its service key keeps network time away, and says that it is next week."""
+    home = Home().ready()
+    home.tick(asked(home, "dates", kind))
+    home.run(2)
+    home.signed = True
+    home.wall_offset_ms += 7 * 86_400_000
+    home.tick(s=STANDS + 60)
+    home.tick(s=STANDS + 60)
+    assert reserve(home) == 800
+    assert home.decision.raises[0].left_s > 5 * H, "and says how long it holds"
+    home.tick(s=6 * H)
+    assert reserve(home) == 200, "the count ends it"
+
+
+def test_the_aggregators_word_for_the_time_alone_keeps_none_from_beginning() -> None:
+    home = Home().ready()
+    home.tick(between(home, 1000, 1000 + H))
+    home.signed = True
+    home.wall_offset_ms -= 86_400_000
+    home.tick(s=990)
+    assert reserve(home) == 200
+    home.tick(s=20)
+    assert reserve(home) == 800
+    home.tick(s=H)
+    home.signed = False
+    home.run(3)
+    assert reserve(home) == 800, "it waits for its date"
+
+
+def test_a_technician_replaces_none_while_the_aggregators_word_is_all_there_is() -> None:
+    home = Home().ready()
+    home.tick(asked(home, "dates"))
+    home.signed = True
+    home.wall_offset_ms += 6 * H * 1000 - 1000
+    home.tick(storm(900, owner="technician", for_s=10))
+    assert [r.permille for r in home.decision.raises] == [800]

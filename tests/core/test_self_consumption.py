@@ -143,6 +143,40 @@ def test_a_floor_that_does_not_take_is_replaced_by_us() -> None:
     assert home.given() is None
 
 
+@pytest.mark.parametrize(("says", "given"), [(200, None), (201, 0), (230, 0)])
+def test_a_floor_that_goes_by_a_doubted_soc_counts_as_none(says: int, given: int | None) -> None:
+    """The inverter hears the same BMS: what jumped up past its floor would be given to the house."""
+    home = Home()
+    home.battery["soc_permille"] = 150
+    home.ready().run(30)
+    assert (home.given(), home.faults()) == (None, [])
+    home.battery["soc_permille"] = says
+    home.run(3)
+    assert (home.given(), home.remote_w) == (given, given)
+    assert home.mode() is Mode.LOCAL
+    home.run(590)
+    assert home.given() == given
+    home.run(20)
+    assert (home.given(), home.faults()) == (None, []), "it has stayed so for ten minutes"
+
+
+def test_a_soc_that_our_count_contradicts_is_no_floor_for_as_long_as_it_does() -> None:
+    home = Home()
+    home.battery["soc_permille"] = 150
+    home.ready().run(30)
+    home.battery["soc_permille"] = 400
+    home.run(1200)
+    assert (home.given(), home.faults()) == (0, ["soc_doubted"])
+
+
+def test_a_doubt_far_above_the_reserve_drives_nothing() -> None:
+    home = Home().ready()
+    home.run(30)
+    home.battery["soc_permille"] = 300
+    home.run(30)
+    assert (home.given(), home.faults(), home.powers()) == (None, ["soc_doubted"], [])
+
+
 # --- what can be driven -----------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("told", "load_w", "can"),

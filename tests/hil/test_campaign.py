@@ -121,11 +121,13 @@ GOOD: Mapping[str, Value] = {
     **dict.fromkeys(SIGNALS),
     "truth.soc_permille": 600.0,
     "truth.battery_w": 3000.0,
+    "truth.bms_error_permille": 0.0,
     "truth.remote": True,
     "truth.setpoint_w": 3000.0,
+    "truth.taken_s": 60.0,
     "truth.grid_on": True,
     "truth.islanded": False,
-    "truth.blackouts": 0,
+    "truth.darkened": 0,
     "truth.temp_min_dc": 240.0,
     "truth.cell_max_mv": 3300.0,
     "truth.ccl_a": 250.0,
@@ -193,6 +195,12 @@ def test_watts_outside_the_permit_are_seen_after_the_inverters_lag() -> None:
     assert watched(lambda n: own if n > 100 else {}) == set()
 
 
+@pytest.mark.parametrize(("taken_s", "seen"), [(1.0, set()), (1.1, {PERMIT})])
+def test_what_flowed_in_its_own_mode_counts_once_the_inverters_lag_is_over(taken_s: float, seen: set[str]) -> None:
+    narrow = {"agent.hi_w": 1000, "truth.taken_s": taken_s}
+    assert watched(lambda n: narrow if n > 100 else {}) == seen
+
+
 def test_an_island_is_carried_by_the_inverter_and_not_by_our_permit() -> None:
     off = {"agent.hi_w": 1000, "truth.grid_on": False}
     assert PERMIT not in watched(lambda n: off if n > 100 else {})
@@ -251,10 +259,23 @@ def test_a_write_while_islanded_is_seen(kind: str, at_s: float, seen: int) -> No
     assert [v.promise for v in observer.violations] == [ISLAND] * seen
 
 
-def test_a_house_that_our_setpoint_darkens_is_seen() -> None:
-    outage = {"truth.grid_on": False, "truth.blackouts": 1}
-    assert watched(lambda n: outage if n > 10 else {}) == {ISLAND}
-    assert watched(lambda n: {**outage, "truth.remote": False} if n > 10 else {"truth.remote": False}) == set()
+@pytest.mark.parametrize(("ours_s", "another_s", "seen"), [(5, None, 1), (5, 7, 0), (7, 5, 1), (None, 5, 0)])
+def test_a_house_that_our_setpoint_darkens_is_seen_and_another_hand_is_not_ours(
+    ours_s: int | None, another_s: int | None, seen: int
+) -> None:
+    observer = Observer({})
+    for second in range(20):
+        if second == another_s:
+            observer.event(second * NS, an_event("inverter.remote", w=0, revert_s=60), False)
+        if second == ours_s:
+            observer.happening(write("power", second))
+        dark = {"truth.grid_on": False, "truth.darkened": 1}
+        observer.sample(second * NS, {**GOOD, **(dark if second > 10 else {})})
+    assert [v.promise for v in observer.violations] == [ISLAND] * seen
+
+
+def test_a_house_that_goes_dark_without_our_doing_is_no_broken_promise() -> None:
+    assert watched(lambda n: {"truth.grid_on": False, "truth.blackouts": 1} if n > 10 else {}) == set()
 
 
 def ack(command: str, state: str, repeated: bool = False, made_s: float = 1.0) -> Happening:
@@ -372,7 +393,7 @@ def test_a_house_darkened_by_a_write_that_crossed_is_counted_and_by_a_later_one_
             if second == 10:
                 observer.event(10 * NS, an_event("grid.outage", for_s=60), False)
         observer.happening(write("power", at_s))
-        observer.sample(12 * NS, {**GOOD, "truth.grid_on": False, "truth.blackouts": 1})
+        observer.sample(12 * NS, {**GOOD, "truth.grid_on": False, "truth.darkened": 1})
         assert ([v.promise for v in observer.violations], observer.crossed) == (promises, crossed)
 
 

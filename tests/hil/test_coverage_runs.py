@@ -12,9 +12,6 @@ from hil import scenario as scenarios
 from hil.backends.virtual import VirtualBackend
 from hil.campaign.resume import source
 from hil.coverage import Cell
-from hil.crash import cli as crash
-from hil.crash.run import Kills
-from hil.crash.story import ALIVE, LOST, TWICE, Story
 from hil.judge import Verdict
 from hil.runner import Outcome, Runner
 from hil.scenario import Scenario, find, load, parse
@@ -166,16 +163,3 @@ def test_too_many_records_and_a_wrong_book_are_no_matter_of_time() -> None:
         "late": (False, True),
     }
     assert ended.stands
-
-
-@pytest.mark.parametrize(
-    ("kinds", "stands"), [([], True), ([ALIVE], False), ([LOST], True), ([TWICE], True), ([ALIVE, LOST], True)]
-)
-def test_a_home_that_lost_a_record_is_never_thrown_away(
-    monkeypatch: pytest.MonkeyPatch, kinds: list[str], stands: bool
-) -> None:
-    story = Story()
-    monkeypatch.setattr(Story, "wrong", lambda self: [(kind, "seen") for kind in kinds])
-    kills = Kills.__new__(Kills)
-    kills.story = story
-    assert crash._stands(kills) is stands

@@ -152,12 +152,39 @@ def test_zero_watts_while_islanded_blacks_the_house_out() -> None:
     setpoint(home, 0.0)
     home.step(1.0)
     assert not home.truth().house_fed
-    assert home.blackouts == 1
+    assert (home.blackouts, home.darkened) == (1, 1)
     assert "remote window" in home.blackout_cause
     home.inverter.command(home.now_ns, mode=0)
     home.step(12.0)
     assert home.truth().house_fed
     assert home.blackouts == 1
+
+
+@pytest.mark.parametrize("commanded", [False, True])
+def test_an_overloaded_island_is_dark_without_any_window_as_well(commanded: bool) -> None:
+    home = a_home(load_w=20_000.0)
+    if commanded:
+        setpoint(home, -4000.0)
+    home.step(5.0)
+    home.grid.outage()
+    home.step(5.0)
+    if commanded:
+        setpoint(home, -4000.0)
+    home.step(5.0)
+    assert (home.blackouts, home.darkened) == (1, 0)
+    assert home.blackout_cause == "the battery could not feed 20000 W"
+
+
+@pytest.mark.parametrize("commanded", [False, True])
+def test_a_window_that_keeps_an_island_dark_is_told_apart_from_the_overload_before_it(commanded: bool) -> None:
+    home = a_home(load_w=20_000.0)
+    home.grid.outage()
+    home.step(5.0)
+    home.set_load(2000.0)
+    if commanded:
+        setpoint(home, 0.0)
+    home.step(5.0)
+    assert (home.blackouts, home.darkened) == (1, int(commanded))
 
 
 def test_a_window_that_equals_the_need_keeps_the_islanded_house_fed() -> None:
@@ -180,6 +207,7 @@ def test_an_outage_in_mid_dispatch_leaves_the_house_fed_and_the_window_asleep() 
     assert home.blackouts == 0
     assert home.inverter.mode == 3
     assert home.inverter.battery_w == pytest.approx(2000.0)
+    assert home.inverter.taken_ns == 300_000_000
     home.grid.restore()
     home.step(19.0)
     assert home.truth().islanded

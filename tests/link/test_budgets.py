@@ -100,11 +100,11 @@ def test_documents_of_a_kind_are_a_few_an_hour_and_the_latest_waits_for_its_turn
     taken = [n for version in range(2, 102) for n in config(version)]
     assert len(taken) == DOCUMENTS_AT_ONCE
     assert home.session._counters == {"flood": 100 - DOCUMENTS_AT_ONCE}
-    due = home.session._inbound.again_ns(home.session._clock)
+    due = home.session._inbound.lasting.again_ns(home.session._clock)
     assert due is not None
     home.later((due - home.now.mono_ns) / S)
     assert [doc.version for doc in posted(home.send(Wake()), mail.Document)] == [101], "the latest, though many came"
-    assert home.session._inbound.again_ns(home.session._clock) is None
+    assert home.session._inbound.lasting.again_ns(home.session._clock) is None
 
 
 def test_a_group_that_a_later_bundle_does_not_name_is_heard_no_more() -> None:

@@ -127,11 +127,11 @@ def test_cancels_and_stops_of_a_day_are_bounded_on_the_disk_and_none_is_refused(
     assert len(got) == ENDINGS_AT_ONCE + 50
     assert [c.quiet for c in got] == [False] * ENDINGS_AT_ONCE + [True] * 50
     assert not any(c.windows for c in got)
-    before = dict(home.session._inbound._windows)
+    before = dict(home.session._inbound._numbers.windows)
     home.later(1)
     [stop] = posted(home.send(home.agg.command(home.now, kind="stop")), CommandIn)
     assert stop.quiet
-    assert (stop.windows, home.session._inbound._windows) == ((), before)
+    assert (stop.windows, home.session._inbound._numbers.windows) == ((), before)
     [theirs] = posted(home.send(home.agg.command(home.now, "operations", kind="stop")), CommandIn)
     assert not theirs.quiet, "each key has its own"
 

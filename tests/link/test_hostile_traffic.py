@@ -118,7 +118,8 @@ def test_a_line_that_comes_and_goes_all_day_bounds_its_log_and_memory() -> None:
 
 @pytest.mark.parametrize("step_ms", [-86_400_000, 86_400_000, -3_600_000, 3_600_000])
 def test_a_wall_clock_that_jumps_opens_no_door(step_ms: int) -> None:
-    """Hazards 35 and 36: what is judged by time is judged by signed time that runs on by the monotonic clock."""
+    """Hazards 35 and 36: where network time and signed time contradict each other, nothing that rests on time is taken;
+    where the wall clock is nobody's, signed time judges, which runs on by the monotonic clock."""
     home = Victim()
     late = message(home.aggregator.dispatch("home1", 1000, 60, home.now).publish)
     home.later(120)
@@ -126,7 +127,11 @@ def test_a_wall_clock_that_jumps_opens_no_door(step_ms: int) -> None:
     home.sample()
     effects = home.send(late)
     assert posted(effects, CommandIn) == []
-    assert home.session._counters == {"expired": 1}
+    assert home.session._counters == {"clock_conflict": 1}
+    home.synced = False
+    home.sample()
+    assert posted(home.send(late), CommandIn) == []
+    assert home.session._counters == {"clock_conflict": 1, "expired": 1}
 
 
 def writes(attacked: bool) -> list[tuple[str, object]]:

@@ -322,4 +322,4 @@ def test_memory_of_commands_is_bounded(home: Home) -> None:
         home.later(0.2)
         home.sample()
         assert taken(home.send(home.agg.command(home.now)))
-    assert len(home.session._inbound._known) == 256
+    assert len(home.session._inbound._numbers.known) == 256

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from drivers.readings import BatteryReading, Capability, InverterReading, MeterReading
@@ -136,6 +137,40 @@ def lifts_the_tariff(m: Modules, o: Paths) -> None:
     assert s.pack.cell_min_mv < 3100
     rival = m.arbiter.Proposal(o.pick("rank of another wish", tuple(m.arbiter.Rank)), "other", -WATTS)
     assert m.arbiter.choose((wish, rival)) is wish
+
+
+@theorem(
+    "O6",
+    "limits that were set from afar give way only to a cure that fills or spares the battery, and surely below the "
+    "reserve while nobody asks for anything",
+    (OBLIGE, "return wish.rank in UNBOUND", "return True"),
+)
+def goes_by_its_own(m: Modules, o: Paths) -> None:
+    own = params(m, SITES[0])
+    s = Free(o, m.snapshot.Snapshot, "s")
+    rank = o.pick("rank of the cure", (None, *m.arbiter.Rank))
+    wish = None if rank is None else m.arbiter.Proposal(rank, "cure", -WATTS)
+    if not m.oblige.unbound(s, replace(own, own=own), wish, o.flag("nobody asks")):
+        return
+    if wish is None or rank is m.arbiter.Rank.SITE:
+        assert s.soc_lo_mwh < s.owed_permille * own.site.capacity_wh
+    else:
+        assert rank in (m.arbiter.Rank.CELL_CURE, m.arbiter.Rank.REQUEST, m.arbiter.Rank.RESTORE)
+
+
+@theorem(
+    "O7",
+    "no import limit that was set from afar makes the battery give: what is shed is over the commissioned one",
+    (OBLIGE, "(params.own or params).site.import_limit_w", "params.site.import_limit_w"),
+)
+def sheds_for_its_own(m: Modules, o: Paths) -> None:
+    own = params(m, SITES[0])
+    p = replace(own, site=replace(own.site, import_limit_w=0), own=own)
+    s = Free(o, m.snapshot.Snapshot, "s", legs=None)
+    over_ns = o.number("over_ns", 0, NEVER) if o.flag("the site was over") else None
+    wish, _ = m.oblige._site(s, p, m.oblige.Obliged(o.pick("last cycle's cure", SOURCES), None, over_ns))
+    if wish is not None and wish.source == "cure:shed":
+        assert wish.power_w == s.net_hi_w - own.site.import_limit_w
 
 
 # --- setpoint ---------------------------------------------------------------------------------------------------------

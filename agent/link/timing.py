@@ -1,0 +1,44 @@
+"""Whether a message is in time, and the keys that signed it. Pure. Which end of the interval judges what: `clock`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from agent.link.clock import LinkClock
+from agent.link.messages import AnyCommand, Down
+from agent.link.refusal import Refusal
+from agent.link.trust import Trust
+
+SKEW_MS = 30_000  # `iat` may lie this far ahead of us
+EXPIRES_NOT = frozenset({"resend"})  # asks for what is the aggregator's anyway, also of an expired bundle
+
+
+def untimely(body: Down, clock: LinkClock, fresh: bool, now_ns: int) -> Refusal | None:
+    """Why it may not be taken now: late, early, or nobody knows."""
+    if clock.apart:
+        return Refusal("clock_conflict", "this gateway's clock and the signed time contradict each other")
+    span = clock.span(now_ns)
+    if span is not None and span[1] > body.exp:
+        return Refusal("expired", f"exp was {span[1] - body.exp} ms ago")
+    if span is not None and body.iat > span[0] + SKEW_MS:
+        return Refusal("future", f"iat is {body.iat - span[0]} ms ahead")
+    if not fresh or span is None:
+        return Refusal("not_fresh", "no signed time has echoed a nonce of this boot yet, or none within half a minute")
+    return None
+
+
+def unkeyed(trust: Trust, body: AnyCommand, kid: str, clock: LinkClock, now_ns: int) -> Refusal | None:
+    """A key outside its time, or a bundle past its own, brings no new work."""
+    span = clock.span(now_ns)
+    if span is None or body.kind in EXPIRES_NOT:
+        return None
+    if not current(trust, (kid,), span):
+        return Refusal("key_time", f"kid {kid} is outside its time")
+    if trust.expired(span[1]):
+        return Refusal("trust_expired", f"trust bundle {trust.version} has expired")
+    return None
+
+
+def current(trust: Trust, kids: Iterable[str], span: tuple[int, int]) -> bool:
+    """Whether those keys are inside their times, whenever it may be within `span`."""
+    return all(trust.current(kid, at_ms) for kid in kids for at_ms in span)
