@@ -304,7 +304,8 @@ WORDS: dict[str, str] = {
     "outage_served_wh": "Wh that the house had from the battery then",
     "what": "what was agreed to or changed",
     "local": "at the gateway, not by a message",
-    "terms": "SHA-256 of the terms, hex",
+    "terms": "SHA-256 of what was agreed to, hex",
+    "withdrawn": "the consent is taken back",
     # --- trust
     "fleet": "which this is of",
     "roles": "keys by role",
