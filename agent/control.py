@@ -61,7 +61,7 @@ from drivers.readings import BatteryReading, DeviceRole, InverterReading, MeterR
 SAMPLE_NS = 1_000_000_000
 WORDS = {"optout": "opt_out", "optin": "opt_in"}  # of a consent record
 LAST_COMMIT = 0  # the core counts its commits from 1
-REMOTE = (mail.Document, mail.DocumentsStored, mail.ServiceHeard)
+REMOTE = (mail.Document, mail.DocumentsStored, mail.ServiceHeard, mail.KeysRevoked)
 MIN_GAP_NS = 100_000_000  # readings wake a cycle at most this often
 
 
@@ -374,6 +374,8 @@ class Control:
                 effects = steward.document(event, facts, now)
             case mail.DocumentsStored():
                 effects = steward.stored(event, facts, now)
+            case mail.KeysRevoked():
+                effects = steward.revoked(event.kids, facts, now)
             case mail.ServiceHeard():
                 steward.heard()
                 return []

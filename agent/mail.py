@@ -6,7 +6,8 @@ store   -> control Committed, CommitFailed (core.inputs), ReserveStored, DiskSta
 store   -> link    Stored, Backlog, Anchored, Resending, TrustStored
 store   -> control DocumentsStored
 link    -> store   AppendBatch, Append, Receipted, LoadBacklog, Anchor, Resend, WriteTrust
-link    -> control CommandIn, FreshTime (core.inputs), LinkState, Verb, Document, ServiceHeard
+link    -> control CommandIn, FreshTime (core.inputs), LinkState, Verb, Document, ServiceHeard,
+                   KeysRevoked
 control -> link    Sample, Profile, LinkSettings
 control -> local   View, VerbDone, Line
 local   -> control Verb
@@ -274,6 +275,7 @@ class Document:
     version: int
     digest: str
     body: Mapping[str, object]
+    kid: str = ""  # of the key that signed it; "" for a manifest, which several sign
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,6 +288,13 @@ class LinkSettings:
     live_s: int | None = None
     groups: tuple[str, ...] | None = None
     trial: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class KeysRevoked:
+    """These keys are revoked: what they set from afar lapses. Told at each start, and with each bundle that revokes."""
+
+    kids: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)

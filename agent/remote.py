@@ -8,7 +8,7 @@ are the only text form; the store keeps the bytes in two slots.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import NamedTuple
 
@@ -16,6 +16,7 @@ from agent.core.params import IDLE, SELF_CONSUMPTION, DefaultControl, Params
 
 CONFIG, DEFAULT, FIRMWARE = "config", "default", "firmware"
 KINDS = (CONFIG, DEFAULT, FIRMWARE)
+HELD = "held"  # among `signers`: whose default control holds
 APPLIED, REFUSED, ROLLED_BACK, CONFIRMED = "config_applied", "config_refused", "config_rolled_back", "config_confirmed"
 WORDS = (APPLIED, REFUSED, ROLLED_BACK, CONFIRMED)  # of events
 
@@ -44,6 +45,7 @@ class Held:
     version: int = 0
     settings: Settings = field(default_factory=Settings)
     probation_s: int = 0
+    kid: str = ""  # of the key that signed it
 
 
 NOTHING = Held()
@@ -60,7 +62,8 @@ class Fate:
 
 @dataclass(frozen=True, slots=True)
 class Remote:
-    """`floors`: kind -> highest version that was ever taken or refused here, and its digest. `settled` has held;
+    """`floors`: kind -> highest version that was ever taken or refused here, and its digest; `signers`: the key of that
+    one, and under "held" of the default control that holds. `settled` has held;
     `trial` is on probation in its place. `release`: the firmware manifest as it came, signatures and all."""
 
     floors: Mapping[str, tuple[int, str]] = field(default_factory=dict)
@@ -69,15 +72,32 @@ class Remote:
     default: DefaultControl = field(default_factory=DefaultControl)
     release: str = ""
     fate: Fate | None = None
+    signers: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def held(self) -> Held:
         """The configuration that holds now."""
         return self.settled if self.trial is None else self.trial
 
-    def seen(self, kind: str, version: int, digest: str) -> Remote:
-        """The same after that version was heard of."""
-        return replace(self, floors={**self.floors, kind: (version, digest)})
+    def seen(self, kind: str, version: int, digest: str, kid: str = "") -> Remote:
+        """The same after that version was heard of, signed by `kid`."""
+        return replace(self, floors={**self.floors, kind: (version, digest)}, signers={**self.signers, kind: kid})
+
+    def lapsed(self, kids: Set[str]) -> Remote:
+        """The same without anything that those keys have set, nor a number that they used up; the same object if there
+        is nothing of theirs. A raise of the reserve that has begun ends by itself."""
+        trial = None if self.trial is not None and self.trial.kid in kids else self.trial
+        settled = NOTHING if self.settled.kid in kids else self.settled
+        default = DefaultControl() if self.signers.get(HELD) in kids else self.default
+        floors = {kind: floor for kind, floor in self.floors.items() if self.signers.get(kind) not in kids}
+        signers = {kind: kid for kind, kid in self.signers.items() if kid not in kids}
+        if signers == self.signers and trial is self.trial and settled is self.settled:
+            return self
+        held = settled if trial is None else trial
+        for kind, version in ((CONFIG, held.version), (DEFAULT, default.version)):
+            if version and kind not in floors:
+                floors[kind] = (version, "")
+        return replace(self, floors=floors, signers=signers, trial=trial, settled=settled, default=default)
 
     def tried(self, held: Held, sentence: str) -> Remote:
         """`held` goes on probation; one that was on probation is forgotten."""
@@ -87,9 +107,9 @@ class Remote:
         """The same after a configuration was refused."""
         return replace(self, fate=fate)
 
-    def defaulted(self, control: DefaultControl) -> Remote:
-        """The same with another default control."""
-        return replace(self, default=control)
+    def defaulted(self, control: DefaultControl, kid: str = "") -> Remote:
+        """The same with another default control, signed by `kid`."""
+        return replace(self, default=control, signers={**self.signers, HELD: kid})
 
     def released(self, raw: str) -> Remote:
         """The same after a release was told of."""
@@ -136,7 +156,7 @@ def taken_back(kept: Remote, why: str) -> str:
 
 def effective(site: Params, remote: Remote) -> Params:
     """`site` as tightened by what holds now: never looser in any limit. The same object if nothing is set; else `own`
-    is `site`, by which the home cures itself."""
+    is `site` where a limit is narrower: by that the home cures itself."""
     settings, default = remote.held.settings, remote.default
     if settings == Settings() and default == DefaultControl():
         return site
@@ -150,7 +170,8 @@ def effective(site: Params, remote: Remote) -> Params:
     )
     floor = max(site.soc_floor_permille, settings.soc_floor_permille or 0)
     floor = min(floor, site.reserve_min_permille)
-    return replace(site, site=narrowed, soc_floor_permille=floor, default=default, own=site)
+    own = None if narrowed == was else site
+    return replace(site, site=narrowed, soc_floor_permille=floor, default=default, own=own)
 
 
 def unfit(site: Params, settings: Settings) -> str | None:
@@ -176,6 +197,7 @@ def parse(data: bytes) -> Remote | str:
     """Inverse of `dump`, or a sentence."""
     try:
         raw = json.loads(data)
+        raw.setdefault("signers", {})  # of before keys were noted
         if raw.pop("v") != 1 or set(raw) != {f.name for f in fields(Remote)}:
             return "it is not of a version that this program reads"
         return Remote(
@@ -185,13 +207,14 @@ def parse(data: bytes) -> Remote | str:
             default=default_of(raw["default"]),
             release=str(raw["release"]),
             fate=None if raw["fate"] is None else Fate(**raw["fate"]),
+            signers={str(kind): str(kid) for kind, kid in raw["signers"].items()},
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         return f"it is not readable: {error!r:.80}"
 
 
 def _held(raw: Mapping[str, object]) -> Held:
-    return Held(_int(raw["version"]), settings_of(raw["settings"]), _int(raw["probation_s"]))
+    return Held(_int(raw["version"]), settings_of(raw["settings"]), _int(raw["probation_s"]), str(raw.get("kid", "")))
 
 
 def settings_of(raw: object) -> Settings:

@@ -7,8 +7,8 @@ the reserve begins at once and ends by itself, whatever becomes of the configura
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Mapping, Set
+from dataclasses import asdict, replace
 from typing import NamedTuple
 
 from agent import mail
@@ -89,16 +89,36 @@ class Steward:
         floor = self._next.floors.get(doc.kind)
         if floor is not None and doc.version <= floor[0]:
             return []
-        after = self._next.seen(doc.kind, doc.version, doc.digest)
+        after = self._next.seen(doc.kind, doc.version, doc.digest, doc.kid)
         if doc.kind == CONFIG:
             return self._config(doc, after, facts, now)
         if doc.kind == DEFAULT:
             control = remotes.default_of({"version": doc.version, **doc.body})
             event = _event("default_applied", doc.version, None, f"default control {doc.version} holds: {control.mode}")
-            return [self._keep(after.defaulted(control), (event,), facts.clock, now)]
+            return [self._keep(after.defaulted(control, doc.kid), (event,), facts.clock, now)]
         sentence = f"release {doc.version} is known here; nothing is installed by itself"
         event = _event("firmware_known", doc.version, None, sentence)
         return [self._keep(after.released(str(doc.body["raw"])), (event,), facts.clock, now)]
+
+    def revoked(self, kids: Set[str], facts: Facts, now: Now) -> list[Effect]:
+        """What those keys have set lapses at once, and is off the disk after; so do the numbers that they used up."""
+        before, after, coming = self._remote, self._remote.lapsed(kids), self._next.lapsed(kids)
+        if after is before and coming is self._next:
+            return []
+        events = []
+        if after.held != before.held:
+            sentence = f"configuration {before.held.version} is taken back: the key that signed it was revoked"
+            events.append(_event(ROLLED_BACK, before.held.version, "revoked", sentence))
+            after = replace(after, fate=Fate(before.held.version, ROLLED_BACK, sentence))
+        if after.default != before.default:
+            sentence = f"default control {before.default.version} is taken back: the key that signed it was revoked"
+            events.append(_event("default_applied", after.default.version, "revoked", sentence))
+        on_their_way = bool(self._waiting)
+        self._waiting = deque([each.lapsed(kids) for each in self._waiting])
+        self._hold(after)
+        said = [Log("warning", str(event["sentence"])) for event in events]
+        kept = replace(coming, fate=after.fate) if on_their_way else after
+        return [*said, self._keep(kept, tuple(events), facts.clock, now), self.link()]
 
     def stored(self, done: mail.DocumentsStored, facts: Facts, now: Now) -> list[Effect]:
         """The answer to the oldest write."""
@@ -152,7 +172,7 @@ class Steward:
     # --- inside ------------------------------------------------------------------------------------------------------
     def _config(self, doc: mail.Document, after: Remote, facts: Facts, now: Now) -> list[Effect]:
         settings = remotes.settings_of(doc.body["settings"])
-        held = Held(doc.version, settings, int(str(doc.body["probation_s"])))
+        held = Held(doc.version, settings, int(str(doc.body["probation_s"])), doc.kid)
         why = remotes.unfit(self._site, settings) or self._raise(held, facts)
         if why is not None:
             sentence = f"configuration {doc.version} is refused: {why}"

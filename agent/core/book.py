@@ -52,6 +52,7 @@ class Book:
     meters: Meters = field(default_factory=Meters)
     paces: tuple[Pace, ...] = ()  # of the sessions that this process has accepted
     quoted_ns: tuple[int, ...] = ()  # when the last quotes were answered
+    refused_ns: int = -(1 << 62)  # the budget of acks of rejected commands is as full as now is ahead of this
 
 
 class Cycle:

@@ -30,6 +30,7 @@ from agent.core.durable import CommandRecord
 from agent.core.inputs import CommandIn
 
 MAX_CANCELLED = 64
+REJECTED_NS, REJECTED_AT_ONCE = 86_400 * 1_000_000_000 // 1000, 200  # acks of rejected commands: 1,000 a day
 SESSION_ACK_NS = 60 * 1_000_000_000  # limits of a session are told this often at most: its setpoints come every second
 
 
@@ -58,6 +59,12 @@ def receive(book: Book, event: CommandIn, cycle: Cycle) -> Book:
 def _new(book: Book, command: Command, cycle: Cycle) -> Book:
     state, reason, sentence = judge(book, command, cycle)
     record = record_of(command, state, reason, cycle, shift_ms(book, command))
+    if state in TERMINAL:
+        spent_ns = max(book.refused_ns, cycle.now_ns - REJECTED_AT_ONCE * REJECTED_NS) + REJECTED_NS
+        if spent_ns > cycle.now_ns:  # remembered, and not told: a row that nobody receipts stays on the disk
+            cycle.notices.append(f"command {command.id}: {state.value}, one of too many to tell: {sentence}")
+            return replace(book, durable=with_record(book.durable, _stripped(record)))
+        book = replace(book, refused_ns=spent_ns)
     if state is CommandState.REJECTED_LATE and reason == "over":  # R9
         cycle.records.append(ack(replace(record, state=CommandState.RECEIVED, reason=None), "received"))
     cycle.records.append(ack(record, sentence))

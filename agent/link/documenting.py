@@ -20,6 +20,8 @@ from agent.mail import Document
 KIND = {CONFIG: "config", DEFAULT: "default", FIRMWARE: "firmware"}
 COMMON = frozenset({"v", "id", "iss", "aud", "seq", "iat", "exp", "version"})
 Floors = Mapping[str, tuple[int, str]]
+JUMP = 1_000_000  # above the last version of configuration and default control: a stolen key must not use them all up
+FIRST = 1 << 30  # the first one, at most
 
 
 class Documents:
@@ -40,6 +42,9 @@ class Documents:
         if found.version < version:
             return Refused("version_rollback", f"{kind} {found.version}, and {version} is known")
         if found.version > version:
+            most = version + JUMP if version else FIRST
+            if kind != "firmware" and found.version > most:
+                return Refused("version_jump", f"{kind} {found.version}, at most {most} expected")
             return found
         return None if digest == known else Refused("version_fork", f"{kind} {version} again, with other content")
 
@@ -66,10 +71,10 @@ class Documents:
         return held
 
 
-def mailed(kind: str, body: AnyDocument, digest: str, raw: str | None = None) -> Document:
-    """As control takes it. `raw`: of a manifest, what came."""
+def mailed(kind: str, body: AnyDocument, digest: str, raw: str | None = None, kid: str = "") -> Document:
+    """As control takes it. `raw`: of a manifest, what came; else `kid` signed it."""
     told = {name: value for name, value in body.model_dump().items() if name not in COMMON}
-    return Document(kind, body.version, digest, told if raw is None else {**told, "raw": raw})
+    return Document(kind, body.version, digest, told if raw is None else {**told, "raw": raw}, kid)
 
 
 def opened(payload: bytes, limit: int) -> Envelope | Refused:

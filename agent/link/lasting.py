@@ -55,7 +55,7 @@ class Lasting:
             return refusal(body)
         if body.aud != self._device:
             return Refusal("bad_audience", f"aud {body.aud} on a topic of {self._device}")
-        doc = documenting.mailed(kind, body, found.digest)
+        doc = documenting.mailed(kind, body, found.digest, kid=found.header.kid)
         return self._in_time(doc, body, frozenset({found.header.kid}), clock, now_ns)
 
     def timely(self, clock: LinkClock, now_ns: int) -> list[Changed | Document | Refusal]:

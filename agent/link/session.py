@@ -13,26 +13,23 @@ from agent.core.decision import Record
 from agent.core.durable import Window
 from agent.core.inputs import Clock, CommandIn, FreshTime
 from agent.link import jws, upward
-from agent.link.again import Again, token_of
-from agent.link.answers import Answers
-from agent.link.clock import LinkClock
 from agent.link.comeback import Comeback
 from agent.link.config import LinkConfig
 from agent.link.inbound import Inbound
 from agent.link.messages import Receipt, Resend, Time
-from agent.link.outbox import Outbox
 from agent.link.presence import STOPPED_TOKEN, Presence
 from agent.link.refusal import Refusal
 from agent.link.relayed import Relayed, stop_for
+from agent.link.rows import Rows
 from agent.link.telling import Telling
+from agent.link.timekeeping import Timekeeper
 from agent.link.trusting import Changed, Spoken
 from agent.resend import ack
 from agent.runtime import part
-from agent.runtime.part import Effect, Log, MqttConnect, MqttDisconnect, MqttPublish, MqttSubscribe, Now, Post, WakeAt
+from agent.runtime.part import Effect, Log, MqttConnect, MqttDisconnect, MqttSubscribe, Now, Post, WakeAt
 
 S = 1_000_000_000
 CONNECT_NS = 60 * S  # neither up nor down for so long: try again
-CONFLICT_NS = 3600 * S  # clocks that contradict each other are told of at most this often
 
 
 class _Phase(Enum):
@@ -58,14 +55,12 @@ class Session:
         self._boot = boot
         self._sender = upward.Sender(config.device, config.fleet, jws.signer(config.seed))
         self._inbound = Inbound(config, boot, windows, known)
-        self._outbox = Outbox(config.resend_ns, config.resend_cap_ns)
-        self._again = Again()
+        self._rows = Rows(config, self._sender)
         self._random = random
         self._comeback = Comeback(config.backoff_floor_ns, config.backoff_cap_ns, config.brokers, random)
         self._relayed = Relayed()
         self._block = upward.Block(config.settings.batch_s or config.block_s)
         self._trial = False  # a configuration is on probation: control wants to hear of the service
-        self._clock = LinkClock()
         self._phase = _Phase.NEW
         self._detail = "not connected yet"
         self._due_ns = 0  # WAITING: connect then; CONNECTING: give up then
@@ -73,11 +68,9 @@ class Session:
         self._profile: mail.Profile | None = None
         self._sample: mail.Sample | None = None
         self._presence = Presence(config, boot, self._sender, random)
+        self._time = Timekeeper(self._presence, self._inbound)
+        self._clock = self._time.clock
         self._asked_until_ns = -1
-        self._fresh = False
-        self._answers = Answers(config.repeat_ack_ns)
-        self._time_kid = ""  # whose word the signed time is
-        self._conflict_ns: int | None = None
         self._telling = Telling()
         self._counters = self._telling.counters
         self._wake_ns: int | None = None
@@ -131,19 +124,7 @@ class Session:
         self._ask_wake(out)
 
     def _publish_rows(self, now: Now, out: list[Effect]) -> None:
-        rows, load = self._outbox.due(now.mono_ns)
-        out.extend(self._row(row, row.seq) for row in rows)
-        if load is not None and self._stop_ns is None:
-            out.append(Post("store", mail.LoadBacklog(load.after, load.limit, load.batches)))
-        if self._stop_ns is None:
-            self._publish_again(now, out)
-
-    def _publish_again(self, now: Now, out: list[Effect]) -> None:
-        row, load, done = self._again.due(now.mono_ns)
-        if row is not None:
-            out.append(self._row(row, token_of(row.seq)))
-        if load is not None:
-            out.append(Post("store", load))
+        done = self._rows.due(now.mono_ns, self._stop_ns is not None, out)
         if done is not None:
             said = ack(done.command, "completed", None, now.wall_ms, f"{done.sent} rows were sent again")
             out.append(self._append(said, now))
@@ -151,12 +132,8 @@ class Session:
     def _append(self, record: Record, now: Now) -> Post:
         return Post("store", mail.Append((record,), self._kept_clock(now), now.mono_ns // 1_000_000))
 
-    def _row(self, row: mail.OutboxRow, token: int) -> MqttPublish:
-        topic = f"{self._config.root}/up/{row.kind}"
-        return MqttPublish(token, topic, upward.row_token(self._sender, row), 1, False)
-
     def _ask_wake(self, out: list[Effect]) -> None:
-        times = [self._outbox.wake_ns, self._again.wake_ns, self._stop_ns]
+        times = [self._rows.wake_ns, self._stop_ns]
         if self._phase in (_Phase.WAITING, _Phase.CONNECTING):
             times.append(self._due_ns)
         if self._phase is _Phase.UP:
@@ -168,8 +145,8 @@ class Session:
             out.append(WakeAt(due))
 
     def _tell(self, now: Now, out: list[Effect]) -> None:
-        fresh = self._fresh and self._clock.known
-        state = (self._phase is _Phase.UP, self._detail, fresh, self._outbox.unsent)
+        fresh = self._time.fresh and self._clock.known
+        state = (self._phase is _Phase.UP, self._detail, fresh, self._rows.outbox.unsent)
         out.extend(self._telling.tell(*state, self._clock, now))
 
     # --- the connection ----------------------------------------------------------------------------------------------
@@ -186,6 +163,9 @@ class Session:
                 self._phase = _Phase.WAITING
                 self._due_ns = now.mono_ns
                 self._rotated(now, out)
+                anchor = self._config.anchor
+                if anchor is not None and anchor.bundle.revoked:
+                    out.append(Post("control", mail.KeysRevoked(anchor.bundle.revoked)))
             case part.Stop():
                 self._stopping(now, out)
             case part.Wake():
@@ -212,8 +192,7 @@ class Session:
         self._phase = _Phase.UP
         self._up_ns = now.mono_ns
         self._detail = "connected"
-        self._outbox.connected()
-        self._again.connected(True)
+        self._rows.connected()
         topics = [(f"{self._config.root}/down/#", 1)]
         topics += [(self._config.group_topic(group), 1) for group in self._inbound.groups]
         out.append(MqttSubscribe(tuple(topics)))
@@ -227,8 +206,7 @@ class Session:
             return
         lasted_ns = now.mono_ns - self._up_ns if self._phase is _Phase.UP else None
         if lasted_ns is not None:
-            self._outbox.disconnected()
-            self._again.connected(False)
+            self._rows.disconnected()
         if lasted_ns is not None or self._detail != reason:
             out.append(Log("warning", f"link: {reason}"))
         self._phase = _Phase.WAITING
@@ -246,7 +224,7 @@ class Session:
     def _present(self, now: Now, out: list[Effect]) -> None:
         """Birth at connect and when the home's profile changed; live at connect."""
         if self._presence.birth_due(now.mono_ns):
-            first, last = self._outbox.span
+            first, last = self._rows.outbox.span
             facts: dict[str, object] = {"trust_version": self._inbound.trust.version}
             if self._config.rotations:
                 facts["rotations"] = list(self._config.rotations)
@@ -256,7 +234,7 @@ class Session:
 
     def _stamp(self, now: Now) -> upward.Stamp:
         wall_ms = self._clock.read(now.mono_ns) if self._clock.known else None
-        trust = "synced" if self._fresh else str(self._clock.trust)
+        trust = "synced" if self._time.fresh else str(self._clock.trust)
         return upward.Stamp(self._boot, now.wall_ms if wall_ms is None else wall_ms, now.mono_ns // 1_000_000, trust)
 
     # --- from control and store --------------------------------------------------------------------------------------
@@ -267,8 +245,7 @@ class Session:
         self._clock.kernel(sample.clock, sample.mono_ms * 1_000_000)
         if self._clock.apart:
             self._contradicted(now, out)
-        if self._clock.wide(now.mono_ns) and self._presence.overdue(now.mono_ns):
-            self._inbound.asking(self._presence.renew())
+        self._time.look(now.mono_ns)
         warning = self._inbound.warning(sample.clock.wall_ms) if self._clock.known else None
         if warning is not None:
             out.append(Log("warning", f"link: {warning.sentence}"))
@@ -291,45 +268,31 @@ class Session:
         """Whether it was one of the store's."""
         match event:
             case mail.Stored():
-                self._stored(event)
+                if self._rows.stored(event):
+                    self._block_pending = False
             case mail.TrustStored():
                 out.extend(self._relayed.stored(event))
-            case mail.Backlog() if event.again:
-                self._again.loaded(event.rows)
             case mail.Backlog():
-                self._outbox.backlog(event.rows, event.last, event.first, event.held)
+                self._rows.loaded(event)
             case mail.Anchored():
-                self._anchored(event)
+                self._rows.anchored(event)
+                if event.shift:
+                    self._presence.changed()
             case mail.Resending():
-                self._again.ask(event.command, event.first, event.last)
+                self._rows.asked(event)
             case _:
                 return False
         return True
-
-    def _anchored(self, event: mail.Anchored) -> None:
-        self._outbox.anchored(event.last, event.first)
-        if event.shift:
-            self._presence.changed()
-            self._answers.shifted(event)
-
-    def _stored(self, stored: mail.Stored) -> None:
-        self._outbox.stored(stored.rows)
-        for row in stored.rows:
-            if row.kind == "batch":
-                self._block_pending = False
-            elif row.kind == "ack":
-                self._answers.keep(row)
 
     # --- from the broker ---------------------------------------------------------------------------------------------
     def _acked(self, token: int, now: Now) -> None:
         if token == STOPPED_TOKEN and self._stop_ns is not None:
             self._stop_ns = now.mono_ns
-        self._outbox.acked(token, now.mono_ns)
-        self._again.acked(token, now.mono_ns)
+        self._rows.acked(token, now.mono_ns)
 
     def _message(self, message: part.MqttMessage, now: Now, out: list[Effect]) -> None:
         got = self._inbound.receive(
-            message.topic, message.payload, message.retain, self._clock, self._fresh, now.mono_ns
+            message.topic, message.payload, message.retain, self._clock, self._time.fresh, now.mono_ns
         )
         if self._trial and isinstance(got, Time | Receipt):
             out.append(Post("control", mail.ServiceHeard()))
@@ -341,8 +304,7 @@ class Session:
         elif isinstance(got, Resend):
             self._resend(got, now, out)
         elif isinstance(got, Receipt):
-            self._outbox.receipted(got.upto, got.also)
-            out.append(Post("store", _receipted(got, message.payload)))
+            out.append(Post("store", self._rows.receipted(got, message.payload)))
         elif isinstance(got, Spoken):
             out.extend(self._relayed.spoken(got, self._kept_clock(now), now))
         elif got is not None:
@@ -360,7 +322,11 @@ class Session:
     def _settle(self, told: mail.LinkSettings, out: list[Effect]) -> None:
         """What the operator set of the link. A group that was left is not heard, and subscribed until we reconnect."""
         self._join(told.groups, out)
+        before = self._inbound.documents.floors
         self._inbound.documents.floors = dict(told.floors)
+        lapsed = any(told.floors.get(kind, (0, ""))[0] < known for kind, (known, _) in before.items())
+        if lapsed and self._phase is _Phase.UP:  # the broker tells anew what it keeps
+            out.append(MqttSubscribe(((f"{self._config.root}/down/#", 1),)))
         self._trial = told.trial
         self._block.samples = told.batch_s or self._config.block_s
         self._presence.every(told.live_s)
@@ -377,17 +343,16 @@ class Session:
         out.append(Log("info", f"link: {changed.sentence}"))
         out.extend(self._relayed.changed(changed, self._kept_clock(now), now))
         self._join(self._inbound.asked, out)
+        if changed.gone:
+            out.append(Post("control", mail.KeysRevoked(changed.gone)))
         for kid in changed.revoked:
             if self._inbound.spoke(kid):
                 out.append(Post("control", stop_for(kid, changed, now.wall_ms, self._random(16))))
-        if self._time_kid and self._time_kid not in changed.trust.keys:
-            self._time_kid = ""
-            self._clock.forget()
-            self._inbound.asking(self._presence.renew())
+        self._time.retrusted(changed.trust.keys)
         self._presence.changed()
 
     def _resend(self, got: Resend, now: Now, out: list[Effect]) -> None:
-        if self._again.full or self._stop_ns is not None:
+        if self._rows.full or self._stop_ns is not None:
             self._refuse(Refusal("flood", "more resends than this home answers"), now, out)
             return
         asked = mail.Resend(got.id, got.first, got.last, self._kept_clock(now), now.mono_ns // 1_000_000)
@@ -397,36 +362,29 @@ class Session:
         return Clock(now.wall_ms, self._clock.trust, "kernel", self._boot)
 
     def _timed(self, time: Time, now: Now, out: list[Effect]) -> None:
-        asked_ns = now.mono_ns if self._presence.asked_ns is None else self._presence.asked_ns
         self._asked_until_ns = now.mono_ns + time.live_s * S if time.live_s else -1
-        if not self._clock.signed(time.wall_ms, asked_ns, now.mono_ns):
+        if not self._time.heard(time, now.mono_ns):
             self._refuse(Refusal("clock_conflict", "a signed time contradicts what is known of the time"), now, out)
             self._contradicted(now, out, time.wall_ms)
             return
-        self._time_kid = self._inbound.time_kid
-        if self._clock.wide(now.mono_ns):
-            self._inbound.asking(self._presence.renew())
         if not self._clock.known:
             return
         for waited in self._inbound.lasting.timely(self._clock, now.mono_ns):
             self._judged(waited, now, out)
-        if not self._fresh:
-            self._fresh = True
+        if not self._time.fresh:
+            self._time.fresh = True
             self._tell(now, out)  # the clock goes ahead of the permission that rests on it
             out.append(Post("control", FreshTime()))
             out.append(Post("store", mail.Anchor(time.last)))
             out.append(Log("info", "link: the aggregator's signed time echoes this start; dispatch is accepted"))
 
     def _contradicted(self, now: Now, out: list[Effect], signed_ms: int | None = None) -> None:
-        """Somebody should look: either our clock is wrong, or whoever signs the time lies."""
-        if self._conflict_ns is not None and now.mono_ns - self._conflict_ns < CONFLICT_NS:
-            return
-        self._conflict_ns = now.mono_ns
-        said_ms = self._clock.signed_ms(now.mono_ns) if signed_ms is None else signed_ms
-        event = {"event": "clock_conflict", "signed_ms": said_ms, "gateway_ms": now.wall_ms}
-        text = "the signed time contradicts what is known of the time: nothing that rests on it is taken"
-        out.append(Log("warning", f"link: {text} (signed {said_ms}, this gateway's clock {now.wall_ms}, UTC ms)"))
-        out.append(self._append(Record("event", event), now))
+        event = self._time.contradiction(now, signed_ms)
+        if event is not None:
+            text = "the signed time contradicts what is known of the time: nothing that rests on it is taken"
+            facts = f"signed {event['signed_ms']}, this gateway's clock {event['gateway_ms']}, UTC ms"
+            out.append(Log("warning", f"link: {text} ({facts})"))
+            out.append(self._append(Record("event", event), now))
 
     def _refuse(self, refusal: Refusal, now: Now, out: list[Effect]) -> None:
         self._telling.refused(refusal.reason, refusal.detail, now, out)
@@ -438,15 +396,13 @@ class Session:
     def _other_boot(self, iat_ms: int, now: Now, out: list[Effect]) -> None:
         now_ms = self._clock.read(now.mono_ns)
         born_ns = self._presence.born_ns
-        if self._fresh and now_ms is not None and born_ns is not None:
+        if self._time.fresh and now_ms is not None and born_ns is not None:
             self._comeback.other(iat_ms, now_ms - (now.mono_ns - born_ns) // 1_000_000)
             self._suspect(now, out)
 
     def _repeat_ack(self, command: str, now: Now, out: list[Effect]) -> None:
-        if self._phase is _Phase.UP and not self._outbox.holds:
-            row = self._answers.repeat(command, now.mono_ns)
-            if row is not None:
-                out.append(self._row(row, row.seq))
+        if self._phase is _Phase.UP:
+            self._rows.repeat(command, now.mono_ns, out)
 
     # --- the clean stop ----------------------------------------------------------------------------------------------
     def _stopping(self, now: Now, out: list[Effect]) -> None:
@@ -459,7 +415,7 @@ class Session:
         assert self._stop_ns is not None
         late = now.mono_ns >= self._stop_ns
         up = self._phase is _Phase.UP
-        if not self._farewell and (late or not (self._block_pending or (up and not self._outbox.idle))):
+        if not self._farewell and (late or not (self._block_pending or (up and not self._rows.outbox.idle))):
             self._farewell = True
             if up:
                 out.append(self._presence.state("stopped"))
@@ -471,9 +427,3 @@ class Session:
             self._phase = _Phase.DONE
             self._detail = "stopped"
             out.append(Post("runtime", part.Stopped("link")))
-
-
-def _receipted(got: Receipt, token: bytes) -> mail.Receipted:
-    if got.checkpoint is None:
-        return mail.Receipted(got.upto, tuple(got.also))
-    return mail.Receipted(got.upto, tuple(got.also), (got.checkpoint.n, got.checkpoint.head), token)

@@ -56,7 +56,9 @@ class Trust:
 
 
 def of_bundle(bundle: Bundle, homeowner: Mapping[str, Verifier]) -> Trust:
-    """The trust of a bundle, and of the keys that were named at home. A key of the bundle is never the homeowner's."""
+    """The trust of a bundle, and of the keys that were named at home: those are the homeowner's alone, whatever a
+    bundle lists or revokes. (At home no key is named that the bundle of that day lists: `batteryctl keys
+    homeowner`.)"""
     keys: dict[str, Verifier] = {}
     role_of: dict[str, str] = {}
     valid: dict[str, tuple[int, int]] = {}
@@ -65,10 +67,9 @@ def of_bundle(bundle: Bundle, homeowner: Mapping[str, Verifier]) -> Trust:
         keys |= of_role.keys
         valid |= of_role.valid
         role_of |= dict.fromkeys(of_role.keys, role)
-    taken = {kid for of_role in bundle.roles.values() for kid in of_role.keys} | bundle.revoked
     for kid, key in homeowner.items():
-        if kid not in taken:
-            keys[kid], role_of[kid] = key, "homeowner"
+        keys[kid], role_of[kid] = key, "homeowner"
+        valid.pop(kid, None)
     return Trust(
         bundle.version,
         bundle.fleet,

@@ -18,12 +18,14 @@ _MARKS = (50, 80, 100)  # percent of a bundle's life at which somebody should lo
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """Another bundle is in force. `state` belongs on the disk; `revoked` = dispatch keys that it takes back."""
+    """Another bundle is in force. `state` belongs on the disk; `revoked` = dispatch keys that it takes back, `gone` =
+    all keys that it does."""
 
     trust: Trust
     state: bytes
     revoked: tuple[str, ...]
     sentence: str
+    gone: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,7 @@ class Keeper:
         gone = tuple(sorted(kid for kid in revoked if old.role_of.get(kid) == "dispatch"))
         text = f"trust bundle {found.bundle.version} follows {anchor.bundle.version}"
         text += f"; revoked: {', '.join(sorted(revoked))}" if revoked else ""
-        return Changed(self.trust, state, gone, text)
+        return Changed(self.trust, state, gone, text, revoked)
 
     def spoken(self, body: AnyHomeowner, kid: str, token: bytes) -> Spoken | Refused:
         """A proven message of the homeowner; its number is taken from now on."""

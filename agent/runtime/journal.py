@@ -15,10 +15,12 @@ from agent.runtime import part
 MOST_WAITING = 1000
 LAST_S = 0.5
 _LEVELS = {"error": "<3>", "warning": "<4>"}
+_BREAKS = (*range(32), *range(0x7F, 0xA0), 0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+_PLAIN = {code: f"\\u{code:04x}" for code in _BREAKS}  # what ends a line, moves a cursor or turns text about
 
 
 class Journal:
-    """Call it from any thread: never blocks, never raises. `fd` is written to as it is."""
+    """Call it from any thread: never blocks, never raises. One entry is one line, whatever was put into its text."""
 
     def __init__(self, fd: int = 2, prefixed: bool = False) -> None:
         self._fd = fd
@@ -31,7 +33,9 @@ class Journal:
         """Queue one line; when too many wait already it is dropped and counted."""
         prefix = _LEVELS.get(entry.level, "<6>") if self._prefixed else ""
         try:
-            self._lines.put_nowait(f"{prefix}{entry.level:<7} {entry.text}\n".encode("utf-8", "replace"))
+            self._lines.put_nowait(
+                f"{prefix}{entry.level:<7} {entry.text.translate(_PLAIN)}\n".encode("utf-8", "replace")
+            )
         except queue.Full:
             self._lost += 1
 

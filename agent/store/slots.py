@@ -16,6 +16,7 @@ from pathlib import Path
 
 _HEAD = struct.Struct(">4sQII")
 _MAGIC = b"BAT1"
+_OURS = os.O_CLOEXEC | os.O_NOFOLLOW  # root writes here too, where the daemon's user may put links
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class Slots:
     def read(self) -> Content:
         """The newest valid slot; OSError if the file exists but cannot be read."""
         try:
-            fd = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+            fd = os.open(self._path, os.O_RDONLY | _OURS)
         except FileNotFoundError:
             return Content(None, 0, 0, fresh=True, whole=False)
         try:
@@ -73,10 +74,10 @@ class Slots:
     def _open(self) -> int:
         """The file, of full size and known to its directory."""
         try:
-            return os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
+            return os.open(self._path, os.O_RDWR | _OURS)
         except FileNotFoundError:
             pass
-        fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _OURS, 0o600)
         try:
             os.posix_fallocate(fd, 0, 2 * self._size)  # zeros that a full disk cannot refuse later
             os.fsync(fd)

@@ -46,9 +46,13 @@ class Owner:
             raise
 
     def take(self, file: int | Path) -> None:
-        """Make it theirs, where we may."""
-        if os.geteuid() == 0:
-            os.chown(file, self.uid, self.gid)
+        """Make it theirs, where we may; of a link the link itself, never what it names."""
+        if os.geteuid() != 0:
+            return
+        if isinstance(file, int):
+            os.fchown(file, self.uid, self.gid)
+        else:
+            os.lchown(file, self.uid, self.gid)
 
 
 def owner_of(directory: Path) -> Owner:
@@ -148,11 +152,16 @@ def wrong_with(cert: x509.Certificate, ca: x509.Certificate, device: str, wall_m
     return None if ExtendedKeyUsageOID.CLIENT_AUTH in uses else "it is not for a client"
 
 
-def place_certificate(key_path: Path, cert: x509.Certificate, owner: Owner) -> None:
+def place_certificate(key_path: Path, cert: x509.Certificate) -> None:
     """See that the key file holds the certificate's key: the present one, or the one that waited."""
+    place = holder(key_path, cert)
+    if place != key_path:
+        place.rename(key_path)
+
+
+def holder(key_path: Path, cert: x509.Certificate) -> Path:
+    """Where the certificate's key is: in its file, or waiting beside it. Refused if it is none of this gateway's."""
     for place in (key_path, key_path.with_name(key_path.name + NEXT)):
         if os.path.lexists(place) and load_tls_key(place).public_key() == cert.public_key():
-            if place != key_path:
-                place.rename(key_path)
-            return
+            return place
     raise Refused(4, "the certificate is not of a key of this gateway", "batteryctl keys rotate tls asks for one anew")

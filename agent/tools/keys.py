@@ -149,9 +149,8 @@ def _certificate(home: Gateway, args: argparse.Namespace) -> Body:
     wrong = keyfiles.wrong_with(cert, ca, home.device, _wall_ms())
     if wrong is not None:
         raise Refused(4, f"the certificate cannot be used: {wrong}", "ask the aggregator for one of this request")
-    keyfiles.place_certificate(home.path("key"), cert, home.owner)
-    home.owner.put(home.path("cert"), data, 0o644)
-    home.owner.put(home.path("ca"), ca_data, 0o644)
+    online.settle(home)
+    online.put_files(home, cert, data, ca_data)
     lines = [f"certificate of {home.device}, valid until {cert.not_valid_after_utc:%Y-%m-%d}"]
     return _done(lines, f"batteryctl net check; {RESTART}", expires=f"{cert.not_valid_after_utc:%Y-%m-%dT%H:%M:%SZ}")
 

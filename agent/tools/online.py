@@ -128,12 +128,19 @@ def _issued(
 
 
 def put_certificate(home: Gateway, cert: x509.Certificate, authorities: list[x509.Certificate]) -> None:
-    """Key, certificate and CA change together: the certificate waits beside, `settle` ends what a power cut left."""
+    """As `put_files`, of certificates."""
     pem = serialization.Encoding.PEM
-    home.owner.put(home.path("ca"), b"".join(ca.public_bytes(pem) for ca in authorities), 0o644)
+    put_files(home, cert, cert.public_bytes(pem), b"".join(ca.public_bytes(pem) for ca in authorities))
+
+
+def put_files(home: Gateway, cert: x509.Certificate, data: bytes, ca_data: bytes) -> None:
+    """Key, certificate and CA change together: the certificate waits beside, `settle` ends what a power cut left.
+    `data`: the file that begins with `cert`."""
+    keyfiles.holder(home.path("key"), cert)  # refused before anything is touched
+    home.owner.put(home.path("ca"), ca_data, 0o644)
     waits = _waits(home)
-    home.owner.put(waits, cert.public_bytes(pem), 0o644)
-    keyfiles.place_certificate(home.path("key"), cert, home.owner)
+    home.owner.put(waits, data, 0o644)
+    keyfiles.place_certificate(home.path("key"), cert)
     waits.rename(home.path("cert"))
 
 

@@ -39,7 +39,8 @@ home do less. Signature, audience and role bind them too. The `seq` of cancel an
 stole the key can use it up: a cancel ends its target once, and of the stops of a key one is taken if its `iat` is later
 than that of the last (in one millisecond: if its `id` is another). One that changes nothing is acknowledged and leaves
 no record. Of each key 1,000 a day (200 at once) are acknowledged; beyond, they end what they end in silence. Of other
-commands, setpoints of sessions apart, a key has 8,640 a day (2,000 at once).
+commands, setpoints of sessions apart, a key has 8,640 a day (2,000 at once); of those that the home rejects, 1,000 a
+day (200 at once) are acknowledged.
 
 The first `seq` of a stream is at most 2^32 above its `iat`. The `exp` of time and receipts is not judged: a nonce is
 never used twice, nor is the number of a row.

@@ -328,7 +328,7 @@ class Document(Up):
         "firmware_known",
     ]
     version: UInt
-    reason: Literal["not_applicable", "fault", "aggregator_lost", "restart", "replaced", "damaged"] | None
+    reason: Literal["not_applicable", "fault", "aggregator_lost", "restart", "replaced", "damaged", "revoked"] | None
     sentence: str
 
 

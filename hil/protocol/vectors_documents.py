@@ -62,6 +62,9 @@ def _against_known() -> Iterator[Vector]:
         yield _vector(f"{name}_rollback", "older than the one before", claims(n, **older), "version_rollback", name)
         said = claims(n + 3, **(body | other))
         yield _vector(f"{name}_fork", "the same version with other content", said, "version_fork", name)
+        if name != "firmware":
+            far = claims(n + 9, **(body | {"version": body["version"] + 1_000_001}))
+            yield _vector(f"{name}_jump", "far above the one before", far, "version_jump", name)
         newer = claims(n + 6, **(body | {"version": body["version"] + 3} | other))
         yield _vector(f"{name}_later", "a later one, and some were missed", newer, ACCEPTED, name)
 

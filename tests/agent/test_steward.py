@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agent import mail
 from agent import remote as remotes
 from agent.core.params import DefaultControl, Params
 from agent.remote import Remote, Settings, effective, parse
@@ -274,7 +275,7 @@ def no_looser(one: Params, than: Params) -> bool:
 def test_nothing_that_is_set_loosens_what_was_commissioned(what: Settings, control: DefaultControl) -> None:
     now = effective(SITE, Remote(settled=remotes.Held(1, what), default=control))
     assert no_looser(now, SITE)
-    assert now is SITE or now.own is SITE, "the home cures itself by what was commissioned"
+    assert now.own is (None if now.site == SITE.site else SITE), "the home cures itself by what was commissioned"
     rest = replace(now, site=SITE.site, soc_floor_permille=SITE.soc_floor_permille, default=DefaultControl(), own=None)
     assert rest == SITE  # and nothing else is touched
     was = SITE.site
@@ -295,3 +296,67 @@ def test_text_keeps_everything(one: Settings, two: Settings, control: DefaultCon
     trial = data.draw(st.none() | st.just(remotes.Held(3, two, 60)))
     kept = Remote({"config": (3, "d")}, remotes.Held(2, one, 600), trial, control, "raw", remotes.Fate(3, "w", "s"))
     assert parse(kept.dump()) == kept
+
+
+# --- the key that signed is revoked -----------------------------------------------------------------------------------
+TOP = (1 << 31) - 1
+
+
+def by(kid: str, doc: mail.Document) -> mail.Document:
+    return replace(doc, kid=kid)
+
+
+def revoke(desk: Desk, *kids: str) -> None:
+    desk.take(desk.steward.revoked(frozenset(kids), desk.facts, desk.now))
+
+
+def test_what_a_revoked_key_has_set_lapses_and_frees_its_numbers() -> None:
+    desk = Desk()
+    desk.send(by("thief", config(TOP, 60, charge_limit_w=0)))
+    desk.send(by("thief", default(TOP, "idle", import_limit_w=0)))
+    desk.later(61, heard=True)
+    assert desk.holds.site.utility_charge_w == 0
+    revoke(desk, "nobody")
+    assert desk.holds.site.utility_charge_w == 0
+    desk.events.clear()
+    revoke(desk, "thief")
+    assert desk.holds is SITE
+    assert desk.words() == [("config_rolled_back", TOP, "revoked"), ("default_applied", 0, "revoked")]
+    assert desk.told[-1].floors == {}
+    again = desk.restart()
+    assert again.holds is SITE
+    again.send(by("next", config(1, charge_limit_w=500)))
+    assert again.holds.site.utility_charge_w == 500
+    revoke(again, "thief")
+    assert again.holds.site.utility_charge_w == 500
+
+
+def test_what_another_key_had_set_before_stays_and_its_number_counts() -> None:
+    desk = Desk()
+    desk.send(by("good", config(3, 60, charge_limit_w=700)))
+    desk.later(61, heard=True)
+    desk.send(by("good", default(4)))
+    desk.send(by("thief", config(TOP, 60, charge_limit_w=0)))
+    assert desk.holds.site.utility_charge_w == 0
+    revoke(desk, "thief")
+    assert desk.holds.site.utility_charge_w == 700
+    assert desk.told[-1].floors == {"config": (3, ""), "default": (4, "digest 4")}
+
+
+def test_what_is_on_its_way_to_the_disk_when_its_key_is_revoked_never_holds() -> None:
+    desk = Desk()
+    desk.send(by("thief", config(5, charge_limit_w=0)), answer=False)
+    desk.send(by("good", default(2, "idle")), answer=False)
+    desk.take(desk.steward.revoked(frozenset({"thief"}), desk.facts, desk.now), answer=False)
+    for _ in range(3):
+        desk.take(desk.steward.stored(mail.DocumentsStored(None), desk.facts, desk.now))
+        assert desk.holds.site.utility_charge_w == SITE.site.utility_charge_w
+    assert desk.holds.default.mode == "idle"
+    assert desk.steward.in_force.remote.floors == {"default": (2, "digest 2")}
+
+
+def test_state_of_before_keys_were_noted_is_read() -> None:
+    kept = Remote(settled=remotes.Held(2))
+    text = kept.dump().replace(b'"signers":{},', b"").replace(b'"kid":"",', b"")
+    assert b"kid" not in text
+    assert parse(text) == kept

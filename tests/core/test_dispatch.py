@@ -284,3 +284,18 @@ def test_zero_watts_is_a_setpoint() -> None:
     assert home.given() == 0
     assert home.powers()[0] == 0
     assert home.states() == ["received", "started"]
+
+
+def test_of_rejected_commands_a_thousand_a_day_are_told_and_all_are_remembered() -> None:
+    home = Home().ready()
+    for n in range(1, 231, 10):
+        home.tick(*[arriving(command(n + i, beyond="export_limit_w")) for i in range(10)])
+    assert len(home.acks) == 200
+    assert home.states(230) == []
+    assert any(r.command.id == f"{230:032x}" for r in home.state.book.durable.commands)
+    home.tick(arriving(command(300)))
+    home.run(3)
+    assert home.states(300)[0] == "received", "what is taken is always told"
+    home.tick(s=87)
+    home.tick(*[arriving(command(n, beyond="export_limit_w")) for n in (400, 401)])
+    assert [len(home.states(n)) for n in (400, 401)] == [1, 0]

@@ -172,3 +172,29 @@ def test_control_hears_of_the_service_while_it_asks() -> None:
     assert not posted(home.send(home.agg.command(home.now)), mail.ServiceHeard)
     home.send(mail.LinkSettings(trial=False))
     assert not posted(home.send(home.agg.receipt(home.now, 0)), mail.ServiceHeard)
+
+
+def test_a_version_may_not_jump_far() -> None:
+    for kind, body in (("config", CONFIG), ("default", DEFAULT)):
+        home = home_of()
+        assert counted(home, said(home, kind, body | {"version": (1 << 30) + 1})) == "version_jump"
+        assert taken(home.send(said(home, kind, body | {"version": 7}))) == [(kind, 7)]
+        assert counted(home, said(home, kind, body | {"version": 1_000_008})) == "version_jump"
+        assert taken(home.send(said(home, kind, body | {"version": 1_000_007}))) == [(kind, 1_000_007)]
+
+
+def test_a_revoked_key_is_told_of_and_what_the_broker_keeps_is_asked_for_again() -> None:
+    home = home_of()
+    [doc] = posted(home.send(said(home, "config", CONFIG | {"version": 9})), mail.Document)
+    assert doc.kid == kid("operations")
+    effects = home.send(down("trust", chain([signed(draft()), signed(LATER)]), retain=True))
+    assert posted(effects, mail.KeysRevoked) == [mail.KeysRevoked(frozenset({kid("operations")}))]
+    effects = home.send(mail.LinkSettings({}))
+    assert [topic for e in effects if isinstance(e, MqttSubscribe) for topic, _ in e.topics] == [
+        "battery/v1/fleet/home1/down/#"
+    ]
+    assert taken(home.send(said(home, "config", CONFIG | {"version": 1}, role="later"))) == [("config", 1)]
+    held = anchored(LATER)
+    again = Home(trust=of_bundle(held.bundle, held.homeowner), anchor=held)
+    again.up()
+    assert posted(again.effects, mail.KeysRevoked) == [mail.KeysRevoked(frozenset({kid("operations")}))]

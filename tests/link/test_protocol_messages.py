@@ -142,9 +142,9 @@ def test_a_receipt_of_another_version_forgets_nothing() -> None:
     home = Home()
     home.ready()
     home.ack(*home.store("ack", command_id="1" * 32))
-    unsent = home.session._outbox.unsent
+    unsent = home.session._rows.outbox.unsent
     assert unsent == 1
     token = home.agg.token(home.now, "service", "receipt", upto=1, v=2)
     home.send(down("receipt", token))
-    assert home.session._outbox.unsent == unsent
+    assert home.session._rows.outbox.unsent == unsent
     assert home.session._counters == {"bad_version": 1}

@@ -353,10 +353,13 @@ def test_the_trust_of_a_bundle_has_online_keys_only_and_the_homeowner_of_the_hom
 
     owner = verifier(key("homeowner").public_key().public_bytes_raw())
     taken = verifier(key("dispatch").public_key().public_bytes_raw())
-    found = of_bundle(first(), {owner.kid: owner, taken.kid: taken})
+    found = of_bundle(first(), {owner.kid: owner})
     assert dict(found.role_of) == {
         kid("dispatch"): "dispatch", kid("service"): "service", kid("operations"): "operations", owner.kid: "homeowner",
     }  # fmt: skip
+    muted = of_bundle(first(), {owner.kid: owner, taken.kid: taken})  # a bundle that lists the homeowner's key
+    assert muted.role_of[taken.kid] == "homeowner"
+    assert muted.current(taken.kid, WALL + 1000 * DAY_MS)
     assert kid_of(seed_of("root1")) not in found.keys
 
 

@@ -260,6 +260,15 @@ def test_a_bundle_of_two_root_keys_brings_no_homeowner(home: Home) -> None:
     assert counted(home, said(home, "reserve", "mine", permille=0)) == "bad_role"
 
 
+@pytest.mark.parametrize("how", ["revoked", "listed"])
+def test_no_bundle_mutes_the_homeowners_key(home: Home, how: str) -> None:
+    taken = {"revoked": [kid("homeowner")]} if how == "revoked" else {"keys": listed(service=("homeowner",))}
+    home.send(trust_message(signed(draft()), signed(draft().next(**taken))))
+    assert home.session._inbound.trust.version == 2
+    assert [verb.verb for verb in posted(home.send(said(home, "opt_out")), mail.Verb)] == ["optout"]
+    assert home.session._counters == {}
+
+
 def test_the_homeowner_cannot_dispatch(home: Home) -> None:
     assert counted(home, home.agg.command(home.now, "homeowner")) == "bad_role"
     assert counted(home, home.agg.time(home.now, role="homeowner")) == "bad_role"

@@ -229,3 +229,18 @@ def test_no_file_stays_open(tmp_path: Path) -> None:
     (tmp_path / "y").write_bytes(b"junk")
     Slots(tmp_path / "y").read()
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_link_in_its_place_is_never_followed(tmp_path: Path, there: bool) -> None:
+    """Root's tools write here too, and the directory is the daemon's user's."""
+    target = tmp_path / "target"
+    if there:
+        target.write_bytes(b"")
+    (tmp_path / "value").symlink_to(target)
+    slots = Slots(tmp_path / "value")
+    for act in (slots.read, lambda: slots.write(b"mine")):
+        with pytest.raises(OSError, match="symbolic"):
+            act()
+    assert target.exists() is there
+    assert not there or target.read_bytes() == b""
