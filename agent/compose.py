@@ -25,10 +25,11 @@ from agent.local.server import LocalConfig, Server
 from agent.remote import Remote
 from agent.runtime.part import Part
 from agent.steward import Steward
+from agent.store.config import StoreConfig
 from agent.store.documents import DocumentsFile
 from agent.store.memories import Memories
 from agent.store.pins import Pins
-from agent.store.store import Store, StoreConfig
+from agent.store.store import Store
 from agent.unlinked import Unlinked
 from agent.version import VERSION
 from drivers import profile as profiles

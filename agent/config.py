@@ -70,6 +70,7 @@ trust = "/etc/batteryd/trust.json"     # the keys that may command this home
 """
 
 Watts = Annotated[int, Field(ge=0, le=1_000_000)]
+Money = Annotated[float, Field(ge=-100_000, le=100_000, allow_inf_nan=False, strict=False)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")]
 
 
@@ -114,6 +115,10 @@ class BatterySection(_Strict):
     max_discharge_w: Watts | None = None
     daily_cycles: Annotated[float, Field(gt=0, le=10, strict=False)] = 1.5  # of the capacity, discharged in a UTC day
     restore_w: Watts = 0  # below the reserve, charge with this from the grid, at most 0.1 C; 0 = wait for the sun
+    price_low: Money | None = None  # a kWh, in the currency of the price list: charged from here down
+    price_high: Money | None = None  # discharged from here up; without them the marks are of each list itself
+    price_wear: Annotated[float, Field(ge=0, le=100_000, strict=False)] = 0.05  # what a kWh through the battery costs it
+    efficiency_pct: Annotated[float, Field(ge=50, le=100, strict=False)] = 85  # of what is charged, that comes back
 
 
 class BusSection(_Strict):

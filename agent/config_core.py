@@ -11,6 +11,8 @@ from agent.wiring import wiring
 if TYPE_CHECKING:
     from agent.config import File
 
+MICRO = 1_000_000  # prices are in millionths
+
 
 @dataclass(frozen=True, slots=True)
 class LinkTimers:
@@ -46,12 +48,23 @@ def params_of(file: File) -> Params:
         critical_load_w=site.critical_load_w,
         daily_permille=round(battery.daily_cycles * 1000),
         restore_w=battery.restore_w,
+        price_low_micro=_micro(battery.price_low),
+        price_high_micro=_micro(battery.price_high),
+        price_wear_micro=round(battery.price_wear * MICRO),
+        price_efficiency_permille=round(battery.efficiency_pct * 10),
         demo=file.agent.demo,
         wiring=wiring(file.device, site.capacity_wh),
     )
     if params.reserve_min_permille < params.soc_floor_permille:
         raise ValueError("battery.reserve_min_pct is below battery.soc_floor_pct; a reserve under the floor is none")
+    low, high = battery.price_low, battery.price_high
+    if low is not None and high is not None and low >= high:
+        raise ValueError(f"battery.price_low = {low:g} is to be below battery.price_high = {high:g}")
     return params
+
+
+def _micro(price: float | None) -> int | None:
+    return None if price is None else round(price * MICRO)
 
 
 def _timers(file: File) -> Timers:

@@ -170,7 +170,7 @@ class Control:
                 return self._verb(event, now)
             case mail.ReserveStored():
                 return self._reserve_stored(event, now)
-            case CommandIn() | FreshTime() | Committed() | CommitFailed() | PutBack():
+            case CommandIn() | FreshTime() | Committed() | CommitFailed() | PutBack() | Consent():
                 self._events.append(event)
                 return self._cycle(now)
         return self._steered(event, now) if isinstance(event, REMOTE) else ()
@@ -437,6 +437,7 @@ class Control:
         if isinstance(event, Post):
             return [event]
         self._events.append(event)
+        self._events.append(Consent("storm", verb.by, verb.conn != mail.LINK, None, verb.value))
         return [*self._cycle(now), raised(verb, self._disk is None or self._disk.ok)]
 
     def _reserve_stored(self, stored: mail.ReserveStored, now: Now) -> list[Effect]:

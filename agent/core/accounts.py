@@ -345,6 +345,7 @@ def heard(ledger: Ledger, i: Inputs, say: Cycle) -> Ledger:
         elif isinstance(event, Consent):
             body = {"record": "consent", "at_ms": i.clock.wall_ms, "what": event.what, "by": event.by[:MOST_CHARS]}
             body |= {"local": event.local, "terms": event.terms, "reserve_permille": event.reserve_permille}
+            body |= {"withdrawn": True} if event.withdrawn else {}
             say.records.append(Record("settlement", body))
     return ledger
 

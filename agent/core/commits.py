@@ -12,6 +12,7 @@ from agent.core.params import S
 RETRY_NS = 5 * S
 CHECKPOINT_NS = 300 * S
 MAX_BACKLOG = 256
+_TIMES = ("from_ms", "t0_ms", "at_ms", "received_ms", "trigger_ms")  # of a record's begin, whatever it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ def _same(durable: Durable, stored: Durable | None) -> bool:
 
 
 def keep(records: tuple[Record, ...]) -> tuple[Record, ...]:
-    """The newest of too many; acks and settlement outlive events."""
+    """The newest of too many; acks and settlement outlive events. Settlement that goes leaves a record of its loss."""
     over = len(records) - MAX_BACKLOG
     if over <= 0:
         return records
@@ -87,4 +88,15 @@ def keep(records: tuple[Record, ...]) -> tuple[Record, ...]:
             over -= 1
             continue
         kept.append(record)
-    return tuple(kept[-MAX_BACKLOG:])
+    gone = [r for r in kept[: 1 - MAX_BACKLOG] if r.kind == "settlement"] if len(kept) > MAX_BACKLOG else []
+    return (_lost(gone), *kept[1 - MAX_BACKLOG :]) if gone else tuple(kept[-MAX_BACKLOG:])
+
+
+def _lost(gone: list[Record]) -> Record:
+    """One for all of them; what was lost before is among them, as its record."""
+    counts = [r.body.get("records", 1) for r in gone]
+    count = sum([n for n in counts if isinstance(n, int)])
+    times = [at for r in gone for name in _TIMES if isinstance(at := r.body.get(name), int)]
+    what = f"the disk took nothing for too long: {count} records of settlement were dropped"
+    body = {"record": "lost", "what": what, "from_ms": min(times, default=0), "records": count}
+    return Record("settlement", body)

@@ -151,14 +151,16 @@ class EndRaise:
 
 @dataclass(frozen=True, slots=True)
 class Consent:
-    """What the homeowner agreed to or changed, for the record alone: `what` is "reserve", "terms", "opt_out", "opt_in"
-    or "storm". `terms`: hash of the programme's terms. The part that does it posts this as well."""
+    """What the homeowner agreed to or changed, for the record alone: `what` is "reserve", "opt_out", "opt_in" or
+    "storm" (`reserve_permille` 0 = ended); or "terms", "data", "root", "homeowner_key" with `terms`, the SHA-256 of the
+    text, and `withdrawn`. The part that does it posts this as well."""
 
     what: str
     by: str
     local: bool
     terms: str | None = None
     reserve_permille: int | None = None
+    withdrawn: bool = False
 
 
 @dataclass(frozen=True, slots=True)

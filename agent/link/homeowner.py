@@ -47,11 +47,13 @@ class OptIn(Down):
 
 
 class Consent(Down):
-    """Kind "consent": agrees to the text with that SHA-256, such as terms, or a bundle (its root hash)."""
+    """Kind "consent": agrees to the text with that SHA-256, such as terms, or a bundle (its root hash); or withdraws
+    that."""
 
     kind: Literal["consent"]
     to: Literal["terms", "root", "homeowner_key", "data"]
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    withdrawn: bool = False
 
 
 AnyHomeowner = SetReserve | Storm | OptOut | OptIn | Consent

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 
 from agent import mail
+from agent.core import inputs
 from agent.core.command import Command, CommandKind
 from agent.core.inputs import Clock, CommandIn
 from agent.link.homeowner import AnyHomeowner, Consent, OptOut, SetReserve, Storm
@@ -58,7 +59,8 @@ def _acts(body: AnyHomeowner) -> tuple[Effect, ...]:
     elif isinstance(body, Storm):
         verb = mail.Verb(mail.LINK, "storm", BY, "homeowner", body.permille, body.reason, for_s=body.for_s)
     elif isinstance(body, Consent):
-        return (said,)
+        agreed = inputs.Consent(body.to, BY, False, body.sha256, withdrawn=body.withdrawn)
+        return (said, Post("control", agreed))
     else:
         for_s = body.for_s if isinstance(body, OptOut) else 0
         verb = mail.Verb(mail.LINK, "optin" if body.kind == "opt_in" else "optout", BY, "homeowner", for_s=for_s)

@@ -114,6 +114,15 @@ class Archive:
                         return link(str(found[1]["prev"]), found[0])
         return None
 
+    def has_receipt(self, n: int) -> bool:
+        """Whether one over record `n` is kept; it stands behind that record."""
+        for line in self.newest():
+            if receipted(line) == n:
+                return True
+            if (part := record(line)) is not None and _number(part[1]) <= n:
+                break
+        return False
+
     def newest(self) -> Iterator[bytes]:
         """Every line, the newest first; of a month that cannot be read none."""
         for path in reversed(self.months()):
@@ -306,6 +315,14 @@ def record(line: bytes) -> tuple[bytes, dict[str, object], str | None] | None:
     if found is None or type(found[1].get("n")) is not int or not isinstance(found[1].get("prev"), str):
         return None
     return *found, _kid(line)
+
+
+def receipted(line: bytes) -> int:
+    """Up to which record the line is a receipt over the chain; -1: it is none."""
+    found = payload(line)
+    checkpoint = found[1].get("checkpoint") if found is not None else None
+    n = checkpoint.get("n") if isinstance(checkpoint, dict) else None
+    return n if type(n) is int else -1
 
 
 def _kid(line: bytes) -> str | None:

@@ -175,6 +175,8 @@ class Database:
 
     def _apply(self, change: Change) -> None:
         run = self._db.execute
+        if change.evict_to:  # first: its pages are those of what comes, where the disk has no others
+            run("DELETE FROM outbox WHERE kind = 'batch' AND seq <= ?", (change.evict_to,))
         if change.drop_from is not None:
             run("DELETE FROM outbox WHERE seq >= ?", (change.drop_from,))
         if change.shift[1]:
@@ -196,8 +198,6 @@ class Database:
             run(f"{_GONE} seq <= ?", (newest, change.archived, change.receipted_to))
             for seq in change.also:
                 run(f"{_GONE} seq = ?", (newest, change.archived, seq))
-        if change.evict_to:
-            run("DELETE FROM outbox WHERE kind = 'batch' AND seq <= ?", (change.evict_to,))
 
     def close(self) -> None:
         """Fold the WAL into the file as far as the disk allows, and close."""

@@ -54,6 +54,7 @@ class Ledger:
         self._last: Last | None = None
         self.opened = False
         self._keyed = False
+        self._countersigned = -1  # the receipt over this record is in the archive
         self._unwritten: list[tuple[OutboxRow, bytes]] = []  # what the archive did not take; the database has it
 
     # --- where the chain stands --------------------------------------------------------------------------------------
@@ -121,7 +122,7 @@ class Ledger:
         """Records that must come before the next one."""
         out = [self._pending] if self._pending is not None else []
         if not self._keyed:
-            kid, self._keyed = _kid_of(self.seal), True
+            kid = _kid_of(self.seal)
             old = self._last.kid if self._last is not None else None
             if self._last is not None and kid != old:
                 out.append({"record": "chain", "why": "key", "known_n": None, "known_head": None, "old_kid": old})
@@ -159,7 +160,7 @@ class Ledger:
         """The database has them: into the archive. What that does not take comes with the next start."""
         if not tokens:
             return
-        self.head, self._pending = head, None
+        self.head, self._pending, self._keyed = head, None, True
         self._unwritten += zip([row for row in rows if row.kind == KIND], tokens, strict=True)
         try:
             self.archive.append([token for _, token in self._unwritten], _stamp([row for row, _ in self._unwritten]))
@@ -193,7 +194,9 @@ class Ledger:
         if ours != digest:
             self._pending, self._base = begins("disputed", Head(n, digest)), self.head
             return f"the aggregator's settlement record {n} is another than ours"
-        self.archive.append([token], Stamp(n, wall_ms, believed=False))
+        if n != self._countersigned and not self.archive.has_receipt(n):
+            self.archive.append([token], Stamp(n, wall_ms, believed=False))
+        self._countersigned = n
         return None
 
 

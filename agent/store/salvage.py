@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from agent.core.kept import kept_after
 from agent.mail import OutboxRow
-from agent.store.archive import Archive, payload, record
+from agent.store.archive import Archive, payload, receipted, record
 from agent.store.ledger import KIND, Seal
 
 MOST = 1000  # records: ten days
@@ -32,14 +32,14 @@ def salvage(archive: Archive) -> Salvage:
     """Records above the newest receipt over the chain, the newest `MOST` of them; the account after the newest that
     tells of energy. OSError is nobody's: a month that cannot be read is passed over."""
     rows: list[tuple[OutboxRow, bytes]] = []
-    receipted, account, open_ = -1, "", True
+    known, account, open_ = -1, "", True
     for line in archive.newest():
         part = record(line)
         if part is None:
-            receipted = max(receipted, _receipted(line))
+            known = max(known, receipted(line))
             continue
         data, body, _ = part
-        open_ = open_ and len(rows) < MOST and _number(body["n"]) > receipted
+        open_ = open_ and len(rows) < MOST and _number(body["n"]) > known
         if open_ and (row := _row(body)) is not None:
             rows.append((row, data))
         account = account or kept_after(body).text()
@@ -57,12 +57,6 @@ def gaps(gap: dict[str, object], kept: Iterable[int]) -> list[dict[str, object]]
             found.append({**gap, "first": first, "last": seq - 1})
         first = seq + 1
     return found
-
-
-def _receipted(line: bytes) -> int:
-    found = payload(line)
-    checkpoint = found[1].get("checkpoint") if found is not None else None
-    return _number(checkpoint.get("n")) if isinstance(checkpoint, dict) else -1
 
 
 def _number(value: object) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from agent import mail
@@ -18,11 +18,14 @@ from agent.core.inputs import CommitFailed, Committed, PutBack, Reserve
 from agent.resend import STRETCHES, answer
 from agent.runtime import part
 from agent.runtime.part import Effect, Log, Now, Post, WakeAt
+from agent.store.config import StoreConfig
 from agent.store.database import Change, CorruptError, is_corrupt
 from agent.store.documents import DocumentsFile
 from agent.store.ledger import Seal
 from agent.store.memories import Memories
+from agent.store.missed import NOTHING
 from agent.store.pins import Pins
+from agent.store.receipts import MOST_AHEAD, Receipts
 from agent.store.reserve import ReserveFile
 from agent.store.trust import TrustFile
 from agent.store.vault import Vault, encode
@@ -30,54 +33,9 @@ from drivers.events import Remembered
 
 S = 1_000_000_000
 FLOOR_NS = S // 5  # the floor file follows after this pause, off the way of commands
-MOST_AHEAD = 1_000_000_000  # a receipt for more rows than a home has in centuries is none of ours
 RETRY_NS, RETRY_MAX_NS = 2 * S, 60 * S
-KEEP_NS = 900 * S  # rows of a resend stay so long after the last look at them
-TOLD_NS = 60 * S  # a complaint about receipts, at most this often
 _KEEPS = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY})  # errors that leave the connection sound
 _ERRORS = (sqlite3.Error, OSError, CorruptError)
-
-
-@dataclass(frozen=True, slots=True)
-class StoreConfig:
-    """Where things are, and how much telemetry is kept without a receipt: one-minute rows of 7 days offline, and a
-    day in which they can go out."""
-
-    path: Path
-    reserve_path: Path
-    telemetry_rows: int = 8 * 1440
-    forget_ns: int = 600 * S  # receipted rows are deleted in bulk, this often
-    kernel_boot: str = ""  # monotonic times of another are not comparable
-
-    @property
-    def pins_path(self) -> Path:
-        """Who each device was at commissioning."""
-        return self.path.with_name("pins")
-
-    @property
-    def memories_path(self) -> Path:
-        """What must not be forgotten of each device."""
-        return self.path.with_name("memories")
-
-    @property
-    def trust_path(self) -> Path:
-        """Whom this home believes."""
-        return self.path.with_name("trust")
-
-    @property
-    def documents_path(self) -> Path:
-        """What was set from afar."""
-        return self.path.with_name("documents")
-
-    @property
-    def ledger_path(self) -> Path:
-        """How the names of the settlement archive's files begin."""
-        return self.path.with_name("ledger")
-
-    @property
-    def floor_path(self) -> Path:
-        """The small second file beside the database."""
-        return self.path.with_name("floor")
 
 
 class Store:
@@ -91,14 +49,12 @@ class Store:
         self._documents = DocumentsFile(config.documents_path)
         self._memories = Memories(config.memories_path, config.kernel_boot)
         self._vault = Vault(config.path, config.floor_path, config.ledger_path)
-        self._receipted = 0
-        self._also: set[int] = set()
-        self._forgot_ns = 0
+        self._receipts = Receipts(config)
         self._asked: dict[bool, mail.LoadBacklog] = {}  # of the backlog, and of a resend
         self._anchor: mail.Anchor | None = None
-        self._keep_ns = 0  # nothing is forgotten before
-        self._told_ns: int | None = None
         self._bad: str | None = None  # the sentence, while the disk does not take writes
+        self._full = False  # because it is full
+        self._missed = NOTHING  # blocks of telemetry that it did not take
         self._told: mail.DiskState | None = None
         self._pause_ns = RETRY_NS
         self._retry_ns: int | None = None
@@ -132,8 +88,6 @@ class Store:
                 self._append(event, now, out)
             case mail.Receipted():
                 self._receipt(event, now, out)
-                if event.checkpoint is not None:
-                    self._checkpoint(event, now, out)
             case mail.LoadBacklog():
                 self._asked[event.upto is not None] = event
             case mail.Anchor():
@@ -185,23 +139,10 @@ class Store:
             out.append(Post(f"bus:{request.bus}", Remembered(what.device, what.number)))
 
     def _receipt(self, receipt: mail.Receipted, now: Now, out: list[Effect]) -> None:
-        """One for numbers that this store never gave was earned by a later state of it: the card was put back to an
-        older one, or another gateway has this home's keys. Numbers go on above; what was sent under them since then is
-        lost to the aggregator. While rows are held nothing was sent under them, and `Anchor` settles it."""
-        last = self._vault.last
-        if self._vault.open and receipt.upto > last:
-            if receipt.upto <= last + MOST_AHEAD and self._vault.held is None:
-                self._complain(f"the aggregator has rows up to {receipt.upto}, this store ends at {last}", now, out)
-                self._vault.skip(receipt.upto)
-            return
-        self._receipted = max(self._receipted, receipt.upto)
-        self._also = {seq for seq in (*self._also, *receipt.also) if self._receipted < seq <= last}
-
-    def _complain(self, what: str, now: Now, out: list[Effect]) -> None:
-        if self._told_ns is None or now.mono_ns - self._told_ns >= TOLD_NS:
-            self._told_ns = now.mono_ns
-            text = "was an old image restored, or does another gateway use its keys? Its rows go on above"
-            out.append(Log("error", f"{self._config.path}: {what}; {text}"))
+        out += self._receipts.hear(receipt, self._vault, now)
+        if receipt.checkpoint is not None:
+            self._try(lambda: out.extend(self._receipts.countersigned(receipt, self._vault, now)), now)
+            self._say_eras(out)
 
     def _settle(self, out: list[Effect]) -> None:
         """Number what was written since the start above what the aggregator has, and let it go out."""
@@ -230,7 +171,7 @@ class Store:
             rows = self._vault.write(None, new, request.clock, request.mono_ms, Change())
             out.append(Post("link", mail.Stored(rows)))
             if isinstance(request, mail.Resend) and coming:
-                self._keep_ns = now.mono_ns + KEEP_NS
+                self._receipts.keep(now)
                 out.append(Post("link", mail.Resending(request.command, request.first, upto)))
 
         self._try(write, now)
@@ -241,18 +182,6 @@ class Store:
         kept = self._vault.stretches(request.first, request.last, STRETCHES + 1)
         asked = (request.command, request.first, request.last)
         return answer(*asked, self._vault.last, kept, request.clock.wall_ms)
-
-    def _checkpoint(self, receipt: mail.Receipted, now: Now, out: list[Effect]) -> None:
-        assert receipt.checkpoint is not None
-        n, digest = receipt.checkpoint
-
-        def keep() -> None:
-            found = self._vault.receipted(n, digest, receipt.token, now.wall_ms)
-            self._say_eras(out)
-            if found is not None:
-                out.append(Log("error", f"settlement: {found}"))
-
-        self._try(keep, now)
 
     def _keep_trust(self, request: mail.WriteTrust, now: Now, out: list[Effect]) -> None:
         """The record first: what is kept without one is a consent that nobody can show."""
@@ -291,39 +220,45 @@ class Store:
     def _commit(self, request: mail.CommitRequest, now: Now, out: list[Effect]) -> None:
         new = [(record.kind, encode(record.body)) for record in request.records]
 
-        def write() -> None:
-            rows = self._vault.write(request.durable, new, request.clock, request.mono_ms, Change())
+        def write(room: int) -> None:
+            evict, gone = self._vault.evict(room)
+            rows = self._vault.write(
+                request.durable, [*gone, *new], request.clock, request.mono_ms, Change(evict_to=evict)
+            )
             out.append(Post("control", Committed(request.id)))
             if rows:
                 out.append(Post("link", mail.Stored(rows)))
 
-        if not self._try(write, now):
+        if not self._with_room(write, 0, now):
             out.append(Post("control", CommitFailed(request.id, self._bad or "the store is closed")))
         elif self._floor_ns is None and self._vault.floor_due:
             self._floor_ns = now.mono_ns + FLOOR_NS
 
     def _append(self, batch: mail.AppendBatch, now: Now, out: list[Effect]) -> None:
-        def write() -> None:
-            new = [("batch", batch.payload)]
-            evict = 0
-            if self._vault.batches >= self._config.telemetry_rows:
-                evict, gone = self._vault.evict(max(1, self._config.telemetry_rows // 64))
-                new += [("event", encode(gap)) for gap in gone]
-            forget = self._forgotten(now, evict)
+        def write(room: int) -> None:
+            evict, gone = self._vault.evict(room)
+            new = [("batch", batch.payload), *gone, *self._missed.told()]
+            forget = self._receipts.forget(now, evict)
             rows = self._vault.write(None, new, batch.clock, batch.mono_ms, forget)
-            if forget.receipted_to or forget.also:
-                self._forgot_ns = now.mono_ns
-                self._also.clear()
+            self._receipts.forgot(forget, now)
             out.append(Post("link", mail.Stored(rows)))
 
-        self._try(write, now)
+        full = self._vault.batches >= self._config.telemetry_rows
+        took = self._with_room(write, self._chunk if full else 0, now)
+        self._missed = NOTHING if took else self._missed.plus(batch)
 
-    def _forgotten(self, now: Now, evict: int, at_once: bool = False) -> Change:
-        """What may be deleted with the next telemetry: so that it costs no transaction of its own."""
-        due = now.mono_ns - self._forgot_ns >= self._config.forget_ns and now.mono_ns >= self._keep_ns
-        if at_once or due:
-            return Change(receipted_to=self._receipted, also=tuple(sorted(self._also)), evict_to=evict)
-        return Change(evict_to=evict)
+    @property
+    def _chunk(self) -> int:
+        """Telemetry gives way in pieces of so many rows."""
+        return max(1, self._config.telemetry_rows // 64)
+
+    def _with_room(self, write: Callable[[int], None], room: int, now: Now) -> bool:
+        """Do it; where the disk is full, so many of the oldest rows of telemetry give way to it as it needs."""
+        while not self._try(partial(write, room), now):
+            if not self._full or room >= self._vault.batches:
+                return False
+            room = min(max(2 * room, self._chunk), self._vault.batches)
+        return True
 
     def _backlog(self, now: Now, out: list[Effect]) -> None:
         """Answer the link's questions; one that comes while there is no database waits for it."""
@@ -332,24 +267,13 @@ class Store:
             rows = (
                 self._vault.after(ask.after, ask.limit, upto=ask.upto)
                 if ask.upto is not None
-                else self._unreceipted(ask)
+                else self._receipts.missing(ask, self._vault)
             )
             if again:
-                self._keep_ns = max(self._keep_ns, now.mono_ns + KEEP_NS)
+                self._receipts.keep(now)
             vault = self._vault
             del self._asked[again]
             out.append(Post("link", mail.Backlog(tuple(rows), vault.last, vault.first(), vault.held, again)))
-
-    def _unreceipted(self, ask: mail.LoadBacklog) -> list[mail.OutboxRow]:
-        rows: list[mail.OutboxRow] = []
-        after = max(ask.after, self._receipted)
-        while len(rows) < ask.limit:
-            found = self._vault.after(after, ask.limit, ask.batches)
-            rows += [row for row in found if row.seq not in self._also]
-            if len(found) < ask.limit:
-                break
-            after = found[-1].seq
-        return rows[: ask.limit]
 
     # --- the disk ----------------------------------------------------------------------------------------------------
     def _try(self, work: Callable[[], None], now: Now) -> bool:
@@ -364,12 +288,13 @@ class Store:
                 self._retry_ns = now.mono_ns + self._pause_ns
             return False
         if self._vault.open:
-            self._bad, self._retry_ns, self._pause_ns = None, None, RETRY_NS
+            self._bad, self._full, self._retry_ns, self._pause_ns = None, False, None, RETRY_NS
         return True
 
     def _lose(self, error: Exception) -> None:
         self._bad = _sentence(error, self._config.path)
         code = getattr(error, "sqlite_errorcode", None)
+        self._full = code is not None and code & 0xFF == sqlite3.SQLITE_FULL
         if code is None or code & 0xFF not in _KEEPS:
             self._vault.abandon(damaged=is_corrupt(error))
 
@@ -399,7 +324,7 @@ class Store:
     def _stop(self, now: Now, out: list[Effect]) -> None:
         """Delete what was receipted, bring the floor up to date, close."""
         if not self._closed and self._bad is None:
-            self._try(lambda: self._vault.commit(self._forgotten(now, 0, at_once=True)), now)
+            self._try(lambda: self._vault.commit(self._receipts.forget(now, at_once=True)), now)
             self._try(self._vault.sync_floor, now)
         self._vault.close()
         self._closed = True

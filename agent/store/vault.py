@@ -272,13 +272,16 @@ class Vault:
         text = to_json(durable)
         return None if text == self._text else text
 
-    def evict(self, count: int) -> tuple[int, list[dict[str, object]]]:
-        """Where the oldest `count` telemetry rows end, and the records of the gaps that they leave: none of them spans
-        a row that is kept, for whoever believes it gives up all that it spans."""
+    def evict(self, count: int) -> tuple[int, list[tuple[str, bytes]]]:
+        """Where the oldest `count` telemetry rows end, and rows that tell of the gaps that they leave: none of these
+        spans a row that is kept, for whoever believes it gives up all that it spans."""
+        if not count:
+            return 0, []
         assert self._db is not None
         found = self._db.oldest_batches(count)
         gap = {"event": "gap", "reason": "telemetry_limit", "kind": "batch"}
-        return found[-1][1] if found else 0, [{**gap, "first": first, "last": last} for first, last in found]
+        gone = [("event", encode({**gap, "first": first, "last": last})) for first, last in found]
+        return found[-1][1] if found else 0, gone
 
     def after(self, seq: int, limit: int, batches: bool | None = None, upto: int = LAST) -> list[OutboxRow]:
         """Rows above `seq`, up to `upto`, in order; `batches` as in the database."""

@@ -171,7 +171,11 @@ def consent(home: Gateway, held: Anchor | None, to: str, sha256: str, agreed: Co
     if agreed.token is not None and held is not None:
         found = jws.verify(agreed.token.strip(), held.homeowner, "battery-homeowner+jws", jws.COMMAND_MAX)
         body = found.detail if isinstance(found, jws.Refused) else parse_homeowner(found.claims)
-        if not isinstance(body, Consent) or (body.to, body.sha256, body.aud) != (to, sha256, f"dev:{home.device}"):
+        if (
+            not isinstance(body, Consent)
+            or body.withdrawn
+            or (body.to, body.sha256, body.aud) != (to, sha256, f"dev:{home.device}")
+        ):
             raise Refused(4, f"that is no consent of this home's owner to {to} {sha256}", "let the homeowner sign that")
         return
     if agreed.pin is not None and section is not None:

@@ -174,6 +174,7 @@ def _homeowner(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--reason", help="storm: for people")
     parser.add_argument("--to", choices=("terms", "root", "homeowner_key", "data"), help="consent: to what")
     parser.add_argument("--sha256", type=sha256, help="consent: of the text, or of the root bundle")
+    parser.add_argument("--withdrawn", action="store_true", default=None, help="consent: it is taken back")
     parser.add_argument("--key", type=Path, metavar="FILE", help="the homeowner's key (default homeowner.pem of --pki)")
 
 
@@ -210,7 +211,7 @@ def _of_homeowner(args: argparse.Namespace, at: Now) -> Body:
     missing = [f"--{name.replace('_', '-')}" for name in needs if getattr(args, name) is None]
     if missing:
         raise ValueError(f"homeowner {args.kind} needs {' and '.join(missing)}")
-    return _given(args, *needs) | (_given(args, "reason") if args.kind == "storm" else {})
+    return _given(args, *needs, *{"storm": ("reason",), "consent": ("withdrawn",)}.get(args.kind, ()))
 
 
 VERBS: Mapping[str, Verb] = {

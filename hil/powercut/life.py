@@ -21,7 +21,8 @@ from agent.core.inputs import Clock, ClockTrust, CommandIn
 from agent.core.params import Params, Site, Timers
 from agent.link.replay import admit
 from agent.runtime.part import Effect, Now, Start, Stop, Wake, WakeAt
-from agent.store.store import Store, StoreConfig
+from agent.store.config import StoreConfig
+from agent.store.store import Store
 from drivers.events import Identity, Remember
 from drivers.memory import Kept, Memory
 from hil.powercut.disk import Disk

@@ -132,11 +132,12 @@ class ClockRecord(Settlement):
 
 
 class Lost(Settlement):
-    """The agent's accounts failed and begin anew; a bug, told."""
+    """The agent's accounts failed and begin anew (a bug, told), or records were dropped while the disk took none."""
 
     record: Literal["lost"]
     what: str
     from_ms: WallMs
+    records: UInt | None = None
 
 
 class Availability(Settlement):
@@ -246,12 +247,13 @@ class ConsentRecord(Settlement):
     """What the homeowner agreed to, or changed."""
 
     record: Literal["consent"]
-    what: Literal["terms", "reserve", "opt_out", "opt_in", "storm"]
+    what: Literal["terms", "data", "root", "homeowner_key", "reserve", "opt_out", "opt_in", "storm"]
     by: str
     local: bool
     at_ms: WallMs
     terms: Hash | None = None
     reserve_permille: Permille | None = None
+    withdrawn: bool = False
 
 
 class CheckpointRecord(Settlement):

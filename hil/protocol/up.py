@@ -351,6 +351,16 @@ class TwoBoots(Up):
     other_times: UInt
 
 
+class NotStored(Up):
+    """Telemetry that the disk did not take, told once it takes writes again. It has no numbers, so no gap names it."""
+
+    event: Literal["not_stored"]
+    blocks: UInt
+    samples: UInt
+    from_ms: WallMs
+    to_ms: WallMs
+
+
 class ClockConflict(Up):
     """A signed time contradicts this gateway's clock, or an earlier signed time, by more than two minutes; told at most
     once an hour. Nothing that is judged by time is taken while its clock and the signed time stay apart."""
@@ -375,5 +385,6 @@ EVENTS: tuple[type[Up], ...] = (
     Document,
     Gap,
     TwoBoots,
+    NotStored,
     ClockConflict,
 )

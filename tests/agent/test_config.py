@@ -176,6 +176,20 @@ def test_an_owner_limit_of_zero_means_zero(tmp_path: Path) -> None:
     assert load(write(tmp_path, text)).params.site.owner_discharge_w == 0
 
 
+def test_the_marks_of_prices_are_of_the_list_or_of_the_file(tmp_path: Path) -> None:
+    def read(text: str) -> tuple[int | None, ...]:
+        p = load(write(tmp_path, EXAMPLE.replace("[[bus]]", f"[battery]\n{text}\n\n[[bus]]", 1))).params
+        return p.price_low_micro, p.price_high_micro, p.price_wear_micro, p.price_efficiency_permille
+
+    assert read("") == (None, None, 50_000, 850)
+    text = "price_low = -0.015\nprice_high = 0.31\nprice_wear = 0\nefficiency_pct = 92.5"
+    assert read(text) == (-15_000, 310_000, 0, 925)
+    assert read("price_high = 1")[:2] == (None, 1_000_000)
+    for wrong, word in (("price_low = 0.3\nprice_high = 0.3", "price_low"), ("price_low = inf", "price_low")):
+        with pytest.raises(ConfigError, match=word):
+            read(wrong)
+
+
 def test_limits_of_the_site_are_all_of_them_or_none(tmp_path: Path) -> None:
     plain = load(write(tmp_path, EXAMPLE)).params
     assert (plain.site.fuse_a, plain.site.legs, plain.site.pv_only) == (0, 1, False)

@@ -383,9 +383,11 @@ def test_a_key_of_the_aggregator_is_never_the_homeowners(gateway: Gateway) -> No
     refused(gateway.ctl("homeowner", "--key", path, "--pin-stdin", stdin=f"{PIN}\n"), 4, "aggregator")
 
 
-def _consent(gateway: Gateway, by: str, to: str, sha256: str, device: str = "home-0001") -> Path:
+def _consent(
+    gateway: Gateway, by: str, to: str, sha256: str, device: str = "home-0001", withdrawn: bool = False
+) -> Path:
     body = {"v": 1, "id": "0" * 32, "iss": "owner", "aud": f"dev:{device}", "seq": 1, "iat": 1000, "exp": 2000,
-            "kind": "consent", "to": to, "sha256": sha256}  # fmt: skip
+            "kind": "consent", "to": to, "sha256": sha256, "withdrawn": withdrawn}  # fmt: skip
     path = gateway.root / "consent"
     path.write_bytes(jose_sign(seed_of(by), "battery-homeowner+jws", json.dumps(body).encode()) + b"\n")
     return path
@@ -404,11 +406,13 @@ def test_another_root_needs_presence_and_the_homeowner(gateway: Gateway) -> None
     words = ("enrol", "--claim", claim, "--bundle", bundle, "--out", gateway.root / "request")
     refused(gateway.ctl(*words), 4, "homeowner's consent")
     refused(gateway.ctl(*words, "--pin-stdin", stdin="9999\n"), 4, "PIN")
-    for by, to, sha256, device in (
-        ("stranger", "root", wanted, "home-0001"), ("phone", "root", first, "home-0001"),
-        ("phone", "terms", wanted, "home-0001"), ("phone", "root", wanted, "home-0002"),
+    for by, to, sha256, device, withdrawn in (
+        ("stranger", "root", wanted, "home-0001", False), ("phone", "root", first, "home-0001", False),
+        ("phone", "terms", wanted, "home-0001", False), ("phone", "root", wanted, "home-0002", False),
+        ("phone", "root", wanted, "home-0001", True),
     ):  # fmt: skip
-        refused(gateway.ctl(*words, "--consent", _consent(gateway, by, to, sha256, device)), 4, "no consent")
+        consent = _consent(gateway, by, to, sha256, device, withdrawn)
+        refused(gateway.ctl(*words, "--consent", consent), 4, "no consent")
     assert gateway.anchor().root_hash == first
     assert gateway.ctl(*words, "--consent", _consent(gateway, "phone", "root", wanted)).returncode == 0
     assert gateway.anchor().root_hash == wanted

@@ -21,7 +21,8 @@ from agent.link.keys import load_seed
 from agent.mail import CommitRequest
 from agent.store.archive import Archive, Stamp, lines, record
 from agent.store.chain import link
-from agent.store.store import Store, StoreConfig
+from agent.store.config import StoreConfig
+from agent.store.store import Store
 from agent.tools import statement, verify
 from agent.tools.evidence import examine
 from agent.tools.findings import Line

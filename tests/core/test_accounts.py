@@ -587,6 +587,10 @@ def test_a_consent_is_a_record_of_who_what_and_whence() -> None:
     home.tick()
     (found,) = [record for record in home.settled if record["record"] == "consent"]
     assert (found["by"], found["local"], found["reserve_permille"], found["terms"]) == ("ada", True, 300, None)
+    home.tick(Consent("terms", "ada", False, "ab" * 32), Consent("terms", "ada", False, "ab" * 32, withdrawn=True))
+    home.tick()
+    agreed = [record for record in home.settled if record["record"] == "consent"][1:]
+    assert [(r["terms"], r.get("withdrawn", False)) for r in agreed] == [("ab" * 32, False), ("ab" * 32, True)]
 
 
 def test_a_dispatch_through_whole_cycles_is_accounted_for_and_a_crash_doubles_nothing() -> None:

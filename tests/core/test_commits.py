@@ -75,6 +75,20 @@ def test_of_too_many_records_events_go_first_and_the_newest_stay() -> None:
     assert keep((ACK,)) == (ACK,)
 
 
+def test_settlement_that_is_dropped_leaves_one_record_of_it() -> None:
+    told = tuple(Record("settlement", {"record": "interval", "t0_ms": 900 + n}) for n in range(MAX_BACKLOG))
+    lost, *rest = kept = keep((ACK, *told))
+    assert rest == list(told[1:])
+    assert (lost.body["from_ms"], lost.body["records"]) == (900, 1)
+    for n in range(3):
+        kept = keep((*kept, Record("settlement", {"record": "reserve", "n": n})))
+    lost, *rest = kept
+    assert len(kept) == MAX_BACKLOG
+    assert rest[0] == told[4]
+    assert (lost.body["from_ms"], lost.body["records"]) == (900, 4)
+    assert "4 records" in str(lost.body["what"])
+
+
 def test_what_is_kept_aside_has_no_command_that_no_disk_knows_and_does_not_change_with_energy() -> None:
     home = Home().ready()
     home.tick(arriving(command(duration_s=900)))

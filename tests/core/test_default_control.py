@@ -100,8 +100,9 @@ def test_the_lowest_wish_is_above_none() -> None:
 
 # --- what is set from afar starves no home ----------------------------------------------------------------------------
 def test_below_the_reserve_idle_lets_the_sun_in_until_the_reserve_is_there() -> None:
-    here = home()
-    here.run(3)
+    here = Home(replace(PARAMS, default=CONTROL))
+    here.battery["soc_permille"] = 205
+    here.ready().run(3)
     for permille, source in ((191, "default:idle"), (188, "self_consumption"), (199, "self_consumption")):
         here.battery["soc_permille"] = permille
         here.run(3)

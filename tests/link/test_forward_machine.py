@@ -24,7 +24,8 @@ from agent.core.inputs import Clock, ClockTrust
 from agent.link.again import Again, token_of
 from agent.link.outbox import Outbox
 from agent.runtime.part import Effect, Now, Post, Start
-from agent.store.store import Store, StoreConfig
+from agent.store.config import StoreConfig
+from agent.store.store import Store
 
 S = 1_000_000_000
 WALL = 1_700_000_000_000
@@ -160,7 +161,7 @@ class Forward(RuleBasedStateMachine):
     def memory_is_bounded(self) -> None:
         if self.boots:
             assert len(self.outbox._bulk.rows) <= 32
-            assert len(self.store._also) <= self.written + 64
+            assert len(self.store._receipts.also) <= self.written + 64
 
     def _heard(self, row: mail.OutboxRow) -> None:
         content = row.kind.encode() + row.payload

@@ -106,7 +106,7 @@ def test_every_integer_says_its_unit() -> None:
         "v seq iat exp n upto first last protocol protocols trust_version version min_version primacy start seq_from"
         " seq_to effective_start samples setpoints missed avg min max size threshold nbf counters also trace rows own_n"
         " permille era more_commands quarters_told known_n config_version default_version firmware_version"
-        " short_connections other_times".split()
+        " short_connections other_times blocks records".split()
     )
     for name, each in SCHEMAS.items():
         for part in parts(each):

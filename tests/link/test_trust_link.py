@@ -11,7 +11,7 @@ import pytest
 
 from agent import mail
 from agent.core.command import CommandKind
-from agent.core.inputs import CommandIn
+from agent.core.inputs import CommandIn, Consent
 from agent.link import anchor as anchors
 from agent.link.trust import of_bundle
 from agent.link.trusting import STATE_MAX
@@ -235,7 +235,13 @@ def test_opt_in_and_consent(home: Home) -> None:
     [write] = kept(home.send(message))
     assert write.event is not None
     assert write.event["token"] == message.payload.decode()  # anybody can check it later
-    assert not posted(home.send(mail.TrustStored(None)), mail.Verb)
+    acts = home.send(mail.TrustStored(None))
+    assert not posted(acts, mail.Verb)
+    [agreed] = posted(acts, Consent)
+    assert (agreed.what, agreed.terms, agreed.local, agreed.withdrawn) == ("terms", digest("the terms"), False, False)
+    home.send(said(home, "consent", to="data", sha256=digest("the terms"), withdrawn=True))
+    [agreed] = posted(home.send(mail.TrustStored(None)), Consent)
+    assert (agreed.what, agreed.withdrawn) == ("data", True)
 
 
 @pytest.mark.parametrize("role", ["dispatch", "service", "operations"])

@@ -13,7 +13,8 @@ from agent.link import anchor as anchors
 from agent.link.anchor import Anchor
 from agent.link.trust import of_bundle
 from agent.runtime.part import Effect, MqttMessage, Start
-from agent.store.store import Store, StoreConfig
+from agent.store.config import StoreConfig
+from agent.store.store import Store
 from agent.store.trust import TrustFile
 from hil.bundles import chain
 from tests.link.home import Home, down, jose_sign, posted, seed_of

@@ -15,8 +15,9 @@ from agent.core.inputs import Clock, ClockTrust
 from agent.link.jws import deflate
 from agent.link.outbox import LOAD_ROWS, PACE_NS, URGENT_MAX
 from agent.runtime.part import MqttPublish, Now
+from agent.store.config import StoreConfig
 from agent.store.database import Change
-from agent.store.store import Store, StoreConfig
+from agent.store.store import Store
 from hil.aggregator.claims import COLUMNS
 from tests.link.home import WALL, S
 from tests.link.test_with_store import Fleet

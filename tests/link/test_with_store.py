@@ -17,7 +17,8 @@ from agent.core.inputs import Clock, ClockTrust, CommandIn, Committed
 from agent.link.session import Session
 from agent.runtime.part import Effect, Now, Post, Start, Stop, Stopped, Wake, WakeAt
 from agent.runtime.virtual import VirtualRuntime
-from agent.store.store import Store, StoreConfig
+from agent.store.config import StoreConfig
+from agent.store.store import Store
 from hil.aggregator.aggregator import Aggregator
 from hil.aggregator.claims import COLUMNS
 from hil.aggregator.virtual import VirtualAggregator

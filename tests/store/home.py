@@ -12,7 +12,8 @@ from agent.core.decision import Record
 from agent.core.durable import CommandRecord, Durable, Window
 from agent.core.inputs import Clock, ClockTrust
 from agent.runtime.part import Effect, Now, Post, Start
-from agent.store.store import Store, StoreConfig
+from agent.store.config import StoreConfig
+from agent.store.store import Store
 
 S = 1_000_000_000
 BOOT = "b" * 32

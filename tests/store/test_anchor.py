@@ -120,7 +120,7 @@ def test_a_hostile_receipt_deletes_no_row_and_costs_no_memory(tmp_path: Path, up
     list(store.handle(mail.Anchor(0), at(2)))
     for n in range(50):
         list(store.handle(mail.Receipted(upto, tuple(seq + 300 * n for seq in also)), at(3)))
-    assert store._also == set()
+    assert store._receipts.also == set()
     list(store.handle(batch(1), at(700)))
     (backlog,) = posted(store.handle(mail.LoadBacklog(0, 9), at(701)), mail.Backlog)
     assert [row.seq for row in backlog.rows] == [1, 2]

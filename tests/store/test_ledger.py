@@ -233,6 +233,28 @@ def test_a_receipt_over_our_chain_is_kept_beside_it(tmp_path: Path) -> None:
     assert whole(kept(tmp_path))
 
 
+def test_a_receipt_that_comes_again_and_again_is_kept_once(tmp_path: Path) -> None:
+    """Also after a restart, and behind another one."""
+    made = store(tmp_path)
+    commit(made, 1, interval(1), interval(2))
+    first, second = [r["prev"] for r in kept(tmp_path)[1:]]
+    for _ in range(3):
+        for n, ours in ((1, second), (0, first), (1, second)):
+            assert not [e for e in receipt(made, n, ours) if isinstance(e, Log)]
+        made = store(tmp_path)
+    (path,) = archive.Archive(tmp_path / "ledger").months()
+    assert sorted(map(archive.receipted, archive.lines(path))) == [-1, -1, -1, 0, 1]
+
+
+def test_complaints_about_receipts_are_paced(tmp_path: Path) -> None:
+    made = store(tmp_path)
+    commit(made, 1, interval(1))
+    wrong = [mail.Receipted(0, (), (0, "ab" * 32), b"x"), mail.Receipted(10**12 + 7, (), (0, "cd" * 32), b"x")]
+    effects = [e for second in range(59) for e in made.handle(wrong[second % 2], at(second))]
+    assert len([e for e in effects if isinstance(e, Log)]) == 1
+    assert [e for e in made.handle(wrong[0], at(61)) if isinstance(e, Log)]
+
+
 def test_a_receipt_over_another_chain_is_told_and_recorded(tmp_path: Path) -> None:
     made = store(tmp_path)
     commit(made, 1, interval(1))

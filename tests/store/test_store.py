@@ -139,7 +139,35 @@ def test_a_full_disk_fails_the_commit_says_so_and_recovers(tmp_path: Path) -> No
     recovered = list(store.handle(Wake(), at(600)))
     assert store._bad is None
     assert [s.ok for s in posted(recovered, mail.DiskState)] in ([True], [])
-    assert [row.seq for row in rows(store.handle(batch(3), at(601)))] == [2]
+    found = rows(store.handle(batch(3), at(601)))
+    assert [(row.seq, row.kind) for row in found] == [(2, "batch"), (3, "event")]
+    body = {"event": "not_stored", "blocks": 1, "samples": 60, "from_ms": CLOCK.wall_ms, "to_ms": CLOCK.wall_ms}
+    assert json.loads(found[1].payload) == body
+    assert [row.kind for row in rows(store.handle(batch(4), at(602)))] == ["batch"]
+
+
+def test_telemetry_gives_way_on_a_full_disk(tmp_path: Path) -> None:
+    """The oldest of it, to newer rows and to what counts more; nothing else does."""
+    store = started(tmp_path, telemetry_rows=640)
+    list(store.handle(request(1), at(1)))
+    for number in range(40):
+        list(store.handle(mail.AppendBatch(b"x" * 1000, CLOCK, number, 60), at(number)))
+    assert store._vault._db is not None
+    pages = store._vault._db._db.execute("PRAGMA page_count").fetchone()[0]
+    store._vault._db._db.execute(f"PRAGMA max_page_count = {pages}")
+    effects = list(store.handle(mail.AppendBatch(b"y" * 12_000, CLOCK, 50, 60), at(50)))
+    for number in range(2, 30):
+        effects += store.handle(request(number), at(50 + number))
+    assert posted(effects, CommitFailed) == []
+    assert posted(effects, mail.DiskState) == []
+    there = store._vault.after(0, 999)
+    assert sum(row.kind == "ack" for row in there) == 29
+    gone = [json.loads(row.payload) for row in there if row.kind == "event"]
+    batches = [row.seq for row in there if row.kind == "batch"]
+    assert [seq for gap in gone for seq in range(gap["first"], gap["last"] + 1)] == list(range(2, batches[0]))
+    effects += store.handle(mail.AppendBatch(b"z" * 99_000, CLOCK, 60, 60), at(99))
+    assert not posted(effects, mail.DiskState)[-1].ok, "one row that is larger than all telemetry"
+    assert store._vault.batches == len(batches)
 
 
 class Broken:
@@ -400,7 +428,7 @@ def test_receipts_that_come_late_or_twice_change_nothing(tmp_path: Path) -> None
         list(store.handle(receipt, at(7)))
     (backlog,) = posted(store.handle(mail.LoadBacklog(0, 16), at(8)), mail.Backlog)
     assert [row.seq for row in backlog.rows] == [4, 6]
-    assert store._also == {5}
+    assert store._receipts.also == {5}
 
 
 def test_a_retry_waits_its_time_and_longer_each_time(tmp_path: Path) -> None:
