@@ -379,9 +379,12 @@ def _bound(p: Params, state: State, s: Snapshot, judged: Judged, dt: int) -> bou
     returning = s.grid is GridState.CONNECTED and standing.active(judged.checked.memory, "grid_lost")
     cell = 0 if judged.cure is None else CELL_CURES.get(judged.cure.source, 0)
     facts = permit.gather(s, judged.mode in modes.ACTING, returning, judged.spent.mwh, cell)
-    idle = judged.asks is due.NOTHING and state.override is None
-    wish = judged.cure if judged.curing or not oblige.full(s, p) else None
-    if p.own is not None and oblige.unbound(s, p, wish, idle):
+    if p.own is not None and oblige.unbound(
+        s,
+        p,
+        judged.cure if judged.curing or not oblige.full(s, p) else None,
+        judged.asks is due.NOTHING and state.override is None,
+    ):
         p = p.own
         facts = facts._replace(utility_charge_w=p.site.utility_charge_w, utility_discharge_w=p.site.utility_discharge_w)
     remember = state.mode is not Mode.INIT and s.battery_age_ns <= s.battery_stale_ns
