@@ -94,7 +94,7 @@ def test_seven_days_offline_are_kept_and_delivered(tmp_path: Path) -> None:
         if publish.token > 0:
             order.setdefault(publish.topic.rpartition("/")[2], []).append(publish.token)
             link = fleet.runtime._parts["link"]
-            outbox = link._outbox  # type: ignore[attr-defined]
+            outbox = link._rows.outbox  # type: ignore[attr-defined]
             held.append(len(outbox._urgent.rows) + len(outbox._bulk.rows) + len(outbox._flying))
 
     fleet.runtime.on_publish = sent
