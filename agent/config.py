@@ -117,7 +117,7 @@ class BatterySection(_Strict):
     restore_w: Watts = 0  # below the reserve, charge with this from the grid, at most 0.1 C; 0 = wait for the sun
     price_low: Money | None = None  # a kWh, in the currency of the price list: charged from here down
     price_high: Money | None = None  # discharged from here up; without them the marks are of each list itself
-    price_wear: Annotated[float, Field(ge=0, le=100_000, strict=False)] = 0.05  # what a kWh through the battery costs it
+    price_wear: Annotated[float, Field(ge=0, le=100_000, strict=False)] = 0.05  # what a kWh through it costs
     efficiency_pct: Annotated[float, Field(ge=50, le=100, strict=False)] = 85  # of what is charged, that comes back
 
 
