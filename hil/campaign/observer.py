@@ -95,6 +95,8 @@ class Observer(Quiet):
         self._bad = self._expired = 0.0
         self._stepped_ns = -CLOCK_S * NS - 1
         self._unsure = False  # nobody vouches for the clock
+        self._stepped_by_ns = 0  # the aggregator's too: virtual time has one wall clock
+        self._stop_ns = -1 << 62  # the latest date of a stop
         self._misled_ns = -FOLLOWS_S * NS  # when the BMS was last wrong about its SoC
 
     # --- what the runner tells ---------------------------------------------------------------------------------------
@@ -132,14 +134,18 @@ class Observer(Quiet):
     def _signs(self, at_ns: int, event: Event) -> None:
         if event.verb == "aggregator.cancel":
             self._called_off.setdefault(str(event.args["target"]), at_ns)
-        if event.verb == "aggregator.stop":
+        signed_ns = at_ns + self._stepped_by_ns
+        if event.verb == "aggregator.stop" and signed_ns > self._stop_ns:  # of stops the latest by its own date counts
+            self._stop_ns = signed_ns
             self._called_off = {**dict.fromkeys(self._sent, at_ns), **self._called_off}
         self._sent.add(event.id)
 
     def _clock(self, at_ns: int, event: Event, ended: bool) -> None:
         if event.verb == "clock.untrusted":
             self._unsure = not ended
-        elif _number(event.args["s"]) > 0:
+            return
+        self._stepped_by_ns += round(_number(event.args["s"]) * NS)
+        if _number(event.args["s"]) > 0:
             self._stepped_ns = at_ns
 
     def happening(self, record: Happening) -> None:

@@ -320,6 +320,23 @@ def test_a_command_that_runs_on_after_it_was_called_off_is_seen(
     assert [v.promise for v in observer.violations] == seen
 
 
+@pytest.mark.parametrize(("step_s", "seen"), [(-60, []), (-2, [CANCELLED]), (60, [CANCELLED])])
+def test_of_stops_the_latest_by_its_own_date_counts(step_s: int, seen: list[str]) -> None:
+    observer = Observer({})
+    events = {
+        10: an_event("aggregator.stop", name="first"),
+        15: an_event("aggregator.dispatch", name="mine"),
+        20: an_event("clock.step", s=step_s),
+        30: an_event("aggregator.stop", name="second"),
+    }
+    for second in range(50):
+        observer.sample(second * NS, {**GOOD, "agent.link": True})
+        if second in events:
+            observer.event(second * NS, events[second], False)
+    observer.happening(ack("mine", "completed", made_s=45.0))
+    assert [v.promise for v in observer.violations] == seen
+
+
 def test_an_ack_that_says_that_it_repeats_is_no_second_start() -> None:
     observer = Observer({})
     observer.event(0, an_event("aggregator.dispatch", name="mine"), False)
