@@ -40,7 +40,7 @@ class Forward(RuleBasedStateMachine):
         super().__init__()
         self.directory = Path(tempfile.mkdtemp(prefix="forward-", dir=FAST if FAST.is_dir() else None))
         self.boots = self.written = self.resends = 0
-        self.up = self.fresh = False
+        self.up = self.fresh = self.keeps = False
         self.mono_ns = S
         self.had: dict[int, bytes] = {}  # by the aggregator: number -> content
         self.gone: list[tuple[int, int]] = []  # named by gap records that it has; a range may span billions
@@ -125,6 +125,7 @@ class Forward(RuleBasedStateMachine):
     def resend(self, first: int, length: int) -> None:
         if self.fresh and not self.again.full:
             self.resends += 1
+            self.keeps = True
             clock = Clock(WALL, ClockTrust.SYNCED, "kernel", f"{self.boots:032x}")
             self.wanted |= set(range(first, first + length + 1))
             self._hand(mail.Resend(f"{self.resends:032x}", first, first + length, clock, 1))
@@ -203,6 +204,8 @@ class Forward(RuleBasedStateMachine):
     # --- inside ------------------------------------------------------------------------------------------------------
     def _boot(self) -> None:
         self.boots += 1
+        if self.keeps:  # rows that have their receipt stay for a resend; whether they had it ends with the start
+            self.receipted, self.keeps = set(), False
         state = self.directory / "state"
         self.store = Store(StoreConfig(state / "state.db", state / "reserve", telemetry_rows=MOST_BATCHES))
         self.store.load()
