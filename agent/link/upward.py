@@ -40,9 +40,12 @@ def typ_of(kind: str) -> str:
     return f"battery-{kind}+jws"
 
 
+_ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False, default=str)  # `dumps` makes one at each call
+
+
 def compact(body: Body) -> bytes:
     """JSON without spaces, keys in the order given; a value that JSON has no word for becomes its text."""
-    return json.dumps(body, separators=(",", ":"), allow_nan=False, default=str).encode("utf-8")
+    return _ENCODER.encode(body).encode("ascii")
 
 
 def row_token(sender: Sender, row: OutboxRow) -> bytes:
@@ -55,7 +58,7 @@ def _body(row: OutboxRow) -> Body:
     """What a row says; one that the disk has spoilt goes out as unreadable, so that its number is accounted for."""
     plain = jws.inflate(row.payload) if row.kind == "batch" else row.payload
     try:
-        body = json.loads(plain or b"")
+        body = json.loads((plain or b"").decode("utf-8"))
     except (ValueError, RecursionError):
         body = None
     return body if isinstance(body, dict) else {"unreadable": True}
