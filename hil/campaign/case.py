@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 
 from hil.campaign.menu import Dish, dishes
@@ -30,7 +30,7 @@ SHORT_TIMERS: Section = {
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """One event; those that are drawn lie on whole seconds."""
+    """One event."""
 
     at_s: float
     do: str
@@ -59,9 +59,9 @@ class Case:
             lines += ["", f"[config.{name}]", *_rows(section)]
         for act in sorted(self.acts, key=lambda a: a.at_s):
             lines += ["", "[[event]]"] + ([f'id = "{act.id}"'] if act.id else [])
-            lines += [f'at = "{act.at_s}s"', f'do = "{act.do}"']
+            lines += [f'at = "{act.at_s:.6g}s"', f'do = "{act.do}"']
             lines += [f"args = {{ {', '.join(_rows(act.args))} }}"] if act.args else []
-            lines += [f'for = "{act.for_s}s"'] if act.for_s is not None else []
+            lines += [f'for = "{act.for_s:.6g}s"'] if act.for_s is not None else []
         return "\n".join(lines) + "\n"
 
     def scenario(self) -> Scenario:
@@ -82,8 +82,8 @@ def of_scenario(scenario: Scenario) -> Case:
         }
         kinds = VERBS[event.verb].args
         shown = {k: f"{v}s" if kinds[k][0] == "duration" else v for k, v in args.items()}
-        for_s = None if event.for_ns is None else event.for_ns // 10**9
-        acts.append(Act(event.at_ns // 10**9, event.verb, shown, for_s, event.id))
+        for_s = None if event.for_ns is None else event.for_ns / 10**9
+        acts.append(Act(event.at_ns / 10**9, event.verb, shown, for_s, event.id))
     return Case(scenario.name, scenario.seed, scenario.duration_ns // 10**9, scenario.home, scenario.config, acts)
 
 
@@ -113,6 +113,8 @@ class Deck:
         short = rng.random() < 0.6
         length_s = SHORT_S if short else LONG_S
         acts = [*_work(rng, length_s), *_faults(rng, hand, length_s)]
+        if number % 2:
+            acts = _apart(Random(f"{self._seed}/phases/{number}"), acts)
         return Case(f"case_{number}", rng.randrange(1 << 30), length_s, _home(rng), _config(rng, short), acts)
 
     def _cover(self) -> list[tuple[int, ...]]:
@@ -172,6 +174,11 @@ def _config(rng: Random, short: bool) -> Mapping[str, Section]:
         config["agent"] = {"demo": True}
         config["timers"] = SHORT_TIMERS
     return config
+
+
+def _apart(rng: Random, acts: Sequence[Act]) -> list[Act]:
+    """Each somewhere within its second, at another phase of the agent's cycle than the others."""
+    return [replace(act, at_s=round(act.at_s + rng.randrange(100) / 100, 2)) for act in acts]
 
 
 def _work(rng: Random, length_s: int) -> list[Act]:
