@@ -4,7 +4,8 @@ The sender is store, outbox, signature, link and MQTT thread as shipped, at most
 its own (`hil.bench.publish_sender`); receipts come back as in life, or it would stop after 256 records. The peer sends
 lines of the same length at the same QoS, with the same certificate, to the same broker. Both are heard by the same
 mosquitto_sub, which keeps up with them, so that the broker lets nothing fall. The peer's rate is that of its lines as
-they come out there: it tells neither when it has connected nor when its last was taken.
+they come out there: it tells neither when it has connected nor when its last was taken. A third side signs and
+publishes in Python and does nothing else (`hil.bench.publish_bare`): what there is to reach without another language.
 """
 
 from __future__ import annotations
@@ -46,11 +47,14 @@ WAIT_S = 120.0
 TOPIC = f"battery/v1/{site.FLEET}/{site.DEVICE}"
 
 
+SIDES = ("agent", "mosquitto_pub", "bare")
+
+
 @dataclass(slots=True)
 class Sides:
     """Messages a second of each round; what else is worth printing."""
 
-    rates: dict[str, list[float]] = field(default_factory=lambda: {"agent": [], "mosquitto_pub": []})
+    rates: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in SIDES})
     token_bytes: int = 0
     cpu_us: list[float] = field(default_factory=list)  # of the sender's process, a record
     repeated: int = 0
@@ -59,7 +63,7 @@ class Sides:
 def run(args: argparse.Namespace) -> Report:
     """The ratio of the medians has a reach."""
     sides, void = unstalled(lambda: measure(max(1, args.records), max(MIN_ROUNDS, args.rounds)), say=say)
-    agent, peer = (median(sides.rates[name]) for name in ("agent", "mosquitto_pub"))
+    agent, peer, bare = (median(sides.rates[name]) for name in SIDES)
     beside: Mapping[str, float | int] = {
         "agent /s": round(agent),
         "mosquitto_pub /s": round(peer),
@@ -67,6 +71,10 @@ def run(args: argparse.Namespace) -> Report:
     }
     figures = [
         Figure("signed publish rate / mosquitto_pub, QoS 1, TLS", round(agent / peer, 3), "", f">= {REACH}", beside),
+        Figure("the same / signing and paho alone", round(agent / bare, 3), "", None, {"bare /s": round(bare)}),
+        Figure(
+            "signing and paho alone / mosquitto_pub", round(bare / peer, 3), "", None, {"what Python can": "at most"}
+        ),
         Figure("CPU a record", round(median(sides.cpu_us)), "us", None, {"of": "store, signature, link, MQTT"}),
         Figure("records sent again", sides.repeated, "", None, {"rounds": len(sides.cpu_us)}),
     ]
@@ -78,7 +86,7 @@ def measure(records: int, rounds: int) -> Sides:
     sides = Sides()
     with (
         tempfile.TemporaryDirectory(prefix="bench-") as name,
-        Progress("publish", 2 * rounds, unit="rounds") as bar,
+        Progress("publish", len(SIDES) * rounds, unit="rounds") as bar,
     ):
         directory = Path(name)
         pki = make_pki(directory / "pki", site.FLEET, [site.DEVICE])
@@ -90,6 +98,8 @@ def measure(records: int, rounds: int) -> Sides:
                 bar.step("agent")
                 sides.rates["mosquitto_pub"].append(_peer(pki, broker, subscriber, records, sides.token_bytes))
                 bar.step("mosquitto_pub")
+                sides.rates["bare"].append(_bare(pki, broker, records, sides.token_bytes))
+                bar.step("bare")
     return sides
 
 
@@ -179,3 +189,13 @@ def _peer(pki: Pki, broker: Broker, subscriber: Subscriber, records: int, size: 
     if not heard.whole.wait(WAIT_S):
         raise OSError(f"{heard.lines} of {records} lines of mosquitto_pub came out of the broker")
     return heard.rate
+
+
+def _bare(pki: Pki, broker: Broker, records: int, size: int) -> float:
+    """Messages a second of a loop that signs and publishes."""
+    tls = pki.devices[site.DEVICE].tls
+    what = (broker.host, broker.port, tls.ca, tls.cert, tls.key, f"{TOPIC}/up/event", records, size)
+    command = [sys.executable, "-m", "hil.bench.publish_bare", *map(str, what)]
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True, timeout=WAIT_S)
+    first_ns, last_ns = map(int, done.stdout.split())
+    return records / ((last_ns - first_ns) / 1e9)
