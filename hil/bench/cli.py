@@ -22,6 +22,7 @@ BENCHES = {
     "plant": ("hil.bench.plant", "how much faster than the clock the simulated home's physics is"),
     "step": ("hil.bench.step", "one cycle of the core"),
     "tick": ("hil.bench.tick", "how late control's cycle comes at 10 Hz while both cores are busy"),
+    "flood": ("hil.bench.flood", "the same while a thousand messages a second are to be refused"),
     "start": ("hil.bench.start", "daemon start -> birth and a live record verified"),
     "footprint": ("hil.bench.footprint", "memory of the live daemon; start and memory of batteryctl"),
     "payload": ("hil.bench.payload", "bytes that a home sends in a day with two hours of dispatch"),

@@ -137,3 +137,10 @@ def test_a_system_that_never_became_ready_leaves_its_traces() -> None:
     with pytest.raises(NotReady, match="no daemon; logs and traces: /traces"), ending(backend):
         raise NotReady("no daemon")
     assert backend.told == ["finish"]
+
+
+def test_every_bench_that_there_is_can_be_asked_for() -> None:
+    files = {
+        f"hil.bench.{file.stem}" for file in Path(cli.__file__).parent.glob("*.py") if "\ndef run(" in file.read_text()
+    }
+    assert files - {"hil.bench.libmodbus"} == {module for module, _ in cli.BENCHES.values()}
