@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import shutil
 import signal
 import socket
 import struct
@@ -243,6 +244,8 @@ class Supervisor:
         self.notified = Notified()
         self.starts += 1
         try:
+            if shutil.which(self.argv[0], path=env.get("PATH")) is None:  # else `setpriv` would say so, in its words
+                raise FileNotFoundError("there is no such program")
             # Its own session: a Ctrl-C at the terminal is for the bench, which then stops everything in order.
             process = subprocess.Popen(
                 kin(self.argv, "TERM"), stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=env, cwd=self._cwd,

@@ -204,6 +204,7 @@ CALM_ANYWAY: dict[tuple[str, str], str] = {  # holds without its fault as well, 
     ("offline", "and no longer"): "an order's own end, that nobody is there to tell again",
     ("echo", "dispatch is followed"): "what must go on in spite of the adapter",
     ("old_image", "no number stands for two rows"): "a home that was never restored has one row a number",
+    ("old_image", "the settlement chain goes on"): "a home that was never restored has one chain",
     ("old_image", "started once"): "without the old image nothing could start twice; the crash bench shows that it can",
     ("rotten", "no number of a record comes with two contents"): "a sound database gives none; powercut shows it can",
 }
