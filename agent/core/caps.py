@@ -8,7 +8,6 @@ positive. Unknown facts come as flags: what is not known leaves nothing. A cap i
 from __future__ import annotations
 
 import operator
-from itertools import pairwise
 from typing import NamedTuple, Protocol
 
 from agent.core.decision import Side
@@ -92,9 +91,11 @@ class Facts(NamedTuple):
 
 def table(o: Operators, knots: Table, x: int) -> int:
     """Piecewise linear through `knots`, flat outside, rounded down."""
-    out = knots[-1][1]
-    for (x0, y0), (x1, y1) in reversed(tuple(pairwise(knots))):
+    x1, y1 = knots[-1]
+    out = y1
+    for x0, y0 in knots[-2::-1]:
         out = o.where(x <= x1, y0 + o.div((y1 - y0) * (x - x0), x1 - x0), out)
+        x1, y1 = x0, y0
     return o.where(x <= knots[0][0], knots[0][1], out)
 
 

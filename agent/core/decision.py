@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -107,7 +107,7 @@ class Decision:
     lo_w: int  # permit, <= 0 <= hi_w
     hi_w: int
     binding: LimitValue | None  # the limit that made given differ from asked; None = nothing did
-    limits: tuple[LimitValue, ...]  # every limit, evaluated
+    limits: Sequence[LimitValue]  # every limit, evaluated
     faults: tuple[FaultValue, ...]
     reserve_permille: int  # effective
     soc_lo_permille: int | None

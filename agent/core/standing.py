@@ -72,14 +72,16 @@ def evaluate(world: World, memory: tuple[Memory, ...], draw: int) -> Evaluated:
                 sentence = row.check(world) if stays is None else stays(world)
             except Exception as error:  # noqa: BLE001  # what was not looked at counts as a fault; the others go on
                 sentence, broken = _unknown(row, error), True
-        if sentence is None and row.id in latches and not was:
-            sentence = LATCHED
+        if sentence is None:
+            if old is None and row.id not in latches:
+                continue  # most rows, in most cycles
+            if row.id in latches and not was:
+                sentence = LATCHED
         if sentence is not None:
             new = _there(row, old, sentence, now, world.params, draw, broken and row.id not in latches)
-        elif old is not None:
-            new = _gone(row, old, row.id in latches, now, world.params) if was else old
         else:
-            continue
+            assert old is not None
+            new = _gone(row, old, row.id in latches, now, world.params) if was else old
         if new.active and (old is None or not was or old.broken is not new.broken):
             raised.append(row.id)
         elif was and not new.active:

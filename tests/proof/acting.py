@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from drivers.readings import BatteryReading, Capability, InverterReading, MeterReading
-from tests.proof.free import Free, loosen
+from tests.proof.free import Free, loosen, unworded
 from tests.proof.homes import NEVER, SITES, S, params
 from tests.proof.sources import Modules
 from tests.proof.symbols import SYMBOLS, Paths
@@ -239,8 +239,7 @@ def answered(m: Modules, o: Paths) -> tuple[Any, Any, Any, Any]:
     m.setpoint.__dict__["binds"] = lambda *_: 0  # in this copy: which limit is named
     lo, hi = o.number("lo_w", -WATTS, 0), o.number("hi_w", 0, WATTS)
     nothing = tuple([0] * len(m.limits.LIMITS))
-    value = m.decision.LimitValue("any", m.decision.Side.BOTH, 0, "", "agent")
-    bounds = m.bounds.Evaluated(params(m), None, nothing, nothing, (value,), lo, hi, ())
+    bounds = unworded(m)(params(m), None, nothing, nothing, lo, hi, ())
     s = Free(o, m.snapshot.Snapshot, "s")
     hand = Free(o, m.writes.Hand, "hand")
     o.assume(s.now_ns >= hand.asked_ns)

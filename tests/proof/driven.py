@@ -6,7 +6,7 @@ from types import ModuleType
 from typing import Any
 
 from drivers.readings import Capability, InverterReading
-from tests.proof.free import Free, loosen
+from tests.proof.free import Free, loosen, unworded
 from tests.proof.homes import params
 from tests.proof.sources import Modules
 from tests.proof.symbols import SYMBOLS, Paths
@@ -111,8 +111,7 @@ def within(m: Modules, o: Paths) -> None:
     m.setpoint.__dict__["binds"] = lambda *_: 0  # in this copy: which limit is named
     lo, hi = o.number("lo_w", -WATTS, 0), o.number("hi_w", 0, WATTS)
     nothing = tuple([0] * len(m.limits.LIMITS))
-    value = m.decision.LimitValue("any", m.decision.Side.BOTH, 0, "", "agent")
-    bounds = m.bounds.Evaluated(params(m), None, nothing, nothing, (value,), lo, hi, ())
+    bounds = unworded(m)(params(m), None, nothing, nothing, lo, hi, ())
     _, s, hand = _home(m, o)
     s.capability._given["resolution_w"] = o.pick("resolution_w", (0, 1, 10))
     o.assume(s.now_ns >= hand.asked_ns)

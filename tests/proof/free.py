@@ -13,7 +13,7 @@ from types import ModuleType, NoneType, UnionType
 from typing import Any
 
 from tests.proof.homes import S
-from tests.proof.sources import DECLARED
+from tests.proof.sources import DECLARED, Modules
 from tests.proof.symbols import SYMBOLS, Paths
 
 WATTS = (-200_000, 200_000)
@@ -98,3 +98,9 @@ def loosen(module: ModuleType) -> None:
     module.__dict__.update(min=SYMBOLS.least, max=SYMBOLS.greatest)
     if hasattr(module, "replace"):
         module.__dict__["replace"] = replace
+
+
+def unworded(m: Modules) -> Any:
+    """`bounds.Evaluated` of this copy, where every limit says the same: words are no part of what is proved."""
+    value = m.decision.LimitValue("any", m.decision.Side.BOTH, 0, "", "agent")
+    return type("Unworded", (m.bounds.Evaluated,), {"values": (value,)})
