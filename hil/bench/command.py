@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from hil import site
@@ -36,17 +37,21 @@ COUNT = 1_000
 ROUNDS = 3
 PAUSE_S = (0.11, 0.17)  # each of the two; the link takes five commands a second
 BARE = "bare-0001"
+POSTED = ("CommandIn", "CommitRequest", "Committed", "Execute")  # a command's way from part to part
+PARTS = ("link", "core, until its commit", "disk", "core, until its order", "port")
 POLLS = {**SLOW_POLLS, "inverter": {"fast": 1000, "slow": 3000, "control": 3000}}  # one may be lost
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """One command: published, heard by paho, first byte of its write (monotonic ns). `idle`: no poll was in the way."""
+    """One command: published, heard by paho, first byte of its write (monotonic ns). `idle`: no poll was in the way.
+    `posted_ns`: when each part handed it on (POSTED)."""
 
     sent_ns: int
     heard_ns: int
     wrote_ns: int
     idle: bool = True
+    posted_ns: tuple[int, ...] = ()
 
     @property
     def hop_ms(self) -> float:
@@ -57,6 +62,12 @@ class Span:
     def inside_ms(self) -> float:
         """From on_message to the write."""
         return (self.wrote_ns - self.heard_ns) / 1e6
+
+    @property
+    def parts_ms(self) -> list[float]:
+        """From on_message to the write, part by part (PARTS)."""
+        stamps = (self.heard_ns, *self.posted_ns, self.wrote_ns)
+        return [(b - a) / 1e6 for a, b in pairwise(stamps)]
 
     @property
     def all_ms(self) -> float:
@@ -80,7 +91,7 @@ class StampedBackend(ProcessBackend):
         return self.directory / "stamps"
 
     def _program(self) -> list[str]:
-        return [sys.executable, "-m", "hil.bench.stamped", str(self.stamps)]
+        return [sys.executable, "-m", "hil.bench.stamped", str(self.stamps), ",".join(POSTED)]
 
 
 def run(args: argparse.Namespace) -> Report:
@@ -103,6 +114,12 @@ def figures(sides: Sides, count: int) -> list[Figure]:
         found.append(Figure(title, round(ours / theirs, 3), "", f"<= {TIMES}", beside))
         beside = {"bare commit + write": round(parts, 2), "paho's hop": round(hop, 2)}
         found.append(Figure(f"on_message -> first write, {name}", round(inside, 2), "ms", None, beside))
+    whole = [span.parts_ms for span in agent if len(span.posted_ns) == len(POSTED)]
+    if whole:
+        middle = {
+            part: round(percentile(times, 500), 2) for part, times in zip(PARTS, zip(*whole, strict=True), strict=True)
+        }
+        found.append(Figure("of it in each part, p50", round(sum(middle.values()), 2), "ms", None, middle))
     behind = len(sides["agent"]) - len(agent)
     found.append(Figure("commands on an idle bus", len(agent), "", None, {"behind a poll, not counted": behind}))
     found.append(Figure("commands answered, each side", min(map(len, sides.values())), "", f">= {count}"))
@@ -199,21 +216,33 @@ def agent_spans(sent: Sequence[tuple[int, int]], stamps: str) -> list[Span]:
 
     One without a write is left out; whoever counts will see it.
     """
-    heard, events = [], []
+    heard, events, posts = [], [], []
     for line in stamps.splitlines():
         what, at, *rest = line.split()
         if what == "m":
             heard.append(int(at))
+        elif what == "p":
+            posts.append((int(at), rest[0]))
         else:
             events.append((int(at), what, bytes.fromhex(rest[0]) if rest else b""))
     events.sort()
+    posts.sort()
     spans = []
     for at_ns, rate in sent:
         message = next((at for at in heard if at >= at_ns), None)
         found = None if message is None else _first_write(events, message, rate)
         if message is not None and found is not None:
-            spans.append(Span(at_ns, message, *found))
+            spans.append(Span(at_ns, message, *found, _handed_on(posts, message, found[0])))
     return spans
+
+
+def _handed_on(posts: Sequence[tuple[int, str]], since_ns: int, until_ns: int) -> tuple[int, ...]:
+    """When each of POSTED was posted first, one after the other; fewer where one is missing."""
+    times: list[int] = []
+    for at_ns, what in posts:
+        if since_ns <= at_ns <= until_ns and len(times) < len(POSTED) and what == POSTED[len(times)]:
+            times.append(at_ns)
+    return tuple(times)
 
 
 def _first_write(events: Sequence[tuple[int, str, bytes]], since_ns: int, rate: int) -> tuple[int, bool] | None:

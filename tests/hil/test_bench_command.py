@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hil.bench.command import Span, agent_spans, bare_spans, figures, measure
+from hil.bench.command import PARTS, Span, agent_spans, bare_spans, figures, measure
 from hil.devices import sunspec_hybrid as model
 from hil.devices.slave import seal
 
@@ -16,6 +16,7 @@ def _fc16(address: int, *words: int) -> str:
     return seal(bytes((3, 16)) + address.to_bytes(2, "big") + bytes((0, len(words), len(values))) + values).hex()
 
 
+BARE = Span(0, 1_000_000, 3_000_000)
 LEASE, RATE = _fc16(model.RVRT_TMS, 60), _fc16(model.OUT_W_RTE, 500, 65_036)
 
 
@@ -31,6 +32,17 @@ LEASE, RATE = _fc16(model.RVRT_TMS, 60), _fc16(model.OUT_W_RTE, 500, 65_036)
 )
 def test_a_commands_stamps(stamps: str, expected: Span) -> None:
     assert agent_spans([(100, 500)], stamps) == [expected]
+
+
+def test_what_a_command_is_between_its_parts_is_taken_in_order_and_shown_as_the_middle_of_each() -> None:
+    posted = "p 105 Committed\np 112 CommandIn\np 115 Committed\np 118 CommitRequest\np 125 Committed\np 131 Execute"
+    (span,) = agent_spans([(100, 500)], f"m 110\n{posted}\nw 140 {RATE}\np 150 CommandIn")
+    assert span.posted_ns == (112, 118, 125, 131)
+    assert [round(ms * 1e6) for ms in span.parts_ms] == [2, 6, 7, 6, 9]
+    whole = Span(0, 0, 9_000_000, True, (1_000_000, 3_000_000, 6_000_000, 7_000_000))
+    shown = {figure.name: figure for figure in figures({"agent": [whole, span], "bare": [span]}, 1)}
+    assert list(shown["of it in each part, p50"].beside) == list(PARTS)
+    assert "of it in each part, p50" not in {figure.name for figure in figures({"agent": [BARE], "bare": [BARE]}, 1)}
 
 
 def test_a_command_without_a_write_is_missing_and_the_figure_says_so() -> None:
@@ -60,3 +72,4 @@ def test_both_sides_answer() -> None:
     assert {name: len(spans) for name, spans in sides.items()} == {"agent": 3, "bare": 3}
     for span in (*sides["agent"], *sides["bare"]):
         assert span.sent_ns < span.heard_ns < span.wrote_ns
+    assert all(len(span.parts_ms) == len(PARTS) for span in sides["agent"])
