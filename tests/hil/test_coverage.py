@@ -95,7 +95,7 @@ def test_every_family_and_every_hazard_has_a_fault() -> None:
     families = {verb.family for verb in VERBS.values()}
     assert [name for name in FAMILIES if name not in families] == []
     caused = {number for verb in VERBS.values() for number in verb.hazards}
-    assert [n for n in HAZARDS if n not in caused] == [12, 32, 41], "a cell's state, the reserve, a valid order"
+    assert [n for n in HAZARDS if n not in caused] == [32, 41], "the reserve, a valid order"
 
 
 AT_ONCE = {  # over as soon as done: what comes of it is judged by who receives it, not seen as a state of the world
@@ -182,7 +182,6 @@ def test_registers_say_what_they_are_told_to() -> None:
 # --- teeth ------------------------------------------------------------------------------------------------------------
 MINUTES = 8
 ORDERS = ("aggregator.dispatch", "aggregator.stop", "aggregator.cancel", "moment")
-GOOD = {"cell_cure": {"soc_permille": 600}}  # where the hazard is how the home stands, and no event
 
 
 def without_faults(scenario: Scenario) -> Scenario:
@@ -190,8 +189,7 @@ def without_faults(scenario: Scenario) -> Scenario:
     events = tuple(
         e if e.verb in ORDERS else dataclasses.replace(e, verb="moment", args={}, observe=None) for e in scenario.events
     )
-    home = {**scenario.home, **GOOD.get(scenario.name, {})}
-    return dataclasses.replace(scenario, events=events, home=home, fleet=1, spreads=())
+    return dataclasses.replace(scenario, events=events, fleet=1, spreads=())
 
 
 SHORT = sorted(
