@@ -260,6 +260,7 @@ HARM = [  # what must not happen happens: the assertion that says so must see it
         {"w": 3000, "revert_s": 60},
         "no watt leaves below the reserve because of it",
     ),
+    ("ceiling", "command", "home.soc", {"permille": 850}, "the ceiling binds"),
     ("harm", "charge", "home.pv", {"w": 40_000}, "the nameplate and the connection bind"),
     ("soc_lies", "stuck", "bms.bias", {"permille": 40}, "a stuck SoC reaches the reserve by our own count"),
 ]
