@@ -11,12 +11,13 @@ import pytest
 from agent.core.params import Timers
 from hil import coverage
 from hil.backends.virtual import VirtualBackend
+from hil.campaign.menu import dishes
 from hil.expr import Value
 from hil.faults.catalog import FAMILIES, VERBS
 from hil.faults.registers import FIELDS, Spoil
 from hil.hazards import HAZARDS
 from hil.runner import Outcome, Runner
-from hil.scenario import BACKENDS, Assertion, Kind, Scenario, Spread, find, load
+from hil.scenario import BACKENDS, DIRECTORY, Assertion, Kind, Scenario, Spread, find, load
 from hil.strict import FileError
 
 ROOT = Path(__file__).parents[2]
@@ -34,7 +35,7 @@ def shows(number: int, backend: str | None = None) -> list[str]:
             if each.hazard != number:
                 continue
             bound = each.bound_ns if isinstance(each, Assertion) and each.kind is Kind.WITHIN else None
-            required = HAZARDS[number].seconds
+            required = HAZARDS[number].bound(scenario.name)
             if bound is None or required is None or bound <= required * S:
                 found.append(scenario.name)
     return found
@@ -43,6 +44,7 @@ def shows(number: int, backend: str | None = None) -> list[str]:
 @pytest.mark.parametrize("number", HAZARDS)
 def test_every_hazard_has_a_scenario_with_its_bound(number: int) -> None:
     assert shows(number)
+    assert set(HAZARDS[number].variants) < set(shows(number)), "each variant, and the usual one"
     if HAZARDS[number].process:
         assert shows(number, "process"), "only a process can show it"
 
@@ -160,6 +162,24 @@ def test_a_cell_wider_than_the_table_does_not_hold() -> None:
     wide = dataclasses.replace(good, reach="<= 8")
     assert not wide.holds and not wide.figure().holds
     assert [row.number for row in coverage.missing([wide])] == list(HAZARDS)
+
+
+def test_a_variant_has_a_bound_of_its_own_and_must_be_shown_as_well() -> None:
+    silent = coverage.Cell(7, "meter_gone", "virtual", "zero", 4.2, "s", "<= 5", True, 1)
+    still, off = (dataclasses.replace(silent, scenario=name, reach="<= 62") for name in ("meter_still", "clamp_off"))
+    assert still.holds and still.figure().beside["required"] == "62 s"
+    assert not dataclasses.replace(silent, reach="<= 62").holds
+    assert not dataclasses.replace(still, reach="<= 63").holds
+    assert 7 in [row.number for row in coverage.missing([silent, still])]
+    assert 7 in [row.number for row in coverage.missing([still, off])]
+    assert 7 not in [row.number for row in coverage.missing([silent, still, off])]
+
+
+def test_every_fault_is_used_by_a_scenario_or_drawn_by_the_campaign() -> None:
+    """A fault of the catalogue that nothing uses shows nothing."""
+    used = {event.verb for path in DIRECTORY.glob("*.toml") for event in load(path).events}
+    drawn = {dish.verb for dish in dishes()}
+    assert sorted(name for name in VERBS if name not in used | drawn) == ["proc.start"], "ends what others began"
 
 
 def test_registers_say_what_they_are_told_to() -> None:
