@@ -22,7 +22,7 @@ class Hazard:
     process: bool = False
     variants: Mapping[str, float] = field(
         default_factory=dict
-    )  # a kind of it that takes longer to know: scenario -> seconds
+    )  # of kinds that take longer: scenario -> seconds
 
     def bound(self, scenario: str) -> float | None:
         """What a scenario must show, in seconds."""
