@@ -30,12 +30,14 @@ class Changed:
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
-    """The homeowner said `body`, proven. It acts once `state` is on the disk; an opt-out acts at once."""
+    """The homeowner said `body`, proven. It acts once `state` is on the disk; an opt-out acts at once. `for_s`: what is
+    left of an opt-out, 0 = until opt-in."""
 
     body: AnyHomeowner
     kid: str
     token: bytes
     state: bytes
+    for_s: int = 0
 
     @property
     def at_once(self) -> bool:
@@ -92,7 +94,7 @@ class Keeper:
         text += f"; revoked: {', '.join(sorted(revoked))}" if revoked else ""
         return Changed(self.trust, state, gone, text, revoked)
 
-    def spoken(self, body: AnyHomeowner, kid: str, token: bytes) -> Spoken | Refused:
+    def spoken(self, body: AnyHomeowner, kid: str, token: bytes, for_s: int = 0) -> Spoken | Refused:
         """A proven message of the homeowner; its number is taken from now on."""
         anchor = self._anchor
         if anchor is None:
@@ -100,7 +102,7 @@ class Keeper:
         if body.seq <= anchor.heard.get(kid, -1):
             return Refused("replay", f"seq {body.seq}")
         self._anchor = anchor.spoken(kid, body.seq)
-        return Spoken(body, kid, token, self._anchor.dump())
+        return Spoken(body, kid, token, self._anchor.dump(), for_s)
 
     def rotated(self, kid: str) -> bytes | None:
         """The state in which it is on record that `kid` signs for this home; None if it is so already."""

@@ -99,7 +99,7 @@ WORDS: dict[str, str] = {
     "permille": "the reserve, 1/1000 of capacity",
     "Storm.permille": "the reserve for a while, 1/1000 of capacity; 0 ends it",
     "for_s": "for so many seconds",
-    "OptOut.for_s": "for so many seconds; 0: until opt_in",
+    "OptOut.for_s": "for so many seconds from iat; 0: until opt_in",
     "until_ms": "UTC ms of its end; 0: until opt_in",
     "Overridden.power_w": "what the battery is held at, W, + discharge",
     "Storm.reason": "for people",

@@ -227,6 +227,19 @@ def test_an_opt_out_needs_neither_clock_nor_disk() -> None:
     assert not posted(home.send(mail.TrustStored(None)), mail.Verb)
 
 
+def test_the_length_of_an_opt_out_counts_from_when_it_was_signed(home: Home) -> None:
+    def lasts(ago_s: float) -> list[int]:
+        iat = home.now.wall_ms - int(ago_s * 1000)
+        message = said(home, "opt_out", for_s=60, iat=iat, exp=iat + 1)
+        return [verb.for_s for verb in posted(home.send(message), mail.Verb)]
+
+    assert [lasts(ago_s) for ago_s in (0, 1.5, 59.5, 60, 40 * 86_400, -20)] == [[60], [59], [1], [], [], [60]]
+    assert home.session._counters == {"expired": 2}
+    timeless = home_of()
+    timeless.synced = False
+    assert posted(timeless.send(said(timeless, "opt_out", iat=0, exp=1)), mail.Verb)[0].for_s == 0
+
+
 def test_opt_in_and_consent(home: Home) -> None:
     home.send(said(home, "opt_in"))
     [verb] = posted(home.send(mail.TrustStored(None)), mail.Verb)
