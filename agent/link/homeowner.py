@@ -1,8 +1,8 @@
 """What the homeowner says from afar: typed messages signed by a key of this home alone. The aggregator relays them.
 
-It can withhold them or deliver them late, within `exp`, an opt-out later too (see OptOut). It cannot make, change, repeat
-or redirect one: the key was named at the gateway, no bundle can add one, `aud` is this home, and `seq` only ever rises,
-on the disk before it acts.
+It can withhold them or deliver them late, within `exp`, an opt-out later too (see OptOut). It cannot make, change,
+repeat or redirect one: the key was named at the gateway, no bundle can add one, `aud` is this home, and `seq` only
+ever rises, on the disk before it acts.
 """
 
 from __future__ import annotations
