@@ -182,7 +182,9 @@ class Inbound:
     ) -> Spoken | Refusal:
         if not isinstance(body, OptOut):
             late = untimely(body, clock, fresh, now_ns)
-            return late or refusal(self._keeper.spoken(body, kid, payload))
+            if late is not None:
+                return late
+            return refusal(self._keeper.spoken(body, kid, payload))
         for_s = left_s(body.iat, body.for_s, clock, now_ns)
         if body.for_s and not for_s:
             return Refusal("expired", f"an opt-out for {body.for_s} s, which are over")
