@@ -132,9 +132,9 @@ class Inbound:
         """See `Keeper.rotated`."""
         return self._keeper.rotated(kid)
 
-    def spoke(self, kid: str) -> bool:
-        """See `Numbers.spoke`."""
-        return self._numbers.spoke(kid)
+    def unended(self, revoked: Iterable[str]) -> tuple[str, ...]:
+        """See `Numbers.unended`."""
+        return self._numbers.unended(revoked)
 
     def again(self, clock: LinkClock, now_ns: int) -> list[Changed | Document | Refusal]:
         """Bundles, manifests and documents that found no room when they came, and there is some now."""

@@ -9,7 +9,9 @@ from collections.abc import Iterable, Mapping
 from agent import mail
 from agent.core import inputs
 from agent.core.command import Command, CommandKind
+from agent.core.durable import Window
 from agent.core.inputs import Clock, CommandIn
+from agent.link import endings
 from agent.link.homeowner import Consent, SetReserve, Storm
 from agent.link.trusting import Changed, Spoken
 from agent.runtime.part import Effect, Log, Now, Post
@@ -68,9 +70,11 @@ def _acts(spoken: Spoken) -> tuple[Effect, ...]:
     return (said, Post("control", verb))
 
 
-def stop_for(kid: str, changed: Changed, wall_ms: int, draw: bytes) -> CommandIn:
-    """A stop in the name of the root that took `kid` back: the only one that the home gives itself. `draw`: random
-    bytes, so that nobody can use its id before it."""
-    text = f"revoked {kid} by bundle {changed.trust.version}: {draw.hex()}"
+def stop_for(kids: tuple[str, ...], version: int, wall_ms: int, draw: bytes) -> CommandIn:
+    """A stop in the name of the root that took `kids` back: the only one that the home gives itself. That it was given
+    is on record with it, so that no later start gives it again. `draw`: random bytes, so that nobody can use its id
+    before it."""
+    text = f"revoked {' '.join(kids)} by bundle {version}: {draw.hex()}"
     digest = hashlib.sha256(text.encode("ascii")).hexdigest()
-    return CommandIn(Command(digest[:32], CommandKind.STOP, "root", digest, wall_ms, wall_ms), ())
+    ended = tuple((endings.gone(kid), Window(version, 0)) for kid in kids)
+    return CommandIn(Command(digest[:32], CommandKind.STOP, "root", digest, wall_ms, wall_ms), ended)

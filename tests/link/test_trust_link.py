@@ -11,6 +11,7 @@ import pytest
 
 from agent import mail
 from agent.core.command import CommandKind
+from agent.core.durable import Window
 from agent.core.inputs import CommandIn, Consent
 from agent.link import anchor as anchors
 from agent.link.trust import of_bundle
@@ -127,6 +128,27 @@ def test_a_revoked_dispatch_key_is_deaf_and_what_it_began_ends(home: Home) -> No
     assert counted(home, home.agg.command(home.now)) == "unknown_key"
     assert counted(home, home.agg.command(home.now, kind="stop")) == "unknown_key"
     assert posted(home.send(home.agg.command(home.now, "later")), CommandIn)
+
+
+def test_a_revocation_that_came_by_file_ends_at_the_next_start_what_it_ends_over_the_link(home: Home) -> None:
+    """And once: what another key begins later goes on over the starts that follow."""
+    gone = draft().next(keys=listed(dispatch=("later",)), revoked=[kid("dispatch")])
+    held = anchors.carry(anchored(), parsed(signed(draft()), signed(gone)), WALL)
+    assert isinstance(held, anchors.Anchor)
+
+    def start(*windows: tuple[str, Window]) -> list[CommandIn]:
+        later = Home(windows, trust=of_bundle(held.bundle, held.homeowner), anchor=held)
+        return posted(later.up(), CommandIn)
+
+    [begun] = posted(home.send(home.agg.command(home.now)), CommandIn)
+    [stop] = start(*begun.windows)
+    assert (stop.command.kind, stop.command.issuer) == (CommandKind.STOP, "root")
+    assert not start(*begun.windows, *stop.windows)
+    [over_the_link] = posted(home.send(trust_message(signed(gone))), CommandIn)
+    assert not start(*begun.windows, *over_the_link.windows)
+    other = home_of()
+    [stopped] = posted(other.send(other.agg.command(other.now, kind="stop")), CommandIn)
+    assert not start(*stopped.windows), "who only ended has begun nothing"
 
 
 def test_a_bundle_that_would_not_fit_where_it_is_kept_is_not_taken(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
