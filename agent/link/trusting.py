@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from agent.link import anchor as anchors
 from agent.link.anchor import Anchor
 from agent.link.bundle import DAY_MS, parse_chain
-from agent.link.homeowner import AnyHomeowner
+from agent.link.homeowner import AnyHomeowner, OptOut
 from agent.link.jws import Refused
 from agent.link.trust import Trust, of_bundle
 
@@ -42,7 +42,7 @@ class Spoken:
     @property
     def at_once(self) -> bool:
         """It only ever makes the home do less."""
-        return self.body.kind == "opt_out"
+        return isinstance(self.body, OptOut)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +99,10 @@ class Keeper:
         anchor = self._anchor
         if anchor is None:
             return Refused("bad_role", "this home was given a plain trust file; enrol it and name the homeowner's key")
-        if body.seq <= anchor.heard.get(kid, -1):
+        if anchor.spent(kid, body.seq):
             return Refused("replay", f"seq {body.seq}")
+        if body.iat < anchor.since_ms and not isinstance(body, OptOut):
+            return Refused("replay", f"signed {anchor.since_ms - body.iat} ms before this home began to trust")
         self._anchor = anchor.spoken(kid, body.seq)
         return Spoken(body, kid, token, self._anchor.dump(), for_s)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -385,7 +386,8 @@ def test_another_root_hash_in_the_configuration_does_not_replace_what_is_kept() 
 
 @pytest.mark.parametrize("change", [
     {"v": 1}, {"rooted": "x"}, {"rooted": [1]}, {"told": 1},
-    {"homeowner": ["x"]}, {"heard": {"x": 1}}, {"heard": []}, {"root_hash": 1}, {"extra": 1},
+    {"homeowner": ["x"]}, {"heard": {"x": "1"}}, {"heard": []}, {"root_hash": 1}, {"since_ms": "1"}, {"v": 2},
+    {"heard": {str(n): n for n in range(65)}}, {"extra": 1},
     {"bundle": {}}, {"bundle": signed(draft(), "root1")}, {"homeowner": [entry(key("a"))["x"]] * 5},
 ], ids=lambda c: str(c)[:30])  # fmt: skip
 def test_a_kept_state_that_was_tampered_with_is_refused(change: dict[str, object]) -> None:
@@ -395,9 +397,27 @@ def test_a_kept_state_that_was_tampered_with_is_refused(change: dict[str, object
 
 
 def test_what_is_kept_is_read_again() -> None:
-    held = anchored().spoken(kid("homeowner"), 7)
+    held = replace(anchored().spoken(kid("homeowner"), 7), since_ms=9)
     assert anchors.parse(held.dump()) == held
-    assert not held.named({}).heard
+    assert held.named({}).heard == {kid("homeowner"): 7}, "it may be named again"
+    older = {k: v for k, v in json.loads(held.dump()).items() if k != "since_ms"} | {"v": 2}
+    assert anchors.parse(json.dumps(older).encode()) == replace(held, since_ms=0)
+
+
+def test_numbers_of_the_homeowners_keys_have_an_end_and_those_of_the_present_ones_none() -> None:
+    held = anchored().hearing({f"k{n}": n for n in range(60)}).spoken(kid("homeowner"), 7)
+    again = held.hearing({kid("homeowner"): 3, "k59": 70}).named(held.homeowner)
+    assert len(again.heard) <= anchors.NUMBERS
+    assert (again.heard[kid("homeowner")], again.heard["k59"], "k0" in again.heard) == (7, 70, False)
+
+
+def test_nothing_signed_before_the_home_began_to_trust_is_taken_but_an_opt_out() -> None:
+    held = replace(anchored(), since_ms=WALL)
+    home = Home(trust=of_bundle(held.bundle, held.homeowner), anchor=held)
+    home.ready()
+    assert counted(home, said(home, "reserve", permille=100, iat=WALL - 1)) == "replay"
+    assert posted(home.send(said(home, "opt_out", iat=WALL - 1)), mail.Verb)
+    assert kept(home.send(said(home, "reserve", permille=100, iat=WALL)))
 
 
 def test_another_signing_key_is_told_in_each_birth_and_once_as_an_event() -> None:
