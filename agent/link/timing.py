@@ -30,17 +30,18 @@ def untimely(body: Down, clock: LinkClock, fresh: bool, now_ns: int) -> Refusal 
 
 def outlived(body: Down, clock: LinkClock, now_ns: int) -> Refusal | None:
     """A cancel or a stop is taken after its `exp` too, for as long as anything that was signed before it may still run:
-    7 days to be accepted in, 7 until its start, 7 of a plan, and a day. Later it could only end what it never meant."""
-    least_ms = clock.least(now_ns)
+    7 days to be accepted in, 7 until its start, 7 of a plan, and a day. Later it could only end what it never meant; if
+    gateway and aggregator agree that it is later."""
+    least_ms = clock.least_by_both(now_ns)
     if least_ms is None or least_ms <= body.iat + OUTLIVED_MS:
         return None
     return Refusal("expired", f"all that was signed before it is over since {least_ms - body.iat - OUTLIVED_MS} ms")
 
 
 def left_s(iat: int, for_s: int, clock: LinkClock, now_ns: int) -> int:
-    """What is left of `for_s` from `iat` on, at most, in whole seconds begun; 0: nothing. All of it while nobody knows
-    the time."""
-    least_ms = clock.least(now_ns)
+    """What is left of `for_s` from `iat` on, at most, in whole seconds begun; 0: nothing. All of it while gateway and
+    aggregator do not agree on the time."""
+    least_ms = clock.least_by_both(now_ns)
     return for_s if least_ms is None else max(0, for_s - max(0, least_ms - iat) // 1000)
 
 

@@ -40,9 +40,10 @@ go up with each batch. A forger learns nothing, and floods nobody.
 
 `cancel`, `stop` and `opt_out` pass without a known time, after `exp`, and beyond 5 a second: they only ever make the
 home do less. A broker can therefore keep one back and play it later: a cancel or stop for 22 days from its `iat`,
-for as long as anything that was signed before it may run (then `expired`; where nobody knows the time, longer), an
-`opt_out` until a later message of its key was heard. `for_s` of an `opt_out` counts from `iat`, and one that is over
-is `expired`; none shortens an opt-out that is in force: for that, `opt_in` and another.
+for as long as anything that was signed before it may run (then `expired`), an `opt_out` until a later message of its
+key was heard. `for_s` of an `opt_out` counts from `iat`, and one that is over is `expired`; none shortens an opt-out
+that is in force: for that, `opt_in` and another. These two are judged by the lesser of the gateway's network time and
+signed time, and not where it has but one of them: whoever puts one clock forward makes no home deaf to a stop.
 
 Signature, audience and role bind them too. The `seq` of cancel and stop is not judged, so that nobody who
 stole the key can use it up: a cancel ends its target once, and of the stops of a key one is taken if its `iat` is later

@@ -165,6 +165,9 @@ def test_a_stop_that_was_held_back_counts_for_as_long_as_what_it_meant_may_run(
     assert not taken(home, signed(OUTLIVED_MS + 1, home))
     assert home.session._counters == {"expired": 1}
     assert taken(home, signed(OUTLIVED_MS, home))
-    timeless = Home(synced=False)
-    timeless.up()
-    assert taken(timeless, signed(OUTLIVED_MS + 1, timeless)), "nobody knows that it is late"
+    for synced, told in ((False, False), (False, True), (True, False)):
+        one_clock = Home(synced=synced)
+        one_clock.up()
+        if told:
+            one_clock.send(one_clock.agg.time(one_clock.now))
+        assert taken(one_clock, signed(OUTLIVED_MS + 1, one_clock)), "one clock alone makes nobody deaf"
