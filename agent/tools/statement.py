@@ -21,7 +21,7 @@ from agent.tools.findings import Line
 from agent.tools.lines import Refused
 from agent.tools.placing import place
 from agent.tools.stretch import Read, covering
-from agent.tools.totals import Totals, flows, of_month
+from agent.tools.totals import Totals, both, flows, of_month
 from agent.tools.verify import refused
 
 EVENTS_SHOWN = 5
@@ -148,8 +148,9 @@ def page(t: Totals, capacity_wh: int | None) -> list[str]:
     if not t.intervals and not t.events and not t.unplaced:
         return [*rows, f"{text.symbol('none')}  nothing is on record for this month"]
     cycles = f", {e['discharge_wh'] / capacity_wh:.1f} full cycles" if capacity_wh else ""
+    asked = f"asked to give {kwh(t.asked_given_wh)}, to take {kwh(t.asked_taken_wh)}"
     rows += [
-        _line("EVENTS", f"{len(t.events)}, for {_time(t.dispatched_s)}: {kwh(t.asked_wh)} asked"),
+        _line("EVENTS", f"{len(t.events)}, for {_time(t.dispatched_s)}: {asked}"),
         _line("GIVEN", f"{kwh(t.given_wh)} to the grid and the house; {kwh(t.taken_wh)} taken on request"),
         _line("BATTERY", f"{kwh(e['discharge_wh'])} out, {kwh(e['charge_wh'])} recharged{cycles}"),
         _line("SITE", f"{kwh(e['import_wh'])} bought, {kwh(e['export_wh'])} sold, {kwh(e['pv_wh'])} from the sun"),
@@ -193,12 +194,13 @@ def _quality(t: Totals, known_s: int) -> str:
 def _events(t: Totals) -> list[str]:
     if not t.events:
         return []
-    rows = ["    UTC               ASKED     GIVEN   STATE"]
+    rows = ["    UTC, kWh       TO GIVE    GIVEN  TO TAKE    TAKEN  STATE"]
     for event in sorted(t.events, key=lambda e: int(e["ended_ms"]), reverse=True)[:EVENTS_SHOWN]:
         at = dt.datetime.fromtimestamp(int(event["started_ms"] or event["received_ms"]) / 1000, dt.UTC)
         why = f" ({event['reason']})" if event["reason"] else ""
-        asked, given = kwh(event["requested_wh"]), kwh(event["delivered_wh"])
-        rows.append(f"    {at:%m-%d %H:%M}    {asked:>11}{given:>11}   {event['state']}{why}")
+        (to_give, to_take), (given, taken) = both(event, "requested"), both(event, "delivered")
+        energy = "".join(f"{wh / 1000:9.2f}" for wh in (to_give, given, to_take, taken))
+        rows.append(f"    {at:%m-%d %H:%M}{energy}  {event['state']}{why}")
     left = len(t.events) - EVENTS_SHOWN
     return [*rows, f"    and {left} more: --json has all"] if left > 0 else rows
 
@@ -217,8 +219,8 @@ def _unplaced(t: Totals) -> list[str]:
 
 
 def kwh(wh: int) -> str:
-    """With its unit."""
-    return f"{wh / 1000:.2f} kWh"
+    """With its unit; less than it shows is nothing, whichever way."""
+    return f"{round(wh / 1000, 2) + 0.0:.2f} kWh"
 
 
 def _time(seconds: int) -> str:

@@ -26,13 +26,14 @@ from agent.store.store import Store
 from agent.tools import statement, verify
 from agent.tools.evidence import examine
 from agent.tools.findings import Line
-from agent.tools.totals import ENERGIES
+from agent.tools.totals import ENERGIES, Totals
 from hil.bundles import entry
 from tests.cli.test_keys import Gateway
 from tests.core.test_accounts import QUARTER_MS, Tally, drive, running, take_up
 from tests.store.home import BOOT, at
 
 MONTH = "2023-11"
+PARTS = {"discharge": 1486, "charge": 1490}
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +92,7 @@ def test_a_month_on_one_screen(gateway: Gateway, capsys: pytest.CaptureFixture[s
     assert max(len(line) for line in lines) <= 80
     page = "\n".join(lines)
     assert f"STATEMENT {MONTH}" in page
-    assert "1, for 0 h 10 min: 0.60 kWh asked" in page
+    assert "1, for 0 h 10 min: asked to give 0.60 kWh, to take 0.00 kWh" in page
     assert "0.50 kWh to the grid and the house" in page
     assert "kept on all of 1 days" in page
     assert "completed" in page
@@ -303,3 +304,21 @@ def test_a_page_of_many_findings_ends() -> None:
     page = verify.page(examine(lines, {}, {}))
     assert len(page) < 40
     assert any("28 more" in line for line in page)
+
+
+def test_what_one_command_gave_and_took_is_told_both_ways_and_nothing_is_less_than_none() -> None:
+    """Also from a record of before both were in it: then its quarters tell."""
+    sums = {f"{what}_{way}_wh": wh for what in ("requested", "delivered") for way, wh in PARTS.items()}
+    common = {"ended_ms": 9, "started_ms": 1, "received_ms": 1, "reason": None, "state": "completed"}
+    quarters = [{"requested_wh": wh, "delivered_wh": wh} for wh in (-1490, 1486)]
+    event = {**common, "requested_wh": -4, "delivered_wh": -4, "quarters": quarters}
+    for r in ({**event, **sums}, event):
+        totals = Totals("2023-11", events=[r], intervals=1)
+        body = totals.body(None)
+        assert (body["given_wh"], body["taken_wh"], body["asked_wh"]) == (1486, 1490, 2976)
+        rows = "\n".join(statement.page(totals, None))
+        assert "asked to give 1.49 kWh, to take 1.49 kWh" in rows
+        assert "1.49     1.49     1.49     1.49  completed" in rows
+    early = {**event, "quarters": quarters[1:]}  # its first quarters went out before it
+    assert Totals("2023-11", events=[early]).taken_wh == 1490
+    assert statement.kwh(-4) == "0.00 kWh"
