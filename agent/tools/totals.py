@@ -41,6 +41,7 @@ class Totals:
     excursions: int = 0
     consents: list[Mapping[str, Any]] = field(default_factory=list)
     days: int = 0
+    told_again: int = 0  # of all records, not of the month alone: left out, or cut down to what they alone tell
 
     @property
     def given_wh(self) -> int:
@@ -88,6 +89,7 @@ class Totals:
             "cycles": cycles,
             "outage_served_wh": self.served_wh,
             "consents": len(self.consents),
+            "told_again": self.told_again,
         }
 
 

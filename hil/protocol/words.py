@@ -251,7 +251,7 @@ WORDS: dict[str, str] = {
     "missing_s": "seconds that were not",
     "quality": "ok, est, bad or missing, as OpenADR has them",
     "command_ids": "commands that acted in it, the first 64",
-    "perhaps_told": "the disk was put back: records of the lost state, after `known_n`, may tell this too",
+    "perhaps_told": "an older state was put back: records of the one that is lost may tell this too",
     "more_commands": "how often a further one took over; each has a record of its own",
     "quarters_told": "how many quarters went before, in records `quarters`",
     "QuartersRecord.first": "how many quarters of the command are in records before this one",

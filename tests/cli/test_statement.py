@@ -23,7 +23,7 @@ from agent.store.archive import Archive, Stamp, lines, record
 from agent.store.chain import link
 from agent.store.config import StoreConfig
 from agent.store.store import Store
-from agent.tools import statement, verify
+from agent.tools import chainfiles, statement, verify
 from agent.tools.evidence import examine
 from agent.tools.findings import Line
 from agent.tools.totals import ENERGIES, Totals
@@ -282,6 +282,21 @@ def test_a_damaged_month_is_left_out_and_named(tmp_path: Path, capsys: pytest.Ca
     assert f"{packed.name} is left out: packed, and damaged" in told.err
     assert run(verify, home) == 1
     assert f"unreadable: a file at {packed.name}" in capsys.readouterr().out
+    packed.unlink()  # whoever takes a month away takes the homeowner's own evidence of it too
+    assert run(verify, home, "--known", f"0:{'0' * 64}") == 1
+    said = " ".join(capsys.readouterr().out.split())
+    assert "truncated: record 2 at ledger-0000000002-2023-12:1: this gateway's records begin with 2: records 0" in said
+    assert "what was written down is of record 0, which is not here: it cannot be compared" in said
+    assert run(statement, home, "--month", MONTH) == 0
+    assert "nothing is on record for this month; what is before record 2 is not here" in capsys.readouterr().out
+
+
+def test_a_stretch_says_what_it_does_not_cover(gateway: Gateway) -> None:
+    newest_month = [Line(str(i), line) for i, line in enumerate(kept_lines(gateway)[2:7])]
+    keys = chainfiles.own_keys(configuration.load(gateway.config)).device
+    page = " ".join(" ".join(verify.page(examine(newest_month, keys, {}))).split())
+    assert "the records from 2 on are whole" in page
+    assert "what is before record 2 is not here, and was not looked at" in page
 
 
 def test_what_is_asked_wrongly_says_what_to_do(
@@ -291,6 +306,19 @@ def test_what_is_asked_wrongly_says_what_to_do(
         (tmp_path / "bad.gz").write_bytes(b"no gzip")
         assert run(verify, gateway, *words) == 2, words
         assert "next" in capsys.readouterr().err
+    for known in (f"\u00b2:{'0' * 64}", f"1:{'z' * 64}", f"-1:{'0' * 64}", f"1{'0' * 64}", f"{'9' * 19}:{'0' * 64}"):
+        assert run(verify, gateway, f"--known={known}") == 2, known
+        assert "expected NUMBER:HASH" in capsys.readouterr().err
+    for month in ("0000-01", "1969-12", "2023-\u00b2", "2023-011", "2023-11-01", "-1", "\uff12023-11", "2023-00"):
+        assert run(statement, gateway, f"--month={month}") == 2, month
+        assert f"--month {month}: no month" in capsys.readouterr().err
+    assert run(statement, gateway, "--month", "9999-12") == 0
+    for capacity in ("-5", "0"):
+        assert run(statement, gateway, f"--capacity={capacity}") == 2
+        assert "above 0" in capsys.readouterr().err
+    deep = b".".join(jws.b64(part).encode() for part in (b"[" * 100_000, b'{"n":0,"prev":"%064d"}' % 0, b""))
+    (tmp_path / "deep.jws").write_bytes(deep + b"\n" + b"[" * 100_000)
+    assert run(verify, gateway, str(tmp_path / "deep.jws")) == 1
     for text in ("[", '{"device": [{"kid": "x"}]}', '{"device": [{"kid": "x", "x": "y"}]}'):
         (tmp_path / "keys").write_text(text, "utf-8")
         assert run(verify, gateway, "--keys", str(tmp_path / "keys")) == 2

@@ -208,9 +208,13 @@ def test_an_older_image_of_the_database_goes_on_after_the_archive(tmp_path: Path
     RUNNING.pop(tmp_path)._vault.abandon(damaged=False)
     (tmp_path / "state.db-wal").unlink(missing_ok=True)
     (tmp_path / "state.db").write_bytes(image)
-    commit(store(tmp_path), 3, interval(3))
+    gap = Record("settlement", {"record": "gap", "reason": "not_running", "perhaps_told": False})
+    made = store(tmp_path)
+    commit(made, 3, gap, gap)
+    commit(made, 4, gap)
     records = kept(tmp_path)
-    assert records[-2]["why"] == "restored"
+    assert records[-4]["why"] == "restored"
+    assert [r["perhaps_told"] for r in records[-3:]] == [True, False, False]  # the archive may have told that time
     assert whole(records)
 
 
