@@ -93,10 +93,7 @@ def settled(book: Book) -> Book:
     """The energy measured so far, written into the durable records."""
     if not book.meters.energy:
         return book
-    commands = tuple(
-        replace(r, delivered_mwh=book.meters.total(r)) if book.meters.has(r.command.id) else r
-        for r in book.durable.commands
-    )
+    commands = tuple(book.meters.told(r) if book.meters.has(r.command.id) else r for r in book.durable.commands)
     return replace(book, durable=replace(book.durable, commands=commands), meters=book.meters.folded())
 
 
@@ -121,7 +118,7 @@ def aside(book: Book) -> tuple[Durable, Durable]:
     something ended, stopped or latched. A command that no disk has acknowledged is in neither: it never acts."""
     unheld = {x.id for x in book.live if x.commit is not None}
     kept = [r for r in book.durable.commands if r.command.id not in unheld]
-    plain = [replace(r, delivered_mwh=0) for r in kept]
+    plain = [replace(r, delivered_mwh=0, both_mwh=0) for r in kept]
     plainly = replace(book.durable, commands=tuple(plain), day_mwh=0, account="")
     return replace(book.durable, commands=tuple(kept)), plainly
 

@@ -163,11 +163,10 @@ def end(
     book: Book, record: CommandRecord, state: CommandState, reason: str | None, sentence: str, cycle: Cycle
 ) -> Book:
     """Close a command: one terminal ack with the energy that it moved."""
-    energy = book.meters.total(record)
-    closed = replace(record, state=state, reason=reason, delivered_mwh=energy)
+    closed = replace(book.meters.told(record), state=state, reason=reason)
     if record.command.kind is CommandKind.SESSION:
         sentence += sessions.summary(book, record)
-    cycle.records.append(ack(closed, sentence, energy_mwh=energy))
+    cycle.records.append(ack(closed, sentence))
     cycle.notices.append(f"command {record.command.id}: {state.value}: {sentence}")
     live = tuple(x for x in book.live if x.id != record.command.id)
     paces = tuple(x for x in book.paces if x.session != record.command.id)

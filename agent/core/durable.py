@@ -38,6 +38,7 @@ class CommandRecord:
     delivered_mwh: int = 0  # energy at the battery since start, + discharge, milliwatt-hours
     shift_ms: int = 0  # how far its start was moved by the draw
     cancelled: bool = False  # its end is that of a cancel which let it run out
+    both_mwh: int = 0  # energy that went one way and came back the other: `delivered_mwh` is without it
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +114,7 @@ def _record_text(record: CommandRecord) -> str:
 # what a program of before does not know is written only where it says something
 _FIELDS = dataclasses.fields(Command)
 _LATER = {f.name: f.default for f in _FIELDS[[f.name for f in _FIELDS].index("beyond") + 1 :]}
-_LATER_RECORD = {"shift_ms": 0, "cancelled": False}
+_LATER_RECORD = {"shift_ms": 0, "cancelled": False, "both_mwh": 0}
 
 
 def _text(value: Durable | CommandRecord) -> str:

@@ -226,6 +226,7 @@ class Store:
                 request.durable, [*gone, *new], request.clock, request.mono_ms, Change(evict_to=evict)
             )
             out.append(Post("control", Committed(request.id)))
+            self._say_eras(out)
             if rows:
                 out.append(Post("link", mail.Stored(rows)))
 
