@@ -35,7 +35,7 @@ from hil.aggregator.keys import load_keyring
 from hil.aggregator.live import LiveAggregator
 from hil.aggregator.live import now as clocks
 from hil.backends.backend import Ending
-from hil.backends.gateway import Gateway
+from hil.backends.gateway import Gateway, of_unit
 from hil.backends.timers import timers_of
 from hil.broker import AnyBroker, Broker
 from hil.ceremony import Ceremony
@@ -109,6 +109,7 @@ class ProcessBackend:
             cwd=directory if "-m" not in gateway.command(self._program(), ()) else ROOT,
             restart_s=self._restart_s,
             watchdog_s=gateway.watchdog_s,
+            abort_s=float(of_unit("TimeoutAbortSec")),
         )
         gateway.unplug = lambda on: self._plug(not on)
         gateway.reconfigure = lambda keys: self._reconfigure(scenario, keys)

@@ -76,8 +76,10 @@ class Plug:
 
     def handle(self, event: bus_events.BusEvent, now_ns: int) -> list[bus_events.BusEffect]:
         """As the bus itself."""
-        if not self._plugged() and isinstance(event, bus_events.Opened | bus_events.Received):
+        if not self._plugged() and isinstance(event, bus_events.Opened):
             event = bus_events.Lost("the adapter is not there")
+        elif not self._plugged() and isinstance(event, bus_events.Received):
+            event = bus_events.Wake()  # what was on its way is lost with it, and it was told of that once
         return self._inner.handle(event, now_ns)
 
 
