@@ -26,7 +26,7 @@ from agent.core.book import (
 )
 from agent.core.command import TERMINAL, Command, CommandKind, CommandState
 from agent.core.decision import LimitValue
-from agent.core.durable import CommandRecord
+from agent.core.durable import SIGNED_AFTER, CommandRecord, Window
 from agent.core.inputs import CommandIn
 
 MAX_CANCELLED = 64
@@ -182,6 +182,14 @@ def end_all(book: Book, state: CommandState, reason: str, sentence: str, cycle: 
         if record.state not in TERMINAL:
             book = end(book, record, state, reason, sentence, cycle)
     return book
+
+
+def outdated(book: Book, signed_ms: int, cycle: Cycle) -> Book:
+    """The state is of an older day: nobody here knows what was ended since, so all of it ends, and stays ended."""
+    sentence = "the disk was put back to an older state, which does not tell whether this was ended since"
+    book = end_all(book, CommandState.FAILED, "store_replaced", sentence, cycle)
+    windows = dict(book.durable.windows) | {SIGNED_AFTER: Window(signed_ms, 0)}
+    return replace(book, durable=replace(book.durable, windows=tuple(sorted(windows.items()))))
 
 
 # --- acting -----------------------------------------------------------------------------------------------------------

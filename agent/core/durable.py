@@ -22,6 +22,9 @@ class Window:
     bitmap: int
 
 
+SIGNED_AFTER = "#after|"  # name of a window: what was signed up to its `high`, UTC ms, is not taken. No issuer's name
+
+
 @dataclass(frozen=True, slots=True)
 class CommandRecord:
     """A command that was accepted, and where its life stands."""

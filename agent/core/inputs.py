@@ -98,6 +98,14 @@ class PutBack:
 
 
 @dataclass(frozen=True, slots=True)
+class Outdated:
+    """What this home remembers of commands is older than what the aggregator has heard of it: what it brought along may
+    have been ended since, and ends. What was signed up to `signed_ms` may have acted since, and is not taken again."""
+
+    signed_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class WriteDone:
     """A write of the gate ended. `write_class`: a word of drivers.events.WriteClass in lower case, `outcome`: one of
     WriteOutcome."""
@@ -193,6 +201,7 @@ Event = (
     CommandIn
     | FreshTime
     | PutBack
+    | Outdated
     | Committed
     | CommitFailed
     | WriteDone

@@ -22,7 +22,7 @@ from agent.link.messages import AnyCommand, Receipt, Resend, Time
 from agent.link.numbers import Numbers
 from agent.link.refusal import Refusal
 from agent.link.roles import COMMAND, CONFIG, DEFAULT, FIRMWARE, HOMEOWNER, LINK, RECEIPT, TIME, TRUST
-from agent.link.timing import SKEW_MS, unkeyed, untimely
+from agent.link.timing import EXPIRES_NOT, SKEW_MS, forgotten, unkeyed, untimely
 from agent.link.trust import Trust
 from agent.link.trusting import Changed, Keeper, Spoken, Warned
 from agent.mail import Document
@@ -111,7 +111,7 @@ class Inbound:
         if not self.trust.may(found.header.kid, route.typ, body.kind):
             return Refusal("bad_role", f"this key may not sign {body.kind}")
         if isinstance(body, AnyHomeowner):
-            late = None if body.kind == "opt_out" else untimely(body, clock, fresh, now_ns)
+            late = None if body.kind == "opt_out" else self._late(body, clock, fresh, now_ns)
             return late or refusal(self._keeper.spoken(body, found.header.kid, payload))
         return self._command(body, found, clock, fresh, now_ns)
 
@@ -123,6 +123,10 @@ class Inbound:
     def asking(self, nonce: str) -> None:
         """This is the nonce that a signed time must echo from now on."""
         self._nonces = [*self._nonces[-SPENT:], nonce]
+
+    def outdated(self, after_ms: int) -> None:
+        """See `Numbers.outdated`."""
+        self._numbers.outdated(after_ms)
 
     def warning(self, wall_ms: int) -> Warned | None:
         """See `Keeper.warning`."""
@@ -187,7 +191,7 @@ class Inbound:
         if body.kind in ALWAYS:
             quiet = not self._budgets.ending(kid, now_ns)
             return self._numbers.ending(body, kid, digest, clock.least(now_ns), quiet)
-        late = untimely(body, clock, fresh, now_ns) or unkeyed(self.trust, body, kid, clock, now_ns)
+        late = self._late(body, clock, fresh, now_ns) or unkeyed(self.trust, body, kid, clock, now_ns)
         if late is not None:
             return late
         setpoint = self._numbers.setpoint(body)
@@ -208,6 +212,12 @@ class Inbound:
         if isinstance(body, Resend):  # moves nothing: the link answers it, and the next command brings its window along
             return body
         return self._numbers.command(body, kid, digest)
+
+    def _late(self, body: AnyCommand | AnyHomeowner, clock: LinkClock, fresh: bool, now_ns: int) -> Refusal | None:
+        late = untimely(body, clock, fresh, now_ns)
+        if late is not None or body.kind in EXPIRES_NOT:
+            return late
+        return forgotten(body, self._numbers.after_ms, clock, now_ns)
 
     def _far(self, kid: str) -> bool:
         return self.trust.role_of.get(kid) == "operations"

@@ -11,7 +11,7 @@ from enum import Enum, auto
 from agent import mail
 from agent.core.decision import Record
 from agent.core.durable import Window
-from agent.core.inputs import Clock, CommandIn, FreshTime
+from agent.core.inputs import Clock, CommandIn, FreshTime, Outdated
 from agent.link import jws, upward
 from agent.link.comeback import Comeback
 from agent.link.config import LinkConfig
@@ -41,7 +41,8 @@ class _Phase(Enum):
 
 
 class Session:
-    """One MQTT session after the other. `random(n)`: n random bytes; `known`: id and digest of earlier commands."""
+    """One MQTT session after the other. `random(n)`: n random bytes; `known`: id and digest of earlier commands;
+    `first`: lowest row that cannot have gone out before this start, None while the store does not know."""
 
     def __init__(
         self,
@@ -50,6 +51,7 @@ class Session:
         random: Callable[[int], bytes],
         windows: Iterable[tuple[str, Window]] = (),
         known: Iterable[tuple[str, str]] = (),
+        first: int | None = None,
     ) -> None:
         self._config = config
         self._boot = boot
@@ -68,7 +70,7 @@ class Session:
         self._profile: mail.Profile | None = None
         self._sample: mail.Sample | None = None
         self._presence = Presence(config, boot, self._sender, random)
-        self._time = Timekeeper(self._presence, self._inbound)
+        self._time = Timekeeper(self._presence, self._inbound, first)
         self._clock = self._time.clock
         self._asked_until_ns = -1
         self._telling = Telling()
@@ -93,7 +95,7 @@ class Session:
                 self._presence.changed()
             case mail.LinkSettings():
                 self._settle(event, out)
-            case _ if not self._from_store(event, out):
+            case _ if not self._from_store(event, now, out):
                 self._connection(event, now, out)
         if out or not self._telling_later(event, now):
             self._pump(now, out)
@@ -264,7 +266,7 @@ class Session:
             out.append(Post("store", closed))
         return closed is not None
 
-    def _from_store(self, event: object, out: list[Effect]) -> bool:
+    def _from_store(self, event: object, now: Now, out: list[Effect]) -> bool:
         """Whether it was one of the store's."""
         match event:
             case mail.Stored():
@@ -278,6 +280,7 @@ class Session:
                 self._rows.anchored(event)
                 if event.shift:
                     self._presence.changed()
+                    self._outdated(self._time.late_ms(now.mono_ns), out)
             case mail.Resending():
                 self._rows.asked(event)
             case _:
@@ -374,9 +377,18 @@ class Session:
         if not self._time.fresh:
             self._time.fresh = True
             self._tell(now, out)  # the clock goes ahead of the permission that rests on it
+            after_ms = self._outdated(self._time.after_ms(time), out)
             out.append(Post("control", FreshTime()))
-            out.append(Post("store", mail.Anchor(time.last)))
+            out.append(Post("store", mail.Anchor(time.last, after_ms)))
             out.append(Log("info", "link: the aggregator's signed time echoes this start; dispatch is accepted"))
+
+    def _outdated(self, after_ms: int, out: list[Effect]) -> int:
+        if after_ms:
+            self._inbound.outdated(after_ms)
+            out.append(Post("control", Outdated(after_ms)))
+            text = "the aggregator has more of this home than its disk: what that remembers as running ends"
+            out.append(Log("error", f"link: {text}, and what was signed up to {after_ms} is not taken"))
+        return after_ms
 
     def _contradicted(self, now: Now, out: list[Effect], signed_ms: int | None = None) -> None:
         event = self._time.contradiction(now, signed_ms)
