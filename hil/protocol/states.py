@@ -41,7 +41,8 @@ REASONS: dict[str, str] = {
     "bad_body": "a member that is missing, unknown, of the wrong type, out of range, or against another",
     "bad_audience": "for another home or group",
     "duplicate": "a known command again: its ack is sent again, at most once in 10 s",
-    "replay": "`seq` or `id` was used, is too old, or too far ahead, or of no open session; the nonce of another boot",
+    "replay": "`seq` or `id` was used, is too old, or too far ahead, or of no open session; the nonce of another boot; "
+    "or signed before your first answer to a disk that was put back",
     "expired": "after `exp`",
     "future": "`iat` is more than 30 s ahead",
     "not_fresh": "no signed time has echoed a nonce of this boot yet, or none came within half a minute",
