@@ -62,11 +62,13 @@ class Device:
 @dataclass(frozen=True, slots=True)
 class CommandIn:
     """A verified command that passed the replay window; `windows` are the streams' windows that now include it.
-    `quiet`: a cancel or stop beyond what its key may put on record; it ends what it ends, without a word of its own."""
+    `quiet`: a cancel or stop beyond what its key may put on record; it ends what it ends, without a word of its own.
+    `key`: whose cancel or stop it is."""
 
     command: Command
     windows: tuple[tuple[str, Window], ...]
     quiet: bool = False
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,7 +105,7 @@ class Numbers:
         self.know(body.id, digest)
         if not quiet:
             self.windows.update(windows)
-        return CommandIn(messages.to_core(body, digest, self._draw(body.id)), () if quiet else windows, quiet)
+        return CommandIn(messages.to_core(body, digest, self._draw(body.id)), () if quiet else windows, quiet, kid)
 
     def spoke(self, kid: str) -> bool:
         """Whether that key ever said something that was taken here."""
