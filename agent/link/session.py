@@ -15,7 +15,7 @@ from agent.core.inputs import Clock, CommandIn, FreshTime, Outdated
 from agent.link import jws, upward
 from agent.link.comeback import Comeback
 from agent.link.config import LinkConfig
-from agent.link.inbound import Inbound
+from agent.link.inbound import Heard, Inbound
 from agent.link.messages import Receipt, Resend, Time
 from agent.link.presence import STOPPED_TOKEN, Presence
 from agent.link.refusal import Refusal
@@ -56,7 +56,7 @@ class Session:
         self._config = config
         self._boot = boot
         self._sender = upward.Sender(config.device, config.fleet, jws.signer(config.seed))
-        self._inbound = Inbound(config, boot, windows, known)
+        self._inbound = Inbound(config, boot, windows, known, random)
         self._rows = Rows(config, self._sender)
         self._random = random
         self._comeback = Comeback(config.backoff_floor_ns, config.backoff_cap_ns, config.brokers, random)
@@ -103,8 +103,10 @@ class Session:
 
     def _telling_later(self, event: object, now: Now) -> bool:
         """A message that moved nothing, and a wake-up that will tell of it is set: a flood costs no more than this."""
-        later = self._wake_ns is not None and now.mono_ns < self._wake_ns <= self._telling.next_ns
-        return later and isinstance(event, part.MqttMessage)
+        due_ns = self._inbound.lot.due_ns
+        if self._wake_ns is None or (due_ns is not None and due_ns < self._wake_ns):
+            return False
+        return now.mono_ns < self._wake_ns <= self._telling.next_ns and isinstance(event, part.MqttMessage)
 
     # --- what is due, whatever happened ------------------------------------------------------------------------------
     def _pump(self, now: Now, out: list[Effect]) -> None:
@@ -119,6 +121,8 @@ class Session:
         if again_ns is not None and now.mono_ns >= again_ns:
             for each in self._inbound.again(self._clock, now.mono_ns):
                 self._judged(each, now, out)
+        for got, token in self._inbound.drawn(self._clock, self._time.fresh, now.mono_ns):
+            self._heard(got, token, now, out)
         self._publish_rows(now, out)
         if self._stop_ns is not None:
             self._stop_step(now, out)
@@ -140,7 +144,7 @@ class Session:
             times.append(self._due_ns)
         if self._phase is _Phase.UP:
             times.append(self._presence.wake_ns)
-        times += [self._telling.wake_ns, self._inbound.lasting.again_ns(self._clock)]
+        times += [self._telling.wake_ns, self._inbound.lasting.again_ns(self._clock), self._inbound.lot.due_ns]
         due = min((at for at in times if at is not None), default=None)
         if self._phase is not _Phase.DONE and due is not None and due != self._wake_ns:
             self._wake_ns = due
@@ -165,13 +169,24 @@ class Session:
                 self._phase = _Phase.WAITING
                 self._due_ns = now.mono_ns
                 self._rotated(now, out)
-                anchor = self._config.anchor
-                if anchor is not None and anchor.bundle.revoked:
-                    out.append(Post("control", mail.KeysRevoked(anchor.bundle.revoked)))
+                self._begun_with(now, out)
             case part.Stop():
                 self._stopping(now, out)
             case part.Wake():
                 self._wake_ns = None
+
+    def _begun_with(self, now: Now, out: list[Effect]) -> None:
+        """A revocation may have come by file while nobody ran: it ends what it would have ended over the link."""
+        anchor = self._config.anchor
+        if anchor is not None and anchor.bundle.revoked:
+            out.append(Post("control", mail.KeysRevoked(anchor.bundle.revoked)))
+            self._end_work(anchor.bundle.revoked, anchor.bundle.version, now, out)
+
+    def _end_work(self, revoked: Iterable[str], version: int, now: Now, out: list[Effect]) -> None:
+        kids = self._inbound.unended(revoked)
+        if kids:
+            out.append(Log("warning", f"link: dispatch ends, since {', '.join(kids)} is revoked"))
+            out.append(Post("control", stop_for(kids, version, now.wall_ms, self._random(16))))
 
     def _rotated(self, now: Now, out: list[Effect]) -> None:
         """Another key signs for this home since the last start: an event, once."""
@@ -297,6 +312,9 @@ class Session:
         got = self._inbound.receive(
             message.topic, message.payload, message.retain, self._clock, self._time.fresh, now.mono_ns
         )
+        self._heard(got, message.payload, now, out)
+
+    def _heard(self, got: Heard, token: bytes, now: Now, out: list[Effect]) -> None:
         if self._trial and isinstance(got, Time | Receipt):
             out.append(Post("control", mail.ServiceHeard()))
         if isinstance(got, Refusal | mail.Document | Changed):
@@ -307,7 +325,7 @@ class Session:
         elif isinstance(got, Resend):
             self._resend(got, now, out)
         elif isinstance(got, Receipt):
-            out.append(Post("store", self._rows.receipted(got, message.payload)))
+            out.append(Post("store", self._rows.receipted(got, token)))
         elif isinstance(got, Spoken):
             out.extend(self._relayed.spoken(got, self._kept_clock(now), now))
         elif got is not None:
@@ -348,9 +366,7 @@ class Session:
         self._join(self._inbound.asked, out)
         if changed.gone:
             out.append(Post("control", mail.KeysRevoked(changed.gone)))
-        for kid in changed.revoked:
-            if self._inbound.spoke(kid):
-                out.append(Post("control", stop_for(kid, changed, now.wall_ms, self._random(16))))
+        self._end_work(changed.revoked, changed.trust.version, now, out)
         self._time.retrusted(changed.trust.keys)
         self._presence.changed()
 

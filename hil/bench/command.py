@@ -141,12 +141,12 @@ def measure(count: int, rounds: int, seed: int) -> Sides:
 
 
 def _round(backend: StampedBackend, count: int, rng: random.Random, sides: Sides, bar: Progress) -> None:
-    _dispatch(backend, HIGHEST_W)
+    _dispatch(backend, HIGHEST_W)  # the bare side looks at what it left in the database
     wait(backend, lambda s: s["agent.given_w"] == HIGHEST_W, SETTLE_S)
     sent: dict[str, list[tuple[int, int]]] = {"agent": [], "bare": []}
     with bare(backend) as (process, topic):
         for index in range(count):
-            if index % STEPS == STEPS - 1:
+            if index and index % STEPS == 0:  # upward is by a ramp: it starts anew from the highest
                 _dispatch(backend, HIGHEST_W)
                 wait(backend, lambda s: s["agent.given_w"] == HIGHEST_W, SETTLE_S)
             time.sleep(rng.uniform(*PAUSE_S))
