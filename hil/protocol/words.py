@@ -30,6 +30,7 @@ WORDS: dict[str, str] = {
     "duration_s": "for how long, s",
     "Dispatch.duration_s": "for how long, s; without start at most 900",
     "start": "first moment to act, UTC ms",
+    "Quote.start": "of the order that is asked about, UTC ms; what would be given is told as the home stands now",
     "Dispatch.start": "first moment to act, UTC ms; missing: on acceptance",
     "randomize_start_s": "R: start is moved by a random whole number of seconds between 0 and R, drawn once",
     "randomize_both": "R is taken both ways: between -R and +R",
