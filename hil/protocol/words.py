@@ -30,6 +30,7 @@ WORDS: dict[str, str] = {
     "duration_s": "for how long, s",
     "Dispatch.duration_s": "for how long, s; without start at most 900",
     "start": "first moment to act, UTC ms",
+    "Quote.start": "of the order that is asked about, UTC ms; what would be given is told as the home stands now",
     "Dispatch.start": "first moment to act, UTC ms; missing: on acceptance",
     "randomize_start_s": "R: start is moved by a random whole number of seconds between 0 and R, drawn once",
     "randomize_both": "R is taken both ways: between -R and +R",
@@ -182,7 +183,7 @@ WORDS: dict[str, str] = {
     "Raise.reason": "why, for people",
     "Gap.reason": "telemetry_limit: the oldest telemetry was dropped; store_replaced: the disk was lost, or put back "
     "to an older image; not_kept: answer to a resend",
-    "Time.last": "highest row that you ever had of this home, 0 if none; missing: rows are taken on trust",
+    "Time.last": "highest row that you ever had of this home, 0 if none; missing: a disk that was put back is not seen",
     "TwoBoots.evidence": "taken_over: the broker ended several connections in a row soon after it had taken them, as "
     "it does for a client whose id another one uses; other_boot: a signed time came that was for another boot",
     "TwoBoots.short_connections": "of the latest ones, so many in a row lasted less than a minute",
