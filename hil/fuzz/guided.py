@@ -100,7 +100,8 @@ def _of_each_kind(module: ModuleType, kinds: Mapping[str, int], inputs: int) -> 
     """A kind of which none gets through is a kind that is not tried."""
     every = getattr(module, "KINDS", (ANY,))
     none = [kind for kind in every if not kinds.get(kind)]
-    enough = inputs >= ENOUGH
+    least = getattr(module, "ENOUGH", ENOUGH)
+    enough = inputs >= least
     note = f"none of {', '.join(none)}" if none else ""
     return Figure(
         "kinds of which no spoiled input was accepted",
@@ -108,7 +109,7 @@ def _of_each_kind(module: ModuleType, kinds: Mapping[str, int], inputs: int) -> 
         "",
         "== 0" if enough else None,
         {kind: kinds.get(kind, 0) for kind in every},
-        note if enough else f"fewer than {ENOUGH} inputs: printed, not judged",
+        note if enough else f"fewer than {least} inputs: printed, not judged",
     )
 
 
@@ -125,7 +126,7 @@ def _blind(target: str, module: ModuleType, inputs: int, seed: int) -> tuple[dic
 def spoiled(rng: Random, module: ModuleType) -> bytes:
     """The next input, where nothing guides."""
     spoil = getattr(module, "spoil", None)
-    if spoil is not None and rng.random() < IN_STRUCTURE:
+    if spoil is not None and rng.random() < getattr(module, "IN_STRUCTURE", IN_STRUCTURE):
         return bytes(spoil(rng, rng.choice(module.SEEDS))[:MOST_BYTES])
     return mutated(rng, module.SEEDS, module.WORDS)
 
@@ -216,7 +217,7 @@ def _child(argv: Sequence[str]) -> None:
 
     def mutate(data: bytes, most: int, seed: int) -> bytes:
         rng = Random(seed)
-        if rng.random() >= IN_STRUCTURE:
+        if rng.random() >= getattr(module, "IN_STRUCTURE", IN_STRUCTURE):
             return bytes(atheris.Mutate(data, most))
         before = data if rng.random() < FURTHER else rng.choice(module.SEEDS)  # it comes here up to five times in a row
         return bytes(module.spoil(rng, before)[:most])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 from hil.fuzz.forbidden import Forbidden
 
@@ -74,6 +75,18 @@ def judged(data: bytes, claims: object) -> None:
         raise Forbidden(f"taken, and it has {beyond}")
     elif repr(text.value) != repr(claims):
         raise Forbidden(f"another reader sees something else than {claims}")
+
+
+def strictly(data: bytes) -> dict[str, Any]:
+    """What bytes that the agent took say; Forbidden when it may not have taken them."""
+    try:
+        text = read(data)
+    except NotJson as error:
+        raise Forbidden(f"taken for JSON, and {error}") from None
+    beyond = text.beyond()
+    if beyond is not None or not isinstance(text.value, dict):
+        raise Forbidden(f"taken, and it has {beyond}")
+    return text.value
 
 
 class _Reader:

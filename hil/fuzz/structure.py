@@ -13,6 +13,7 @@ from functools import lru_cache
 from random import Random
 
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+_LETTERS = frozenset(ALPHABET)
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[ \t\n\r]+|[^ \t\n\r{}\[\],:"]+|.', re.DOTALL)
 _INTEGER = re.compile(r"-?[0-9]{1,30}\Z")
 _BASE64 = re.compile(r'"[A-Za-z0-9_-]{16,}"\Z')
@@ -190,3 +191,10 @@ def respelt(rng: Random, text: str) -> str:
     if way == 3:
         return text.replace("-", "+").replace("_", "/")
     return text[:at] + rng.choice(("!", "=", " ", "\u00e9", "*")) + text[at:]
+
+
+def canonical(text: str) -> bool:
+    """It is base64url without padding, in the one spelling of its bytes."""
+    if not text or len(text) % 4 == 1 or not set(text) <= _LETTERS:
+        return False
+    return ALPHABET.index(text[-1]) & ((1 << 6 * len(text) % 8) - 1) == 0  # bits that carry nothing are zero

@@ -7,16 +7,18 @@ import importlib
 import importlib.util
 import json
 import re
+import zlib
 from random import Random
 
 import pytest
 
+from agent.link import bundle as bundles
 from agent.link import documents, homeowner, messages
 from agent.link import jws as product
 from agent.link import trust as trust_file
-from agent.local import server
+from agent.local import request, server
 from agent.runtime.part import LocalReply
-from hil.fuzz import cli, guided, jws, message
+from hil.fuzz import cli, guided, jws, local, message
 from hil.fuzz.forbidden import Forbidden
 from hil.fuzz.guided import Count, spoiled
 from hil.fuzz.plain_json import NotJson, read
@@ -111,6 +113,28 @@ def test_a_rule_between_members_that_is_gone_is_found_out(
     for data in found:
         count.take(data)
     assert count.forbidden > 0
+
+
+def test_every_verb_of_the_socket_is_among_the_honest_ones() -> None:
+    assert {local.one(data) for data in local.SEEDS} == set(local.KINDS) == set(request._KEYS)
+    assert set(blind("local", 10_000).kinds) == set(local.KINDS)
+
+
+@pytest.mark.parametrize("target", ["jws", "trust", "bundle"])
+def test_base64_in_a_second_spelling_is_found_out(target: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lenient(part: bytes) -> bytes | None:
+        fits = product._PART.match(part) and len(part) % 4 != 1
+        return base64.urlsafe_b64decode(part + b"=" * (-len(part) % 4)) if fits else None
+
+    for module in (product, bundles):
+        monkeypatch.setattr(module, "unb64", lenient)
+    count = blind(target, 1_000)
+    assert count.forbidden + count.raised > 0
+
+
+def test_what_is_inflated_without_a_bound_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(product, "inflate", lambda data: zlib.decompressobj(-15).decompress(data))
+    assert blind("jws", 10_000).forbidden > 0
 
 
 def test_a_kind_of_which_none_gets_through_fails_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
