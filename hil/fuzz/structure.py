@@ -156,6 +156,19 @@ def _without(rng: Random, shape: _Shape, other: _Shape) -> str:
     return _put(shape, (begin, end), "")
 
 
+def _element(rng: Random, shape: _Shape, other: _Shape) -> str:
+    """One more in a list, or one less."""
+    spans = [span for span in shape.values if span[0] and shape.tokens[span[0] - 1] in "[,"]
+    if not spans:
+        return _another(rng, shape, other)
+    begin, end = rng.choice(spans)
+    if rng.random() < 0.5:
+        return _put(shape, (begin, begin), f"{_of(shape, (begin, end))}," * rng.choice((1, 1, 2, 63, 255)))
+    if shape.tokens[end : end + 1] == (",",):
+        return _put(shape, (begin, end + 1), "")
+    return _put(shape, (begin - (shape.tokens[begin - 1] == ","), end), "")
+
+
 def _more(rng: Random, shape: _Shape, other: _Shape) -> str:
     """A member of another message, or of this one a second time."""
     source = other if rng.random() < 0.5 else shape
@@ -177,7 +190,7 @@ def _renamed(rng: Random, shape: _Shape, other: _Shape) -> str:
 
 _Change = Callable[[Random, _Shape, _Shape], str]
 _ANYWHERE: tuple[_Change, ...] = (_nudged, _another, _taken, _never, _long, _nested, _escaped, _base64, _spaced)
-_CHANGES: tuple[_Change, ...] = (*_ANYWHERE, _nudged, _nudged, _without, _more, _twice, _renamed)
+_CHANGES: tuple[_Change, ...] = (*_ANYWHERE, _nudged, _nudged, _element, _without, _more, _twice, _renamed)
 
 
 def respelt(rng: Random, text: str) -> str:
