@@ -21,6 +21,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from hil.amount import count
+from hil.campaign.counts import Counts
 from hil.campaign.resume import Resume
 from hil.crash import evidence
 from hil.crash.run import Kills, Run
@@ -85,14 +86,29 @@ class _Count:
     """What all homes together have done; a file keeps it."""
 
     def __init__(self, resume: Resume) -> None:
-        known = resume.load() or {}
         self._resume = resume
         self._lock = threading.Lock()
-        self.homes = int(known.get("homes", 0))
-        self.void = int(known.get("void", 0))
-        self.done: Counter[str] = Counter(known.get("done", {}))
-        self.wrong: Counter[str] = Counter(known.get("wrong", {}))
-        self.found: list[list[str]] = [[str(text) for text in pair] for pair in known.get("found", ())]
+        self.homes, self.void = 0, 0
+        self.done: Counter[str] = Counter()
+        self.wrong: Counter[str] = Counter()
+        self.found: list[list[str]] = []
+        known = resume.load()
+        if known is not None:
+            self._go_on(Counts(resume.path, known))
+
+    def _go_on(self, counts: Counts) -> None:
+        self.homes, self.void = counts.number("homes"), counts.number("void")
+        self.done, self.wrong = counts.by_name("done", COUNTED), counts.by_name("wrong", KINDS)
+        self.found = counts.pairs("found")
+        counts.done()
+        kills, done = self.done["done"], self.done
+        most = KILLS_A_HOME * self.homes
+        counts.must(self.homes <= kills <= most, f"{kills} kills in {self.homes} homes of at most {KILLS_A_HOME}")
+        for name in ("in_start", "remote", "unsettled"):
+            counts.must(done[name] <= kills, f"{name} {done[name]} of {kills} kills")
+        counts.must(done["acted"] <= done["commands"], f"{done['acted']} of {done['commands']} commands acted")
+        told = Counter(kind for kind, _ in self.found)
+        counts.must(+told == +self.wrong, f"{self.wrong.total()} wrong, {told.total()} told")
 
     def add(self, kills: Kills, home: int, void: int, left: Path | None) -> None:
         """One home has come to its end. `left`: where its files are, if a promise broke."""
