@@ -166,11 +166,12 @@ class Consent:
 @dataclass(frozen=True, slots=True)
 class OptsOut:
     """A person at home, or the homeowner's signed word: no dispatch, session, schedule or price. `for_s` 0 = until
-    OptsIn."""
+    OptsIn. `longer`: it came from afar, perhaps late, and shortens none that is in force."""
 
     by: str
     role: str  # "homeowner" | "technician"
     for_s: int = 0
+    longer: bool = False
 
 
 @dataclass(frozen=True, slots=True)

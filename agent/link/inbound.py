@@ -1,7 +1,8 @@
 """Who may tell this home what: every check between the broker and the core, cheapest first. A forger gets no answer.
 
 Order: topic, size, retained, form, typ, key, role -> budget -> signature -> body, audience, role of the kind -> replay
--> time. Cancel and stop skip freshness, time, numbers and flood control: they only ever make the home do less.
+-> time. Cancel and stop skip freshness, `exp`, numbers and flood control, the homeowner's opt-out freshness and
+`exp`: they only ever make the home do less.
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ from agent.link.budgets import Budgets
 from agent.link.clock import LinkClock
 from agent.link.config import LinkConfig
 from agent.link.documenting import KIND, Documents
-from agent.link.homeowner import AnyHomeowner
+from agent.link.homeowner import AnyHomeowner, OptOut
 from agent.link.lasting import Lasting, refusal
 from agent.link.messages import AnyCommand, Receipt, Resend, Time
 from agent.link.numbers import Numbers
 from agent.link.refusal import Refusal
 from agent.link.roles import COMMAND, CONFIG, DEFAULT, FIRMWARE, HOMEOWNER, LINK, RECEIPT, TIME, TRUST
-from agent.link.timing import SKEW_MS, unkeyed, untimely
+from agent.link.timing import SKEW_MS, left_s, outlived, unkeyed, untimely
 from agent.link.trust import Trust
 from agent.link.trusting import Changed, Keeper, Spoken, Warned
 from agent.mail import Document
@@ -111,8 +112,7 @@ class Inbound:
         if not self.trust.may(found.header.kid, route.typ, body.kind):
             return Refusal("bad_role", f"this key may not sign {body.kind}")
         if isinstance(body, AnyHomeowner):
-            late = None if body.kind == "opt_out" else untimely(body, clock, fresh, now_ns)
-            return late or refusal(self._keeper.spoken(body, found.header.kid, payload))
+            return self._homeowners(body, found.header.kid, payload, clock, fresh, now_ns)
         return self._command(body, found, clock, fresh, now_ns)
 
     @property
@@ -132,9 +132,9 @@ class Inbound:
         """See `Keeper.rotated`."""
         return self._keeper.rotated(kid)
 
-    def spoke(self, kid: str) -> bool:
-        """See `Numbers.spoke`."""
-        return self._numbers.spoke(kid)
+    def unended(self, revoked: Iterable[str]) -> tuple[str, ...]:
+        """See `Numbers.unended`."""
+        return self._numbers.unended(revoked)
 
     def again(self, clock: LinkClock, now_ns: int) -> list[Changed | Document | Refusal]:
         """Bundles, manifests and documents that found no room when they came, and there is some now."""
@@ -177,6 +177,19 @@ class Inbound:
             self.time_kid = kid
         return refused or body
 
+    def _homeowners(
+        self, body: AnyHomeowner, kid: str, payload: bytes, clock: LinkClock, fresh: bool, now_ns: int
+    ) -> Spoken | Refusal:
+        if not isinstance(body, OptOut):
+            late = untimely(body, clock, fresh, now_ns)
+            if late is not None:
+                return late
+            return refusal(self._keeper.spoken(body, kid, payload))
+        for_s = left_s(body.iat, body.for_s, clock, now_ns)
+        if body.for_s and not for_s:
+            return Refusal("expired", f"an opt-out for {body.for_s} s, which are over")
+        return refusal(self._keeper.spoken(body, kid, payload, for_s))
+
     def _command(
         self, body: AnyCommand, found: jws.Verified, clock: LinkClock, fresh: bool, now_ns: int
     ) -> CommandIn | Resend | Refusal:
@@ -185,6 +198,9 @@ class Inbound:
         if again is not None:
             return again
         if body.kind in ALWAYS:
+            late = outlived(body, clock, now_ns)
+            if late is not None:
+                return late
             quiet = not self._budgets.ending(kid, now_ns)
             return self._numbers.ending(body, kid, digest, clock.least(now_ns), quiet)
         late = untimely(body, clock, fresh, now_ns) or unkeyed(self.trust, body, kid, clock, now_ns)

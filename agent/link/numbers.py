@@ -97,9 +97,10 @@ class Numbers:
             self.windows.update(windows)
         return CommandIn(messages.to_core(body, digest, self._draw(body.id)), () if quiet else windows, quiet)
 
-    def spoke(self, kid: str) -> bool:
-        """Whether that key ever said something that was taken here."""
-        return any(stream.split("|")[1] == kid for stream in self.windows)
+    def unended(self, revoked: Iterable[str]) -> tuple[str, ...]:
+        """Of these keys those that may have begun something here which was not ended since they are revoked."""
+        spoke = {stream.split("|")[1] for stream in self.windows if not stream.startswith("#")}
+        return tuple(sorted(kid for kid in revoked if kid in spoke and endings.gone(kid) not in self.windows))
 
     def _draw(self, command: str) -> int:
         """Bits of this home and that id alone: the same again for a repetition, and another in every other home."""

@@ -163,13 +163,24 @@ class Session:
                 self._phase = _Phase.WAITING
                 self._due_ns = now.mono_ns
                 self._rotated(now, out)
-                anchor = self._config.anchor
-                if anchor is not None and anchor.bundle.revoked:
-                    out.append(Post("control", mail.KeysRevoked(anchor.bundle.revoked)))
+                self._begun_with(now, out)
             case part.Stop():
                 self._stopping(now, out)
             case part.Wake():
                 self._wake_ns = None
+
+    def _begun_with(self, now: Now, out: list[Effect]) -> None:
+        """A revocation may have come by file while nobody ran: it ends what it would have ended over the link."""
+        anchor = self._config.anchor
+        if anchor is not None and anchor.bundle.revoked:
+            out.append(Post("control", mail.KeysRevoked(anchor.bundle.revoked)))
+            self._end_work(anchor.bundle.revoked, anchor.bundle.version, now, out)
+
+    def _end_work(self, revoked: Iterable[str], version: int, now: Now, out: list[Effect]) -> None:
+        kids = self._inbound.unended(revoked)
+        if kids:
+            out.append(Log("warning", f"link: dispatch ends, since {', '.join(kids)} is revoked"))
+            out.append(Post("control", stop_for(kids, version, now.wall_ms, self._random(16))))
 
     def _rotated(self, now: Now, out: list[Effect]) -> None:
         """Another key signs for this home since the last start: an event, once."""
@@ -345,9 +356,7 @@ class Session:
         self._join(self._inbound.asked, out)
         if changed.gone:
             out.append(Post("control", mail.KeysRevoked(changed.gone)))
-        for kid in changed.revoked:
-            if self._inbound.spoke(kid):
-                out.append(Post("control", stop_for(kid, changed, now.wall_ms, self._random(16))))
+        self._end_work(changed.revoked, changed.trust.version, now, out)
         self._time.retrusted(changed.trust.keys)
         self._presence.changed()
 

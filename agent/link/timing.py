@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from agent.link.clock import LinkClock
-from agent.link.messages import AnyCommand, Down
+from agent.link.messages import DAY_MS, WEEK_MS, AnyCommand, Down
 from agent.link.refusal import Refusal
 from agent.link.trust import Trust
 
 SKEW_MS = 30_000  # `iat` may lie this far ahead of us
+OUTLIVED_MS = 3 * WEEK_MS + DAY_MS  # to accept, until the start, its length; and what a draw or a clock adds
 EXPIRES_NOT = frozenset({"resend"})  # asks for what is the aggregator's anyway, also of an expired bundle
 
 
@@ -25,6 +26,23 @@ def untimely(body: Down, clock: LinkClock, fresh: bool, now_ns: int) -> Refusal 
     if not fresh or span is None:
         return Refusal("not_fresh", "no signed time has echoed a nonce of this boot yet, or none within half a minute")
     return None
+
+
+def outlived(body: Down, clock: LinkClock, now_ns: int) -> Refusal | None:
+    """A cancel or a stop is taken after its `exp` too, for as long as anything that was signed before it may still run:
+    7 days to be accepted in, 7 until its start, 7 of a plan, and a day. Later it could only end what it never meant; if
+    gateway and aggregator agree that it is later."""
+    least_ms = clock.least_by_both(now_ns)
+    if least_ms is None or least_ms <= body.iat + OUTLIVED_MS:
+        return None
+    return Refusal("expired", f"all that was signed before it is over since {least_ms - body.iat - OUTLIVED_MS} ms")
+
+
+def left_s(iat: int, for_s: int, clock: LinkClock, now_ns: int) -> int:
+    """What is left of `for_s` from `iat` on, at most, in whole seconds begun; 0: nothing. All of it while gateway and
+    aggregator do not agree on the time."""
+    least_ms = clock.least_by_both(now_ns)
+    return for_s if least_ms is None else max(0, for_s - max(0, least_ms - iat) // 1000)
 
 
 def unkeyed(trust: Trust, body: AnyCommand, kid: str, clock: LinkClock, now_ns: int) -> Refusal | None:

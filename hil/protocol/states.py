@@ -42,7 +42,7 @@ REASONS: dict[str, str] = {
     "bad_audience": "for another home or group",
     "duplicate": "a known command again: its ack is sent again, at most once in 10 s",
     "replay": "`seq` or `id` was used, is too old, or too far ahead, or of no open session; the nonce of another boot",
-    "expired": "after `exp`",
+    "expired": "after `exp`; a cancel or stop of 22 days ago; an `opt_out` whose `for_s` is over",
     "future": "`iat` is more than 30 s ahead",
     "not_fresh": "no signed time has echoed a nonce of this boot yet, or none came within half a minute",
     "clock_conflict": "a signed time that contradicts the gateway's network time, or an earlier one, by two minutes; "
