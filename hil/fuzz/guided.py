@@ -32,8 +32,9 @@ from hil.progress import Progress
 
 MOST_BYTES = 6_000  # of an input; the largest that a decoder takes is 4096
 EVERY = 1_000
-ENOUGH = 10_000  # inputs of which some of each kind must have been accepted
+ENOUGH = 20_000  # inputs of which some of each kind must have been accepted
 IN_STRUCTURE = 0.5  # share of inputs that are spoiled so, where the target can
+GUIDED = 0.5  # of that, where coverage guides: it has ways of its own
 FURTHER = 0.3  # of those, share that is spoiled further than an honest one, where coverage guides
 ANY = "any"  # the kind of a target that has no kinds
 HANG_S = 10  # libFuzzer counts an input that takes longer as a hang
@@ -215,9 +216,11 @@ def _child(argv: Sequence[str]) -> None:
         if count.inputs % EVERY == 0 or count.inputs >= args.inputs:
             args.out.write_text(json.dumps(count.as_json()))
 
-    def mutate(data: bytes, most: int, seed: int) -> bytes:
-        rng = Random(seed)
-        if rng.random() >= getattr(module, "IN_STRUCTURE", IN_STRUCTURE):
+    rng = Random(next((word for word in args.rest if word.startswith("-seed=")), ""))
+    in_structure = GUIDED * getattr(module, "IN_STRUCTURE", IN_STRUCTURE)
+
+    def mutate(data: bytes, most: int, _: int) -> bytes:
+        if rng.random() >= in_structure:
             return bytes(atheris.Mutate(data, most))
         before = data if rng.random() < FURTHER else rng.choice(module.SEEDS)  # it comes here up to five times in a row
         return bytes(module.spoil(rng, before)[:most])
