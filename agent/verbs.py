@@ -70,7 +70,9 @@ def taken(verb: mail.Verb, durable: Durable) -> OptsOut | OptsIn | Overrides | P
         if out is not None and out.role == "homeowner" and verb.role != "homeowner":
             text = "refused: only the homeowner ends, shortens or replaces the homeowner's opt-out"
             return done(verb, REFUSED, text, pin_helps=True)
-        return OptsIn(verb.by) if verb.verb == "optin" else OptsOut(verb.by, verb.role, verb.for_s)
+        if verb.verb == "optin":
+            return OptsIn(verb.by)
+        return OptsOut(verb.by, verb.role, verb.for_s, longer=verb.conn == mail.LINK)
     if verb.text == "off":
         return Overrides(verb.by, None)
     if not 0 < verb.for_s <= MAX_OVERRIDE_S or abs(verb.value) > OVERRIDE_W:

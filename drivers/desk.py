@@ -81,7 +81,8 @@ class Desk:
                 self._finish(order, WriteOutcome.SUPERSEDED, detail, now_ns, out)
 
     def next(self, now_ns: int, out: list[BusEffect]) -> Order | None:
-        """The order whose request goes next. A CLEAR or STOP ends a POWER of its device that is half sent."""
+        """The order whose request goes next. A CLEAR or STOP ends a POWER of its device that is half sent; a newer
+        POWER does where that one should have been written by now."""
         self.due_ns = NEVER_NS
         ready = [
             (order.sequence.write_class, order.sequence.order_id, key)
@@ -92,7 +93,8 @@ class Desk:
             order = self.waiting[key]
             running = self.active.get(key[0])
             if running is not None:
-                if write_class >= running.sequence.write_class or write_class > WriteClass.CLEAR:
+                late = write_class is WriteClass.POWER and running.late(now_ns)
+                if not late and (write_class >= running.sequence.write_class or write_class > WriteClass.CLEAR):
                     continue
                 self._finish(running, WriteOutcome.SUPERSEDED, f"{write_class.name} overtook it", now_ns, out)
             del self.waiting[key]

@@ -81,6 +81,11 @@ class Order:
         """What to send now."""
         return self._look or self._requests[self._step]
 
+    def late(self, now_ns: int) -> bool:
+        """A setpoint whose writes go on after its time: it was tried again and again, or a disk was slow."""
+        overdue = self.sequence.write_class is WriteClass.POWER and now_ns > self.sequence.not_after_ns
+        return overdue and self._step < self._writes
+
     def disk_ended(self, now_ns: int) -> Verdict | None:
         """While it waits for the disk: go on if that has answered, the verdict if it did not in time."""
         if not self.device.keeper.settled:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import math
 
 
 def amount(text: str) -> float:
-    """A number > 0; argparse says what is wrong with another."""
+    """A finite number > 0; argparse says what is wrong with another."""
     try:
         number = float(text)
     except ValueError:
         number = 0.0
-    if not number > 0:
+    if not 0 < number < math.inf:
         raise argparse.ArgumentTypeError(f"{text!r}: a number above 0 expected")
     return number
 

@@ -153,8 +153,11 @@ def access(fleet: str, devices: Mapping[str, Sequence[str]]) -> str:
     return json.dumps(body, indent=1) + "\n"
 
 
+CHECK = ":check"  # as whom `batteryctl net check` comes, besides the link
+
+
 def _permission(user: str) -> dict[str, str]:
-    client = rf"{_escaped(user)}" if user != AGGREGATOR else rf"{AGGREGATOR}[-0-9a-z]*"
+    client = rf"{_escaped(user)}({CHECK})?" if user != AGGREGATOR else rf"{AGGREGATOR}[-0-9a-z]*"
     queue = rf"mqtt-subscription-{client}qos[01]"
     both = rf"^(amq\.topic|{queue})$"
     return {"user": user, "vhost": "/", "configure": rf"^{queue}$", "write": both, "read": both}

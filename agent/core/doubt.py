@@ -8,7 +8,8 @@ calibrated by a full charge. Nothing here makes the interval narrower, and nothi
 Over a silence nothing was counted. A count that was not contradicted begins anew where what may have flowed meanwhile
 explains the difference; where it does not, it goes on, wider by that. The trade: a BMS that lies and falls silent again
 and again is found later by as much as could flow in its silences; a short one does not wash away what was gathered, and
-none ends a doubt.
+none ends a doubt. Likewise a stuck BMS whose pack swings around what it says: each swing that ends within REBASE_WITHIN
+of it may hide as much again.
 """
 
 from __future__ import annotations

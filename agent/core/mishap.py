@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from agent.core import commits, dispatch
+from agent.core import commits, dispatch, people
 from agent.core.book import Book, Cycle
 from agent.core.command import TERMINAL, CommandKind, CommandState
 from agent.core.commits import Desk
 from agent.core.decision import Commit
-from agent.core.durable import OptOut
 from agent.core.inputs import CommandIn, Event, LocalStop, OptsOut
 
 ENDING = (CommandKind.CANCEL, CommandKind.STOP)
@@ -28,10 +27,9 @@ def stops(book: Book, heard: tuple[Event, ...], say: Cycle) -> tuple[Book, tuple
     for n, event in enumerate(heard):
         if isinstance(event, LocalStop):
             book = replace(book, durable=replace(book.durable, stopped_by=event.by))
-        if isinstance(event, OptsOut):  # for how long, the cycle that works will say
-            book = replace(
-                book, durable=replace(book.durable, opted_out=OptOut(event.by, event.role, say.clock.wall_ms))
-            )
+        if isinstance(event, OptsOut):  # what it ends, the cycle that works will say
+            out = people.in_force(book.durable.opted_out, event, say)
+            book = replace(book, durable=replace(book.durable, opted_out=out))
         if n <= last and isinstance(event, CommandIn):
             book = _received(book, event, say)
         else:

@@ -16,6 +16,7 @@ from agent.core.inputs import OptsOut, Overrides
 from agent.core.params import S
 
 LASTING = (CommandKind.SCHEDULE, CommandKind.PRICE)
+MS = S // 1000
 MAX_OVERRIDE_S = 4 * 3600
 
 
@@ -65,12 +66,12 @@ def said(cycle: Cycle, body: dict[str, object]) -> None:
 def opt_out(book: Book, event: OptsOut, cycle: Cycle) -> Book:
     """At once, whatever clock or disk. What began has its partial end; what is over before they come back, or has no
     other time, never begins."""
-    until_ms = cycle.clock.wall_ms + event.for_s * 1000 if event.for_s else 0
-    until_ns = cycle.now_ns + event.for_s * S if event.for_s else 0
-    out = OptOut(event.by, event.role, cycle.clock.wall_ms, until_ms, until_ns, cycle.clock.kernel_boot)
-    said(cycle, {"event": "opt_out", "by": event.by, "until_ms": until_ms})
+    out = in_force(book.durable.opted_out, event, cycle)
+    left_ns = _left_ns(out, cycle)
+    until_ns = 0 if left_ns is None else cycle.now_ns + left_ns
+    said(cycle, {"event": "opt_out", "by": event.by, "until_ms": out.until_ms})
     book = replace(book, durable=replace(book.durable, opted_out=out))
-    sentence = f"{event.by} has opted out"
+    sentence = f"{out.by} has opted out"
     for record in book.durable.commands:
         if record.state in TERMINAL:
             continue
@@ -80,6 +81,34 @@ def opt_out(book: Book, event: OptsOut, cycle: Cycle) -> Book:
         state = CommandState.PARTIAL_OPT_OUT if begun else CommandState.OPTED_OUT
         book = dispatch.end(book, record, state, "opt_out", sentence, cycle)
     return book
+
+
+def in_force(held: OptOut | None, event: OptsOut, cycle: Cycle) -> OptOut:
+    """The opt-out that holds from now on. One that came from afar takes nothing from the one that is there: neither
+    its end, nor that only the homeowner ends the homeowner's."""
+    wall_ms, boot = cycle.clock.wall_ms, cycle.clock.kernel_boot
+    until_ms = wall_ms + event.for_s * 1000 if event.for_s else 0
+    until_ns = cycle.now_ns + event.for_s * S if event.for_s else 0
+    new = OptOut(event.by, event.role, wall_ms, until_ms, until_ns, boot)
+    if held is None or not event.longer:
+        return new
+    left_ns = _left_ns(held, cycle)
+    if left_ns is not None and (not event.for_s or event.for_s * S > left_ns):
+        return new
+    if held.role == event.role:
+        return held
+    return replace(held, by=event.by, role=event.role)
+
+
+def _left_ns(out: OptOut, cycle: Cycle) -> int | None:
+    """How much of it is left, at most; None: it has no end. By the monotonic clock; after a reboot by a clock of our
+    own, or as if this kernel, which came after it, had run since its beginning."""
+    if not out.until_ms:
+        return None
+    if out.kernel_boot == cycle.clock.kernel_boot:
+        return out.until_ns - cycle.now_ns
+    left_ns = (out.until_ms - out.since_ms) * MS - cycle.now_ns
+    return min(left_ns, (out.until_ms - cycle.clock.wall_ms) * MS) if cycle.clock.own else left_ns
 
 
 def opt_in(book: Book, by: str, cycle: Cycle) -> Book:
@@ -102,11 +131,5 @@ def returned(book: Book, cycle: Cycle) -> Book:
     """An opt-out that was for a while ends by itself: by the monotonic clock; after a reboot by a clock of our own, or
     when this kernel, which came after it, has run for all of its length."""
     out = book.durable.opted_out
-    if out is None or not out.until_ms:
-        return book
-    if out.kernel_boot == cycle.clock.kernel_boot:
-        over = cycle.now_ns >= out.until_ns
-    else:
-        dated = cycle.clock.own and cycle.clock.wall_ms >= out.until_ms
-        over = dated or cycle.now_ns >= (out.until_ms - out.since_ms) * (S // 1000)
-    return opt_in(book, out.by, cycle) if over else book
+    left_ns = None if out is None else _left_ns(out, cycle)
+    return opt_in(book, out.by, cycle) if out is not None and left_ns is not None and left_ns <= 0 else book

@@ -1,8 +1,9 @@
 """What this home holds of its trust across restarts, and how it changes. Pure: the store keeps the bytes, in two slots.
 
 The bundle in force, the hash that the first trust was given by and the root keys of that day, the homeowner's keys
-(named at the gateway: no bundle can bring or take one), the highest number that each homeowner's key has spoken with,
-and which of its own signing keys this home has told the aggregator of.
+(named at the gateway: no bundle can bring or take one), the highest number that each homeowner's key has spoken with
+(also of one that was pushed out, and over a change of root), since when, and which of its own signing keys this home
+has told the aggregator of.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from agent.link.bundle import Bundle, Envelope
 from agent.link.jws import Refused, Verifier, b64, parse_object, unb64, verifier
 
 HOMEOWNER_KEYS = 4
+NUMBERS = 32  # of keys of the homeowner, the present ones among them
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +26,8 @@ class Anchor:
     """`root_hash`: of the bundle of the claim. `heard`: kid of a homeowner's key -> highest `seq` that was taken.
 
     `rooted`: kids of the root keys at the last claim: no later bundle may let others reach the threshold alone.
-    `told`: the signing key of this home whose rotation is on record.
+    `told`: the signing key of this home whose rotation is on record. `since_ms`: UTC ms of that claim, by network time;
+    0 = there was none.
     """
 
     root_hash: str
@@ -33,17 +36,19 @@ class Anchor:
     heard: Mapping[str, int]
     rooted: frozenset[str]
     told: str = ""
+    since_ms: int = 0
 
     def dump(self) -> bytes:
         """The bytes that `parse` reads."""
         body = {
-            "v": 2,
+            "v": 3,
             "root_hash": self.root_hash,
             "bundle": dict(self.bundle.envelope.raw),
             "homeowner": [b64(key.key.public_bytes_raw()) for key in self.homeowner.values()],
             "heard": dict(self.heard),
             "rooted": sorted(self.rooted),
             "told": self.told,
+            "since_ms": self.since_ms,
         }
         return json.dumps(body, separators=(",", ":")).encode("ascii")
 
@@ -55,26 +60,38 @@ class Anchor:
         """The same after that key has spoken with `seq`."""
         return replace(self, heard=MappingProxyType({**self.heard, kid: seq}))
 
+    def spent(self, kid: str, seq: int) -> bool:
+        """Whether a message of that key and number was taken, or a later one."""
+        return seq <= self.heard.get(kid, -1)
+
+    def hearing(self, numbers: Mapping[str, int]) -> Anchor:
+        """The same after another gateway in this one's place heard so much."""
+        highest = {kid: max(seq, self.heard.get(kid, -1)) for kid, seq in {**self.heard, **numbers}.items()}
+        return replace(self, heard=MappingProxyType(highest))
+
     def announced(self, kid: str) -> Anchor:
         """The same once it is on record that `kid` signs for this home now."""
         return replace(self, told=kid)
 
     def named(self, keys: Mapping[str, Verifier]) -> Anchor:
-        """The same with these homeowner's keys; what was heard of those that stay is kept."""
-        heard = {kid: seq for kid, seq in self.heard.items() if kid in keys}
+        """The same with these homeowner's keys; what was heard of others is kept too, they may be named again."""
+        others = [kid for kid in self.heard if kid not in keys][HOMEOWNER_KEYS - NUMBERS :]
+        heard = {kid: seq for kid, seq in self.heard.items() if kid in keys or kid in others}
         return replace(self, homeowner=MappingProxyType(dict(keys)), heard=MappingProxyType(heard))
 
 
-def begin(bundle: Bundle, root_hash: str) -> Anchor:
+def begin(bundle: Bundle, root_hash: str, since_ms: int = 0) -> Anchor:
     """First trust, or trust anew: somebody is there."""
-    return Anchor(root_hash, bundle, MappingProxyType({}), MappingProxyType({}), frozenset(bundle.roots.keys))
+    none: Mapping[str, Verifier] = MappingProxyType({})
+    return Anchor(root_hash, bundle, none, MappingProxyType({}), frozenset(bundle.roots.keys), since_ms=since_ms)
 
 
 def parse(data: bytes) -> Anchor | str:
     """What the store kept, or a sentence."""
     try:
         raw = parse_object(data)
-        if set(raw) != {"v", "root_hash", "bundle", "homeowner", "heard", "rooted", "told"} or raw["v"] != 2:
+        members = {"v", "root_hash", "bundle", "homeowner", "heard", "rooted", "told"}
+        if (raw.get("v"), set(raw)) not in ((2, members), (3, members | {"since_ms"})):
             return "it is not of a form that this version knows"
         chain = bundles.parse_chain(json.dumps(raw["bundle"]).encode("utf-8"))
     except (ValueError, RecursionError) as error:
@@ -84,17 +101,25 @@ def parse(data: bytes) -> Anchor | str:
     found = bundles.own(chain[0])
     if isinstance(found, Refused):
         return found.detail
-    keys, heard, root_hash = _homeowner(raw["homeowner"]), raw["heard"], raw["root_hash"]
+    keys, heard, root_hash = _homeowner(raw["homeowner"]), numbers(raw["heard"]), raw["root_hash"]
     if keys is None:
         return "its homeowner's keys are not keys"
-    if not isinstance(heard, dict) or not all(type(seq) is int and kid in keys for kid, seq in heard.items()):
+    if heard is None:
         return "what it heard of homeowner's keys is not kid: number"
-    rooted, told = raw["rooted"], raw["told"]
+    rooted, told, since_ms = raw["rooted"], raw["told"], raw.get("since_ms", 0)
     if not isinstance(root_hash, str) or not isinstance(told, str):
         return "root_hash or told is not text"
     if not isinstance(rooted, list) or not all(isinstance(kid, str) for kid in rooted):
         return "rooted is not a list of kids"
-    return Anchor(root_hash, found, keys, MappingProxyType(heard), frozenset(rooted), told)
+    if type(since_ms) is not int:
+        return "since_ms is not a number"
+    return Anchor(root_hash, found, keys, heard, frozenset(rooted), told, since_ms)
+
+
+def numbers(raw: object) -> Mapping[str, int] | None:
+    """Of a few keys the highest number that was heard."""
+    fits = isinstance(raw, dict) and len(raw) <= 2 * NUMBERS and all(type(seq) is int for seq in raw.values())
+    return MappingProxyType(raw) if isinstance(raw, dict) and fits else None
 
 
 def _homeowner(raw: object) -> Mapping[str, Verifier] | None:

@@ -113,6 +113,11 @@ class LinkClock:
             return None
         return min(self._low(now_ns), self._ours(now_ns)) if self._own else self._low(now_ns)
 
+    def least_by_both(self, now_ns: int) -> int | None:
+        """UTC ms that it is at least by our own clock and by signed times; None if one is missing. By this even what
+        ends dispatch may be called late: whoever puts one clock forward must not make a home deaf to it."""
+        return min(self._low(now_ns), self._ours(now_ns)) if self._own and self._lo is not None else None
+
     def signed_ms(self, now_ns: int) -> int | None:
         """The least that signed times alone say it is now; None while a round trip has not been short."""
         return self._low(now_ns) if self._narrow else None

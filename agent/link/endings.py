@@ -1,4 +1,5 @@
-"""Which stop of a key is news. Numbers do not tell: whoever stole the key could use them up. Pure.
+"""Which stop of a key is news, and what is on record once a key is revoked. Numbers do not tell: whoever stole the key
+could use them up. Pure.
 
 A stop of a key is news if it was signed after the last one taken. That one counts as signed no later than it came: a
 date of tomorrow does not make the home deaf until then. In the same millisecond the id tells them apart.
@@ -13,6 +14,11 @@ from agent.link.messages import Halt
 def stream(kid: str) -> str:
     """Under which name the last stop of a key is kept; no issuer can be called so."""
     return f"#stop|{kid}"
+
+
+def gone(kid: str) -> str:
+    """Under which name it is kept that what that revoked key began was ended."""
+    return f"#gone|{kid}"
 
 
 def newer(last: Window | None, body: Halt, now_ms: int | None) -> bool:

@@ -1,7 +1,8 @@
 """What the homeowner says from afar: typed messages signed by a key of this home alone. The aggregator relays them.
 
-It can withhold them or deliver them late, within `exp`; it cannot make, change, repeat or redirect one: the key was
-named at the gateway, no bundle can add one, `aud` is this home, and `seq` only ever rises, on the disk before it acts.
+It can withhold them or deliver them late, within `exp`, an opt-out later too (see OptOut). It cannot make, change,
+repeat or redirect one: the key was named at the gateway, no bundle can add one, `aud` is this home, and `seq` only
+ever rises, on the disk before it acts.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ class Storm(Down):
 
 
 class OptOut(Down):
-    """Kind "opt_out": no dispatch until opt_in, or for a while."""
+    """Kind "opt_out": no dispatch until opt_in, or for a while from `iat` on. Its `exp` is not judged: that the home
+    does less must not wait for a clock. So it may come late, and shortens none that is in force."""
 
     kind: Literal["opt_out"]
     for_s: Annotated[int, Field(ge=0, le=366 * 86_400)] = 0

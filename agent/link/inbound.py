@@ -1,12 +1,13 @@
 """Who may tell this home what: every check between the broker and the core, cheapest first. A forger gets no answer.
 
 Order: topic, size, retained, form, typ, key, role -> budget -> signature -> body, audience, role of the kind -> replay
--> time. Cancel and stop skip freshness, time, numbers and flood control: they only ever make the home do less.
+-> time. Cancel and stop skip freshness, `exp`, numbers and flood control, the homeowner's opt-out freshness and
+`exp`: they only ever make the home do less.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from agent.core.durable import Window
@@ -16,17 +17,19 @@ from agent.link.budgets import Budgets
 from agent.link.clock import LinkClock
 from agent.link.config import LinkConfig
 from agent.link.documenting import KIND, Documents
-from agent.link.homeowner import AnyHomeowner
+from agent.link.homeowner import AnyHomeowner, OptOut
 from agent.link.lasting import Lasting, refusal
+from agent.link.lot import Lot, ends
 from agent.link.messages import AnyCommand, Receipt, Resend, Time
 from agent.link.numbers import Numbers
 from agent.link.refusal import Refusal
 from agent.link.roles import COMMAND, CONFIG, DEFAULT, FIRMWARE, HOMEOWNER, LINK, RECEIPT, TIME, TRUST
-from agent.link.timing import SKEW_MS, unkeyed, untimely
+from agent.link.timing import EXPIRES_NOT, SKEW_MS, forgotten, left_s, outlived, unkeyed, untimely
 from agent.link.trust import Trust
 from agent.link.trusting import Changed, Keeper, Spoken, Warned
 from agent.mail import Document
 
+Heard = CommandIn | Resend | Time | Receipt | Changed | Spoken | Document | Refusal | None
 ALWAYS = frozenset({"cancel", "stop"})
 SPENT = 8  # nonces of this boot that are known for ours, and no longer answered
 
@@ -42,13 +45,19 @@ class Inbound:
     """Holds what was heard and the budgets. `known`: ids and digests of commands from before this boot."""
 
     def __init__(
-        self, config: LinkConfig, boot: str, windows: Iterable[tuple[str, Window]], known: Iterable[tuple[str, str]]
+        self,
+        config: LinkConfig,
+        boot: str,
+        windows: Iterable[tuple[str, Window]],
+        known: Iterable[tuple[str, str]],
+        random: Callable[[int], bytes],
     ) -> None:
         self._config = config
         self.time_kid = ""  # that signed the last time which was proven
         self._nonces = [boot]  # the last one is asked with, the others are spent
         self._numbers = Numbers(windows, known, config.seed)
         self._budgets = Budgets()
+        self.lot: Lot[tuple[str, bytes]] = Lot(random)
         self._keeper = Keeper(config.trust, config.anchor)
         self.documents = Documents(config.floors)
         device = f"dev:{config.device}"
@@ -79,11 +88,9 @@ class Inbound:
             topic = self._config.group_topic(group)
             self._routes[topic] = _Route(COMMAND, f"grp:{group}", jws.COMMAND_MAX)
 
-    def receive(
-        self, topic: str, payload: bytes, retained: bool, clock: LinkClock, fresh: bool, now_ns: int
-    ) -> CommandIn | Resend | Time | Receipt | Changed | Spoken | Document | Refusal | None:
+    def receive(self, topic: str, payload: bytes, retained: bool, clock: LinkClock, fresh: bool, now_ns: int) -> Heard:
         """What the message is, all checks passed and its window advanced; or why it moves nothing. None: a bundle or a
-        document that is known already, or a document that waits for the time."""
+        document that is known already, or a document that waits for the time, or an ending for its second look."""
         route = self._routes.get(topic)
         if route is None:
             return Refusal("bad_typ", "no such topic")
@@ -93,7 +100,25 @@ class Inbound:
         if isinstance(header, Refusal):
             return header
         if not self._budgets.signature(route.typ, header.kid, self.trust.role_of.get(header.kid), now_ns):
+            if route.typ in (COMMAND, HOMEOWNER) and ends(payload) and self.lot.keep((topic, payload), now_ns):
+                return None
             return Refusal("flood", f"more signatures of {header.kid} a second than this home checks")
+        return self._proven(route, payload, header, clock, fresh, now_ns)
+
+    def drawn(self, clock: LinkClock, fresh: bool, now_ns: int) -> list[tuple[Heard, bytes]]:
+        """What was drawn by lot of what looked like an ending and found no room when it came, with its token."""
+        found = []
+        for topic, payload in self.lot.drawn(now_ns):
+            route = self._routes.get(topic)
+            header = None if route is None else self._cheap(route, payload, False)
+            if route is not None and isinstance(header, jws.Header):  # its group and its key may be gone since
+                found.append((self._proven(route, payload, header, clock, fresh, now_ns), payload))
+        return found
+
+    def _proven(
+        self, route: _Route, payload: bytes, header: jws.Header, clock: LinkClock, fresh: bool, now_ns: int
+    ) -> Heard:
+        """All that comes after the budget."""
         found = jws.prove(payload, header, self.trust.keys[header.kid])
         if isinstance(found, jws.Refused):
             return Refusal(found.reason, found.detail)
@@ -111,8 +136,7 @@ class Inbound:
         if not self.trust.may(found.header.kid, route.typ, body.kind):
             return Refusal("bad_role", f"this key may not sign {body.kind}")
         if isinstance(body, AnyHomeowner):
-            late = None if body.kind == "opt_out" else untimely(body, clock, fresh, now_ns)
-            return late or refusal(self._keeper.spoken(body, found.header.kid, payload))
+            return self._homeowners(body, found.header.kid, payload, clock, fresh, now_ns)
         return self._command(body, found, clock, fresh, now_ns)
 
     @property
@@ -124,6 +148,10 @@ class Inbound:
         """This is the nonce that a signed time must echo from now on."""
         self._nonces = [*self._nonces[-SPENT:], nonce]
 
+    def outdated(self, after_ms: int) -> None:
+        """See `Numbers.outdated`."""
+        self._numbers.outdated(after_ms)
+
     def warning(self, wall_ms: int) -> Warned | None:
         """See `Keeper.warning`."""
         return self._keeper.warning(wall_ms)
@@ -132,9 +160,9 @@ class Inbound:
         """See `Keeper.rotated`."""
         return self._keeper.rotated(kid)
 
-    def spoke(self, kid: str) -> bool:
-        """See `Numbers.spoke`."""
-        return self._numbers.spoke(kid)
+    def unended(self, revoked: Iterable[str]) -> tuple[str, ...]:
+        """See `Numbers.unended`."""
+        return self._numbers.unended(revoked)
 
     def again(self, clock: LinkClock, now_ns: int) -> list[Changed | Document | Refusal]:
         """Bundles, manifests and documents that found no room when they came, and there is some now."""
@@ -177,6 +205,19 @@ class Inbound:
             self.time_kid = kid
         return refused or body
 
+    def _homeowners(
+        self, body: AnyHomeowner, kid: str, payload: bytes, clock: LinkClock, fresh: bool, now_ns: int
+    ) -> Spoken | Refusal:
+        if not isinstance(body, OptOut):
+            late = self._late(body, clock, fresh, now_ns)
+            if late is not None:
+                return late
+            return refusal(self._keeper.spoken(body, kid, payload))
+        for_s = left_s(body.iat, body.for_s, clock, now_ns)
+        if body.for_s and not for_s:
+            return Refusal("expired", f"an opt-out for {body.for_s} s, which are over")
+        return refusal(self._keeper.spoken(body, kid, payload, for_s))
+
     def _command(
         self, body: AnyCommand, found: jws.Verified, clock: LinkClock, fresh: bool, now_ns: int
     ) -> CommandIn | Resend | Refusal:
@@ -185,9 +226,12 @@ class Inbound:
         if again is not None:
             return again
         if body.kind in ALWAYS:
+            late = outlived(body, clock, now_ns)
+            if late is not None:
+                return late
             quiet = not self._budgets.ending(kid, now_ns)
             return self._numbers.ending(body, kid, digest, clock.least(now_ns), quiet)
-        late = untimely(body, clock, fresh, now_ns) or unkeyed(self.trust, body, kid, clock, now_ns)
+        late = self._late(body, clock, fresh, now_ns) or unkeyed(self.trust, body, kid, clock, now_ns)
         if late is not None:
             return late
         setpoint = self._numbers.setpoint(body)
@@ -208,6 +252,12 @@ class Inbound:
         if isinstance(body, Resend):  # moves nothing: the link answers it, and the next command brings its window along
             return body
         return self._numbers.command(body, kid, digest)
+
+    def _late(self, body: AnyCommand | AnyHomeowner, clock: LinkClock, fresh: bool, now_ns: int) -> Refusal | None:
+        late = untimely(body, clock, fresh, now_ns)
+        if late is not None or body.kind in EXPIRES_NOT:
+            return late
+        return forgotten(body, self._numbers.after_ms, clock, now_ns)
 
     def _far(self, kid: str) -> bool:
         return self.trust.role_of.get(kid) == "operations"

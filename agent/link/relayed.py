@@ -9,8 +9,10 @@ from collections.abc import Iterable, Mapping
 from agent import mail
 from agent.core import inputs
 from agent.core.command import Command, CommandKind
+from agent.core.durable import Window
 from agent.core.inputs import Clock, CommandIn
-from agent.link.homeowner import AnyHomeowner, Consent, OptOut, SetReserve, Storm
+from agent.link import endings
+from agent.link.homeowner import Consent, SetReserve, Storm
 from agent.link.trusting import Changed, Spoken
 from agent.runtime.part import Effect, Log, Now, Post
 
@@ -33,7 +35,7 @@ class Relayed:
         body = spoken.body
         event = {"event": "homeowner", "kind": body.kind, "message_id": body.id, "kid": spoken.kid}
         event["token"] = spoken.token.decode("ascii")
-        acts = _acts(body)
+        acts = _acts(spoken)
         self._waiting.append(() if spoken.at_once else acts)
         write = Post("store", mail.WriteTrust(spoken.state, event, clock, now.mono_ns // 1_000_000))
         return (*acts, write) if spoken.at_once else (write,)
@@ -52,7 +54,8 @@ class Relayed:
         return (Log("error", f"link: the trust could not be kept: {done.error}{lost}"),)
 
 
-def _acts(body: AnyHomeowner) -> tuple[Effect, ...]:
+def _acts(spoken: Spoken) -> tuple[Effect, ...]:
+    body = spoken.body
     said = Log("info", f"link: the homeowner says {body.kind}")
     if isinstance(body, SetReserve):
         verb = mail.Verb(mail.LINK, "reserve", BY, "homeowner", body.permille)
@@ -62,14 +65,16 @@ def _acts(body: AnyHomeowner) -> tuple[Effect, ...]:
         agreed = inputs.Consent(body.to, BY, False, body.sha256, withdrawn=body.withdrawn)
         return (said, Post("control", agreed))
     else:
-        for_s = body.for_s if isinstance(body, OptOut) else 0
-        verb = mail.Verb(mail.LINK, "optin" if body.kind == "opt_in" else "optout", BY, "homeowner", for_s=for_s)
+        word = "optin" if body.kind == "opt_in" else "optout"
+        verb = mail.Verb(mail.LINK, word, BY, "homeowner", for_s=spoken.for_s)
     return (said, Post("control", verb))
 
 
-def stop_for(kid: str, changed: Changed, wall_ms: int, draw: bytes) -> CommandIn:
-    """A stop in the name of the root that took `kid` back: the only one that the home gives itself. `draw`: random
-    bytes, so that nobody can use its id before it."""
-    text = f"revoked {kid} by bundle {changed.trust.version}: {draw.hex()}"
+def stop_for(kids: tuple[str, ...], version: int, wall_ms: int, draw: bytes) -> CommandIn:
+    """A stop in the name of the root that took `kids` back: the only one that the home gives itself. That it was given
+    is on record with it, so that no later start gives it again. `draw`: random bytes, so that nobody can use its id
+    before it."""
+    text = f"revoked {' '.join(kids)} by bundle {version}: {draw.hex()}"
     digest = hashlib.sha256(text.encode("ascii")).hexdigest()
-    return CommandIn(Command(digest[:32], CommandKind.STOP, "root", digest, wall_ms, wall_ms), ())
+    ended = tuple((endings.gone(kid), Window(version, 0)) for kid in kids)
+    return CommandIn(Command(digest[:32], CommandKind.STOP, "root", digest, wall_ms, wall_ms), ended)

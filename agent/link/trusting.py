@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from agent.link import anchor as anchors
 from agent.link.anchor import Anchor
 from agent.link.bundle import DAY_MS, parse_chain
-from agent.link.homeowner import AnyHomeowner
+from agent.link.homeowner import AnyHomeowner, OptOut
 from agent.link.jws import Refused
 from agent.link.trust import Trust, of_bundle
 
@@ -30,17 +30,19 @@ class Changed:
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
-    """The homeowner said `body`, proven. It acts once `state` is on the disk; an opt-out acts at once."""
+    """The homeowner said `body`, proven. It acts once `state` is on the disk; an opt-out acts at once. `for_s`: what is
+    left of an opt-out, 0 = until opt-in."""
 
     body: AnyHomeowner
     kid: str
     token: bytes
     state: bytes
+    for_s: int = 0
 
     @property
     def at_once(self) -> bool:
         """It only ever makes the home do less."""
-        return self.body.kind == "opt_out"
+        return isinstance(self.body, OptOut)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,15 +94,17 @@ class Keeper:
         text += f"; revoked: {', '.join(sorted(revoked))}" if revoked else ""
         return Changed(self.trust, state, gone, text, revoked)
 
-    def spoken(self, body: AnyHomeowner, kid: str, token: bytes) -> Spoken | Refused:
+    def spoken(self, body: AnyHomeowner, kid: str, token: bytes, for_s: int = 0) -> Spoken | Refused:
         """A proven message of the homeowner; its number is taken from now on."""
         anchor = self._anchor
         if anchor is None:
             return Refused("bad_role", "this home was given a plain trust file; enrol it and name the homeowner's key")
-        if body.seq <= anchor.heard.get(kid, -1):
+        if anchor.spent(kid, body.seq):
             return Refused("replay", f"seq {body.seq}")
+        if body.iat < anchor.since_ms and not isinstance(body, OptOut):
+            return Refused("replay", f"signed {anchor.since_ms - body.iat} ms before this home began to trust")
         self._anchor = anchor.spoken(kid, body.seq)
-        return Spoken(body, kid, token, self._anchor.dump())
+        return Spoken(body, kid, token, self._anchor.dump(), for_s)
 
     def rotated(self, kid: str) -> bytes | None:
         """The state in which it is on record that `kid` signs for this home; None if it is so already."""

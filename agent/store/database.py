@@ -230,9 +230,14 @@ def salvage_last(path: Path) -> int:
         db.close()
 
 
+def was_damaged(path: Path) -> list[Path]:
+    """Databases that were moved out of the way, the oldest first."""
+    return sorted(path.parent.glob(f"{path.name}.damaged-*[0-9]"), key=lambda p: int(p.name.rpartition("-")[2]))
+
+
 def quarantine(path: Path) -> Path:
     """Move a damaged database, with its side files, out of the way; the newest two such are kept."""
-    old = sorted(path.parent.glob(f"{path.name}.damaged-*[0-9]"), key=lambda p: int(p.name.rpartition("-")[2]))
+    old = was_damaged(path)
     number = int(old[-1].name.rpartition("-")[2]) + 1 if old else 1
     target = path.with_name(f"{path.name}.damaged-{number}")
     for side in _SIDE_FILES:

@@ -12,11 +12,11 @@ import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
 
-from agent.core.durable import Durable, from_json, to_json
+from agent.core.durable import SIGNED_AFTER, Durable, from_json, to_json
 from agent.core.inputs import Clock
 from agent.mail import OutboxRow
 from agent.store.chain import Head, head_of
-from agent.store.database import LAST, Change, CorruptError, Database, is_corrupt, quarantine, salvage_last
+from agent.store.database import LAST, Change, CorruptError, Database, is_corrupt, quarantine, salvage_last, was_damaged
 from agent.store.floor import BLOCK, Floor, FloorFile, without_commands
 from agent.store.ledger import KIND as SETTLEMENT
 from agent.store.ledger import Ledger
@@ -62,6 +62,11 @@ class Vault:
         return self._next - 1
 
     @property
+    def after_ms(self) -> int:
+        """What was signed up to then is not taken any more, on the disk. 0: nothing of the kind."""
+        return next((window.high for name, window in self.durable.windows if name == SIGNED_AFTER), 0)
+
+    @property
     def floor_due(self) -> bool:
         """The floor file lags behind the Durable."""
         return without_commands(self.durable) != self._floored
@@ -101,7 +106,7 @@ class Vault:
             self._text, self.durable = text, from_json(text)
         if last:
             self._next = last + 1
-        elif self._known:
+        elif self._known and not self._unwritten(text, salvaged):
             self._next = max(self._next, salvaged + BLOCK)
             self._lost = text is None or self._next > 1 + BLOCK  # after a loss, only the Durable may have been written
         if self._lost:
@@ -114,6 +119,11 @@ class Vault:
         mark = self._db.held()
         self.held, self._marked = mark or self._next, mark is not None
         self._loaded = True
+
+    def _unwritten(self, text: str | None, salvaged: int) -> bool:
+        """Nothing was ever committed: the first start of all ended before its first row, and left an empty file."""
+        nothing = text is None and salvaged == 0 and self._floored is None and self._aside is None
+        return nothing and not was_damaged(self._path) and not self.ledger.archive.months()
 
     def _open(self) -> int:
         """Open, or quarantine and begin a new file; the highest number that a damaged one still showed."""

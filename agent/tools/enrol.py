@@ -10,16 +10,19 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from agent.config import Config, LinkSection
 from agent.link import anchor as anchors
 from agent.link import bundle, files, jws
 from agent.link.anchor import Anchor
 from agent.link.homeowner import Consent, parse_homeowner
+from agent.link.timing import SKEW_MS
 from agent.local.pin import PinHash
 from agent.store.trust import TrustFile, former_path
 from agent.tools import keyfiles
@@ -29,6 +32,7 @@ from agent.tools.lines import Refused
 _HEX = re.compile(r"[0-9a-f]{32}\Z")
 _HASH = re.compile(r"[0-9a-f]{64}\Z")
 CLAIM_MAX = 4096
+NUMBERS = "heard"  # a file of the state directory
 ENROL, ROTATE = "battery-enrol+jws", "battery-rotate+jws"
 
 
@@ -49,6 +53,14 @@ class Consented:
 
     pin: str | None = field(default=None, repr=False)
     token: bytes | None = field(default=None, repr=False)
+
+
+class Moment(NamedTuple):
+    """The gateway's clock. `synced`: network time keeps it; if not, nothing is judged by it that a clock which is wrong
+    could shut out for ever."""
+
+    wall_ms: int
+    synced: bool
 
 
 class Gateway:
@@ -80,6 +92,19 @@ class Gateway:
         found = kept if isinstance(kept, str) else anchors.parse(kept)
         if isinstance(found, str):
             raise Refused(2, f"{self.trust_path}: {found}", f"move it away and enrol anew: {anchors.ENROL}")
+        return found.hearing(self.numbers())
+
+    def numbers(self) -> Mapping[str, int]:
+        """What the gateway that this one replaces had heard of the homeowner's keys."""
+        path = self.state(NUMBERS)
+        if not os.path.lexists(path):
+            return {}
+        try:
+            found = anchors.numbers(jws.parse_object(read(path, CLAIM_MAX)))
+        except ValueError:
+            found = None
+        if found is None:
+            raise Refused(2, f"{path}: not the numbers of keys", "batteryctl replace import wrote it: begin with that")
         return found
 
     def keep(self, anchor: Anchor) -> None:
@@ -133,25 +158,26 @@ def read_chain(path: Path) -> tuple[bundle.Envelope, ...]:
 
 # --- first trust, and another root ------------------------------------------------------------------------------------
 def believe(
-    home: Gateway, claim: Claim, chain: tuple[bundle.Envelope, ...], wall_ms: int, agreed: Callable[[], Consented]
+    home: Gateway, claim: Claim, chain: tuple[bundle.Envelope, ...], at: Moment, agreed: Callable[[], Consented]
 ) -> tuple[Anchor, str]:
     """The anchor after a claim, and a sentence. Another root than the present needs the homeowner: `agreed` asks."""
     if (claim.fleet, claim.device) != (home.fleet, home.device):
         text = f"the claim is of {claim.device} in fleet {claim.fleet}, this gateway is {home.device} in {home.fleet}"
         raise Refused(4, text, "take the claim of this gateway, or correct [agent] in the configuration")
-    found = bundle.first(chain, claim.root_hash, wall_ms)
+    found = bundle.first(chain, claim.root_hash, at.wall_ms)
     if isinstance(found, jws.Refused):
         raise Refused(4, f"the bundle is not believed: {found.detail}", "take claim and bundle from one hand, anew")
     if found.fleet != home.fleet:
         raise Refused(4, f"the bundle is of fleet {found.fleet}, this gateway of {home.fleet}", "take the right bundle")
     held = home.anchor()
+    begun = anchors.begin(found, claim.root_hash, at.wall_ms if at.synced else 0)
     if held is None:
-        return anchors.begin(found, claim.root_hash), "first trust"
-    later = anchors.carry(held, chain, wall_ms)
+        return begun.hearing(home.numbers()), "first trust"
+    later = anchors.carry(held, chain, at.wall_ms)
     if not isinstance(later, jws.Refused) and held.root_hash == claim.root_hash:
         return later, f"trust is as it was, at version {later.bundle.version}"
-    consent(home, held, "root", claim.root_hash, agreed())
-    return anchors.begin(found, claim.root_hash).named(held.homeowner), "another root, with the homeowner's consent"
+    held = consent(home, held, "root", claim.root_hash, agreed(), at)
+    return begun.hearing(held.heard).named(held.homeowner), "another root, with the homeowner's consent"
 
 
 def carried(home: Gateway, chain: tuple[bundle.Envelope, ...], wall_ms: int) -> tuple[Anchor, str]:
@@ -165,26 +191,38 @@ def carried(home: Gateway, chain: tuple[bundle.Envelope, ...], wall_ms: int) -> 
     return found, f"trust bundle {found.bundle.version}"
 
 
-def consent(home: Gateway, held: Anchor | None, to: str, sha256: str, agreed: Consented) -> None:
-    """Refused unless the homeowner agreed: by the PIN, or by a consent that one of the home's own keys signed."""
+def consent(home: Gateway, held: Anchor, to: str, sha256: str, agreed: Consented, at: Moment) -> Anchor:
+    """Refused unless the homeowner agreed: by the PIN, or by a consent that one of the home's own keys signed. The
+    anchor after it: a consent is good once."""
     section = home.config.file.local.homeowner_pin_hash
-    if agreed.token is not None and held is not None:
-        found = jws.verify(agreed.token.strip(), held.homeowner, "battery-homeowner+jws", jws.COMMAND_MAX)
-        body = found.detail if isinstance(found, jws.Refused) else parse_homeowner(found.claims)
-        if (
-            not isinstance(body, Consent)
-            or body.withdrawn
-            or (body.to, body.sha256, body.aud) != (to, sha256, f"dev:{home.device}")
-        ):
-            raise Refused(4, f"that is no consent of this home's owner to {to} {sha256}", "let the homeowner sign that")
-        return
+    if agreed.token is not None:
+        return _signed(home, held, to, sha256, agreed.token, at)
     if agreed.pin is not None and section is not None:
         if not PinHash.parse(section).matches(agreed.pin):
             raise Refused(4, "that is not the homeowner's PIN", "let the homeowner type it")
-        return
+        return held
     ways = "--pin-stdin or the terminal, and the homeowner types it" if section else ""
     ways = ways or "set a PIN with the homeowner: python -m agent.tools.pin, then [local] homeowner_pin_hash"
     raise Refused(4, f"a change of {to.replace('_', ' ')} needs the homeowner's consent", f"{ways}; or --consent FILE")
+
+
+def _signed(home: Gateway, held: Anchor, to: str, sha256: str, token: bytes, at: Moment) -> Anchor:
+    """A consent works as over the link: in its time, where the clock can tell, and with a number above the last."""
+    anew = "let the homeowner sign that anew, or type the PIN"
+    found = jws.verify(token.strip(), held.homeowner, "battery-homeowner+jws", jws.COMMAND_MAX)
+    body = found.detail if isinstance(found, jws.Refused) else parse_homeowner(found.claims)
+    if (
+        isinstance(found, jws.Refused)
+        or not isinstance(body, Consent)
+        or body.withdrawn
+        or (body.to, body.sha256, body.aud) != (to, sha256, f"dev:{home.device}")
+    ):
+        raise Refused(4, f"that is no consent of this home's owner to {to} {sha256}", anew)
+    if held.spent(found.header.kid, body.seq) or body.iat < held.since_ms:
+        raise Refused(4, "that consent was used, or its key has said something since", anew)
+    if at.synced and not body.iat - SKEW_MS <= at.wall_ms <= body.exp:
+        raise Refused(4, "that consent is not of today: it is good for a day at most, from when it is signed", anew)
+    return held.spoken(found.header.kid, body.seq)
 
 
 # --- what goes out ----------------------------------------------------------------------------------------------------

@@ -16,8 +16,9 @@ from agent.cli import text
 from agent.link import files, jws, keys
 from agent.link import roles as matrix
 from agent.link.anchor import HOMEOWNER_KEYS, Anchor, public_key
+from agent.runtime.real import ntp_synced
 from agent.tools import chainfiles, enrol, keyfiles, online
-from agent.tools.enrol import Consented, Gateway
+from agent.tools.enrol import Consented, Gateway, Moment
 from agent.tools.lines import Refused
 
 Body = dict[str, Any]
@@ -73,6 +74,10 @@ def _wall_ms() -> int:
     return time.time_ns() // 1_000_000  # noqa: TID251  # an offline tool: there is no agent whose clock it could ask
 
 
+def _moment() -> Moment:
+    return Moment(_wall_ms(), ntp_synced())
+
+
 def _asleep(args: argparse.Namespace) -> None:
     """The daemon keeps its trust in memory and would write it over ours."""
     if args.running:
@@ -101,7 +106,7 @@ def _enrol(home: Gateway, args: argparse.Namespace) -> Body:
         home.keep(anchor)
         return _done([said], RESTART, version=anchor.bundle.version)
     claim = enrol.read_claim(Path(args.claim))
-    anchor, said = enrol.believe(home, claim, chain, _wall_ms(), lambda: _consented(home, args))
+    anchor, said = enrol.believe(home, claim, chain, _moment(), lambda: _consented(home, args))
     signer, made = keyfiles.sign_key(home.path("sign_key"), home.owner)
     csr = keyfiles.request_of(keyfiles.tls_key(home.path("key"), home.owner, anew=False), home.device)
     out = Path(args.out or f"{home.device}.enrol")
@@ -121,7 +126,7 @@ def _online(home: Gateway, args: argparse.Namespace) -> Body:
     """Claim to certificate in one go. Nothing is kept before everything is proven, but the keys that were made here."""
     _asleep(args)
     claim = enrol.read_claim(Path(args.claim))
-    first = online.FirstTrust(home, claim, args.url, _wall_ms())
+    first = online.FirstTrust(home, claim, args.url, _moment())
     anchor, said = first.believe(lambda: _consented(home, args))
     first.prepare()
     signer, made = keyfiles.sign_key(home.path("sign_key"), home.owner)
@@ -224,7 +229,7 @@ def _homeowner(home: Gateway, args: argparse.Namespace) -> Body:
             4, f"{key.kid} is a key of the aggregator's bundle", "the homeowner's key is the homeowner's alone"
         )
     if held.homeowner or home.config.file.local.homeowner_pin_hash:
-        enrol.consent(home, held, "homeowner_key", _digest_of(key), _consented(home, args))
+        held = enrol.consent(home, held, "homeowner_key", _digest_of(key), _consented(home, args), _moment())
     named = dict(list(held.homeowner.items())[-(HOMEOWNER_KEYS - 1) :]) | {key.kid: key}
     home.keep(held.named(named))
     return _done(

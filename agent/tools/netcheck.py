@@ -29,6 +29,7 @@ from agent.tools import keyfiles
 from agent.tools.keys import _wall_ms
 from agent.tools.lines import Refused
 
+CHECK = ":check"  # not the link's own id: that would throw a running daemon off; nor another gateway's: none has a ":"
 PATIENCE_S = 8.0
 SOON_DAYS = 14
 CONNACK = {
@@ -204,7 +205,7 @@ def _reason(error: Exception) -> str:
 # --- MQTT 3.1.1 -------------------------------------------------------------------------------------------------------
 def _mqtt(config: Config, section: LinkSection, secure: ssl.SSLSocket, host: str) -> Row:
     device = config.file.agent.id
-    client = f"{device}-check"  # not the link's own id: that would throw a running daemon off
+    client = device + CHECK
     body = _word("MQTT") + bytes([4, 2]) + struct.pack(">H", 30) + _word(client)
     try:
         secure.settimeout(PATIENCE_S)

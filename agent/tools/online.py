@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import serialization
 from agent.link import bundle, files, jws
 from agent.link.anchor import Anchor
 from agent.tools import enrol, est, keyfiles
-from agent.tools.enrol import Claim, Consented, Gateway
+from agent.tools.enrol import Claim, Consented, Gateway, Moment
 from agent.tools.lines import Refused
 
 URL_MAX = 512
@@ -27,11 +27,11 @@ NOTHING = "nothing was kept; ask the aggregator"
 class FirstTrust:
     """The steps of an enrolment, in the order in which each is allowed by the one before it."""
 
-    def __init__(self, home: Gateway, claim: Claim, url: str, wall_ms: int) -> None:
+    def __init__(self, home: Gateway, claim: Claim, url: str, at: Moment) -> None:
         if claim.server is None:
             text = "this claim has no member server, the hash of the key that the aggregator's desk must show"
             raise Refused(2, text, "ask for a claim for enrolment online, or enrol by --bundle FILE")
-        self._home, self._claim, self._url, self._wall_ms = home, claim, url, wall_ms
+        self._home, self._claim, self._url, self._at = home, claim, url, at
         self._desk = est.Desk(est.place_of(url), est.pinned(), claim.server)
         self._data = b""
         self._authorities: list[x509.Certificate] = []
@@ -42,7 +42,7 @@ class FirstTrust:
         chain = bundle.parse_chain(self._data)
         if isinstance(chain, str):
             raise Refused(4, f"the bundle is not believed: {chain}", "nothing was kept; ask the aggregator")
-        return enrol.believe(self._home, self._claim, chain, self._wall_ms, agreed)
+        return enrol.believe(self._home, self._claim, chain, self._at, agreed)
 
     def certify(self, signer: jws.Signer) -> tuple[x509.Certificate, list[x509.Certificate]]:
         """This gateway's certificate, which is of its own key, name and time, and the CA's; and who signed it first."""
@@ -52,7 +52,7 @@ class FirstTrust:
         token = enrol.request(home, signer, csr, self._claim).decode("ascii")
         request = x509.load_pem_x509_csr(csr.encode("ascii"))
         cert = self._desk.certify(request, est.ENROL, token)
-        return cert, issued(cert, self._authorities, home.device, key.public_key(), self._wall_ms)
+        return cert, issued(cert, self._authorities, home.device, key.public_key(), self._at.wall_ms)
 
     def prepare(self) -> None:
         """The CA's certificates: the last thing that is asked before this gateway makes keys."""

@@ -1,8 +1,9 @@
 """`batteryctl replace export | import`: another gateway in the place of one that died, without any private key.
 
-The file holds the configuration, profiles of the site's own, the reserve, who each device is, and the owner's public
-keys. Not in it: this gateway's keys (the new one makes its own and is enrolled by a new claim), commands, records. The
-export reads a living gateway, or with --root the mounted SD card or backup of a dead one.
+The file holds the configuration, profiles of the site's own, the reserve, who each device is, the owner's public keys,
+and which of their messages were heard, so that none is heard twice. Not in it: this gateway's keys (the new one makes
+its own and is enrolled by a new claim), commands, records. The export reads a living gateway, or with --root the
+mounted SD card or backup of a dead one.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from agent.store.pins import Pins
 from agent.store.reserve import ReserveFile
 from agent.store.trust import TrustFile
 from agent.tools import keyfiles
+from agent.tools.enrol import NUMBERS
 from agent.tools.keys import Body, _done, _print, _wall_ms
 from agent.tools.lines import Refused
 from drivers.events import Identity
@@ -112,6 +114,7 @@ def _body(config: Config, state: Path, root: str) -> dict[str, Any]:
     agent = config.file.agent
     reserve = ReserveFile(state / "reserve").read()
     pins = Pins(state / "pins").read()
+    held = _anchor(state)
     return {
         "v": 1,
         "device": agent.id,
@@ -122,7 +125,8 @@ def _body(config: Config, state: Path, root: str) -> dict[str, Any]:
         "profiles": _profiles(config, root),
         "reserve": reserve.permille if reserve.source == "file" else None,
         "pins": {name: [who.maker, who.model, who.version, who.serial] for name, who in pins.items()},
-        "homeowner": _homeowner(state),
+        "homeowner": [jws.b64(key.key.public_bytes_raw()) for key in held.homeowner.values()] if held else [],
+        "heard": dict(held.heard) if held else {},
     }
 
 
@@ -143,12 +147,10 @@ def _profiles(config: Config, root: str) -> dict[str, str]:
     return {path.name: path.read_text("utf-8") for path in sorted(place.glob("*.toml"))}
 
 
-def _homeowner(state: Path) -> list[str]:
+def _anchor(state: Path) -> anchors.Anchor | None:
     kept = TrustFile(state / "trust").read()
     held = anchors.parse(kept) if isinstance(kept, bytes) else None
-    if not isinstance(held, anchors.Anchor):
-        return []
-    return [jws.b64(key.key.public_bytes_raw()) for key in held.homeowner.values()]
+    return held if isinstance(held, anchors.Anchor) else None
 
 
 # --- import -----------------------------------------------------------------------------------------------------------
@@ -173,7 +175,7 @@ def _take(body: dict[str, Any], config: Config, args: argparse.Namespace) -> boo
     """Put everything but the configuration in its place. True: the homeowner agreed to the reserve."""
     owner = keyfiles.owner_of(config.state_dir)
     _allowed("replace_import", owner.uid)
-    if any(os.path.lexists(config.state_dir / name) for name in ("store.db", "reserve", "trust", "pins")):
+    if any(os.path.lexists(config.state_dir / name) for name in ("store.db", "reserve", "trust", "pins", NUMBERS)):
         raise Refused(
             2, f"{config.state_dir} holds another gateway's state", "a replacement begins empty: move it away"
         )
@@ -190,6 +192,8 @@ def _take(body: dict[str, Any], config: Config, args: argparse.Namespace) -> boo
         wrong = ReserveFile(config.state_dir / "reserve").write(body["reserve"], "the homeowner, at the replacement")
     if wrong is not None:
         raise Refused(5, wrong, "is the disk full or read-only?")
+    if body.get("heard"):
+        owner.put(config.state_dir / NUMBERS, json.dumps(body["heard"]).encode("ascii") + b"\n", 0o600)
     for path in config.state_dir.iterdir():
         owner.take(path)
     return agreed
@@ -204,7 +208,12 @@ def _read(path: Path) -> dict[str, Any]:
     except ValueError as error:
         raise Refused(2, f"{path}: not strict JSON ({error})", "copy it anew from the export") from None
     body = raw.get("gateway")
-    if set(raw) != {"sha256", "gateway"} or not isinstance(body, dict) or set(body) != _KEYS or body["v"] != 1:
+    if (
+        set(raw) != {"sha256", "gateway"}
+        or not isinstance(body, dict)
+        or set(body) - {"heard"} != _KEYS
+        or body["v"] != 1
+    ):
         raise Refused(2, f"{path}: not an export of this version", "batteryctl replace export FILE makes one")
     if hashlib.sha256(json.dumps(body, indent=1).encode()).hexdigest() != raw["sha256"]:
         raise Refused(2, f"{path}: changed or damaged since the export: its checksum differs", "copy it anew")
@@ -229,6 +238,8 @@ def _shape(body: dict[str, Any]) -> str | None:
         return "pins are not device: maker, model, version, serial"
     if reserve is not None and (type(reserve) is not int or not 0 <= reserve <= 1000):
         return f"reserve is {reserve!r}, expected 0 to 1000 permille"
+    if anchors.numbers(body.get("heard", {})) is None:
+        return "heard is not kid: number"
     return None
 
 

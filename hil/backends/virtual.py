@@ -37,7 +37,7 @@ from hil.devices.world import World
 from hil.expr import Value
 from hil.scenario import RESERVE, VARIANT, Scenario
 from hil.signals import SIGNALS, Happening
-from hil.told import DECISION_KEYS, decision_key, from_decision, from_view, refusals
+from hil.told import decided, decision_key, from_decision, from_view, refusals
 from hil.virtual_broker import VirtualBroker
 from hil.wire.virtual import VirtualWire
 from hil.writes import WriteLog
@@ -234,10 +234,11 @@ class VirtualBackend:
         self._view = event
         if self._traced:
             self._trace("decision", now, repr(event.decision).encode())
-        key = decision_key(from_decision(event.decision))
+        told = from_decision(event.decision)
+        key = decision_key(told)
         if key != self._decided:
             self._decided = key
-            self._record("decision", **dict(zip(DECISION_KEYS, key, strict=True)))
+            self._record("decision", **decided(told))
 
     def _published(self, now: Now, publish: part.MqttPublish) -> None:
         self._trace("publish " + publish.topic, now, publish.payload)

@@ -23,6 +23,7 @@ from unittest import mock
 
 from hil.amount import amount, count
 from hil.campaign.case import Case, Deck, of_scenario
+from hil.campaign.counts import Counts
 from hil.campaign.menu import LEFT_OUT, dishes
 from hil.campaign.observer import PROMISES
 from hil.campaign.picture import picture
@@ -39,6 +40,7 @@ from hil.talk import say
 DAY_S = 86_400
 ACTING = 0.15  # share of cycles: a campaign in which the agent never acts proves nothing
 REGRESSIONS = Path(__file__).with_name("regressions")
+MOST_CASES = 1_000_000  # of one run: some twenty years
 MOST_SHRUNK = 5  # of one run: each costs up to a hundred runs of its case
 _MEMORY = Path("/dev/shm")
 
@@ -64,10 +66,14 @@ class Tally:
         self.cycles += result.cycles
         self.acting += result.acting
         self.margin_permille = min(self.margin_permille, result.margin_permille)
-        self.faults += sum(act.id.startswith("fault") for act in case.acts)
+        self.faults += _faults(case)
         self.crossed += result.crossed
         self.wrong.update(v.promise for v in result.violations)
         self.failures += [f"{case.name}: {v}" for v in result.violations]
+
+
+def _faults(case: Case) -> int:
+    return sum(act.id.startswith("fault") for act in case.acts)
 
 
 def main(argv: Sequence[str]) -> int:
@@ -139,8 +145,25 @@ def _known(resume: Resume) -> Tally:
     known = resume.load()
     if known is None:
         return Tally()
-    say(f"going on after {known['done']} cases")
-    return Tally(**{**known, "wrong": Counter(known["wrong"])})
+    counts = Counts(resume.path, known)
+    tally = Tally(
+        **{name: counts.number(name) for name in ("done", "seconds", "cycles", "acting", "faults", "crossed")},
+        margin_permille=counts.real("margin_permille", -1000.0, 1000.0),
+        wrong=counts.by_name("wrong", PROMISES),
+        failures=counts.texts("failures"),
+    )
+    counts.done()
+    counts.must(tally.done <= MOST_CASES, f"{tally.done} cases")
+    cases = list(map(Deck(resume.seed).case, range(tally.done)))
+    lived_s = sum(case.length_s for case in cases)
+    faults = sum(map(_faults, cases))
+    counts.must(tally.seconds == lived_s, f"{tally.done} cases in {tally.seconds} s, and they last {lived_s} s")
+    counts.must(tally.faults == faults, f"{tally.done} cases with {tally.faults} faults, and they have {faults}")
+    counts.must(tally.acting <= tally.cycles, f"a command in force in {tally.acting} of {tally.cycles} cycles")
+    counts.must((tally.cycles > 0) == (tally.done > 0), f"{tally.cycles} cycles in {tally.done} cases")
+    counts.must(tally.wrong.total() == len(tally.failures), f"{tally.wrong.total()} broken, {len(tally.failures)} told")
+    say(f"going on after {tally.done} cases")
+    return tally
 
 
 def _lived(deck: Deck, seed: int, first: int, seconds: int, jobs: int) -> Iterator[tuple[Case, Result]]:

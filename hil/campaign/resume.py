@@ -23,7 +23,7 @@ TRIED = ("agent", "drivers", "hil")
 SHOWN = tuple(  # no long run's outcome passes through them
     f"hil/{name}"
     for name in (
-        *("bench/", "long/", "protocol/", "report/", "results/", "scenarios/", "soak/", "street/", "teeth/"),
+        *("bench/", "long/", "report/", "results/", "scenarios/", "soak/", "street/", "teeth/"),
         *("coverage.py", "coverage_cli.py", "demo.py", "hazards.py", "phases.py", "progress.py", "serve.py"),
     )
 )

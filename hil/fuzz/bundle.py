@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import json
+from random import Random
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -19,8 +20,10 @@ from agent.link.anchor import Anchor
 from agent.link.jws import Refused
 from hil.aggregator.keys import public_key
 from hil.bundles import DAY_MS, Draft, Envelope, b64, chain, entry, root_hash, sign
+from hil.fuzz import structure
 from hil.fuzz.forbidden import Forbidden
 from hil.fuzz.guided import run as _run
+from hil.fuzz.plain_json import strictly
 
 NOW = 1_767_286_800_000
 _KEYS = {n: Ed25519PrivateKey.from_private_bytes(bytes([n]) * 32) for n in range(1, 12)}
@@ -75,7 +78,11 @@ _SIGNERS = [
 ]
 
 
-def one(data: bytes) -> bool:
+KINDS = ("chain", "payload")
+ENOUGH = 1_000  # inputs; each is signed three times
+
+
+def one(data: bytes) -> str | bool:
     """A message on `down/trust`; or, if it is none, a payload that everybody signed."""
     if b'"version"' in data:
         envelopes = bundle.parse_chain(json.dumps(_signed(b64(data))).encode())
@@ -89,10 +96,19 @@ def one(data: bytes) -> bool:
     if found is _HOME:
         return False
     payload_bytes = found.bundle.envelope.payload
-    if b'"version"' not in data and payload_bytes not in _TRUE:
-        raise Forbidden("a payload that nobody signed")
-    _judge(json.loads(payload_bytes))
-    return True
+    if b'"version"' not in data:
+        if payload_bytes not in _TRUE:
+            raise Forbidden("a payload that nobody signed")
+        _spelling(strictly(data))
+    _judge(strictly(payload_bytes))
+    return "payload" if b'"version"' in data else "chain"
+
+
+def _spelling(raw: dict[str, Any]) -> None:
+    for envelope in raw.get("bundles", [raw]):
+        parts = [envelope["payload"], *(part for one in envelope["signatures"] for part in one.values())]
+        if not all(map(structure.canonical, parts)):
+            raise Forbidden(f"base64 in another spelling: {envelope}")
 
 
 def _signed(payload: str) -> dict[str, Any]:
@@ -107,6 +123,8 @@ def _judge(body: dict[str, Any]) -> None:
     kids: list[str] = []
     for role, of in body["roles"].items():
         kids += [public_key(one)[0] for one in of["keys"]]  # ValueError: a kid that is not its key's
+        if not all(structure.canonical(one["x"]) for one in of["keys"]):
+            raise Forbidden(f"{role}: a key in another spelling")
         if of["threshold"] < (2 if role in ("root", "firmware") else 1):
             raise Forbidden(f"{role}: threshold {of['threshold']}")
     enrolled = {entry(key)["kid"] for key in _ROOTS}
@@ -123,6 +141,11 @@ def _judge(body: dict[str, Any]) -> None:
     for name, broken in wrong.items():
         if broken:
             raise Forbidden(f"{name}: {body}")
+
+
+def spoil(rng: Random, data: bytes) -> bytes:
+    """A chain or a payload that is spoiled in its structure."""
+    return structure.spoiled(rng, data, SEEDS)
 
 
 run = functools.partial(_run, "bundle")

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from hil.amount import count
 from hil.report import sheet
 
 TARGETS = {
@@ -34,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("target", choices=list(TARGETS))
-    parser.add_argument("--inputs", type=_positive, default=50_000, help="default 50,000")
+    parser.add_argument("--inputs", type=count, default=50_000, help="default 50,000")
     parser.add_argument("--seed", type=int, default=1, help="the same seed does the same again (default 1)")
     parser.add_argument(
         "--corpus", type=Path, metavar="DIR", help="inputs that reached something new: kept, and begun with"
@@ -46,17 +47,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     if args.corpus is not None and args.target in ("port", "codec"):
         parser.error(f"{args.target} is not fuzzed by coverage: it has no corpus")
+    if args.corpus is not None and args.corpus.exists() and not args.corpus.is_dir():
+        parser.error(f"--corpus {args.corpus}: a file; give a directory, which is made where there is none")
+    if args.corpus is not None:
+        try:
+            args.corpus.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            parser.error(f"--corpus {args.corpus}: {error.strerror}; give a directory that can be made")
     run = importlib.import_module(TARGETS[args.target][0]).run
     kept = {} if args.corpus is None else {"kept": args.corpus}
     report = run(args.inputs, args.seed, **kept)
     return sheet.told(report, args, "fuzz", sys.argv[1:] if argv is None else argv)
-
-
-def _positive(text: str) -> int:
-    count = int(text)
-    if count < 1:
-        raise argparse.ArgumentTypeError("at least 1")
-    return count
 
 
 if __name__ == "__main__":

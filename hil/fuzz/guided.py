@@ -2,7 +2,9 @@
 
 A target is a module of `hil.fuzz` with `SEEDS` (honest inputs), `WORDS` (what its grammar is made of) and `one(data)`:
 True when the input was accepted, False when it was refused, `Forbidden` when either is against the rules. Whatever else
-it raises is a finding as well. atheris takes over its process, so it runs in a child that keeps count in a file.
+it raises is a finding as well. Where what is accepted is of several `KINDS`, it gives that instead of True, and some
+of each must come to be accepted. `spoil(rng, data)`, where there is one, spoils an input in its structure: half of the
+inputs are made so. atheris takes over its process, so it runs in a child that keeps count in a file.
 """
 
 from __future__ import annotations
@@ -16,7 +18,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from random import Random
 from types import ModuleType
@@ -29,23 +32,34 @@ from hil.progress import Progress
 
 MOST_BYTES = 6_000  # of an input; the largest that a decoder takes is 4096
 EVERY = 1_000
+ENOUGH = 20_000  # inputs of which some of each kind must have been accepted
+IN_STRUCTURE = 0.5  # share of inputs that are spoiled so, where the target can
+GUIDED = 0.5  # of that, where coverage guides: it has ways of its own
+FURTHER = 0.3  # of those, share that is spoiled further than an honest one, where coverage guides
+ANY = "any"  # the kind of a target that has no kinds
 HANG_S = 10  # libFuzzer counts an input that takes longer as a hang
 _COVERED = re.compile(r"cov: (\d+)")
 
 
 class Count:
-    """What a target made of its inputs."""
+    """What a target made of its inputs. `kinds`: of those that were accepted, without honest ones."""
 
     def __init__(self, module: ModuleType) -> None:
         self._one = module.one
+        self._honest = frozenset(module.SEEDS)
         self.inputs = self.accepted = self.forbidden = self.raised = 0
+        self.kinds: Counter[str] = Counter()
         self.first = self.first_raised = ""
 
     def take(self, data: bytes) -> None:
         """One input."""
         self.inputs += 1
         try:
-            self.accepted += bool(self._one(data))
+            kind = self._one(data)
+            if kind:
+                self.accepted += 1
+                if data not in self._honest:
+                    self.kinds[ANY if kind is True else kind] += 1
         except Forbidden as error:
             self.forbidden += 1
             self.first = self.first or f"{error}: {data[:200]!r}"
@@ -55,7 +69,8 @@ class Count:
 
     def as_json(self) -> dict[str, Any]:
         """For the file between child and parent."""
-        return {k: getattr(self, k) for k in ("inputs", "accepted", "forbidden", "raised", "first", "first_raised")}
+        names = ("inputs", "accepted", "forbidden", "raised", "kinds", "first", "first_raised")
+        return {name: getattr(self, name) for name in names}
 
 
 def run(target: str, inputs: int, seed: int, kept: Path | None = None) -> Report:
@@ -76,20 +91,45 @@ def run(target: str, inputs: int, seed: int, kept: Path | None = None) -> Report
         Figure("accepted against the rules", counts["forbidden"] + honest.forbidden, "", "== 0", note=first),
         Figure("exceptions raised", counts["raised"] + honest.raised, "", "== 0", note=raised),
         Figure("honest inputs accepted", honest.accepted, "", f"== {len(module.SEEDS)}"),
-        Figure("accepted by the rules", counts["accepted"]),
+        _of_each_kind(module, counts["kinds"], inputs),
         Figure("time", round(seconds, 1), "s", None, {"us an input": round(1e6 * seconds / max(1, inputs), 1)}),
     ]
     return Report(f"fuzz {target}, {inputs} inputs", figures, seed=seed)
+
+
+def _of_each_kind(module: ModuleType, kinds: Mapping[str, int], inputs: int) -> Figure:
+    """A kind of which none gets through is a kind that is not tried."""
+    every = getattr(module, "KINDS", (ANY,))
+    none = [kind for kind in every if not kinds.get(kind)]
+    least = getattr(module, "ENOUGH", ENOUGH)
+    enough = inputs >= least
+    note = f"none of {', '.join(none)}" if none else ""
+    return Figure(
+        "kinds of which no spoiled input was accepted",
+        len(none),
+        "",
+        "== 0" if enough else None,
+        {kind: kinds.get(kind, 0) for kind in every},
+        note if enough else f"fewer than {least} inputs: printed, not judged",
+    )
 
 
 def _blind(target: str, module: ModuleType, inputs: int, seed: int) -> tuple[dict[str, Any], None]:
     rng, count, began = Random(f"{seed}/{target}"), Count(module), time.monotonic()
     with Progress(f"fuzz {target}", inputs) as bar:
         for n in range(inputs):
-            count.take(mutated(rng, module.SEEDS, module.WORDS))
+            count.take(spoiled(rng, module))
             if n % EVERY == 0:
                 bar.to(n, f"{1e6 * (time.monotonic() - began) / (n + 1):.0f} us an input")
     return count.as_json(), None
+
+
+def spoiled(rng: Random, module: ModuleType) -> bytes:
+    """The next input, where nothing guides."""
+    spoil = getattr(module, "spoil", None)
+    if spoil is not None and rng.random() < getattr(module, "IN_STRUCTURE", IN_STRUCTURE):
+        return bytes(spoil(rng, rng.choice(module.SEEDS))[:MOST_BYTES])
+    return mutated(rng, module.SEEDS, module.WORDS)
 
 
 def mutated(rng: Random, seeds: Sequence[bytes], words: Sequence[bytes]) -> bytes:
@@ -176,7 +216,19 @@ def _child(argv: Sequence[str]) -> None:
         if count.inputs % EVERY == 0 or count.inputs >= args.inputs:
             args.out.write_text(json.dumps(count.as_json()))
 
-    atheris.Setup(["fuzz", *args.rest], take)
+    rng = Random(next((word for word in args.rest if word.startswith("-seed=")), ""))
+    in_structure = GUIDED * getattr(module, "IN_STRUCTURE", IN_STRUCTURE)
+
+    def mutate(data: bytes, most: int, _: int) -> bytes:
+        if rng.random() >= in_structure:
+            return bytes(atheris.Mutate(data, most))
+        before = data if rng.random() < FURTHER else rng.choice(module.SEEDS)  # it comes here up to five times in a row
+        return bytes(module.spoil(rng, before)[:most])
+
+    if hasattr(module, "spoil"):
+        atheris.Setup(["fuzz", *args.rest], take, custom_mutator=mutate)
+    else:
+        atheris.Setup(["fuzz", *args.rest], take)
     atheris.Fuzz()
 
 

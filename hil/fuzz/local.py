@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import functools
 import json
+from random import Random
 
+from agent.local.installed import Installed, LineFacts
 from agent.local.server import LocalConfig, Server
 from agent.mail import Verb
 from agent.runtime.part import LocalClosed, LocalReply, LocalRequest, Now, Post
+from hil.fuzz import structure
 from hil.fuzz.forbidden import Forbidden
 from hil.fuzz.guided import run as _run
+from hil.fuzz.plain_json import NotJson, read
 
 STRANGER = 4242
 NOW = Now(10**9, 1_767_286_800_000)
@@ -25,7 +29,34 @@ SEEDS = tuple(
         {"verb": "stop"},
         {"verb": "resume"},
         {"verb": "faults"},
+        {"verb": "faults", "fault": "inverter_stale"},
+        {"verb": "storm", "permille": 800, "for_s": 3600, "reason": "wind", "pin": "1234"},
+        {"verb": "storm", "permille": 0},
+        {"verb": "storm", "permille": 800, "from_ms": 1_767_286_800_000, "until_ms": 1_767_290_400_000},
+        {"verb": "optout", "for_s": 3600},
+        {"verb": "optin"},
+        {"verb": "override", "watts": -2000, "for_s": 600},
+        {"verb": "adopt", "device": "bms"},
+        {"verb": "device", "device": "bms"},
+        {"verb": "bus"},
+        {"verb": "bus", "bus": "rs485"},
+        {"verb": "config"},
+        {"verb": "look", "device": "bms", "function": 3, "address": 100, "count": 2},
+        {
+            "verb": "look",
+            "bus": "rs485",
+            "unit": 1,
+            "address": 100,
+            "count": 2,
+            "response_ms": 200,
+            "dialect": "modbus",
+        },
     )
+)
+LATER = ("watch", "look", "bus")  # they are answered when there is something to tell
+KINDS = (
+    *("status", "watch", "why", "faults", "log", "reserve", "storm", "stop", "resume", "optout", "optin", "override"),
+    *("adopt", "device", "bus", "config", "look"),
 )
 WORDS = tuple(
     word.encode()
@@ -68,12 +99,13 @@ WORDS = tuple(
         '"dialect":',
     )
 )
-_SERVER = Server(LocalConfig("fuzz", own_uid=0))
+_LINE = LineFacts("rs485", "/dev/ttyUSB0", None, 9600, "N", 1)
+_SERVER = Server(LocalConfig("fuzz", own_uid=0, installed=Installed(lines={"rs485": _LINE})))
 _conn = 0
 
 
-def one(data: bytes) -> bool:
-    """A connection that says this and goes. True when it was not refused as badly asked."""
+def one(data: bytes) -> str | bool:
+    """A connection that says this and goes. Its verb when it was not refused as badly asked."""
     global _conn  # noqa: PLW0603 - connections are numbered for as long as the server lives
     _conn += 1
     effects = list(_SERVER.handle(LocalRequest(_conn, STRANGER, (STRANGER,), data), NOW))
@@ -82,8 +114,6 @@ def one(data: bytes) -> bool:
         if isinstance(effect, Post) and isinstance(effect.event, Verb):
             raise Forbidden(f"somebody who may only look changed something: {effect.event}")
     replies = [effect for effect in effects if isinstance(effect, LocalReply)]
-    if not replies and not any(word in data for word in (b"watch", b"look", b"bus")):
-        raise Forbidden("no answer")
     for reply in replies:
         if reply.conn != _conn or reply.data.count(b"\n") > reply.data.endswith(b"\n"):
             raise Forbidden(f"not one line to who asked: {reply.data[:80]!r}")
@@ -92,7 +122,20 @@ def one(data: bytes) -> bool:
             if data in SEEDS:
                 raise Forbidden(f"an honest request was refused: {body}")
             return False
-    return True
+    try:
+        asked = read(data).value
+    except NotJson as error:
+        raise Forbidden(f"taken, and {error}") from None
+    if not isinstance(asked, dict) or asked.get("verb") not in KINDS:
+        raise Forbidden(f"taken, and it asks for nothing: {asked}")
+    if not replies and asked["verb"] not in LATER:
+        raise Forbidden("no answer")
+    return str(asked["verb"])
+
+
+def spoil(rng: Random, data: bytes) -> bytes:
+    """A request that is spoiled in its structure."""
+    return structure.spoiled(rng, data, SEEDS)
 
 
 run = functools.partial(_run, "local")

@@ -5,12 +5,15 @@ from __future__ import annotations
 import base64
 import functools
 import json
+from random import Random
 
 from agent.link import trust
 from agent.link.jws import b64
 from hil.aggregator.keys import public_key
+from hil.fuzz import structure
 from hil.fuzz.forbidden import Forbidden
 from hil.fuzz.guided import run as _run
+from hil.fuzz.plain_json import strictly
 
 _ROLES = {"dispatch", "service", "operations", "homeowner"}  # those whose keys a home may have
 _ENTRIES = [trust.entry(bytes([n]) * 32) for n in (3, 5, 7)]
@@ -60,8 +63,8 @@ def one(data: bytes) -> bool:
         if data in SEEDS:
             raise Forbidden(f"an honest file was refused: {found}")
         return False
-    raw = json.loads(data)
-    if not isinstance(raw["version"], int) or isinstance(raw["version"], bool) or raw["version"] < 1:
+    raw = strictly(data)
+    if type(raw["version"]) is not int or raw["version"] < 1:
         raise Forbidden(f"version {raw['version']!r}")
     listed: dict[str, str] = {}
     for role, entries in raw["roles"].items():
@@ -69,12 +72,18 @@ def one(data: bytes) -> bool:
             raise Forbidden(f"role {role!r}")
         for entry in entries:
             kid, _ = public_key(entry)
-            if kid in listed or len(base64.urlsafe_b64decode(entry["x"] + "=")) != 32:
+            x = entry["x"]
+            if kid in listed or not structure.canonical(x) or len(base64.urlsafe_b64decode(x + "=")) != 32:
                 raise Forbidden(f"key {entry}")
             listed[kid] = role
     if dict(found.role_of) != listed or set(found.keys) != set(listed):
         raise Forbidden(f"{found.role_of} where the file says {listed}")
     return True
+
+
+def spoil(rng: Random, data: bytes) -> bytes:
+    """A file that is spoiled in its structure."""
+    return structure.spoiled(rng, data, SEEDS)
 
 
 run = functools.partial(_run, "trust")

@@ -41,8 +41,15 @@ class Long:
         self.commits: list[str] = list(known.get("commits", []))
         if self._resume.commit not in self.commits:
             self.commits.append(self._resume.commit)
-        done = known.get("parts", {})
-        self.done = {part.name: Done(**done.get(part.name, {})) for part in parts}
+        try:
+            done = known.get("parts", {})
+            self.done = {part.name: Done(**done.get(part.name, {})) for part in parts}
+            for each in self.done.values():
+                if not (0 <= each.amount < math.inf and each.slices >= (each.amount > 0) and each.seconds >= 0):
+                    raise ValueError(f"{each.amount} in {each.slices} slices and {each.seconds} s")
+        except (TypeError, ValueError, AttributeError) as error:
+            text = f"{directory / 'long.json'}: what it counts cannot be ({error}); the file was changed or is damaged"
+            raise FileError(f"{text}: delete it, or give another directory") from error
 
     def run(self, until: float, cores: int) -> None:
         """Rounds, as long as time.monotonic() < `until`."""

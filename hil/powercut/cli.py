@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from hil.amount import count
+from hil.campaign.counts import Counts
 from hil.campaign.resume import Resume
 from hil.figures import Figure, Report
 from hil.powercut.tally import KINDS, Tally
@@ -53,11 +53,7 @@ def _report(args: argparse.Namespace) -> Report:
     resume = Resume(args.state, "powercut", args.seed)
     if args.life is not None:
         return report(live(args.seed, args.life), resume, time.monotonic() - began)
-    tally = Tally()
-    known = resume.load()
-    if known is not None:
-        tally = Tally(**{**known, "wrong": Counter(known["wrong"])})
-        say(f"going on after {tally.cuts} cuts")
+    tally = _known(resume)
     before = tally.cuts
     with Progress("powercut", max(0, args.cuts - before)) as bar:
 
@@ -68,6 +64,30 @@ def _report(args: argparse.Namespace) -> Report:
 
         cuts(args.cuts, args.seed, tally, step)
     return report(tally, resume, time.monotonic() - began, tally.cuts - before)
+
+
+def _known(resume: Resume) -> Tally:
+    known = resume.load()
+    if known is None:
+        return Tally()
+    from hil.powercut.cuts import CUTS_A_LIFE  # needs apsw
+
+    counts = Counts(resume.path, known)
+    tally = Tally(
+        **{name: counts.number(name) for name in ("cuts", "lives", "writes", "syncs", "unfinished")},
+        wrong=counts.by_name("wrong", KINDS),
+        first=counts.text("first"),
+    )
+    counts.done()
+    lives, cuts = tally.lives, tally.cuts
+    counts.must(lives <= cuts <= CUTS_A_LIFE * lives, f"{cuts} cuts in {lives} lives of at most {CUTS_A_LIFE}")
+    counts.must(tally.unfinished <= cuts, f"{tally.unfinished} of {cuts} cuts in mid-work")
+    counts.must((tally.writes > 0) == (cuts > 0), f"{tally.writes} writes recorded for {cuts} cuts")
+    counts.must(
+        (tally.first != "") == (tally.wrong.total() > 0), f"{tally.wrong.total()} wrong, first: {tally.first!r}"
+    )
+    say(f"going on after {cuts} cuts")
+    return tally
 
 
 def report(tally: Tally, resume: Resume, seconds: float, done: int | None = None) -> Report:

@@ -27,6 +27,10 @@ of more than 20 characters, no nesting deeper than 8. Nothing of a payload is lo
 most 262,144 bytes are inflated. The key comes from your table by `kid`, never from the message; its algorithm is the
 table's. Keys of small order and keys that are not encoded canonically verify nothing.
 
+`iss` is a name for people and for the stream of numbers; no home holds it against its fleet, and a group's `aud` names
+no fleet. **A key is of one fleet**: bundles of two fleets that list the same one would let whoever carries messages
+hand those of the one to the other.
+
 These members are in every signed message:"""
 
 CHECKS = """\
@@ -35,12 +39,18 @@ In this order, and the first thing that is wrong ends it. **Nothing is answered*
 go up with each batch. A forger learns nothing, and floods nobody.
 
 `cancel`, `stop` and `opt_out` pass without a known time, after `exp`, and beyond 5 a second: they only ever make the
-home do less. Signature, audience and role bind them too. The `seq` of cancel and stop is not judged, so that nobody who
+home do less. A broker can therefore keep one back and play it later: a cancel or stop for 22 days from its `iat`,
+for as long as anything that was signed before it may run (then `expired`), an `opt_out` until a later message of its
+key was heard. `for_s` of an `opt_out` counts from `iat`, and one that is over is `expired`; none shortens an opt-out
+that is in force: for that, `opt_in` and another. These two are judged by the lesser of the gateway's network time and
+signed time, and not where it has but one of them: whoever puts one clock forward makes no home deaf to a stop.
+
+Signature, audience and role bind them too. The `seq` of cancel and stop is not judged, so that nobody who
 stole the key can use it up: a cancel ends its target once, and of the stops of a key one is taken if its `iat` is later
 than that of the last (in one millisecond: if its `id` is another). One that changes nothing is acknowledged and leaves
-no record. Of each key 1,000 a day (200 at once) are acknowledged; beyond, they end what they end in silence. Of other
-commands, setpoints of sessions apart, a key has 8,640 a day (2,000 at once); of those that the home rejects, 1,000 a
-day (200 at once) are acknowledged.
+no record. Of each key 1,000 a day (200 at once) are acknowledged; beyond, they end what they end, and are remembered,
+in silence. Of other commands, setpoints of sessions apart, a key has 8,640 a day (2,000 at once); of those that the
+home rejects, 1,000 a day (200 at once) are acknowledged.
 
 The first `seq` of a stream is at most 2^32 above its `iat`. The `exp` of time and receipts is not judged: a nonce is
 never used twice, nor is the number of a row.
@@ -160,14 +170,17 @@ What each kind does, beside each other and over a restart, is told in [the life 
 
 - A **dispatch** has up to three modes: `power_w`, `import_limit_w`, `export_limit_w`. Of each there is one holder.
 - A **session**'s block `seq_from` to `seq_to` begins above the session's own `seq` and is its setpoints' alone: from
-  acceptance on all of it counts as used, so every other message of that `iss` and key, **`cancel` and `stop` too, needs
-  a `seq` above `seq_to`**. A setpoint has `session`, `power_w` and a number of the block; it acts at once, is not
-  answered, and ends by itself. A restart of the home ends the session (`failed`, `restart`): open another.
-- A **quote** is judged as a dispatch of the same power and length (beyond 15 minutes: an event that starts now). It is
-  answered by one ack. What that order would be refused with comes as it would: `rejected_invalid`, `no_participation`
-  and so on. Else `completed`: `given_w` is what the home gives once its ramp is over (null: nothing is asked of the
-  inverter), `energy_wh` what the order moves, `reason` what it would be `limited` by, `superseded` if another keeps
-  the power, and `bounds`. At most 12 a minute.
+  acceptance on all of it counts as used, so every other message of that `iss` and key **needs a `seq` above `seq_to`**
+  (but `cancel` and `stop`, whose `seq` is not judged). A setpoint has `session`, `power_w` and a number of the block;
+  it acts at once, is not answered, and ends by itself. A restart of the home ends the session (`failed`, `restart`):
+  open another.
+- A **quote** is judged as a dispatch of the same power, length and `start` (without, beyond 15 minutes: an event that
+  starts now). It is answered by one ack, and for now: with a `start` to come it tells what the home would give if
+  that were now, and its `sentence` says so; of an order that has begun, what is left of it counts. What that order
+  would be refused with comes as it would: `rejected_invalid`, `no_participation` and so on. Else `completed`:
+  `given_w` is what the home gives once its ramp is over (null: nothing is asked of the inverter), `energy_wh` what
+  the order moves, `reason` what it would be `limited` by, `superseded` if another keeps the power, and `bounds`. At
+  most 12 a minute.
 - A **price** has no `primacy`: of one issuer the newest list counts, of several the newest.
 
 `resend` moves nothing in the home, so the link answers it alone: verified like any command, not committed with one. A

@@ -49,11 +49,15 @@ def main(argv: Sequence[str]) -> int:
     if sheet.refused(args):
         return 2
     try:
-        defects = [d for d in load() if not args.ids or d.id in args.ids]
-        if args.list or not defects:
-            for defect in load():
+        known = load()
+        strange = [name for name in args.ids if name not in {defect.id for defect in known}]
+        if strange:
+            parser.error(f"no defect is called {', '.join(strange)}; --list says which there are")
+        defects = [d for d in known if not args.ids or d.id in args.ids]
+        if args.list:
+            for defect in defects:
                 print(f"{defect.id.ljust(26)} {defect.about}  [{'; '.join(defect.checks)}]")
-            return 0 if args.list else 2
+            return 0
         return sheet.told(teeth(defects, args.jobs), args, "teeth", argv)
     except FileError as error:
         say(str(error))

@@ -22,6 +22,7 @@ from agent.link.keys import dump_seed, load_rotations, load_seed
 from agent.local.pin import PinHash
 from agent.store.trust import TrustFile
 from agent.tools import keys as tool
+from agent.tools.keys import _wall_ms
 from hil import registrar
 from hil.aggregator.keys import public_key
 from hil.aggregator.registry import NotRotatedError, announced
@@ -42,6 +43,7 @@ class Gateway:
         self.pki: Pki = make_pki(root / "pki", "bench", ["home-0001"], authority=self.authority)
         self.claim = self.pki.devices["home-0001"].claim
         self.bundle = self.pki.devices["home-0001"].trust
+        self.synced, self.ahead_ms = True, 0
         self.own = root / "own"
         self.own.mkdir()
         self.config = self.write(pin=PIN)
@@ -57,6 +59,8 @@ class Gateway:
         arguments = [*map(str, words), "--config", str(self.config)]
         with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
             patch.setattr(sys, "stdin", io.StringIO(stdin))
+            patch.setattr(tool, "ntp_synced", lambda: self.synced)
+            patch.setattr(tool, "_wall_ms", lambda: _wall_ms() + self.ahead_ms)
             code = tool.main(arguments)
         return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
 
@@ -384,11 +388,13 @@ def test_a_key_of_the_aggregator_is_never_the_homeowners(gateway: Gateway) -> No
 
 
 def _consent(
-    gateway: Gateway, by: str, to: str, sha256: str, device: str = "home-0001", withdrawn: bool = False
+    gateway: Gateway, by: str, to: str, sha256: str, device: str = "home-0001", withdrawn: bool = False, seq: int = 1
 ) -> Path:
-    body = {"v": 1, "id": "0" * 32, "iss": "owner", "aud": f"dev:{device}", "seq": 1, "iat": 1000, "exp": 2000,
-            "kind": "consent", "to": to, "sha256": sha256, "withdrawn": withdrawn}  # fmt: skip
-    path = gateway.root / "consent"
+    """Signed now, for a minute."""
+    now_ms = _wall_ms()
+    body = {"v": 1, "id": "0" * 32, "iss": "owner", "aud": f"dev:{device}", "seq": seq, "iat": now_ms,
+            "exp": now_ms + 60_000, "kind": "consent", "to": to, "sha256": sha256, "withdrawn": withdrawn}  # fmt: skip
+    path = gateway.root / f"consent{seq}"
     path.write_bytes(jose_sign(seed_of(by), "battery-homeowner+jws", json.dumps(body).encode()) + b"\n")
     return path
 
@@ -417,6 +423,62 @@ def test_another_root_needs_presence_and_the_homeowner(gateway: Gateway) -> None
     assert gateway.ctl(*words, "--consent", _consent(gateway, "phone", "root", wanted)).returncode == 0
     assert gateway.anchor().root_hash == wanted
     assert gateway.anchor().homeowner  # another aggregator, the same owner
+
+
+def test_a_consent_in_a_file_is_good_once_and_in_its_time(gateway: Gateway) -> None:
+    gateway.enrol()
+    typed = {"stdin": f"{PIN}\n"}
+    gateway.ctl("homeowner", "--key", _public(gateway.root / "a.json", "phone"), "--pin-stdin", **typed)
+    claim, bundle, wanted = _other_root(gateway)
+    words = ("enrol", "--claim", claim, "--bundle", bundle, "--out", gateway.root / "request", "--consent")
+    consent = _consent(gateway, "phone", "root", wanted, seq=5)
+    for ahead_ms in (-60_000, 61_000):
+        gateway.ahead_ms = ahead_ms
+        refused(gateway.ctl(*words, consent), 4, "of today")
+    gateway.ahead_ms = 0
+    assert gateway.ctl(*words, consent).returncode == 0
+    assert gateway.enrol("--pin-stdin", **typed).returncode == 0, "back again, and the homeowner is there"
+    refused(gateway.ctl(*words, consent), 4, "was used")
+    assert list(gateway.anchor().heard.values()) == [5]
+    later = _consent(gateway, "phone", "root", wanted, seq=6)
+    gateway.synced, gateway.ahead_ms = False, 10**9
+    assert gateway.ctl(*words, later).returncode == 0, "a clock that nobody keeps shuts nobody out"
+    assert list(gateway.anchor().heard.values()) == [6]
+
+
+def test_what_the_homeowner_said_stays_said_over_another_root_and_other_keys(gateway: Gateway) -> None:
+    gateway.enrol()
+    begun_ms = gateway.anchor().since_ms
+    assert 0 <= _wall_ms() - begun_ms < 60_000
+    typed = {"stdin": f"{PIN}\n"}
+
+    def name(who: str) -> None:
+        key = _public(gateway.root / f"{who}.json", who)
+        assert gateway.ctl("homeowner", "--key", key, "--pin-stdin", **typed).returncode == 0
+
+    name("phone")
+    [kid] = gateway.anchor().homeowner
+    assert TrustFile(gateway.root / "state" / "trust").write(gateway.anchor().spoken(kid, 1_800).dump()) is None
+    for who in ("b", "c", "d", "e"):
+        name(who)
+    assert kid not in gateway.anchor().homeowner
+    name("phone")
+    assert gateway.anchor().heard == {kid: 1_800}
+    claim, bundle, wanted = _other_root(gateway)
+    gateway.ahead_ms = 5_000
+    done = gateway.ctl(
+        "enrol", "--claim", claim, "--bundle", bundle, "--out", gateway.root / "r", "--pin-stdin", **typed
+    )
+    assert done.returncode == 0, done.stderr
+    held = gateway.anchor()
+    assert (held.root_hash, held.heard) == (wanted, {kid: 1_800})
+    assert held.since_ms > begun_ms, "what was signed before is not taken"
+
+
+def test_first_trust_by_a_clock_that_nobody_keeps_says_not_since_when(gateway: Gateway) -> None:
+    gateway.synced = False
+    gateway.enrol()
+    assert gateway.anchor().since_ms == 0
 
 
 def test_without_pin_and_key_nobody_can_consent_for_the_homeowner(gateway: Gateway) -> None:

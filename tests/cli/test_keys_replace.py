@@ -12,9 +12,10 @@ from agent import config as configuration
 from agent.link.keys import load_seed
 from agent.store.pins import Pins
 from agent.store.reserve import ReserveFile
+from agent.store.trust import TrustFile
 from agent.tools import keys, replace
 from drivers.events import Identity
-from tests.cli.test_keys import BROKEN, PIN, Gateway
+from tests.cli.test_keys import BROKEN, PIN, Gateway, _public, refused
 
 WHO = Identity("Acme", "H11", "1.0", "A123")
 
@@ -56,6 +57,24 @@ def test_with_the_pin_all_is_as_it_was_but_the_keys(
     out = capsys.readouterr().out
     assert "enrol --claim" in out
     assert all(len(line) <= 80 for line in out.splitlines())
+
+
+def test_what_the_old_gateway_heard_of_the_homeowner_the_new_one_has_heard(
+    old: Gateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = _public(tmp_path / "phone.json", "phone")
+    old.ctl("homeowner", "--key", key, "--pin-stdin", stdin=f"{PIN}\n")
+    [kid] = old.anchor().homeowner
+    assert TrustFile(tmp_path / "state" / "trust").write(old.anchor().spoken(kid, 1_800).dump()) is None
+    new = Gateway(tmp_path / "new")
+    new.config.unlink()
+    assert taken(export(old), tmp_path / "new", monkeypatch, PIN) == 0
+    new.config.write_bytes(new.write(pin=PIN).read_bytes())
+    assert new.enrol().returncode == 0
+    assert new.ctl("homeowner", "--key", key, "--pin-stdin", stdin=f"{PIN}\n").returncode == 0
+    assert (list(new.anchor().homeowner), new.anchor().heard) == ([kid], {kid: 1_800})
+    (tmp_path / "new" / "state" / "heard").write_text("[]")
+    refused(new.ctl("show"), 2, "not the numbers")
 
 
 def test_without_the_pin_the_reserve_is_full(old: Gateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from agent.tools import netcheck
 from hil.rabbit import access
 
 TOLD: dict[str, Any] = json.loads(access("demo", {"home-1": ["south"], "home.2": []}))
@@ -46,6 +47,10 @@ def test_topics(user: str, what: str, topic: str, expected: bool) -> None:
     ("user", "queue", "expected"),
     [
         ("home-1", "mqtt-subscription-home-1qos1", True),
+        ("home-1", f"mqtt-subscription-home-1{netcheck.CHECK}qos1", True),  # net check joins beside the link
+        ("home-1", f"mqtt-subscription-home-10{netcheck.CHECK}qos1", False),
+        ("home-1", "mqtt-subscription-home-1-checkqos1", False),  # that is another home's name
+        ("home.2", f"mqtt-subscription-home.2{netcheck.CHECK}qos1", True),
         ("home-1", "mqtt-subscription-aggregatorqos1", False),
         ("home-1", "mqtt-subscription-home-10qos1", False),
         ("aggregator", "mqtt-subscription-aggregator-0a1bqos0", True),

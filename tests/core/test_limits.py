@@ -420,3 +420,18 @@ def test_the_side_with_the_smaller_nameplate_is_measured_by_that(charge_w: int, 
     left = caps(PLAIN, facts, uneven)
     assert LIMITS[binding(left, uneven, charge=True)].id == "nameplate_charge"
     assert LIMITS[binding(left, uneven, charge=False)].id == "nameplate_discharge"
+
+
+def test_limits_in_words_are_a_sequence_like_any_other() -> None:
+    told = evaluate(BASE, PARAMS, None, True, 0, 0).values
+    assert len(told) == len(LIMITS)
+    assert told[-1] == tuple(told)[-1]
+    assert told[1:3] == (told[1], told[2])
+    assert told == evaluate(BASE, PARAMS, None, True, 0, 0).values
+    assert told == [*told]
+    assert told != evaluate(BASE._replace(grid=0), PARAMS, None, True, 0, 0).values
+    assert told != 3
+    assert hash(told) == hash(tuple(told))
+    assert repr(told) == repr(tuple(told))
+    with pytest.raises(IndexError):
+        told[len(LIMITS)]

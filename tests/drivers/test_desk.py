@@ -68,6 +68,24 @@ def test_stop_overtakes_a_power_that_is_half_sent() -> None:
     assert wire.slaves[3].regs[3, RATES] == 0
 
 
+@pytest.mark.parametrize("late", [True, False])
+def test_a_newer_power_ends_one_that_is_tried_again_after_its_time_and_no_other(late: bool) -> None:
+    wire = running()
+    lost = iter((False, True, True))  # the second write is answered the third time
+
+    def maul(request: bytes, reply: bytes) -> list[tuple[int, bytes]]:
+        return [] if request[0] == 3 and request[1] == 16 and next(lost, False) else [(0, reply)]
+
+    wire.maul = maul
+    wire.order_now(replace(compiled(wire, WriteClass.POWER, 5000, 1), not_after_ns=wire.now + (0 if late else 5 * S)))
+    wire.run(100 * MS)
+    wire.order_now(compiled(wire, WriteClass.POWER, 1000, 2, window_ns=5 * S))
+    wire.run(5 * S)
+    assert outcomes(wire) == [(1, "superseded" if late else "confirmed"), (2, "confirmed")]
+    assert wire.results()[0].sent_ns > 0
+    assert wire.slaves[3].regs[3, RATES] == 877
+
+
 def in_flight(wire: Wire) -> None:
     """Run on until a poll has just gone out, so that orders must wait in their slots."""
     sent = len(wire.sent)

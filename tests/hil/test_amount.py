@@ -21,7 +21,7 @@ def test_no_counts(text: str) -> None:
         count(text)
 
 
-@pytest.mark.parametrize("text", ["0", "-0.1", "nan", "", "x"])
+@pytest.mark.parametrize("text", ["0", "-0.1", "nan", "inf", "1e999", "", "x"])
 def test_no_amounts(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match="above 0 expected"):
         amount(text)

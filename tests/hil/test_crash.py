@@ -6,6 +6,7 @@ import dataclasses
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -27,8 +28,7 @@ def test_kills_lose_nothing_double_nothing_and_leave_nothing_running() -> None:
     report = campaign(KILLS, 7, 2)
     assert report.ok, f"{report.table()}\n{report.extra}"
     assert report.figures[0].value == KILLS
-    assert report.figures[0].beside["with a setpoint in force"] != 0
-    assert report.figures[0].beside["with an open command"] != 0
+    assert len([figure for figure in report.figures if str(figure.reach).startswith(">=")]) == 4
 
 
 def test_one_that_is_broken_off_ends_every_home(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,6 +52,43 @@ def test_one_that_is_broken_off_ends_every_home(monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(KeyboardInterrupt):
         campaign(KILLS, 7, 2)
     assert sorted(ended) == [False, True]
+
+
+class Idle:
+    """A home of an agent that refuses every command."""
+
+    met: ClassVar[dict[str, int]] = {}
+
+    def __init__(self, *_: object) -> None: ...
+
+    def run(self, kills: int) -> Kills:
+        return Kills(done=kills, commands=kills, story=good(), **self.met)
+
+
+@pytest.mark.parametrize(
+    ("met", "missed"),
+    [
+        ({}, ["kills with a setpoint in force", "kills with an open command", "commands that acted"]),
+        ({"remote": 2, "unsettled": 8, "acted": 3}, ["kills with a setpoint in force"]),
+        ({"remote": 3, "unsettled": 7, "acted": 3}, ["kills with an open command"]),
+        ({"remote": 3, "unsettled": 8, "acted": 2}, ["commands that acted"]),
+        ({"remote": 3, "unsettled": 8, "acted": 3}, []),
+    ],
+)
+def test_a_run_that_tried_nothing_fails(
+    met: dict[str, int], missed: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli, "Run", Idle)
+    monkeypatch.setattr(Idle, "met", met)
+    report = campaign(25, 7, 1)
+    assert [figure.name for figure in report.figures if not figure.holds] == missed
+
+
+def test_a_few_kills_do_not_claim_what_they_cannot_know(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "Run", Idle)
+    report = campaign(24, 7, 1)
+    assert report.ok
+    assert len([figure for figure in report.figures if "not judged" in figure.note]) == 3
 
 
 def said(*states: str, from_s: float = 10.0) -> list[Said]:

@@ -10,6 +10,7 @@ from agent.core.inputs import CommandIn
 from agent.link import endings, replay
 from agent.link.budgets import COMMANDS_AT_ONCE, ENDINGS_AT_ONCE, Budgets
 from agent.link.messages import Halt, parse_command
+from agent.link.timing import OUTLIVED_MS
 from agent.runtime.part import MqttMessage
 from tests.link.home import WALL, Home, kid_of, posted, seed_of
 
@@ -151,3 +152,22 @@ def test_the_days_budget_is_asked_and_setpoints_do_not_count(home: Home) -> None
     assert not taken(home, home.agg.command(home.now))
     assert home.session._counters == {"flood": 1}
     both_pass(home)
+
+
+@pytest.mark.parametrize("body", [{"kind": "stop"}, {"kind": "cancel", "target": "c" * 32}])
+def test_a_stop_that_was_held_back_counts_for_as_long_as_what_it_meant_may_run(
+    home: Home, body: dict[str, Any]
+) -> None:
+    def signed(ago_ms: int, by: Home) -> MqttMessage:
+        iat = by.now.wall_ms - ago_ms
+        return by.agg.command(by.now, **body, iat=iat, exp=iat + 60_000)
+
+    assert not taken(home, signed(OUTLIVED_MS + 1, home))
+    assert home.session._counters == {"expired": 1}
+    assert taken(home, signed(OUTLIVED_MS, home))
+    for synced, told in ((False, False), (False, True), (True, False)):
+        one_clock = Home(synced=synced)
+        one_clock.up()
+        if told:
+            one_clock.send(one_clock.agg.time(one_clock.now))
+        assert taken(one_clock, signed(OUTLIVED_MS + 1, one_clock)), "one clock alone makes nobody deaf"

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from agent import mail
 from agent.core.command import CommandKind
+from agent.core.durable import Window
 from agent.core.inputs import CommandIn, Consent
 from agent.link import anchor as anchors
 from agent.link.trust import of_bundle
@@ -129,6 +131,27 @@ def test_a_revoked_dispatch_key_is_deaf_and_what_it_began_ends(home: Home) -> No
     assert posted(home.send(home.agg.command(home.now, "later")), CommandIn)
 
 
+def test_a_revocation_that_came_by_file_ends_at_the_next_start_what_it_ends_over_the_link(home: Home) -> None:
+    """And once: what another key begins later goes on over the starts that follow."""
+    gone = draft().next(keys=listed(dispatch=("later",)), revoked=[kid("dispatch")])
+    held = anchors.carry(anchored(), parsed(signed(draft()), signed(gone)), WALL)
+    assert isinstance(held, anchors.Anchor)
+
+    def start(*windows: tuple[str, Window]) -> list[CommandIn]:
+        later = Home(windows, trust=of_bundle(held.bundle, held.homeowner), anchor=held)
+        return posted(later.up(), CommandIn)
+
+    [begun] = posted(home.send(home.agg.command(home.now)), CommandIn)
+    [stop] = start(*begun.windows)
+    assert (stop.command.kind, stop.command.issuer) == (CommandKind.STOP, "root")
+    assert not start(*begun.windows, *stop.windows)
+    [over_the_link] = posted(home.send(trust_message(signed(gone))), CommandIn)
+    assert not start(*begun.windows, *over_the_link.windows)
+    other = home_of()
+    [stopped] = posted(other.send(other.agg.command(other.now, kind="stop")), CommandIn)
+    assert not start(*stopped.windows), "who only ended has begun nothing"
+
+
 def test_a_bundle_that_would_not_fit_where_it_is_kept_is_not_taken(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     assert STATE_MAX < SIZE - 100
     monkeypatch.setattr("agent.link.trusting.STATE_MAX", 1_000)
@@ -225,6 +248,19 @@ def test_an_opt_out_needs_neither_clock_nor_disk() -> None:
     [verb] = posted(home.send(said(home, "opt_out")), mail.Verb)
     assert (verb.verb, verb.role) == ("optout", "homeowner")
     assert not posted(home.send(mail.TrustStored(None)), mail.Verb)
+
+
+def test_the_length_of_an_opt_out_counts_from_when_it_was_signed(home: Home) -> None:
+    def lasts(ago_s: float) -> list[int]:
+        iat = home.now.wall_ms - int(ago_s * 1000)
+        message = said(home, "opt_out", for_s=60, iat=iat, exp=iat + 1)
+        return [verb.for_s for verb in posted(home.send(message), mail.Verb)]
+
+    assert [lasts(ago_s) for ago_s in (0, 1.5, 59.5, 60, 40 * 86_400, -20)] == [[60], [59], [1], [], [], [60]]
+    assert home.session._counters == {"expired": 2}
+    timeless = home_of()
+    timeless.synced = False
+    assert posted(timeless.send(said(timeless, "opt_out", iat=0, exp=1)), mail.Verb)[0].for_s == 0
 
 
 def test_opt_in_and_consent(home: Home) -> None:
@@ -350,7 +386,8 @@ def test_another_root_hash_in_the_configuration_does_not_replace_what_is_kept() 
 
 @pytest.mark.parametrize("change", [
     {"v": 1}, {"rooted": "x"}, {"rooted": [1]}, {"told": 1},
-    {"homeowner": ["x"]}, {"heard": {"x": 1}}, {"heard": []}, {"root_hash": 1}, {"extra": 1},
+    {"homeowner": ["x"]}, {"heard": {"x": "1"}}, {"heard": []}, {"root_hash": 1}, {"since_ms": "1"}, {"v": 2},
+    {"heard": {str(n): n for n in range(65)}}, {"extra": 1},
     {"bundle": {}}, {"bundle": signed(draft(), "root1")}, {"homeowner": [entry(key("a"))["x"]] * 5},
 ], ids=lambda c: str(c)[:30])  # fmt: skip
 def test_a_kept_state_that_was_tampered_with_is_refused(change: dict[str, object]) -> None:
@@ -360,9 +397,27 @@ def test_a_kept_state_that_was_tampered_with_is_refused(change: dict[str, object
 
 
 def test_what_is_kept_is_read_again() -> None:
-    held = anchored().spoken(kid("homeowner"), 7)
+    held = replace(anchored().spoken(kid("homeowner"), 7), since_ms=9)
     assert anchors.parse(held.dump()) == held
-    assert not held.named({}).heard
+    assert held.named({}).heard == {kid("homeowner"): 7}, "it may be named again"
+    older = {k: v for k, v in json.loads(held.dump()).items() if k != "since_ms"} | {"v": 2}
+    assert anchors.parse(json.dumps(older).encode()) == replace(held, since_ms=0)
+
+
+def test_numbers_of_the_homeowners_keys_have_an_end_and_those_of_the_present_ones_none() -> None:
+    held = anchored().hearing({f"k{n}": n for n in range(60)}).spoken(kid("homeowner"), 7)
+    again = held.hearing({kid("homeowner"): 3, "k59": 70}).named(held.homeowner)
+    assert len(again.heard) <= anchors.NUMBERS
+    assert (again.heard[kid("homeowner")], again.heard["k59"], "k0" in again.heard) == (7, 70, False)
+
+
+def test_nothing_signed_before_the_home_began_to_trust_is_taken_but_an_opt_out() -> None:
+    held = replace(anchored(), since_ms=WALL)
+    home = Home(trust=of_bundle(held.bundle, held.homeowner), anchor=held)
+    home.ready()
+    assert counted(home, said(home, "reserve", permille=100, iat=WALL - 1)) == "replay"
+    assert posted(home.send(said(home, "opt_out", iat=WALL - 1)), mail.Verb)
+    assert kept(home.send(said(home, "reserve", permille=100, iat=WALL)))
 
 
 def test_another_signing_key_is_told_in_each_birth_and_once_as_an_event() -> None:

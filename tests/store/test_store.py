@@ -359,6 +359,22 @@ def test_a_lost_floor_is_made_again_and_costs_no_number(tmp_path: Path) -> None:
     assert (tmp_path / "floor").exists()
 
 
+def test_a_first_start_that_ended_before_its_first_row_has_lost_nothing(tmp_path: Path) -> None:
+    started(tmp_path)._vault.abandon(damaged=False)
+    assert (tmp_path / "state.db").exists()
+    (tmp_path / "floor").unlink(missing_ok=True)
+    assert [(row.seq, row.kind) for row in rows(started(tmp_path).handle(batch(1), at(1)))] == [(1, "batch")]
+
+
+def test_an_empty_database_after_a_damaged_one_has_lost_what_nobody_can_tell(tmp_path: Path) -> None:
+    (tmp_path / "state.db.damaged-1").write_bytes(b"")
+    started(tmp_path)._vault.abandon(damaged=False)
+    (tmp_path / "floor").unlink(missing_ok=True)
+    first = rows(started(tmp_path).handle(batch(1), at(1)))[0]
+    assert first.seq >= CLOCK.wall_ms // 1000
+    assert json.loads(first.payload)["last"] == first.seq - 1
+
+
 def test_without_a_floor_a_damaged_file_still_tells_how_far_it_had_come(tmp_path: Path) -> None:
     store = started(tmp_path)
     for n in range(300):
