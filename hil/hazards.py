@@ -20,9 +20,7 @@ class Hazard:
     asks: str
     seconds: float | None = None
     process: bool = False
-    variants: Mapping[str, float] = field(
-        default_factory=dict
-    )  # of kinds that take longer: scenario -> seconds
+    variants: Mapping[str, float] = field(default_factory=dict)  # of kinds that take longer: scenario -> seconds
 
     def bound(self, scenario: str) -> float | None:
         """What a scenario must show, in seconds."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 SENSOR = 2  # permille; what the BMS of the bench is off by when it is well: its step, and a lag of 2 s at full power
 BEYOND = 2  # permille below the reserve that nobody asks about
+RETAKEN = 20  # permille of what came back below the reserve; an inverter may be late with its floor
 UNKNOWABLE = 50  # permille; a BMS that becomes wrong by that has not jumped
 NS = 1_000_000_000
 ACTS_NS = 5 * NS  # a cycle, a write and the inverter's own lag, once the agent may act
@@ -49,6 +50,8 @@ class Kept:
         bound = self.reserve_permille - SENSOR
         self._cells = max(self._cells, bound) if soc >= bound else self._cells
         self._said = max(self._said, bound) if said >= bound else self._said
+        if not wrong:  # what came back below the reserve is not there to be taken once more
+            self._cells, self._said = max(self._cells, soc - RETAKEN), max(self._said, said - RETAKEN)
         margin, found = soc - min(bound, self._cells), f"{soc:.1f} permille in the cells"
         if wrong and (error <= UNKNOWABLE + SENSOR or self._unseen or at_ns - self._idle_ns < ACTS_NS):
             margin, found = said - min(bound, self._said), f"{said:.1f} permille by the BMS' word"

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
+from hil.campaign.kept import BEYOND, RETAKEN, Kept
 from hil.campaign.observer import NS, RESERVE, Observer
 from hil.expr import Value
 from hil.scenario import Event
@@ -66,3 +67,12 @@ def test_a_start_takes_the_bms_at_its_word() -> None:
     assert wrong(150.0, 210.0, anew=dead) == []
     assert wrong(150.0, 230.0, anew=dead, at=40) == []
     assert wrong(150.0, 230.0, anew=dead, at=199) == [RESERVE]
+
+
+def test_what_came_back_below_the_reserve_is_not_taken_once_more() -> None:
+    kept = Kept(200)
+    there_and_back = [*range(100, 196), *range(195, 100, -1)]
+    found = [kept.see(n * 10 * NS, float(soc), 0.0, False, True, False) for n, soc in enumerate(there_and_back)]
+    first = next(soc for soc, sentence in zip(there_and_back, found, strict=True) if sentence is not None)
+    assert first == 195 - RETAKEN - BEYOND - 1
+    assert not any(found[: there_and_back.index(195)]), "what a start took does not count"
