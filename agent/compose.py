@@ -100,7 +100,7 @@ def compose(
         read()
     if config.file.link is not None:
         try:
-            parts["link"] = _link(config, durable, kept, boot, random)
+            parts["link"] = _link(config, durable, kept, boot, random, store.held)
             _sealed(config, store)
         except ConfigError as error:
             if dry:
@@ -253,7 +253,9 @@ def _documents(config: Config) -> tuple[Remote, str | None]:
     return remote.begun(kept)
 
 
-def _link(config: Config, durable: Durable, kept: Remote, boot: str, random: Callable[[int], bytes]) -> Part:
+def _link(
+    config: Config, durable: Durable, kept: Remote, boot: str, random: Callable[[int], bytes], first: int | None
+) -> Part:
     from agent.link import jws, keys
     from agent.link.config import LinkConfig
     from agent.link.session import Session
@@ -284,7 +286,7 @@ def _link(config: Config, durable: Durable, kept: Remote, boot: str, random: Cal
         rotations=keys.load_rotations(config.state_dir / "rotation", jws.signer(seed).kid),
     )
     known = [(record.command.id, record.command.digest) for record in durable.commands]
-    return Session(link, boot, random, durable.windows, known)
+    return Session(link, boot, random, durable.windows, known, first)
 
 
 def _sealed(config: Config, store: Store) -> None:

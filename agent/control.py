@@ -24,6 +24,7 @@ from agent.core.inputs import (
     Inputs,
     LocalResume,
     LocalStop,
+    Outdated,
     PutBack,
     Reserve,
     WriteDone,
@@ -170,7 +171,7 @@ class Control:
                 return self._verb(event, now)
             case mail.ReserveStored():
                 return self._reserve_stored(event, now)
-            case CommandIn() | FreshTime() | Committed() | CommitFailed() | PutBack() | Consent():
+            case CommandIn() | FreshTime() | Committed() | CommitFailed() | PutBack() | Outdated() | Consent():
                 self._events.append(event)
                 return self._cycle(now)
         return self._steered(event, now) if isinstance(event, REMOTE) else ()

@@ -123,9 +123,11 @@ class Backlog:
 @dataclass(frozen=True, slots=True)
 class Anchor:
     """The aggregator's signed word, for this boot, on the highest row that it ever had of this home; None: it did not
-    say. Answered by Anchored once the numbers of what was written since are settled."""
+    say. Answered by Anchored once the numbers of what was written since are settled; not before it is on the disk that
+    nothing signed up to `after_ms` is taken, for the next start finds its numbers in order and cannot tell any more."""
 
     last: int | None
+    after_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,7 +60,7 @@ class Cell:
     @property
     def holds(self) -> bool:
         """It held, with a bound that the hazard table accepts."""
-        required = HAZARDS[self.hazard].seconds
+        required = HAZARDS[self.hazard].bound(self.scenario)
         if not self.ok or required is None or not self.reach.startswith("<= ") or self.unit != "s":
             return self.ok
         return float(self.reach.partition(" ")[2]) <= required
@@ -68,7 +68,7 @@ class Cell:
     def figure(self, kept: str = "") -> Figure:
         """The cell as a figure that holds exactly when the cell does."""
         row = HAZARDS[self.hazard]
-        beside: dict[str, Scalar] = {"required": row.asks, "by": f"{self.scenario} on {self.backend}"}
+        beside: dict[str, Scalar] = {"required": row.asked(self.scenario), "by": f"{self.scenario} on {self.backend}"}
         if self.runs > 1:
             beside["worst of"] = f"{self.runs} phases, at +{self.phase_ms} ms"
         if self.date or kept:
@@ -151,9 +151,13 @@ def standing(kept: Iterable[Cell]) -> list[Cell]:
 
 
 def missing(cells: Iterable[Cell]) -> list[Hazard]:
-    """Rows that no cell shows, and rows that must be shown by a process and are not."""
+    """Rows that no cell shows, or a variant of which none does, and rows that a process must show and does not."""
     held = [cell for cell in cells if cell.holds]
-    anywhere = {cell.hazard for cell in held}
+    variants = {row.number: set(row.variants) for row in HAZARDS.values()}
+    shown: dict[int, set[str]] = {}
+    for cell in held:
+        shown.setdefault(cell.hazard, set()).add(cell.scenario)
+    anywhere = {number for number, by in shown.items() if variants[number] < by}
     on_process = {cell.hazard for cell in held if cell.backend == "process"}
     return [row for row in HAZARDS.values() if row.number not in (on_process if row.process else anywhere)]
 

@@ -8,7 +8,7 @@ real process can show it, so a scenario that runs on `process` is a must.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +20,24 @@ class Hazard:
     asks: str
     seconds: float | None = None
     process: bool = False
+    variants: Mapping[str, float] = field(
+        default_factory=dict
+    )  # a kind of it that takes longer to know: scenario -> seconds
+
+    def bound(self, scenario: str) -> float | None:
+        """What a scenario must show, in seconds."""
+        return self.variants.get(scenario, self.seconds)
+
+    def asked(self, scenario: str) -> str:
+        """The same in words."""
+        return f"{self.variants[scenario]:g} s" if scenario in self.variants else self.asks
 
 
 def _within(number: int, name: str, seconds: float, asks: str = "", process: bool = False) -> Hazard:
     return Hazard(number, name, asks or f"{seconds:g} s", seconds, process)
 
 
+_STILL = {"meter_still": 62, "clamp_off": 62}  # a minute of the same, or of exactly nothing, while the battery moves
 _ROWS = (
     _within(1, "BMS does not answer", 7),
     _within(2, "BMS values frozen in the inverter's cache, or the inverter's own in a gateway's", 62),
@@ -33,7 +45,7 @@ _ROWS = (
     _within(4, "wrong unit or scale", 4),
     _within(5, "sign flipped", 12),
     _within(6, "meter clamp swapped or reversed", 15, "15 s from the third step that shows it"),
-    _within(7, "meter silent, or its clamp off", 5),
+    Hazard(7, "meter silent, or its clamp off", "5 s; 62 s where it stands still or sees nothing", 5, variants=_STILL),
     _within(8, "SoC against voltage and counted charge", 2),
     _within(9, "SoC jumps", 2),
     _within(10, "BMS alarm and protection bits", 2),

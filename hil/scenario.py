@@ -40,6 +40,7 @@ HOME_KEYS = (  # of hil.devices.world, and the reserve that commissioning leaves
     "idle_dc_w",
     "inverter_leg",
     "temp_spread_dc",
+    "asking",
 )
 VARIANT = "variant"  # the SunSpec model by which the first inverter is commanded
 

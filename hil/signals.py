@@ -133,6 +133,6 @@ STREAMS: Mapping[str, tuple[str, ...]] = {
     "write": ("device", "kind", "value", "address", "words"),
     "ack": ("command", "state", "reason", "asked_w", "given_w", "limit_w", "made_s", "repeated"),
     "uplink": ("kind", "seq", "duplicate"),
-    "decision": ("mode", "source", "asked_w", "given_w", "binding", "grid"),
+    "decision": ("mode", "source", "asked_w", "given_w", "binding", "grid", "lo_w", "hi_w"),
     "process": ("what", "status"),
 }

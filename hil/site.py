@@ -11,9 +11,11 @@ from pathlib import Path
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from drivers.profile import PROFILES
 from hil.bundles import DAY_MS, Entry, root_hash
 from hil.ceremony import Ceremony
 from hil.devices.demo import units_of
+from hil.devices.seplos_v3 import ASKS, PIC
 from hil.expr import Value
 from hil.pki import AGGREGATOR, OFFLINE, OVER, ROLES, claim, draft_of, public_key, signed
 
@@ -34,6 +36,7 @@ _DEFAULTS: Mapping[str, Mapping[str, Value]] = {
         "export_limit_w": RATED_W,
     },
 }
+ASKING = "bench_asking"  # the profile of a BMS that asks to be charged: Seplos' registers, and a bit of the bench's
 _PROFILES = {"battery": "seplos_v3", "meter": "eastron_sdm630", "inverter": "sunspec_hybrid"}
 
 
@@ -56,13 +59,17 @@ def write_config(
     sections: dict[str, dict[str, Value]] = {name: dict(body) for name, body in _DEFAULTS.items()}
     for name, body in (overrides or {}).items():
         sections.setdefault(name, {}).update(body)
+    profiles = dict(_PROFILES)
+    if (home or {}).get("asking"):
+        profiles["battery"] = _asking(directory)
+        sections["agent"]["profiles"] = str(directory)
     link = sections.pop("link", {})
     text = "".join(_section(f"[{name}]", body) for name, body in sections.items())
     text += _section("[[bus]]", {"name": BUS, "baud": BAUD, **line} if "port" in line else {"name": BUS, **line})
     packs, inverters = (int(str((home or {}).get(key, 1))) for key in ("packs", "inverters"))
     for name, unit in units_of(packs, inverters).items():
         role = name.rstrip("0123456789")
-        row: dict[str, Value] = {"name": name, "role": role, "bus": BUS, "unit": unit, "profile": _PROFILES[role]}
+        row: dict[str, Value] = {"name": name, "role": role, "bus": BUS, "unit": unit, "profile": profiles[role]}
         text += _section("[[device]]", row)
         if polls and role in polls:
             text += f"poll_ms = {{ {', '.join(f'{block} = {ms}' for block, ms in polls[role].items())} }}\n"
@@ -72,6 +79,14 @@ def write_config(
     path = directory / "batteryd.toml"
     path.write_text(text, encoding="utf-8")
     return path
+
+
+def _asking(directory: Path) -> str:
+    """Write that profile into `directory`, as a site may have profiles of its own; its name."""
+    text = (PROFILES / "seplos_v3.toml").read_text(encoding="utf-8").replace('id = "seplos_v3"', f'id = "{ASKING}"')
+    bit = f'name = "force_charge"\nblock = "state"\nfunction = 1\nat = {PIC + ASKS}\ntype = "bit"\n'
+    (directory / f"{ASKING}.toml").write_text(f"{text}\n[[point]]\n{bit}", encoding="utf-8")
+    return ASKING
 
 
 _FILES = {"ca": "ca.crt", "cert": "tls.crt", "key": "tls.key", "sign_key": "sign.pem", "trust": "trust.json"}

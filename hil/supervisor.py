@@ -25,6 +25,7 @@ from typing import BinaryIO
 from hil.kin import kin
 
 _STOP_S = 15.0  # TimeoutStopSec
+_ABORT_S = 5.0  # TimeoutAbortSec
 _POST_S = 30.0
 _PATH_MAX = 100  # sun_path has 108 bytes
 SO_TIMESTAMPNS = 35  # Linux: the kernel stamps each datagram as it is sent, so that who listens may be late
@@ -75,8 +76,10 @@ class Supervisor:
         cwd: Path | None = None,
         restart_s: float = 0.2,
         watchdog_s: float | None = None,
+        abort_s: float = _ABORT_S,
     ) -> None:
-        """`stop_post`: ExecStopPost. `watchdog_s`: who was ready and falls silent gets SIGABRT, then SIGKILL."""
+        """`stop_post`: ExecStopPost. `watchdog_s`: who was ready and falls silent gets SIGABRT, `abort_s` later
+        SIGKILL."""
         self.argv = list(argv)
         self.stderr = directory / "stderr.log"
         self.stdout = directory / "stdout.log"
@@ -86,7 +89,7 @@ class Supervisor:
         self.starts = 0
         self._stop_post = list(stop_post) if stop_post else None
         self._env, self._cwd = dict(os.environ if env is None else env), cwd
-        self._restart_s, self._watchdog_s = restart_s, watchdog_s
+        self._restart_s, self._watchdog_s, self._abort_s = restart_s, watchdog_s, abort_s
         self._directory = directory
         self._process: subprocess.Popen[bytes] | None = None
         self._changed = threading.Condition()
@@ -317,8 +320,8 @@ class Supervisor:
 
     def _end_silent(self, silent: subprocess.Popen[bytes] | None) -> None:
         self.signal(signal.SIGABRT)
-        if not self._changed.wait_for(lambda: self._process is not silent, self._watchdog_s):
-            self.signal(signal.SIGKILL)  # a frozen process does not see SIGABRT
+        if not self._changed.wait_for(lambda: self._process is not silent, self._abort_s):
+            self.signal(signal.SIGKILL)  # a frozen process does not see SIGABRT; systemd thaws it first, and we do not
         self._changed.wait_for(lambda: self._process is not silent or self._closed)
 
     def _open_socket(self) -> None:

@@ -74,3 +74,8 @@ DECISION_KEYS = ("mode", "source", "asked_w", "given_w", "binding", "grid")
 def decision_key(told: Mapping[str, Any]) -> tuple[Value, ...]:
     """What makes one decision differ from the next in the stream of decisions."""
     return tuple(told.get(f"agent.{key}") for key in DECISION_KEYS)
+
+
+def decided(told: Mapping[str, Any]) -> dict[str, Value]:
+    """A decision in the stream of decisions: what makes it another one, and the permit of that cycle."""
+    return {key: told.get(f"agent.{key}") for key in (*DECISION_KEYS, "lo_w", "hi_w")}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import NamedTuple
 
-from agent.core.book import MAX_RECORDS, Book, Cycle
+from agent.core.book import MAX_RECORDS, Book, Cycle, called_off
 from agent.core.command import TERMINAL, Command, CommandKind, CommandState
 from agent.core.durable import CommandRecord, OptOut
 
@@ -35,7 +35,7 @@ def judge(book: Book, c: Command, cycle: Cycle) -> Verdict:
         return _not_here("kind", f"this home has no {c.kind.value}")
     if c.beyond is not None:
         return _not_here("mode", f"this home has no {c.beyond}")
-    if any(i == c.id for i, _ in book.durable.cancelled):
+    if called_off(book, c.id):
         return Verdict(CommandState.CANCELLED, "cancel", "it was cancelled before it came")
     wrong = _wrong(c, cycle)
     if wrong is not None:

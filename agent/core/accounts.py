@@ -173,7 +173,7 @@ def _folded(ledger: Ledger, book: Book) -> Ledger:
 
 def _delivered(event: Event, book: Book) -> Event:
     record = find(book.durable, event.id)
-    return event if record is None else event._replace(delivered_mwh=book.meters.total(record))
+    return event if record is None else event.delivered(book.meters.told(record))
 
 
 def _registers(ledger: Ledger) -> Ledger:
@@ -360,7 +360,7 @@ def _commands(ledger: Ledger, now: Now) -> Ledger:
             event = events.pop(record.command.id)
             now.say.records.append(performance.record(event, record, now.i.clock.wall_ms))
         elif not over and record.command.kind in ACCOUNTED:
-            events.setdefault(record.command.id, Event(record.command.id, delivered_mwh=record.delivered_mwh))
+            events.setdefault(record.command.id, Event(record.command.id).delivered(record))
     there = {record.command.id for record in commands}
     left = tuple(e for e in events.values() if e.id in there)
     return ledger._replace(commands=commands, kept=kept._replace(events=left))

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+from agent.core import unseen
 from agent.core.command import TERMINAL, Command
 from agent.core.decision import Record
 from agent.core.durable import CommandRecord, Durable
 from agent.core.inputs import Clock, ClockTrust, CommandIn
 from agent.core.params import Params
 from agent.core.settlement import Meters
+from agent.core.unseen import Unseen
 
 REMEMBER_MS = 3_600_000  # ids are remembered this long after nothing about them may be accepted
 MAX_RECORDS = 256
@@ -52,6 +55,7 @@ class Book:
     meters: Meters = field(default_factory=Meters)
     paces: tuple[Pace, ...] = ()  # of the sessions that this process has accepted
     quoted_ns: tuple[int, ...] = ()  # when the last quotes were answered
+    hushed: tuple[Unseen, ...] = ()  # called off beyond the budget of its key: to the disk with the next commit
     refused_ns: int = -(1 << 62)  # the budget of acks of rejected commands is as full as now is ahead of this
 
 
@@ -93,10 +97,7 @@ def settled(book: Book) -> Book:
     """The energy measured so far, written into the durable records."""
     if not book.meters.energy:
         return book
-    commands = tuple(
-        replace(r, delivered_mwh=book.meters.total(r)) if book.meters.has(r.command.id) else r
-        for r in book.durable.commands
-    )
+    commands = tuple(book.meters.told(r) if book.meters.has(r.command.id) else r for r in book.durable.commands)
     return replace(book, durable=replace(book.durable, commands=commands), meters=book.meters.folded())
 
 
@@ -116,12 +117,25 @@ def pruned(book: Book, clock: Clock) -> Book:
     return replace(book, durable=replace(durable, commands=commands, cancelled=cancelled), live=live)
 
 
+def called_off(book: Book, command_id: str) -> bool:
+    """Whether it was cancelled before it came."""
+    return any(i == command_id for i, _, _ in (*book.durable.cancelled, *book.hushed))
+
+
+def unhushed(book: Book) -> Book:
+    """What was called off without a word, among what is remembered."""
+    if not book.hushed:
+        return book
+    cancelled = functools.reduce(unseen.plus, book.hushed, book.durable.cancelled)
+    return replace(book, durable=replace(book.durable, cancelled=cancelled), hushed=())
+
+
 def aside(book: Book) -> tuple[Durable, Durable]:
     """What is kept where the database takes nothing, and the same without what only counts energy: that changes when
     something ended, stopped or latched. A command that no disk has acknowledged is in neither: it never acts."""
     unheld = {x.id for x in book.live if x.commit is not None}
     kept = [r for r in book.durable.commands if r.command.id not in unheld]
-    plain = [replace(r, delivered_mwh=0) for r in kept]
+    plain = [replace(r, delivered_mwh=0, both_mwh=0) for r in kept]
     plainly = replace(book.durable, commands=tuple(plain), day_mwh=0, account="")
     return replace(book.durable, commands=tuple(kept)), plainly
 

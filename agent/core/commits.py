@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from agent.core.book import Book, Cycle, committing, pruned, settled
+from agent.core.book import Book, Cycle, committing, pruned, settled, unhushed
 from agent.core.decision import Commit, Record
 from agent.core.durable import Durable
 from agent.core.params import S
@@ -63,10 +63,10 @@ def propose(
 def store(book: Book, desk: Desk, say: Cycle) -> tuple[Book, Desk, Commit | None]:
     """One transaction if something changed that must survive; a running command's energy from time to time."""
     accounts = say.account
-    checkpoint = book.meters.energy and say.now_ns - desk.asked_ns >= CHECKPOINT_NS
+    checkpoint = (book.meters.energy or book.hushed) and say.now_ns - desk.asked_ns >= CHECKPOINT_NS
     if not say.records and not desk.backlog and book.durable is desk.stored and not checkpoint:
         return book, desk, None
-    book = pruned(settled(book), say.clock)
+    book = pruned(unhushed(settled(book)), say.clock)
     if accounts is not None and (say.records or desk.backlog or checkpoint or not _same(book.durable, desk.stored)):
         book = replace(book, durable=replace(book.durable, account=accounts(book)))
     desk, commit = propose(desk, book.durable, tuple(say.records), say.disk_ok, say.now_ns)

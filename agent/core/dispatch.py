@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from agent.core import sessions
+from agent.core import sessions, unseen
 from agent.core.accept import NS_PER_MS, drawn_ms, joined, judge, record_of, shift_ms
 from agent.core.acks import ack
 from agent.core.book import (
-    REMEMBER_MS,
     WAITING,
     Book,
     Cycle,
     Live,
+    called_off,
     find,
     live_of,
     put,
@@ -26,10 +26,9 @@ from agent.core.book import (
 )
 from agent.core.command import TERMINAL, Command, CommandKind, CommandState
 from agent.core.decision import LimitValue
-from agent.core.durable import CommandRecord
-from agent.core.inputs import CommandIn
+from agent.core.durable import SIGNED_AFTER, CommandRecord, Window
+from agent.core.inputs import ClockTrust, CommandIn
 
-MAX_CANCELLED = 64
 REJECTED_NS, REJECTED_AT_ONCE = 86_400 * 1_000_000_000 // 1000, 200  # acks of rejected commands: 1,000 a day
 SESSION_ACK_NS = 60 * 1_000_000_000  # limits of a session are told this often at most: its setpoints come every second
 
@@ -116,15 +115,19 @@ def _cancel(book: Book, event: CommandIn, cycle: Cycle) -> Book:
 
 
 def _unseen(book: Book, event: CommandIn, target: str, cycle: Cycle) -> Book:
-    """The cancel of an id that has not come: remembered, for as long as it could still come."""
-    until = max(event.command.exp_ms, cycle.clock.wall_ms) + REMEMBER_MS
-    new = not event.quiet and all(name != target for name, _ in book.durable.cancelled)
+    """The cancel of an id that has not come: remembered, for as long as it could still come. `quiet`: it goes to the
+    disk with what goes there anyway."""
+    until = event.command.created_ms + unseen.LIFE_MS
+    late = cycle.clock.trust is not ClockTrust.UNTRUSTED and until <= cycle.clock.wall_ms
+    new = not late and not called_off(book, target)
     book = _done(book, event, new, f"cancel of {target}", cycle)
     if not new:
         return book
-    cancelled = (*book.durable.cancelled[1 - MAX_CANCELLED :], (target, until))
+    entry = (target, until, event.key)
+    if event.quiet:
+        return replace(book, hushed=unseen.plus(book.hushed, entry))
     cycle.notices.append(f"cancel of {target}, which is not known: remembered")
-    return replace(book, durable=replace(book.durable, cancelled=cancelled))
+    return replace(book, durable=replace(book.durable, cancelled=unseen.plus(book.durable.cancelled, entry)))
 
 
 def _done(book: Book, event: CommandIn, changes: bool, sentence: str, cycle: Cycle) -> Book:
@@ -163,11 +166,10 @@ def end(
     book: Book, record: CommandRecord, state: CommandState, reason: str | None, sentence: str, cycle: Cycle
 ) -> Book:
     """Close a command: one terminal ack with the energy that it moved."""
-    energy = book.meters.total(record)
-    closed = replace(record, state=state, reason=reason, delivered_mwh=energy)
+    closed = replace(book.meters.told(record), state=state, reason=reason)
     if record.command.kind is CommandKind.SESSION:
         sentence += sessions.summary(book, record)
-    cycle.records.append(ack(closed, sentence, energy_mwh=energy))
+    cycle.records.append(ack(closed, sentence))
     cycle.notices.append(f"command {record.command.id}: {state.value}: {sentence}")
     live = tuple(x for x in book.live if x.id != record.command.id)
     paces = tuple(x for x in book.paces if x.session != record.command.id)
@@ -182,6 +184,14 @@ def end_all(book: Book, state: CommandState, reason: str, sentence: str, cycle: 
         if record.state not in TERMINAL:
             book = end(book, record, state, reason, sentence, cycle)
     return book
+
+
+def outdated(book: Book, signed_ms: int, cycle: Cycle) -> Book:
+    """The state is of an older day: nobody here knows what was ended since, so all of it ends, and stays ended."""
+    sentence = "the disk was put back to an older state, which does not tell whether this was ended since"
+    book = end_all(book, CommandState.FAILED, "store_replaced", sentence, cycle)
+    windows = dict(book.durable.windows) | {SIGNED_AFTER: Window(signed_ms, 0)}
+    return replace(book, durable=replace(book.durable, windows=tuple(sorted(windows.items()))))
 
 
 # --- acting -----------------------------------------------------------------------------------------------------------

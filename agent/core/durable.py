@@ -11,6 +11,7 @@ import json
 from dataclasses import dataclass, field
 
 from agent.core.command import Command, CommandKind, CommandState, RampClass
+from agent.core.unseen import Unseen
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,9 @@ class Window:
 
     high: int
     bitmap: int
+
+
+SIGNED_AFTER = "#after|"  # name of a window: what was signed up to its `high`, UTC ms, is not taken. No issuer's name
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,7 @@ class CommandRecord:
     delivered_mwh: int = 0  # energy at the battery since start, + discharge, milliwatt-hours
     shift_ms: int = 0  # how far its start was moved by the draw
     cancelled: bool = False  # its end is that of a cancel which let it run out
+    both_mwh: int = 0  # energy that went one way and came back the other: `delivered_mwh` is without it
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +88,7 @@ class Durable:
     version: int = 1
     windows: tuple[tuple[str, Window], ...] = ()
     commands: tuple[CommandRecord, ...] = ()  # active, and terminal ones until their id may be forgotten
-    cancelled: tuple[tuple[str, int], ...] = ()  # ids cancelled before they were seen, remembered until that wall ms
+    cancelled: tuple[Unseen, ...] = ()  # ids cancelled before they were seen
     starts_ms: tuple[int, ...] = ()  # wall times of recent daemon starts (crash loop)
     clean_stop: bool = False  # the last stop was clean
     stopped_by: str | None = None  # `batteryctl stop`: who; None = running
@@ -113,7 +118,7 @@ def _record_text(record: CommandRecord) -> str:
 # what a program of before does not know is written only where it says something
 _FIELDS = dataclasses.fields(Command)
 _LATER = {f.name: f.default for f in _FIELDS[[f.name for f in _FIELDS].index("beyond") + 1 :]}
-_LATER_RECORD = {"shift_ms": 0, "cancelled": False}
+_LATER_RECORD = {"shift_ms": 0, "cancelled": False, "both_mwh": 0}
 
 
 def _text(value: Durable | CommandRecord) -> str:
@@ -121,6 +126,10 @@ def _text(value: Durable | CommandRecord) -> str:
     if isinstance(value, CommandRecord):
         raw = {k: v for k, v in raw.items() if k not in _LATER_RECORD or v != _LATER_RECORD[k]}
         raw["command"] = {k: v for k, v in raw["command"].items() if k not in _LATER or v != _LATER[k]}
+    elif any(key for _, _, key in value.cancelled):
+        raw["cancelled_by"] = [key for _, _, key in value.cancelled]
+    if isinstance(value, Durable):
+        raw["cancelled"] = [entry[:2] for entry in value.cancelled]
     return json.dumps(raw, separators=(",", ":"), sort_keys=True)
 
 
@@ -134,7 +143,7 @@ def from_json(text: str) -> Durable:
             version=1,
             windows=tuple((str(k), Window(int(w["high"]), int(w["bitmap"]))) for k, w in raw["windows"]),
             commands=tuple(_record(r) for r in raw["commands"]),
-            cancelled=tuple((str(i), int(t)) for i, t in raw["cancelled"]),
+            cancelled=_cancelled(raw["cancelled"], raw.get("cancelled_by", ())),
             starts_ms=tuple(int(t) for t in raw["starts_ms"]),
             clean_stop=bool(raw["clean_stop"]),
             stopped_by=raw["stopped_by"],
@@ -151,6 +160,12 @@ def from_json(text: str) -> Durable:
         )
     except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"stored state is not readable: {error!r}") from error
+
+
+def _cancelled(raw: list[tuple[str, int]], by: list[str]) -> tuple[Unseen, ...]:
+    """Pairs, and whose they are beside them: a program of before knows only the pairs, and may have changed them."""
+    keys = by if len(by) == len(raw) else [""] * len(raw)
+    return tuple([(str(i), int(t), str(key)) for (i, t), key in zip(raw, keys, strict=True)])
 
 
 def _overlay(raw: dict[str, object]) -> Overlay:

@@ -21,6 +21,7 @@ from agent.core.inputs import (
     LocalStop,
     OptsIn,
     OptsOut,
+    Outdated,
     Overrides,
     PutBack,
     RaiseReserve,
@@ -47,8 +48,8 @@ def happen(state: State, i: Inputs, s: Snapshot, say: Cycle) -> State:
     """Everything that happened since the last cycle, in its order."""
     for event in i.events:
         match event:
-            case CommandIn():
-                state = replace(state, book=_received(state.book, event, say))
+            case CommandIn() | OptsOut() | OptsIn() | Outdated():
+                state = replace(state, book=_told(state.book, event, say))
             case WriteDone():
                 state = _written(state, event, say)
             case Committed(commit_id):
@@ -66,10 +67,6 @@ def happen(state: State, i: Inputs, s: Snapshot, say: Cycle) -> State:
                 state = replace(state, fresh=True)
             case LocalStop(by):
                 state = _local_stop(state, by, say)
-            case OptsOut():
-                state = replace(state, book=people.opt_out(state.book, event, say))
-            case OptsIn(by):
-                state = replace(state, book=people.opt_in(state.book, by, say))
             case Overrides():
                 state = replace(state, override=people.override(event, say))
             case RaiseReserve() | EndRaise() | Consent() | PutBack():
@@ -83,7 +80,13 @@ def happen(state: State, i: Inputs, s: Snapshot, say: Cycle) -> State:
     return _opted_out(state, say)
 
 
-def _received(book: Book, event: CommandIn, say: Cycle) -> Book:
+def _told(book: Book, event: CommandIn | OptsOut | OptsIn | Outdated, say: Cycle) -> Book:
+    if isinstance(event, OptsOut):
+        return people.opt_out(book, event, say)
+    if isinstance(event, OptsIn):
+        return people.opt_in(book, event.by, say)
+    if isinstance(event, Outdated):
+        return dispatch.outdated(book, event.signed_ms, say)
     if event.command.kind is CommandKind.QUOTE:
         return quote.receive(book, event, say)
     return dispatch.receive(book, event, say)

@@ -62,11 +62,13 @@ class Device:
 @dataclass(frozen=True, slots=True)
 class CommandIn:
     """A verified command that passed the replay window; `windows` are the streams' windows that now include it.
-    `quiet`: a cancel or stop beyond what its key may put on record; it ends what it ends, without a word of its own."""
+    `quiet`: a cancel or stop beyond what its key may put on record; it ends what it ends, without a word of its own.
+    `key`: whose cancel or stop it is."""
 
     command: Command
     windows: tuple[tuple[str, Window], ...]
     quiet: bool = False
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,14 @@ class PutBack:
     and told the energy since."""
 
     eras: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outdated:
+    """What this home remembers of commands is older than what the aggregator has heard of it: what it brought along may
+    have been ended since, and ends. What was signed up to `signed_ms` may have acted since, and is not taken again."""
+
+    signed_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +204,7 @@ Event = (
     CommandIn
     | FreshTime
     | PutBack
+    | Outdated
     | Committed
     | CommitFailed
     | WriteDone

@@ -70,7 +70,8 @@ def kept_after(record: Mapping[str, Any]) -> Kept:
 
 def _event(raw: Iterable[Any]) -> Event:
     event = Event(*raw)
-    return event._replace(parts=tuple([Part(*part) for part in event.parts]))
+    taken_nj = max(event.requested_charge_nj, -event.requested_nj)  # of before it was counted apart
+    return event._replace(parts=tuple([Part(*part) for part in event.parts]), requested_charge_nj=taken_nj)
 
 
 def _stand(raw: Iterable[Any]) -> Stand:

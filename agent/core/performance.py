@@ -10,19 +10,38 @@ from agent.core.decision import Record
 from agent.core.durable import CommandRecord
 from agent.core.flows import BATTERY, DT, GRID, Second
 from agent.core.interval import Key, Reasons, listed, more, round_s, toward_zero
+from agent.core.settlement import charged_mwh
 from agent.core.soc import NJ_PER_MWH
 
 BASE_NS = 300 * 1_000_000_000  # before the event
 NS_PER_S = 1_000_000_000
-MOST_PARTS = 96  # quarters in one record; those of a longer command go out in records of their own
+MOST_PARTS = 48  # quarters in one record; those of a longer command go out in records of their own
 
 
 class Part(NamedTuple):
-    """One clock quarter of an event: its begin by the wall, and both energies up to its end, mWh."""
+    """One clock quarter of an event: its begin by the wall, and both energies up to its end, mWh, + discharge; and what
+    of each was charged, >= 0."""
 
     t0_ms: int
-    requested_mwh: int
-    delivered_mwh: int
+    requested_mwh: int = 0
+    delivered_mwh: int = 0
+    requested_charge_mwh: int = 0
+    delivered_charge_mwh: int = 0
+
+    def wh(self) -> tuple[int, ...]:
+        """Whole Wh, as `_WH` names them."""
+        out: list[int] = []
+        sides = (self.requested_mwh, self.requested_charge_mwh), (self.delivered_mwh, self.delivered_charge_mwh)
+        for net, taken in sides:
+            taken = max(taken, -net)  # one of before it was counted apart
+            out += [toward_zero(net, 1000), (net + taken) // 1000, taken // 1000]
+        return tuple(out)
+
+
+_WH = (
+    "requested_wh", "requested_discharge_wh", "requested_charge_wh",
+    "delivered_wh", "delivered_discharge_wh", "delivered_charge_wh",
+)  # fmt: skip
 
 
 class Event(NamedTuple):
@@ -43,6 +62,10 @@ class Event(NamedTuple):
     told: int = 0  # parts that have gone out, and the sums up to their end
     told_requested_mwh: int = 0
     told_delivered_mwh: int = 0
+    requested_charge_nj: int = 0  # of `requested_nj` and the rest, what was or is to be charged, >= 0
+    delivered_charge_mwh: int = 0
+    told_requested_charge_mwh: int = 0
+    told_delivered_charge_mwh: int = 0
 
     def plus(self, held: Sequence[Second], key: Key, began_ms: int, before: tuple[int, int] | None) -> Event:
         """With seconds over which it was due; the first of them began at `began_ms`."""
@@ -63,6 +86,7 @@ class Event(NamedTuple):
             part_ms=self.part_ms if begun else began_ms,
             before=self.before if begun else before,
             requested_nj=self.requested_nj + asked * (ns - self.ns),
+            requested_charge_nj=self.requested_charge_nj + max(0, -asked) * (ns - self.ns),
             ns=ns,
             missing_ns=self.missing_ns + missing,
             error2=self.error2 + error2,
@@ -77,16 +101,26 @@ class Event(NamedTuple):
             started_ms=self.started_ms if begun else began_ms,
             part_ms=self.part_ms if begun else began_ms,
             requested_nj=self.requested_nj + asked_w * ns,
+            requested_charge_nj=self.requested_charge_nj + max(0, -asked_w) * ns,
             ns=self.ns + ns,
             missing_ns=self.missing_ns + ns,
         )
+
+    def delivered(self, command: CommandRecord) -> Event:
+        """With what it got so far."""
+        return self._replace(delivered_mwh=command.delivered_mwh, delivered_charge_mwh=charged_mwh(command))
+
+    def part(self) -> Part:
+        """The quarter that runs, with the sums of now."""
+        taken = self.requested_charge_nj // NJ_PER_MWH
+        given = (self.requested_nj + self.requested_charge_nj) // NJ_PER_MWH
+        return Part(self.part_ms, given - taken, self.delivered_mwh, taken, self.delivered_charge_mwh)
 
     def cut(self, t1_ms: int) -> Event:
         """A quarter of an hour ends at `t1_ms`."""
         if self.started_ms is None or t1_ms == self.part_ms:
             return self
-        part = Part(self.part_ms, toward_zero(self.requested_nj, NJ_PER_MWH), self.delivered_mwh)
-        return self._replace(part_ms=t1_ms, parts=(*self.parts, part))
+        return self._replace(part_ms=t1_ms, parts=(*self.parts, self.part()))
 
     def without_parts(self) -> Event:
         """Its parts, at least one, have gone out."""
@@ -96,6 +130,8 @@ class Event(NamedTuple):
             told=self.told + len(self.parts),
             told_requested_mwh=last.requested_mwh,
             told_delivered_mwh=last.delivered_mwh,
+            told_requested_charge_mwh=last.requested_charge_mwh,
+            told_delivered_charge_mwh=last.delivered_charge_mwh,
         )
 
 
@@ -111,11 +147,13 @@ def quartered(event: Event, t1_ms: int, records: list[Record]) -> Event:
 def quarters(event: Event) -> list[dict[str, int]]:
     """Each for itself, whole Wh of cumulative values: they add up to the event's."""
     out: list[dict[str, int]] = []
-    requested, delivered = toward_zero(event.told_requested_mwh, 1000), toward_zero(event.told_delivered_mwh, 1000)
+    mwh = event.told_requested_mwh, event.told_delivered_mwh
+    before = Part(0, *mwh, event.told_requested_charge_mwh, event.told_delivered_charge_mwh).wh()
     for part in event.parts:
-        asked, got = toward_zero(part.requested_mwh, 1000), toward_zero(part.delivered_mwh, 1000)
-        out.append({"t0_ms": part.t0_ms, "requested_wh": asked - requested, "delivered_wh": got - delivered})
-        requested, delivered = asked, got
+        sums = part.wh()
+        own = {name: wh - then for name, wh, then in zip(_WH, sums, before, strict=True)}
+        out.append({"t0_ms": part.t0_ms, **own})
+        before = sums
     return out
 
 
@@ -127,9 +165,8 @@ def parts(event: Event) -> Record:
 
 def record(event: Event, closed: CommandRecord, ended_ms: int) -> Record:
     """At the end of a command: "performance", of a regulation session "session"."""
-    last = event._replace(delivered_mwh=closed.delivered_mwh)
-    last = last._replace(parts=(*last.parts, _rest(last)) if last.started_ms is not None else ())
-    requested = toward_zero(last.requested_nj, NJ_PER_MWH)
+    last = event.delivered(closed)
+    last = last._replace(parts=(*last.parts, last.part()) if last.started_ms is not None else ())
     is_session = closed.command.kind is CommandKind.SESSION
     body = {
         "record": "session" if is_session else "performance",
@@ -140,8 +177,7 @@ def record(event: Event, closed: CommandRecord, ended_ms: int) -> Record:
         "ended_ms": ended_ms,
         "state": closed.state.value,
         "reason": closed.reason,
-        "requested_wh": toward_zero(requested, 1000),
-        "delivered_wh": toward_zero(closed.delivered_mwh, 1000),
+        **dict(zip(_WH, last.part().wh(), strict=True)),
         "requested_w": toward_zero(last.requested_nj, last.ns) if last.ns else 0,
         "delivered_w": toward_zero(closed.delivered_mwh * NJ_PER_MWH, last.ns) if last.ns else 0,
         "quarters_told": last.told,
@@ -156,10 +192,6 @@ def record(event: Event, closed: CommandRecord, ended_ms: int) -> Record:
         "quality": "est" if last.missing_ns else "ok",
     }
     return Record("settlement", body)
-
-
-def _rest(event: Event) -> Part:
-    return Part(event.part_ms, toward_zero(event.requested_nj, NJ_PER_MWH), event.delivered_mwh)
 
 
 def _rms(event: Event) -> int | None:

@@ -63,13 +63,24 @@ def answer(book: Book, now: Stand, s: Snapshot, cycle: Cycle) -> None:
             told = ack(refused, f"nothing: {verdict.sentence}", 0, None, 0)
             cycle.records.append(Record("ack", {**told.body, "bounds": []}))
         else:
-            cycle.records.append(_offer(command, _given(book, order, now, s, cycle), now, s, cycle))
+            given = _given(book, _begun(order, cycle), now, s, cycle)
+            cycle.records.append(_offer(command, given, now, s, cycle))
 
 
 def _order(command: Command, cycle: Cycle) -> Command:
-    """The dispatch that would ask for it: a direct setpoint, or, for longer, an event that begins now."""
+    """The dispatch that would ask for it: with its start; else a direct setpoint, or, for longer, an event from now."""
     direct = command.duration_s <= cycle.params.dispatch_direct_max_s
-    return replace(command, kind=CommandKind.DISPATCH, start_ms=None if direct else cycle.clock.wall_ms)
+    start_ms = cycle.clock.wall_ms if command.start_ms is None and not direct else command.start_ms
+    return replace(command, kind=CommandKind.DISPATCH, start_ms=start_ms)
+
+
+def _begun(command: Command, cycle: Cycle) -> Command:
+    """The same from now on: nobody knows how the home stands later. Of one that has begun, what is left."""
+    if command.start_ms is None:
+        return command
+    gone_ms = max(0, cycle.clock.wall_ms - command.start_ms)
+    left_s = -(-(command.duration_s * 1000 - gone_ms) // 1000)
+    return replace(command, start_ms=cycle.clock.wall_ms, duration_s=left_s)
 
 
 class _Given(NamedTuple):
@@ -125,20 +136,23 @@ def _offer(c: Command, given: _Given, now: Stand, s: Snapshot, cycle: Cycle) -> 
     rows = sorted([v for v in now.bounds.values if v.side in (side, Side.BOTH)], key=lambda v: v.cap_w)
     narrowing = [v for v in rows if v.cap_w < abs(asked_w)]
     given_w = given.power_w or 0
-    limit, energy_mwh = given.limit, 0
+    limit, energy_mwh, length_s = given.limit, 0, _begun(c, cycle).duration_s
     if not given.mine:
         sentence = f"nothing of {abs(asked_w)} W"
     else:
         limit = limit or (narrowing[0] if narrowing else None)
-        asked_mwh = abs(given_w) * c.duration_s * 1000 // 3600
+        asked_mwh = abs(given_w) * length_s * 1000 // 3600
         energy_mwh = min(asked_mwh, _room_mwh(s, cycle.params, side))
         sentence = f"{abs(given_w)} W of {abs(asked_w)} W"
         if energy_mwh < asked_mwh:
             lasts_s = energy_mwh * 3600 // (1000 * max(1, abs(given_w)))
-            sentence += f" for {lasts_s} of {c.duration_s} s, as the home stands now"
+            sentence += f" for {lasts_s} of {length_s} s, as the home stands now"
             limit = limit or next((v for v in rows if v.id == ("reserve" if asked_w > 0 else "soc_ceiling")), None)
         else:
-            sentence += f" for {c.duration_s} s, as the home stands now"
+            sentence += f" for {length_s} s, as the home stands now"
+    ahead_ms = (c.start_ms or 0) - cycle.clock.wall_ms
+    if ahead_ms > 0:
+        sentence += f", and not as it will when that begins, in {-(-ahead_ms // 1000)} s"
     if limit is not None:
         sentence += f"; {limit.id}: {limit.sentence}"
     record = record_of(c, CommandState.COMPLETED, None if limit is None else limit.id, cycle)

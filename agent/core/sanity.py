@@ -42,9 +42,13 @@ class Sanity(NamedTuple):
         return next((watch.fault for _, watch in self.watches if watch.fault is not None), None)
 
     def following(self) -> Sanity:
-        """While the battery follows the meter, the meter stands still by our own doing: no step of it is a test."""
-        test = self.meter_test
-        return self if test.base is None else self._replace(meter_test=test._replace(base=None, last=None))
+        """While the battery follows the meter, the meter stands still by our own doing: no step of it is a test, and
+        exactly no power is what was aimed at."""
+        test, seen = self.meter_test, self.stuck
+        aimed = seen is not None and seen.sees_nothing
+        if test.base is None and not aimed:
+            return self
+        return self._replace(meter_test=test._replace(base=None, last=None), stuck=None if aimed else seen)
 
     def forgiven(self) -> Sanity:
         """After a technician's resume: signs are judged and cells are counted anew."""
@@ -59,9 +63,16 @@ def believed(before: Sanity, blocks: list[BatteryReading], now_ns: int) -> tuple
     return [watch.good for _, watch in watches if watch.good is not None], before._replace(watches=watches)
 
 
-def metered(before: Sanity, meter: MeterReading | None, battery_w: int | None, now_ns: int) -> tuple[bool, Sanity]:
-    """Whether the meter stands still. `meter` is fresh or None, None too while it sees a dead grid."""
-    new = stuck.follow(before.stuck, meter, battery_w, now_ns)
+def metered(
+    before: Sanity, meter: MeterReading | None, battery_w: int | None, now_ns: int, ruled: bool = False, legs: int = 1
+) -> tuple[bool, Sanity]:
+    """Whether the meter stands still. `meter` is fresh or None, None too while it sees a dead grid. `ruled`: a setpoint
+    is in force; `legs` share the battery's power. Once it was found to see nothing, that ends when it sees something."""
+    old = before.stuck
+    nothing = meter is not None and stuck.blind(meter, legs)
+    if nothing and not ruled:
+        nothing = old is not None and old.sees_nothing and old.is_stuck(now_ns)
+    new = stuck.follow(old, meter, battery_w, now_ns, nothing)
     is_stuck = new is not None and new.is_stuck(now_ns)
     return is_stuck, before if new is before.stuck else before._replace(stuck=new)
 

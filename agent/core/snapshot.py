@@ -141,7 +141,8 @@ def take(params: Params, inputs: Inputs, trace: Trace, raised: Held = NONE) -> t
     battery_w = _battery_w(now, inverter, inverter_stale, live_pack)
     live_meter = meter if meter_age <= meter_stale else None
     dark = grid.dark(inputs.meters, home.meters, now, timers, trace.end)
-    is_stuck, sane = sanity.metered(sane, None if dark else live_meter, battery_w, now)
+    ruled = live_inverter is not None and bool(live_inverter.remote_active)
+    is_stuck, sane = sanity.metered(sane, None if dark else live_meter, battery_w, now, ruled, params.site.legs)
     if is_stuck:
         meter_age, live_meter = max(meter_age, meter_stale + 1), None
     watch = grid.watched(now, trace.watch, live_meter, timers)

@@ -38,7 +38,7 @@ from agent.core import (
 from agent.core.actuation import Actuation, Loss, contested, excuse, paused, rearm, restarting, short, unheeded, watch
 from agent.core.arbiter import Proposal, Rank
 from agent.core.astray import Astray
-from agent.core.book import Book, Cycle, Live, metered, resumable, settled, wake
+from agent.core.book import Book, Cycle, Live, metered, resumable, settled, unhushed, wake
 from agent.core.broken import broken
 from agent.core.checks import World, floor_is_ignored
 from agent.core.command import TERMINAL, CommandState
@@ -95,7 +95,7 @@ def initial(params: Params, durable: Durable, clock: Clock, now_ns: int) -> Stat
 
 def final(state: State) -> Durable:
     """What to store at a clean stop: the next start is not counted as one after a crash."""
-    durable = throughput.exact(settled(state.book).durable, state.spent)
+    durable = throughput.exact(unhushed(settled(state.book)).durable, state.spent)
     return replace(durable, clean_stop=True, account=accounts.text(state.ledger, state.book))
 
 

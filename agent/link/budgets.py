@@ -4,7 +4,7 @@ Signatures are counted by key and topic: whoever repeats a known `kid` under for
 topic. The keys that only people of the home and the control room hold have more, for what ends dispatch. Bundles and
 manifests, which cost many signatures each, are counted apart, and those that the broker kept apart from the rest: who
 can only publish cannot use up the look at what is handed over at each connection. The last one that found no room is
-looked at again.
+looked at again. What looks like an ending and found none has its draw besides (`lot`).
 """
 
 from __future__ import annotations

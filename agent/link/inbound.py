@@ -7,7 +7,7 @@ Order: topic, size, retained, form, typ, key, role -> budget -> signature -> bod
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from agent.core.durable import Window
@@ -19,15 +19,17 @@ from agent.link.config import LinkConfig
 from agent.link.documenting import KIND, Documents
 from agent.link.homeowner import AnyHomeowner, OptOut
 from agent.link.lasting import Lasting, refusal
+from agent.link.lot import Lot, ends
 from agent.link.messages import AnyCommand, Receipt, Resend, Time
 from agent.link.numbers import Numbers
 from agent.link.refusal import Refusal
 from agent.link.roles import COMMAND, CONFIG, DEFAULT, FIRMWARE, HOMEOWNER, LINK, RECEIPT, TIME, TRUST
-from agent.link.timing import SKEW_MS, left_s, outlived, unkeyed, untimely
+from agent.link.timing import EXPIRES_NOT, SKEW_MS, forgotten, left_s, outlived, unkeyed, untimely
 from agent.link.trust import Trust
 from agent.link.trusting import Changed, Keeper, Spoken, Warned
 from agent.mail import Document
 
+Heard = CommandIn | Resend | Time | Receipt | Changed | Spoken | Document | Refusal | None
 ALWAYS = frozenset({"cancel", "stop"})
 SPENT = 8  # nonces of this boot that are known for ours, and no longer answered
 
@@ -43,13 +45,19 @@ class Inbound:
     """Holds what was heard and the budgets. `known`: ids and digests of commands from before this boot."""
 
     def __init__(
-        self, config: LinkConfig, boot: str, windows: Iterable[tuple[str, Window]], known: Iterable[tuple[str, str]]
+        self,
+        config: LinkConfig,
+        boot: str,
+        windows: Iterable[tuple[str, Window]],
+        known: Iterable[tuple[str, str]],
+        random: Callable[[int], bytes],
     ) -> None:
         self._config = config
         self.time_kid = ""  # that signed the last time which was proven
         self._nonces = [boot]  # the last one is asked with, the others are spent
         self._numbers = Numbers(windows, known, config.seed)
         self._budgets = Budgets()
+        self.lot: Lot[tuple[str, bytes]] = Lot(random)
         self._keeper = Keeper(config.trust, config.anchor)
         self.documents = Documents(config.floors)
         device = f"dev:{config.device}"
@@ -80,11 +88,9 @@ class Inbound:
             topic = self._config.group_topic(group)
             self._routes[topic] = _Route(COMMAND, f"grp:{group}", jws.COMMAND_MAX)
 
-    def receive(
-        self, topic: str, payload: bytes, retained: bool, clock: LinkClock, fresh: bool, now_ns: int
-    ) -> CommandIn | Resend | Time | Receipt | Changed | Spoken | Document | Refusal | None:
+    def receive(self, topic: str, payload: bytes, retained: bool, clock: LinkClock, fresh: bool, now_ns: int) -> Heard:
         """What the message is, all checks passed and its window advanced; or why it moves nothing. None: a bundle or a
-        document that is known already, or a document that waits for the time."""
+        document that is known already, or a document that waits for the time, or an ending for its second look."""
         route = self._routes.get(topic)
         if route is None:
             return Refusal("bad_typ", "no such topic")
@@ -94,7 +100,25 @@ class Inbound:
         if isinstance(header, Refusal):
             return header
         if not self._budgets.signature(route.typ, header.kid, self.trust.role_of.get(header.kid), now_ns):
+            if route.typ in (COMMAND, HOMEOWNER) and ends(payload) and self.lot.keep((topic, payload), now_ns):
+                return None
             return Refusal("flood", f"more signatures of {header.kid} a second than this home checks")
+        return self._proven(route, payload, header, clock, fresh, now_ns)
+
+    def drawn(self, clock: LinkClock, fresh: bool, now_ns: int) -> list[tuple[Heard, bytes]]:
+        """What was drawn by lot of what looked like an ending and found no room when it came, with its token."""
+        found = []
+        for topic, payload in self.lot.drawn(now_ns):
+            route = self._routes.get(topic)
+            header = None if route is None else self._cheap(route, payload, False)
+            if route is not None and isinstance(header, jws.Header):  # its group and its key may be gone since
+                found.append((self._proven(route, payload, header, clock, fresh, now_ns), payload))
+        return found
+
+    def _proven(
+        self, route: _Route, payload: bytes, header: jws.Header, clock: LinkClock, fresh: bool, now_ns: int
+    ) -> Heard:
+        """All that comes after the budget."""
         found = jws.prove(payload, header, self.trust.keys[header.kid])
         if isinstance(found, jws.Refused):
             return Refusal(found.reason, found.detail)
@@ -123,6 +147,10 @@ class Inbound:
     def asking(self, nonce: str) -> None:
         """This is the nonce that a signed time must echo from now on."""
         self._nonces = [*self._nonces[-SPENT:], nonce]
+
+    def outdated(self, after_ms: int) -> None:
+        """See `Numbers.outdated`."""
+        self._numbers.outdated(after_ms)
 
     def warning(self, wall_ms: int) -> Warned | None:
         """See `Keeper.warning`."""
@@ -181,7 +209,7 @@ class Inbound:
         self, body: AnyHomeowner, kid: str, payload: bytes, clock: LinkClock, fresh: bool, now_ns: int
     ) -> Spoken | Refusal:
         if not isinstance(body, OptOut):
-            late = untimely(body, clock, fresh, now_ns)
+            late = self._late(body, clock, fresh, now_ns)
             if late is not None:
                 return late
             return refusal(self._keeper.spoken(body, kid, payload))
@@ -203,7 +231,7 @@ class Inbound:
                 return late
             quiet = not self._budgets.ending(kid, now_ns)
             return self._numbers.ending(body, kid, digest, clock.least(now_ns), quiet)
-        late = untimely(body, clock, fresh, now_ns) or unkeyed(self.trust, body, kid, clock, now_ns)
+        late = self._late(body, clock, fresh, now_ns) or unkeyed(self.trust, body, kid, clock, now_ns)
         if late is not None:
             return late
         setpoint = self._numbers.setpoint(body)
@@ -224,6 +252,12 @@ class Inbound:
         if isinstance(body, Resend):  # moves nothing: the link answers it, and the next command brings its window along
             return body
         return self._numbers.command(body, kid, digest)
+
+    def _late(self, body: AnyCommand | AnyHomeowner, clock: LinkClock, fresh: bool, now_ns: int) -> Refusal | None:
+        late = untimely(body, clock, fresh, now_ns)
+        if late is not None or body.kind in EXPIRES_NOT:
+            return late
+        return forgotten(body, self._numbers.after_ms, clock, now_ns)
 
     def _far(self, kid: str) -> bool:
         return self.trust.role_of.get(kid) == "operations"

@@ -9,7 +9,7 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Iterable
 
-from agent.core.durable import Window
+from agent.core.durable import SIGNED_AFTER, Window
 from agent.core.inputs import CommandIn
 from agent.link import endings, messages, replay
 from agent.link.blocks import Blocks
@@ -37,6 +37,16 @@ class Numbers:
         if seen == digest:
             return Refusal("duplicate", f"command {body.id} again", repeat_of=body.id)
         return Refusal("replay", f"id {body.id} was used for another command")
+
+    @property
+    def after_ms(self) -> int:
+        """What was signed up to then may have acted in a life that this home does not remember. 0: it remembers all."""
+        window = self.windows.get(SIGNED_AFTER)
+        return 0 if window is None else window.high
+
+    def outdated(self, after_ms: int) -> None:
+        """Of what was signed up to then these numbers know nothing."""
+        self.windows[SIGNED_AFTER] = Window(after_ms, 0)
 
     def setpoint(self, body: AnyCommand) -> bool:
         """It is one of a session: it leaves nothing on the disk, and has a window that no restart survives."""
@@ -95,7 +105,7 @@ class Numbers:
         self.know(body.id, digest)
         if not quiet:
             self.windows.update(windows)
-        return CommandIn(messages.to_core(body, digest, self._draw(body.id)), () if quiet else windows, quiet)
+        return CommandIn(messages.to_core(body, digest, self._draw(body.id)), () if quiet else windows, quiet, kid)
 
     def unended(self, revoked: Iterable[str]) -> tuple[str, ...]:
         """Of these keys those that may have begun something here which was not ended since they are revoked."""

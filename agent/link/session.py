@@ -11,11 +11,11 @@ from enum import Enum, auto
 from agent import mail
 from agent.core.decision import Record
 from agent.core.durable import Window
-from agent.core.inputs import Clock, CommandIn, FreshTime
+from agent.core.inputs import Clock, CommandIn, FreshTime, Outdated
 from agent.link import jws, upward
 from agent.link.comeback import Comeback
 from agent.link.config import LinkConfig
-from agent.link.inbound import Inbound
+from agent.link.inbound import Heard, Inbound
 from agent.link.messages import Receipt, Resend, Time
 from agent.link.presence import STOPPED_TOKEN, Presence
 from agent.link.refusal import Refusal
@@ -41,7 +41,8 @@ class _Phase(Enum):
 
 
 class Session:
-    """One MQTT session after the other. `random(n)`: n random bytes; `known`: id and digest of earlier commands."""
+    """One MQTT session after the other. `random(n)`: n random bytes; `known`: id and digest of earlier commands;
+    `first`: lowest row that cannot have gone out before this start, None while the store does not know."""
 
     def __init__(
         self,
@@ -50,11 +51,12 @@ class Session:
         random: Callable[[int], bytes],
         windows: Iterable[tuple[str, Window]] = (),
         known: Iterable[tuple[str, str]] = (),
+        first: int | None = None,
     ) -> None:
         self._config = config
         self._boot = boot
         self._sender = upward.Sender(config.device, config.fleet, jws.signer(config.seed))
-        self._inbound = Inbound(config, boot, windows, known)
+        self._inbound = Inbound(config, boot, windows, known, random)
         self._rows = Rows(config, self._sender)
         self._random = random
         self._comeback = Comeback(config.backoff_floor_ns, config.backoff_cap_ns, config.brokers, random)
@@ -68,7 +70,7 @@ class Session:
         self._profile: mail.Profile | None = None
         self._sample: mail.Sample | None = None
         self._presence = Presence(config, boot, self._sender, random)
-        self._time = Timekeeper(self._presence, self._inbound)
+        self._time = Timekeeper(self._presence, self._inbound, first)
         self._clock = self._time.clock
         self._asked_until_ns = -1
         self._telling = Telling()
@@ -93,7 +95,7 @@ class Session:
                 self._presence.changed()
             case mail.LinkSettings():
                 self._settle(event, out)
-            case _ if not self._from_store(event, out):
+            case _ if not self._from_store(event, now, out):
                 self._connection(event, now, out)
         if out or not self._telling_later(event, now):
             self._pump(now, out)
@@ -101,8 +103,10 @@ class Session:
 
     def _telling_later(self, event: object, now: Now) -> bool:
         """A message that moved nothing, and a wake-up that will tell of it is set: a flood costs no more than this."""
-        later = self._wake_ns is not None and now.mono_ns < self._wake_ns <= self._telling.next_ns
-        return later and isinstance(event, part.MqttMessage)
+        due_ns = self._inbound.lot.due_ns
+        if self._wake_ns is None or (due_ns is not None and due_ns < self._wake_ns):
+            return False
+        return now.mono_ns < self._wake_ns <= self._telling.next_ns and isinstance(event, part.MqttMessage)
 
     # --- what is due, whatever happened ------------------------------------------------------------------------------
     def _pump(self, now: Now, out: list[Effect]) -> None:
@@ -117,6 +121,8 @@ class Session:
         if again_ns is not None and now.mono_ns >= again_ns:
             for each in self._inbound.again(self._clock, now.mono_ns):
                 self._judged(each, now, out)
+        for got, token in self._inbound.drawn(self._clock, self._time.fresh, now.mono_ns):
+            self._heard(got, token, now, out)
         self._publish_rows(now, out)
         if self._stop_ns is not None:
             self._stop_step(now, out)
@@ -138,7 +144,7 @@ class Session:
             times.append(self._due_ns)
         if self._phase is _Phase.UP:
             times.append(self._presence.wake_ns)
-        times += [self._telling.wake_ns, self._inbound.lasting.again_ns(self._clock)]
+        times += [self._telling.wake_ns, self._inbound.lasting.again_ns(self._clock), self._inbound.lot.due_ns]
         due = min((at for at in times if at is not None), default=None)
         if self._phase is not _Phase.DONE and due is not None and due != self._wake_ns:
             self._wake_ns = due
@@ -275,7 +281,7 @@ class Session:
             out.append(Post("store", closed))
         return closed is not None
 
-    def _from_store(self, event: object, out: list[Effect]) -> bool:
+    def _from_store(self, event: object, now: Now, out: list[Effect]) -> bool:
         """Whether it was one of the store's."""
         match event:
             case mail.Stored():
@@ -289,6 +295,7 @@ class Session:
                 self._rows.anchored(event)
                 if event.shift:
                     self._presence.changed()
+                    self._outdated(self._time.late_ms(now.mono_ns), out)
             case mail.Resending():
                 self._rows.asked(event)
             case _:
@@ -305,6 +312,9 @@ class Session:
         got = self._inbound.receive(
             message.topic, message.payload, message.retain, self._clock, self._time.fresh, now.mono_ns
         )
+        self._heard(got, message.payload, now, out)
+
+    def _heard(self, got: Heard, token: bytes, now: Now, out: list[Effect]) -> None:
         if self._trial and isinstance(got, Time | Receipt):
             out.append(Post("control", mail.ServiceHeard()))
         if isinstance(got, Refusal | mail.Document | Changed):
@@ -315,7 +325,7 @@ class Session:
         elif isinstance(got, Resend):
             self._resend(got, now, out)
         elif isinstance(got, Receipt):
-            out.append(Post("store", self._rows.receipted(got, message.payload)))
+            out.append(Post("store", self._rows.receipted(got, token)))
         elif isinstance(got, Spoken):
             out.extend(self._relayed.spoken(got, self._kept_clock(now), now))
         elif got is not None:
@@ -383,9 +393,18 @@ class Session:
         if not self._time.fresh:
             self._time.fresh = True
             self._tell(now, out)  # the clock goes ahead of the permission that rests on it
+            after_ms = self._outdated(self._time.after_ms(time), out)
             out.append(Post("control", FreshTime()))
-            out.append(Post("store", mail.Anchor(time.last)))
+            out.append(Post("store", mail.Anchor(time.last, after_ms)))
             out.append(Log("info", "link: the aggregator's signed time echoes this start; dispatch is accepted"))
+
+    def _outdated(self, after_ms: int, out: list[Effect]) -> int:
+        if after_ms:
+            self._inbound.outdated(after_ms)
+            out.append(Post("control", Outdated(after_ms)))
+            text = "the aggregator has more of this home than its disk: what that remembers as running ends"
+            out.append(Log("error", f"link: {text}, and what was signed up to {after_ms} is not taken"))
+        return after_ms
 
     def _contradicted(self, now: Now, out: list[Effect], signed_ms: int | None = None) -> None:
         event = self._time.contradiction(now, signed_ms)

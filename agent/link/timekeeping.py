@@ -8,6 +8,7 @@ from agent.link.clock import LinkClock
 from agent.link.inbound import Inbound
 from agent.link.messages import Time
 from agent.link.presence import Presence
+from agent.link.timing import SKEW_MS
 from agent.runtime.part import Now
 
 S = 1_000_000_000
@@ -17,11 +18,13 @@ TELL_NS = 3600 * S  # clocks that contradict each other are told of at most this
 class Timekeeper:
     """`clock`: what is known. `fresh`: a signed time has echoed a nonce of this boot, and was good enough."""
 
-    def __init__(self, presence: Presence, inbound: Inbound) -> None:
+    def __init__(self, presence: Presence, inbound: Inbound, first: int | None) -> None:
         self.clock = LinkClock()
         self.fresh = False
         self._presence = presence
         self._inbound = inbound
+        self._first = first  # lowest row that cannot have gone out before this start
+        self._outdated = False
         self._kid = ""  # whose word the signed time is
         self._told_ns: int | None = None
 
@@ -34,6 +37,21 @@ class Timekeeper:
         if self.clock.wide(now_ns):
             self._ask()
         return True
+
+    def after_ms(self, time: Time) -> int:
+        """The aggregator has rows that this home does not remember: what was signed up to now may have acted, and have
+        been ended, in the life that is lost. Whoever signs commands may be ahead of whoever signs the time. 0: it
+        remembers all, or cannot tell yet."""
+        if self._first is None or time.last is None or time.last < self._first:
+            return 0
+        self._outdated = True
+        return time.wall_ms + SKEW_MS
+
+    def late_ms(self, now_ns: int) -> int:
+        """The same, where only the store could tell. 0: it is known."""
+        known, self._outdated = self._outdated, True
+        now_ms = self.clock.read(now_ns)
+        return 0 if known or now_ms is None else now_ms + SKEW_MS
 
     def look(self, now_ns: int) -> None:
         """Once a second or so: what has drifted far is asked for again."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from agent.link.clock import LinkClock
+from agent.link.clock import APART_MS, LinkClock
 from agent.link.messages import DAY_MS, WEEK_MS, AnyCommand, Down
 from agent.link.refusal import Refusal
 from agent.link.trust import Trust
 
 SKEW_MS = 30_000  # `iat` may lie this far ahead of us
+AHEAD_MS = SKEW_MS + APART_MS  # and a signed time, so far ahead of what this home believes
 OUTLIVED_MS = 3 * WEEK_MS + DAY_MS  # to accept, until the start, its length; and what a draw or a clock adds
 EXPIRES_NOT = frozenset({"resend"})  # asks for what is the aggregator's anyway, also of an expired bundle
 
@@ -26,6 +27,15 @@ def untimely(body: Down, clock: LinkClock, fresh: bool, now_ns: int) -> Refusal 
     if not fresh or span is None:
         return Refusal("not_fresh", "no signed time has echoed a nonce of this boot yet, or none within half a minute")
     return None
+
+
+def forgotten(body: Down, after_ms: int, clock: LinkClock, now_ns: int) -> Refusal | None:
+    """Whether it may have acted already, in a life that this home does not remember: signed time is compared with
+    signed time. No clock of this home has a part in it, but that no date which is still to come is of the past."""
+    span = clock.span(now_ns)
+    if body.iat > after_ms or (span is not None and after_ms > span[1] + AHEAD_MS):
+        return None
+    return Refusal("replay", f"signed {after_ms - body.iat} ms before this home knows again what it was told")
 
 
 def outlived(body: Down, clock: LinkClock, now_ns: int) -> Refusal | None:

@@ -329,7 +329,7 @@ def _kid(line: bytes) -> str | None:
     head = line.partition(b".")[0]
     try:
         kid = json.loads(_unb64(head))["kid"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None
     return str(kid)
 

@@ -83,6 +83,7 @@ class Ledger:
             self._go_on("archive_lost", kept)
         else:
             self._go_on("restored", there)
+            self.eras += there.n - kept.n
 
     def _go_on(self, why: str, known: Head | None) -> None:
         self._pending = begins(why, known)
@@ -134,6 +135,7 @@ class Ledger:
         """The same rows, those of settlement as links of the chain, after `base` if given; their tokens; and the head
         after them."""
         head = base or (self._base if self._pending is not None else self.head)
+        restored = first_gap = self._pending is not None and self._pending["why"] == "restored"
         out: list[OutboxRow] = []
         tokens: list[bytes] = []
         for row in rows:
@@ -148,6 +150,10 @@ class Ledger:
                 body |= {"first": head.first, "last": head.n, "head": head.hash}
             if body.get("record") in ("interval", "chain"):
                 body |= {"versions": dict(self.versions)}
+            if restored and isinstance(body.get("era"), int):
+                body["era"] += self.eras  # the accounts are told after this commit
+            if first_gap and body.get("record") == "gap" and body.get("reason") == "not_running":
+                body["perhaps_told"], first_gap = True, False  # the time since the image: the archive may have told it
             body |= {"n": head.n + 1, "prev": head.hash}
             out.append(replace(row, payload=_encoded(body)))
             tokens.append(self.seal(out[-1]))

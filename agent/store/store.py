@@ -73,6 +73,11 @@ class Store:
             self._lose(error)
         return self._vault.durable
 
+    @property
+    def held(self) -> int | None:
+        """Rows from here on cannot have gone out before this start; None: nobody knows."""
+        return self._vault.held
+
     def reserve(self) -> Reserve:
         """The homeowner's reserve; its file is mended if half of it was damaged."""
         self._reserve.heal()
@@ -100,7 +105,7 @@ class Store:
                 self._wake(now)
             case _:
                 self._small(event, now, out)
-        if self._anchor is not None and self._vault.open:
+        if self._anchor is not None and self._vault.open and self._vault.after_ms >= self._anchor.after_ms:
             self._try(lambda: self._settle(out), now)
         if self._asked and self._vault.open and not self._vault.owes:
             self._try(lambda: self._backlog(now, out), now)
@@ -226,6 +231,7 @@ class Store:
                 request.durable, [*gone, *new], request.clock, request.mono_ms, Change(evict_to=evict)
             )
             out.append(Post("control", Committed(request.id)))
+            self._say_eras(out)
             if rows:
                 out.append(Post("link", mail.Stored(rows)))
 

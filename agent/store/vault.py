@@ -12,7 +12,7 @@ import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
 
-from agent.core.durable import Durable, from_json, to_json
+from agent.core.durable import SIGNED_AFTER, Durable, from_json, to_json
 from agent.core.inputs import Clock
 from agent.mail import OutboxRow
 from agent.store.chain import Head, head_of
@@ -60,6 +60,11 @@ class Vault:
     def last(self) -> int:
         """Highest sequence number in use."""
         return self._next - 1
+
+    @property
+    def after_ms(self) -> int:
+        """What was signed up to then is not taken any more, on the disk. 0: nothing of the kind."""
+        return next((window.high for name, window in self.durable.windows if name == SIGNED_AFTER), 0)
 
     @property
     def floor_due(self) -> bool:

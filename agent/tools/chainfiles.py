@@ -14,7 +14,7 @@ from agent import compose
 from agent import config as configuration
 from agent.config import Config
 from agent.link import bundle, jws, keys
-from agent.store.archive import KEPT_MONTHS, Archive, lines
+from agent.store.archive import KEPT_BYTES, KEPT_MONTHS, Archive, lines
 from agent.store.chain import head_of
 from agent.store.database import CHAIN
 from agent.store.trust import former
@@ -130,8 +130,8 @@ def archive_of(config: Config) -> list[Path]:
 
 
 def let_go(months: Sequence[Path]) -> bool:
-    """Whether there were older ones, as far as their number tells."""
-    return len(months) >= KEPT_MONTHS
+    """Whether there were older ones, as far as the number and size of those that are kept tell."""
+    return len(months) >= KEPT_MONTHS and sum(path.stat().st_size for path in months) >= KEPT_BYTES
 
 
 def head_of_store(config: Config) -> tuple[int, str] | None:

@@ -14,6 +14,7 @@ from agent.link import jws
 from agent.store.archive import payload, record
 from agent.store.chain import NONE, link
 from agent.tools.findings import Finding, Kept, Kind, Line, Verdict
+from agent.tools.holes import begin, hole, is_restored
 from agent.tools.tenure import tenure
 
 SETTLEMENT, RECEIPT = "battery-settlement+jws", "battery-receipt+jws"
@@ -26,12 +27,15 @@ Keys = Mapping[str, jws.Verifier]
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What the records must meet. `heads`: in whose words, number and hash of a record. `home`: the device's name.
-    `let_go`: the oldest months were, so the file may begin within a day."""
+    """What the records must meet. `heads`: in whose words, number and hash of a record. `store`: the database's newest
+    record. `home`: the device's name.
+    `let_go`: where they are a gateway's whole archive, whether its oldest months were let go, so that it may begin
+    later, and within a day; None: they are any stretch of the chain."""
 
     heads: Sequence[tuple[str, int, str]] = ()
+    store: tuple[int, str] | None = None
     home: str | None = None
-    let_go: bool = False
+    let_go: bool | None = None
 
 
 NOTHING = Known()
@@ -70,7 +74,9 @@ def examine(lines: Iterable[Line], device: Keys, service: Keys, known: Known = N
         if _met(v, by_number, where, (n, head), "the aggregator's receipt"):
             v.receipted = max(n, v.receipted if v.receipted is not None else n)
     for whose, n, head in known.heads:
-        _met(v, by_number, whose, (n, head), whose)
+        _holds(v, by_number, whose, (n, head))
+    if known.store is not None:  # as the file had it a while ago: it may be of what was chained anew since
+        _met(v, by_number, "the database of this gateway", known.store, "the database of this gateway")
     v.findings.sort(key=lambda finding: finding.n if finding.n is not None else -1)
     return v
 
@@ -123,7 +129,7 @@ def _numbers(v: Verdict, records: Sequence[Kept]) -> dict[int, Kept]:
     return by_number
 
 
-def _links(v: Verdict, by_number: Mapping[int, Kept], let_go: bool) -> None:
+def _links(v: Verdict, by_number: Mapping[int, Kept], let_go: bool | None) -> None:
     before: Kept | None = None
     for n in sorted(by_number):
         r = by_number[n]
@@ -131,8 +137,9 @@ def _links(v: Verdict, by_number: Mapping[int, Kept], let_go: bool) -> None:
             v.first = n
             if n == 0 and r.prev != NONE:
                 v.findings.append(Finding("unlinked", n, r.where, "the first record follows on another"))
+            begin(v, r, let_go)
         elif n != before.n + 1:
-            _hole(v, before, r)
+            hole(v, by_number, before, r)
         elif r.prev != before.hash:
             text = f"it follows on another record {before.n} than the one at {before.where}"
             v.findings.append(Finding("unlinked", n, r.where, text))
@@ -143,28 +150,7 @@ def _links(v: Verdict, by_number: Mapping[int, Kept], let_go: bool) -> None:
         before, v.last, v.head = r, n, r.hash
 
 
-def _hole(v: Verdict, before: Kept, r: Kept) -> None:
-    """Numbers that are not here. A record that declares them lost names the last one that the home still had: what lies
-    below that was taken out by somebody else."""
-    missing = f"record {before.n + 1} is" if r.n == before.n + 2 else f"records {before.n + 1} to {r.n - 1} are"
-    restored = r.body.get("record") == "chain" and r.body.get("why") == "restored"
-    own = r.body.get("own_n"), r.body.get("own_head")
-    known = r.body.get("known_n"), r.body.get("known_head")
-    if restored and r.prev == before.hash and known == (before.n, before.hash):
-        v.notes.append(
-            f"record {r.n}: an older state of the store was put back, and {missing} left to what it had lost"
-        )
-        return
-    if not restored or known != (r.n - 1, r.prev):
-        v.findings.append(Finding("dropped", r.n, r.where, f"{missing} missing before it"))
-    elif own != (before.n, before.hash):
-        text = f"{missing} missing before it; an older state was put back then, and it still had record {own[0]}"
-        v.findings.append(Finding("dropped", r.n, r.where, text))
-    else:
-        v.notes.append(f"record {r.n}: {missing} not here; an older state of the store was put back, and it says so")
-
-
-def _checkpoint(v: Verdict, r: Kept, by_number: Mapping[int, Kept], let_go: bool) -> None:
+def _checkpoint(v: Verdict, r: Kept, by_number: Mapping[int, Kept], let_go: bool | None) -> None:
     body = r.body
     if (body.get("last"), body.get("head")) != (r.n - 1, r.prev):
         v.findings.append(
@@ -187,18 +173,37 @@ def _checkpoint(v: Verdict, r: Kept, by_number: Mapping[int, Kept], let_go: bool
         v.findings.append(Finding("checkpoint", r.n, r.where, text))
 
 
-def _met(v: Verdict, by_number: Mapping[int, Kept], where: str, known: tuple[int, str], whose: str) -> bool:
-    """Whether a receipt, or what is known elsewhere, is over a record that is here, and over the same."""
+def _met(v: Verdict, by_number: Mapping[int, Kept], where: str, known: tuple[int, str], whose: str) -> bool | None:
+    """Whether a receipt, or what is known elsewhere, is over a record that is here, and over the same. None: it lies
+    before the first record here, or in a hole."""
     n, head = known
-    r = by_number.get(n)
-    if r is None:
+    found = _hash_of(by_number, n)
+    if found is None:
         if v.last is None or n > v.last:
             text = f"{whose} goes up to record {n}, the file ends with {v.last}"
             v.findings.append(Finding("truncated", n, where, text))
-        return False  # it lies before the first record here, or in a hole that has its own finding
-    if r.hash != head:
+        return None
+    if found != head:
         v.findings.append(Finding("receipt", n, where, f"{whose} is over another chain up to record {n}"))
-    return r.hash == head
+    return found == head
+
+
+def _hash_of(by_number: Mapping[int, Kept], n: int) -> str | None:
+    """Of a record that is here, or that one follows on which is."""
+    r, after = by_number.get(n), by_number.get(n + 1)
+    if r is not None or after is None:
+        return None if r is None else r.hash
+    return None if is_restored(after) and after.body.get("known_n") != n else after.prev
+
+
+def _holds(v: Verdict, by_number: Mapping[int, Kept], whose: str, known: tuple[int, str]) -> None:
+    """What is known elsewhere must have been compared."""
+    met, n = _met(v, by_number, whose, known, whose), known[0]
+    if met:
+        v.notes.append(f"{whose} agrees with record {n}")
+    elif met is None and v.last is not None and n < v.last:
+        text = f"{whose} is of record {n}, which is not here: it cannot be compared"
+        v.findings.append(Finding("truncated", n, whose, text))
 
 
 def _whose(v: Verdict, records: Iterable[Kept], home: str | None) -> None:

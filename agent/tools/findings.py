@@ -34,7 +34,8 @@ class Line:
 
 @dataclass(slots=True)
 class Verdict:
-    """All that was seen. `notes` are declared breaks of the chain, which are no findings."""
+    """All that was seen. `losses` are records that are not here and that the home itself declares lost, `notes` what
+    else is worth a word: neither is a finding."""
 
     records: int = 0
     signed: int = 0
@@ -46,6 +47,7 @@ class Verdict:
     receipted: int | None = None  # highest record under a good receipt
     findings: list[Finding] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    losses: list[str] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:

@@ -6,9 +6,11 @@ Reads records, of this gateway or of files; asks nobody. `verify-chain` says whe
 from __future__ import annotations
 
 import argparse
+import calendar
 import csv
 import datetime as dt
 import json
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -20,12 +22,14 @@ from agent.tools import chainfiles
 from agent.tools.findings import Line
 from agent.tools.lines import Refused
 from agent.tools.placing import place
+from agent.tools.retold import once
 from agent.tools.stretch import Read, covering
-from agent.tools.totals import Totals, flows, of_month
+from agent.tools.totals import Totals, both, flows, of_month
 from agent.tools.verify import refused
 
 EVENTS_SHOWN = 5
 _EVER = 1 << 62
+MONTH = re.compile("(19[7-9][0-9]|[2-9][0-9]{3})-(0?[1-9]|1[0-2])")
 _TELLING = ("interval", "performance", "session")  # the newest of them names the month
 COLUMNS = (
     "t0_ms", "t1_ms", "time", "partial", "quality", "charge_wh", "discharge_wh", "import_wh", "export_wh", "pv_wh",
@@ -40,7 +44,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--month", default="")
     parser.add_argument("--csv", action="store_true")
     parser.add_argument("--export", default="")
-    parser.add_argument("--capacity", type=int, default=0)
+    parser.add_argument("--capacity", type=int)
     parser.add_argument("--config", required=True)
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args(argv)
@@ -48,7 +52,7 @@ def main(argv: list[str] | None = None) -> int:
         _run(args)
     except Refused as error:
         return refused(args.json, error)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         what = f"a record is not of the form that this version knows ({type(error).__name__}: {error})"
         return refused(args.json, Refused(2, what, "batteryctl verify-chain says whether they are what was signed"))
     except OSError as error:
@@ -57,6 +61,8 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _run(args: argparse.Namespace) -> None:
+    if args.capacity is not None and args.capacity <= 0:
+        raise Refused(2, f"--capacity {args.capacity}: Wh of the battery were expected, above 0", "--capacity 10000")
     config = chainfiles.load_config(args.config) if not args.files or (args.export and not args.files) else None
     files = [Path(name) for name in args.files] if args.files else chainfiles.archive_of(config) if config else []
     damaged: list[chainfiles.Damaged] = []
@@ -72,7 +78,9 @@ def _run(args: argparse.Namespace) -> None:
         of = (begin, end) if args.month else (0, _EVER)
         _export(args, covering(found, records, *of), month)
         return
+    records, again = once(records)
     totals = of_month(records, month, begin, end)
+    totals.told_again = again
     capacity = args.capacity or (config.params.site.capacity_wh if config is not None else 0) or None
     if args.csv:
         _csv([r.body for r in records if r.is_in(begin, end)])
@@ -80,21 +88,19 @@ def _run(args: argparse.Namespace) -> None:
         events = [dict(event) for event in totals.events]
         print(json.dumps({"v": 1, "ok": True, "code": 0, **totals.body(capacity), "event_records": events}))
     else:
-        for row in page(totals, capacity):
+        for row in page(totals, capacity, min(found.bodies, default=0)):
             print(row)
 
 
 def _month(words: str, newest_ms: int) -> tuple[int, int, str]:
     """Begin and end, UTC ms; where no month is named, that of the newest record."""
-    year, dash, month = words.partition("-")
     if not words:
-        newest = dt.datetime.fromtimestamp(newest_ms / 1000, dt.UTC)
-        year, month = str(newest.year), str(newest.month)
-    elif not (dash and len(year) == 4 and (year + month).isdigit() and 1 <= int(month) <= 12):
-        raise Refused(2, f"--month {words}: no month", "--month 2026-11")
-    first = dt.datetime(int(year), int(month), 1, tzinfo=dt.UTC)
-    after = (first + dt.timedelta(days=32)).replace(day=1)
-    return int(first.timestamp()) * 1000, int(after.timestamp()) * 1000, first.strftime("%Y-%m")
+        words = dt.datetime.fromtimestamp(newest_ms / 1000, dt.UTC).strftime("%Y-%m")
+    if (found := MONTH.fullmatch(words)) is None:
+        raise Refused(2, f"--month {words:.80}: no month of 1970 to 9999", "--month 2026-11")
+    year, month = int(found[1]), int(found[2])
+    begin_ms = int(dt.datetime(year, month, 1, tzinfo=dt.UTC).timestamp()) * 1000
+    return begin_ms, begin_ms + calendar.monthrange(year, month)[1] * 86_400_000, f"{year}-{month:02d}"
 
 
 def read(lines: Iterable[Line]) -> Read:
@@ -140,16 +146,18 @@ def _csv(records: Sequence[Mapping[str, Any]]) -> None:
 
 
 # --- for people -------------------------------------------------------------------------------------------------------
-def page(t: Totals, capacity_wh: int | None) -> list[str]:
-    """80 x 24, whatever the month was like."""
+def page(t: Totals, capacity_wh: int | None, first: int = 0) -> list[str]:
+    """80 x 24, whatever the month was like. `first`: number of the first record that was there."""
     e = t.energy
     known_s = max(1, t.covered_s)
     rows = [f"STATEMENT {t.month} (UTC)   {t.covered_s / 3600:.1f} h recorded in {t.intervals} intervals", ""]
     if not t.intervals and not t.events and not t.unplaced:
-        return [*rows, f"{text.symbol('none')}  nothing is on record for this month"]
+        before = f"; what is before record {first} is not here" if first else ""
+        return [*rows, f"{text.symbol('none')}  nothing is on record for this month{before}"]
     cycles = f", {e['discharge_wh'] / capacity_wh:.1f} full cycles" if capacity_wh else ""
+    asked = f"asked to give {kwh(t.asked_given_wh)}, to take {kwh(t.asked_taken_wh)}"
     rows += [
-        _line("EVENTS", f"{len(t.events)}, for {_time(t.dispatched_s)}: {kwh(t.asked_wh)} asked"),
+        _line("EVENTS", f"{len(t.events)}, for {_time(t.dispatched_s)}: {asked}"),
         _line("GIVEN", f"{kwh(t.given_wh)} to the grid and the house; {kwh(t.taken_wh)} taken on request"),
         _line("BATTERY", f"{kwh(e['discharge_wh'])} out, {kwh(e['charge_wh'])} recharged{cycles}"),
         _line("SITE", f"{kwh(e['import_wh'])} bought, {kwh(e['export_wh'])} sold, {kwh(e['pv_wh'])} from the sun"),
@@ -161,6 +169,7 @@ def page(t: Totals, capacity_wh: int | None) -> list[str]:
         _line("RECORDS", _quality(t, known_s)),
         *_estimated(t),
         *_unplaced(t),
+        *_again(t),
         "",
     ]
     rows += _events(t)
@@ -193,12 +202,13 @@ def _quality(t: Totals, known_s: int) -> str:
 def _events(t: Totals) -> list[str]:
     if not t.events:
         return []
-    rows = ["    UTC               ASKED     GIVEN   STATE"]
+    rows = ["    UTC, kWh       TO GIVE    GIVEN  TO TAKE    TAKEN  STATE"]
     for event in sorted(t.events, key=lambda e: int(e["ended_ms"]), reverse=True)[:EVENTS_SHOWN]:
         at = dt.datetime.fromtimestamp(int(event["started_ms"] or event["received_ms"]) / 1000, dt.UTC)
         why = f" ({event['reason']})" if event["reason"] else ""
-        asked, given = kwh(event["requested_wh"]), kwh(event["delivered_wh"])
-        rows.append(f"    {at:%m-%d %H:%M}    {asked:>11}{given:>11}   {event['state']}{why}")
+        (to_give, to_take), (given, taken) = both(event, "requested"), both(event, "delivered")
+        energy = "".join(f"{wh / 1000:9.2f}" for wh in (to_give, given, to_take, taken))
+        rows.append(f"    {at:%m-%d %H:%M}{energy}  {event['state']}{why}")
     left = len(t.events) - EVENTS_SHOWN
     return [*rows, f"    and {left} more: --json has all"] if left > 0 else rows
 
@@ -216,9 +226,15 @@ def _unplaced(t: Totals) -> list[str]:
     return [_line("NOT PLACED", f"{words}: no clock told when")]
 
 
+def _again(t: Totals) -> list[str]:
+    if not t.told_again:
+        return []
+    return [_line("TOLD AGAIN", f"{t.told_again} records, after an older database was put back: counted once")]
+
+
 def kwh(wh: int) -> str:
-    """With its unit."""
-    return f"{wh / 1000:.2f} kWh"
+    """With its unit; less than it shows is nothing, whichever way."""
+    return f"{round(wh / 1000, 2) + 0.0:.2f} kWh"
 
 
 def _time(seconds: int) -> str:

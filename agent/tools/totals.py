@@ -41,21 +41,32 @@ class Totals:
     excursions: int = 0
     consents: list[Mapping[str, Any]] = field(default_factory=list)
     days: int = 0
+    told_again: int = 0  # of all records, not of the month alone: left out, or cut down to what they alone tell
 
     @property
     def given_wh(self) -> int:
         """Discharged for events."""
-        return sum(max(0, e["delivered_wh"]) for e in self.events)
+        return sum(both(e, "delivered")[0] for e in self.events)
 
     @property
     def taken_wh(self) -> int:
         """Charged for events."""
-        return sum(max(0, -e["delivered_wh"]) for e in self.events)
+        return sum(both(e, "delivered")[1] for e in self.events)
 
     @property
     def asked_wh(self) -> int:
-        """Asked of the home, whichever way."""
-        return sum(abs(e["requested_wh"]) for e in self.events)
+        """Asked of the home, both ways added up."""
+        return self.asked_given_wh + self.asked_taken_wh
+
+    @property
+    def asked_given_wh(self) -> int:
+        """Asked of the home to discharge."""
+        return sum(both(e, "requested")[0] for e in self.events)
+
+    @property
+    def asked_taken_wh(self) -> int:
+        """Asked of the home to charge."""
+        return sum(both(e, "requested")[1] for e in self.events)
 
     def body(self, capacity_wh: int | None) -> dict[str, object]:
         """As `--json` prints it."""
@@ -73,10 +84,23 @@ class Totals:
             "given_wh": self.given_wh,
             "taken_wh": self.taken_wh,
             "asked_wh": self.asked_wh,
+            "asked_given_wh": self.asked_given_wh,
+            "asked_taken_wh": self.asked_taken_wh,
             "cycles": cycles,
             "outage_served_wh": self.served_wh,
             "consents": len(self.consents),
+            "told_again": self.told_again,
         }
+
+
+def both(event: Mapping[str, Any], what: str) -> tuple[int, int]:
+    """Wh out of the battery and into it, "requested" or "delivered". An event of before these were told apart has what
+    its quarters tell, at least its net."""
+    if (out := event.get(f"{what}_discharge_wh")) is not None:
+        return int(out), int(event[f"{what}_charge_wh"])
+    parts = [int(quarter[f"{what}_wh"]) for quarter in event["quarters"]]
+    parts.append(int(event[f"{what}_wh"]) - sum(parts))  # of quarters that went out before
+    return sum(wh for wh in parts if wh > 0), -sum(wh for wh in parts if wh < 0)
 
 
 def flows(body: Mapping[str, Any]) -> dict[str, int]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -18,6 +19,7 @@ from agent.tools.findings import Finding, Verdict
 from agent.tools.lines import Refused
 
 SHOWN = 12
+KNOWN = re.compile("([0-9]{1,18}):([0-9A-Fa-f]{64})")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -61,13 +63,12 @@ def _verdict(args: argparse.Namespace) -> Verdict:
     if not files:
         raise Refused(2, "there are no settlement records yet", "batteryctl status")
     heads = [("what was written down", *head)] if (head := _known(args.known)) is not None else []
-    gone, home = False, keys.home
+    gone, held, home = None, None, keys.home
     if own and config is not None:
         held = chainfiles.head_of_store(config)
-        heads += [("the database of this gateway", *held)] if held is not None else []
         gone, home = chainfiles.let_go(files), config.file.agent.id
     damaged: list[chainfiles.Damaged] = []
-    verdict = examine(chainfiles.read_lines(files, damaged), keys.device, keys.service, Known(heads, home, gone))
+    verdict = examine(chainfiles.read_lines(files, damaged), keys.device, keys.service, Known(heads, held, home, gone))
     if damaged and not verdict.records:
         raise chainfiles.spoilt(damaged)
     verdict.findings += [Finding("unreadable", None, each.path.name, each.why) for each in damaged]
@@ -78,10 +79,9 @@ def _known(words: str) -> tuple[int, str] | None:
     """`N:HASH`, as the aggregator's portal or an old printout has it."""
     if not words:
         return None
-    n, _, head = words.partition(":")
-    if not n.isdigit() or len(head) != 64:
-        raise Refused(2, f"--known {words:.80}: expected NUMBER:HASH", "--known 1234:6f3a...")
-    return int(n), head.lower()
+    if (found := KNOWN.fullmatch(words)) is None:
+        raise Refused(2, f"--known {words:.80}: expected NUMBER:HASH, 64 hexadecimal digits", "--known 1234:6f3a...")
+    return int(found[1]), found[2].lower()
 
 
 def page(v: Verdict) -> list[str]:
@@ -96,16 +96,25 @@ def page(v: Verdict) -> list[str]:
     else:
         rows.append(_row("warn", "no receipt of the aggregator is among them: only the gateway has signed"))
     rows += [_row("note", note) for note in v.notes[:SHOWN]]
+    rows += [_row("warn", loss) for loss in v.losses[:SHOWN]]
     for finding in v.findings[:SHOWN]:
         which = f"record {finding.n}" if finding.n is not None else "a line" if ":" in finding.where else "a file"
         rows.append(_row("fault", f"{finding.kind}: {which} at {finding.where}: {finding.sentence}"))
     if len(v.findings) > SHOWN:
         rows.append(_row("fault", f"and {len(v.findings) - SHOWN} more; --json shows all"))
-    whole = "the records are whole: as they were signed, none missing, none changed"
-    rows.append(_row("ok", whole) if v.ok else _row("fault", "these records are NOT what was signed"))
+    rows.append(_row("ok", _whole(v)) if v.ok else _row("fault", "these records are NOT what was signed"))
     if v.ok:
         rows.append(_row("note", f"head {v.last}:{v.head}"))
     return [line for row in rows for line in row]
+
+
+def _whole(v: Verdict) -> str:
+    since = f" from {v.first} on" if v.first else ""
+    rest = f"; what is before record {v.first} is not here, and was not looked at" if v.first else ""
+    if v.losses:
+        signed = "as they were signed, none changed; missing are only those that the home declares lost"
+        return f"the records{since} are {signed}{rest}"
+    return f"the records{since} are whole: as they were signed, none missing, none changed{rest}"
 
 
 def _span(v: Verdict) -> str:

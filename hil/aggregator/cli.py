@@ -83,7 +83,7 @@ def _verify(args: argparse.Namespace) -> int:
 def _entry(text: str) -> dict[str, Any]:
     try:
         entry = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         entry = None
     if not isinstance(entry, dict) or not {"topic", "payload"} <= entry.keys():
         raise ValueError(

@@ -296,7 +296,7 @@ def bundle(path: Path, fleet: str, devices: tuple[str, ...]) -> tuple[Publish, .
         raw = json.loads(data)
         listed = raw.get("bundles", [raw])
         good = bool(listed) and all(set(one) == {"payload", "signatures"} for one in listed)
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         good = False
     if not good:
         raise ValueError(f"{path}: expected signed bundles, as a root ceremony gives them (docs/trust.md)")

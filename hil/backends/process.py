@@ -35,7 +35,7 @@ from hil.aggregator.keys import load_keyring
 from hil.aggregator.live import LiveAggregator
 from hil.aggregator.live import now as clocks
 from hil.backends.backend import Ending
-from hil.backends.gateway import Gateway
+from hil.backends.gateway import Gateway, of_unit
 from hil.backends.timers import timers_of
 from hil.broker import AnyBroker, Broker
 from hil.ceremony import Ceremony
@@ -49,7 +49,7 @@ from hil.program import batteryd
 from hil.scenario import RESERVE, Scenario
 from hil.signals import SIGNALS, Happening
 from hil.supervisor import Supervisor
-from hil.told import DECISION_KEYS, decision_key, from_status
+from hil.told import decided, decision_key, from_status
 from hil.watching import Watching
 from hil.writes import WriteLog
 
@@ -109,6 +109,7 @@ class ProcessBackend:
             cwd=directory if "-m" not in gateway.command(self._program(), ()) else ROOT,
             restart_s=self._restart_s,
             watchdog_s=gateway.watchdog_s,
+            abort_s=float(of_unit("TimeoutAbortSec")),
         )
         gateway.unplug = lambda on: self._plug(not on)
         gateway.reconfigure = lambda keys: self._reconfigure(scenario, keys)
@@ -228,10 +229,11 @@ class ProcessBackend:
             self._record("ack", at.mono_ns, **ack_fields(heard.claims, self._desk, self._t0))
 
     def _line(self, status: Mapping[str, Any]) -> None:
-        key = decision_key(from_status(status))
+        told = from_status(status)
+        key = decision_key(told)
         if key != self._decided:
             self._decided = key
-            self._record("decision", time.monotonic_ns(), **dict(zip(DECISION_KEYS, key, strict=True)))
+            self._record("decision", time.monotonic_ns(), **decided(told))
 
     def _record(self, stream: str, mono_ns: int, **fields: Value) -> None:
         with self._lock:

@@ -37,7 +37,7 @@ from hil.devices.world import World
 from hil.expr import Value
 from hil.scenario import RESERVE, VARIANT, Scenario
 from hil.signals import SIGNALS, Happening
-from hil.told import DECISION_KEYS, decision_key, from_decision, from_view, refusals
+from hil.told import decided, decision_key, from_decision, from_view, refusals
 from hil.virtual_broker import VirtualBroker
 from hil.wire.virtual import VirtualWire
 from hil.writes import WriteLog
@@ -76,8 +76,10 @@ class Plug:
 
     def handle(self, event: bus_events.BusEvent, now_ns: int) -> list[bus_events.BusEffect]:
         """As the bus itself."""
-        if not self._plugged() and isinstance(event, bus_events.Opened | bus_events.Received):
+        if not self._plugged() and isinstance(event, bus_events.Opened):
             event = bus_events.Lost("the adapter is not there")
+        elif not self._plugged() and isinstance(event, bus_events.Received):
+            event = bus_events.Wake()  # what was on its way is lost with it, and it was told of that once
         return self._inner.handle(event, now_ns)
 
 
@@ -232,10 +234,11 @@ class VirtualBackend:
         self._view = event
         if self._traced:
             self._trace("decision", now, repr(event.decision).encode())
-        key = decision_key(from_decision(event.decision))
+        told = from_decision(event.decision)
+        key = decision_key(told)
         if key != self._decided:
             self._decided = key
-            self._record("decision", **dict(zip(DECISION_KEYS, key, strict=True)))
+            self._record("decision", **decided(told))
 
     def _published(self, now: Now, publish: part.MqttPublish) -> None:
         self._trace("publish " + publish.topic, now, publish.payload)

@@ -115,7 +115,10 @@ class Deck:
         acts = [*_work(rng, length_s), *_faults(rng, hand, length_s)]
         if number % 2:
             acts = _apart(Random(f"{self._seed}/phases/{number}"), acts)
-        return Case(f"case_{number}", rng.randrange(1 << 30), length_s, _home(rng), _config(rng, short), acts)
+        seed, home = rng.randrange(1 << 30), _home(rng)
+        if any(dish.verb == "bms.asks" for dish in hand):
+            home = {**home, "asking": 1}
+        return Case(f"case_{number}", seed, length_s, home, _config(rng, short), acts)
 
     def _cover(self) -> list[tuple[int, ...]]:
         """Triples so that every pair is in one: greedy, from a shuffled list."""

@@ -60,6 +60,7 @@ MENU: tuple[Dish, ...] = (
     _dish("bms.mute", takes="unread"),
     _dish("bms.freeze", takes="soc temps"),
     _dish("bms.asleep", takes="unread"),
+    _dish("bms.asks"),
     _dish("bms.open", _one(side=("both", "charge", "discharge"))),
     _dish("bms.ccl", _one(ccl_ma=(0, 5_000, 60_000))),
     _dish("bms.dcl", _one(dcl_ma=(0, 5_000, 60_000))),

@@ -159,6 +159,8 @@ class Observer(Quiet):
                 self._late_write_ns = record.at_ns
         if record.stream == "write" and record.fields["kind"] in ("power", "clear") and record.at_ns > self._foreign_ns:
             self._foreign_until_ns = min(self._foreign_until_ns, record.at_ns + FOLLOWS_S * NS)  # it is ours again
+        if record.stream == "decision":  # one that lasts for less than a sample as well
+            self._permits.append((record.at_ns, _number(record.fields["lo_w"]), _number(record.fields["hi_w"])))
         if record.stream == "ack":
             label = str(record.fields["command"])
             if label not in self._sent:

@@ -1,7 +1,8 @@
 """Seplos (XZH) BMS V3 as a Modbus slave: registers by FC4, status bits by FC1, nothing to write.
 
 Transcribed by hand from the maker's "XZH BMS Modbus RTU Protocol" (blocks PIA 0x1000, PIB 0x1100, PIC 0x1200,
-SPA 0x1300, VIA 0x1700). Current is + = charge here; temperatures are 0.1 K.
+SPA 0x1300, VIA 0x1700). Current is + = charge here; temperatures are 0.1 K. One bit is not the
+maker's: `ASKS`, by which it asks to be charged as other makers' do, read by the bench's own profile (`hil.site`).
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ ALARM_BITS = {
 }
 DISCHARGING, CHARGING, STANDBY = 0x40, 0x41, 0x44  # TB09
 DISCHARGE_FET, CHARGE_FET = 0x78, 0x79  # TB07
+ASKS = 0x47  # the bench's own; no profile of this maker's reads it
 
 
 def _deci_kelvin(celsius: float) -> int:
@@ -86,7 +88,7 @@ def encode_pic(sample: BmsSample) -> bytes:
             bits |= 1 << bit
     state = DISCHARGING if sample.current_a > 0.5 else CHARGING if sample.current_a < -0.5 else STANDBY
     bits |= 1 << state
-    bits |= sample.discharge_fet << DISCHARGE_FET | sample.charge_fet << CHARGE_FET
+    bits |= sample.discharge_fet << DISCHARGE_FET | sample.charge_fet << CHARGE_FET | sample.asks << ASKS
     return bits.to_bytes(18, "little")
 
 

@@ -21,7 +21,7 @@ UNITS: Mapping[str, int] = units_of()
 Value = bool | int | float | str | None
 WORDS = frozenset(
     "soc_permille load_w pv_w floor_permille temperature_dc revert_s reconnect_s s_of_day variant packs inverters legs "
-    "rated_w soc_quantum_permille idle_dc_w inverter_leg temp_spread_dc".split()
+    "rated_w soc_quantum_permille idle_dc_w inverter_leg temp_spread_dc asking".split()
 )
 CLAMPS = {"right": 1.0, "reversed": -1.0, "off": 0.0}
 
@@ -113,6 +113,7 @@ class World:
             "temperature": self._temperature,
             "bias": self._bias,
             "asleep": self._asleep,
+            "asks": self._asks,
             "open": self._open,
             "limits": self._limits,
             "meter_dies": self._meter_dies,
@@ -208,6 +209,10 @@ class World:
     def _asleep(self, on: bool, wake_s: float | None = None) -> None:
         self.home.bms.asleep = on
         self.home.bms.wake_after_s = wake_s if on else None
+
+    def _asks(self, on: bool) -> None:
+        self.home.bms.asks = on
+        self.home.bms.step(0.0)
 
     def _open(self, on: bool, device: str = "battery", side: str = "both") -> None:
         bms = self._bms(device)

@@ -229,6 +229,7 @@ _BMS = (
     _fault("bms.mute", "the BMS answers nothing", "mute", (1,), device="battery"),
     _fault("bms.freeze", "the BMS answers with the values of that moment", "freeze", (2,), device="battery"),
     _fault("bms.asleep", "the BMS sleeps: silent, its switches open", "asleep", (1,)),
+    _fault("bms.asks", "the BMS asks to be charged, where its profile reads that (home: `asking`)", "asks", (12,)),
     _fault(
         "bms.open",
         "a pack's BMS opens its switches: both, or only charge or discharge",

@@ -48,6 +48,7 @@ FIELDS: Mapping[str, Mapping[str, Field]] = {
         "dc_scale": Field(3, sunspec_hybrid.M160 + 4, signed=True),
         "soc_scale": Field(3, sunspec_hybrid.M124 + 22, signed=True),
         "state": Field(3, sunspec_hybrid.M103 + 38),
+        "grid": Field(3, sunspec_hybrid.M122 + 4),
         "reversion": Field(3, sunspec_hybrid.RVRT_TMS),
     },
 }

@@ -77,17 +77,19 @@ class BmsSample:
     throughput_ah: float
     cycles: int
     alarms: frozenset[str]
+    asks: bool = False
 
 
 class Bms:
     """Samples the pack once a second; judges heat and frost by the middle of its cells, as many do. Faults: `bias`,
-    `asleep`, `forced_ccl_a`, `forced_dcl_a`."""
+    `asleep`, `asks`, `forced_ccl_a`, `forced_dcl_a`."""
 
     def __init__(self, params: BmsParams, battery: Battery, rng: random.Random) -> None:
         self.params = params
         self.asleep = False  # silent, and its FETs are open
         self.wake_after_s: float | None = None  # how long an inverter with power must still nudge it; None = in vain
         self.bias = 0.0  # added to the SoC that it believes
+        self.asks = False  # it wants to be charged now
         self.forced_ccl_a: float | None = None
         self.forced_dcl_a: float | None = None
         self.opened = frozenset[str]()  # "charge", "discharge": switched off by hand
@@ -228,6 +230,7 @@ class Bms:
             throughput_ah=throughput_ah,
             cycles=int(throughput_ah / total_ah),
             alarms=self._alarms(),
+            asks=self.asks,
         )
 
     def _alarms(self) -> frozenset[str]:

@@ -48,9 +48,9 @@ signed time, and not where it has but one of them: whoever puts one clock forwar
 Signature, audience and role bind them too. The `seq` of cancel and stop is not judged, so that nobody who
 stole the key can use it up: a cancel ends its target once, and of the stops of a key one is taken if its `iat` is later
 than that of the last (in one millisecond: if its `id` is another). One that changes nothing is acknowledged and leaves
-no record. Of each key 1,000 a day (200 at once) are acknowledged; beyond, they end what they end in silence. Of other
-commands, setpoints of sessions apart, a key has 8,640 a day (2,000 at once); of those that the home rejects, 1,000 a
-day (200 at once) are acknowledged.
+no record. Of each key 1,000 a day (200 at once) are acknowledged; beyond, they end what they end, and are remembered,
+in silence. Of other commands, setpoints of sessions apart, a key has 8,640 a day (2,000 at once); of those that the
+home rejects, 1,000 a day (200 at once) are acknowledged.
 
 The first `seq` of a stream is at most 2^32 above its `iat`. The `exp` of time and receipts is not judged: a nonce is
 never used twice, nor is the number of a row.
@@ -174,11 +174,13 @@ What each kind does, beside each other and over a restart, is told in [the life 
   (but `cancel` and `stop`, whose `seq` is not judged). A setpoint has `session`, `power_w` and a number of the block;
   it acts at once, is not answered, and ends by itself. A restart of the home ends the session (`failed`, `restart`):
   open another.
-- A **quote** is judged as a dispatch of the same power and length (beyond 15 minutes: an event that starts now). It is
-  answered by one ack. What that order would be refused with comes as it would: `rejected_invalid`, `no_participation`
-  and so on. Else `completed`: `given_w` is what the home gives once its ramp is over (null: nothing is asked of the
-  inverter), `energy_wh` what the order moves, `reason` what it would be `limited` by, `superseded` if another keeps
-  the power, and `bounds`. At most 12 a minute.
+- A **quote** is judged as a dispatch of the same power, length and `start` (without, beyond 15 minutes: an event that
+  starts now). It is answered by one ack, and for now: with a `start` to come it tells what the home would give if
+  that were now, and its `sentence` says so; of an order that has begun, what is left of it counts. What that order
+  would be refused with comes as it would: `rejected_invalid`, `no_participation` and so on. Else `completed`:
+  `given_w` is what the home gives once its ramp is over (null: nothing is asked of the inverter), `energy_wh` what
+  the order moves, `reason` what it would be `limited` by, `superseded` if another keeps the power, and `bounds`. At
+  most 12 a minute.
 - A **price** has no `primacy`: of one issuer the newest list counts, of several the newest.
 
 `resend` moves nothing in the home, so the link answers it alone: verified like any command, not committed with one. A

@@ -169,14 +169,18 @@ class Quarter(Open):
 
     t0_ms: WallMs
     requested_wh: int
+    requested_discharge_wh: UInt
+    requested_charge_wh: UInt
     delivered_wh: int
+    delivered_discharge_wh: UInt
+    delivered_charge_wh: UInt
 
 
 Quarters = Annotated[list[Quarter], Field(max_length=97)]
 
 
 class QuartersRecord(Settlement):
-    """A command of more than a day: its quarters so far, before its own record."""
+    """A command of more than half a day: its quarters so far, before its own record."""
 
     record: Literal["quarters"]
     command_id: Id
@@ -196,7 +200,11 @@ class Performance(Settlement):
     state: str
     reason: str | None
     requested_wh: int
+    requested_discharge_wh: UInt
+    requested_charge_wh: UInt
     delivered_wh: int
+    delivered_discharge_wh: UInt
+    delivered_charge_wh: UInt
     requested_w: int
     delivered_w: int
     quarters_told: UInt

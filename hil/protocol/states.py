@@ -35,13 +35,15 @@ REASONS: dict[str, str] = {
     "bad_role": "that role may not sign this",
     "flood": "a second: more than 50 signatures of a key on a topic (200 of operations and the homeowner), 5 commands "
     "(20 at once), a bundle (4 at once); more than 8,640 commands of a key a day (2,000 at once), or 4 documents of a "
-    "kind an hour (8 at once). The last bundle and the latest document wait and are looked at again",
+    "kind an hour (8 at once). The last bundle and the latest document wait and are looked at again; of what "
+    "looks like a cancel, stop or opt_out 300 a second besides are drawn",
     "bad_signature": "does not verify",
     "bad_version": "`v` is none of the `protocols` of its birth",
     "bad_body": "a member that is missing, unknown, of the wrong type, out of range, or against another",
     "bad_audience": "for another home or group",
     "duplicate": "a known command again: its ack is sent again, at most once in 10 s",
-    "replay": "`seq` or `id` was used, is too old, or too far ahead, or of no open session; the nonce of another boot",
+    "replay": "`seq` or `id` was used, is too old, or too far ahead, or of no open session; the nonce of another boot; "
+    "or signed before your first answer to a disk that was put back",
     "expired": "after `exp`; a cancel or stop of 22 days ago; an `opt_out` whose `for_s` is over",
     "future": "`iat` is more than 30 s ahead",
     "not_fresh": "no signed time has echoed a nonce of this boot yet, or none came within half a minute",

@@ -51,7 +51,7 @@ def receipt(n: int, head: str, signer: jws.Signer = SERVICE) -> bytes:
 def look(lines: Sequence[bytes], known: tuple[int, str] | None = None, home: str | None = None) -> Verdict:
     heads = [("what was written down", *known)] if known is not None else []
     read = [Line(f"f:{i}", line) for i, line in enumerate(lines, 1)]
-    return examine(read, public(DEVICE), public(SERVICE), Known(heads, home))
+    return examine(read, public(DEVICE), public(SERVICE), Known(heads, home=home))
 
 
 def kinds(verdict: Verdict) -> set[tuple[str, int | None]]:
@@ -193,11 +193,63 @@ def test_a_declared_break_is_a_note_and_covers_nothing_but_what_it_lost() -> Non
 
     verdict = look([*WHOLE[:5], lost()])
     assert verdict.ok
-    assert any("put back" in note for note in verdict.notes)
+    assert any("put back" in loss for loss in verdict.losses)
     assert kinds(look([*WHOLE[:5], lost(known_head="0")])) == {("dropped", 8)}
     more = look([*WHOLE[:3], lost()])  # 3 and 4 were there when it was written
     assert kinds(more) == {("dropped", 8)}
     assert "still had record 4" in more.findings[0].sentence
+
+
+def put_back(known: bytes, n: int, **body: object) -> bytes:
+    found = payload(known)
+    assert found is not None
+    said = {"record": "chain", "why": "restored", "known_n": found[1]["n"], "known_head": head_of(known)}
+    return token({**said, "n": n, "prev": head_of(known), **body})
+
+
+def test_records_of_a_lost_state_are_a_declared_loss_whether_they_are_here_or_not() -> None:
+    """An older state was put back: the home goes on after the last record that both sides have, above what was lost."""
+    restored = put_back(WHOLE[2], 20)
+    on = [restored, *chain(2, start=21, prev=head_of(restored))]
+    for lines in ([*WHOLE, *on], [*WHOLE[:5], *on], [*WHOLE[:3], *on], [*WHOLE[5:], *on]):
+        verdict = look(lines)
+        assert verdict.ok, verdict.findings
+        assert verdict.losses == ["records 3 to 19 were made by a state that is lost, and record 20 says so"]
+    assert look([*WHOLE[:3], put_back(WHOLE[2], 4)]).losses[0].startswith("record 3 was made")
+    assert kinds(look([*WHOLE[:2], *on])) == {("dropped", 20)}  # 2 is known to both sides
+    other = put_back(WHOLE[2], 20, known_head="a" * 64, prev="a" * 64)
+    assert kinds(look([*WHOLE, other])) == {("unlinked", 20)}
+    assert kinds(look([*WHOLE, put_back(WHOLE[2], 20, known_n="2")])) == {("dropped", 20)}
+    assert kinds(look([*WHOLE, *on], known=(10, "a" * 64))) == {("truncated", 10)}
+    assert kinds(look([*WHOLE, *on], known=(19, "a" * 64))) == {("truncated", 19)}
+
+
+def test_a_gateways_own_archive_that_begins_late_is_not_whole() -> None:
+    lines = [Line(f"f:{i}", line) for i, line in enumerate(WHOLE[5:])]
+    missing = examine(lines, public(DEVICE), {}, Known(let_go=False))
+    assert kinds(missing) == {("truncated", 5)}
+    assert "records 0 to 4 are not there" in missing.findings[0].sentence
+    tidied = examine(lines, public(DEVICE), {}, Known(let_go=True))
+    assert tidied.ok
+    assert any("records 0 to 4 are no longer kept" in note for note in tidied.notes)
+    lost = follows(1, head_of(WHOLE[0]), None, DEVICE, "archive_lost")
+    said = examine([Line("f:1", lost)], public(DEVICE), {}, Known(let_go=False))
+    assert said.ok
+    assert said.losses == ["record 0 is not here, and record 1 says so: it lost all that it had"]
+    taken = put_back(WHOLE[4], 5, own_n=4, own_head=head_of(WHOLE[4]))
+    assert kinds(examine([Line("f:1", taken)], public(DEVICE), {}, Known(let_go=False))) == {("truncated", 5)}
+
+
+def test_what_was_written_down_is_compared_or_it_is_said_that_it_cannot_be() -> None:
+    assert "what was written down agrees with record 6" in look(WHOLE, known=(6, head_of(WHOLE[6]))).notes
+    assert look(WHOLE[5:], known=(4, head_of(WHOLE[4]))).ok  # the record after it names it
+    assert kinds(look(WHOLE[5:], known=(4, "a" * 64))) == {("receipt", 4)}
+    early = look(WHOLE[5:], known=(3, head_of(WHOLE[3])))
+    assert kinds(early) == {("truncated", 3)}
+    assert "cannot be compared" in early.findings[0].sentence
+    lines = [Line(f"f:{i}", line) for i, line in enumerate(WHOLE)]
+    assert examine(lines, public(DEVICE), {}, Known(store=(7, head_of(WHOLE[7])))).ok
+    assert kinds(examine(lines, public(DEVICE), {}, Known(store=(8, "a" * 64)))) == {("truncated", 8)}
 
 
 SECOND = jws.signer(b"\4" * 32)

@@ -23,16 +23,17 @@ from agent.store.archive import Archive, Stamp, lines, record
 from agent.store.chain import link
 from agent.store.config import StoreConfig
 from agent.store.store import Store
-from agent.tools import statement, verify
+from agent.tools import chainfiles, statement, verify
 from agent.tools.evidence import examine
 from agent.tools.findings import Line
-from agent.tools.totals import ENERGIES
+from agent.tools.totals import ENERGIES, Totals
 from hil.bundles import entry
 from tests.cli.test_keys import Gateway
 from tests.core.test_accounts import QUARTER_MS, Tally, drive, running, take_up
 from tests.store.home import BOOT, at
 
 MONTH = "2023-11"
+PARTS = {"discharge": 1486, "charge": 1490}
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +92,7 @@ def test_a_month_on_one_screen(gateway: Gateway, capsys: pytest.CaptureFixture[s
     assert max(len(line) for line in lines) <= 80
     page = "\n".join(lines)
     assert f"STATEMENT {MONTH}" in page
-    assert "1, for 0 h 10 min: 0.60 kWh asked" in page
+    assert "1, for 0 h 10 min: asked to give 0.60 kWh, to take 0.00 kWh" in page
     assert "0.50 kWh to the grid and the house" in page
     assert "kept on all of 1 days" in page
     assert "completed" in page
@@ -281,6 +282,21 @@ def test_a_damaged_month_is_left_out_and_named(tmp_path: Path, capsys: pytest.Ca
     assert f"{packed.name} is left out: packed, and damaged" in told.err
     assert run(verify, home) == 1
     assert f"unreadable: a file at {packed.name}" in capsys.readouterr().out
+    packed.unlink()  # whoever takes a month away takes the homeowner's own evidence of it too
+    assert run(verify, home, "--known", f"0:{'0' * 64}") == 1
+    said = " ".join(capsys.readouterr().out.split())
+    assert "truncated: record 2 at ledger-0000000002-2023-12:1: this gateway's records begin with 2: records 0" in said
+    assert "what was written down is of record 0, which is not here: it cannot be compared" in said
+    assert run(statement, home, "--month", MONTH) == 0
+    assert "nothing is on record for this month; what is before record 2 is not here" in capsys.readouterr().out
+
+
+def test_a_stretch_says_what_it_does_not_cover(gateway: Gateway) -> None:
+    newest_month = [Line(str(i), line) for i, line in enumerate(kept_lines(gateway)[2:7])]
+    keys = chainfiles.own_keys(configuration.load(gateway.config)).device
+    page = " ".join(" ".join(verify.page(examine(newest_month, keys, {}))).split())
+    assert "the records from 2 on are whole" in page
+    assert "what is before record 2 is not here, and was not looked at" in page
 
 
 def test_what_is_asked_wrongly_says_what_to_do(
@@ -290,6 +306,19 @@ def test_what_is_asked_wrongly_says_what_to_do(
         (tmp_path / "bad.gz").write_bytes(b"no gzip")
         assert run(verify, gateway, *words) == 2, words
         assert "next" in capsys.readouterr().err
+    for known in (f"\u00b2:{'0' * 64}", f"1:{'z' * 64}", f"-1:{'0' * 64}", f"1{'0' * 64}", f"{'9' * 19}:{'0' * 64}"):
+        assert run(verify, gateway, f"--known={known}") == 2, known
+        assert "expected NUMBER:HASH" in capsys.readouterr().err
+    for month in ("0000-01", "1969-12", "2023-\u00b2", "2023-011", "2023-11-01", "-1", "\uff12023-11", "2023-00"):
+        assert run(statement, gateway, f"--month={month}") == 2, month
+        assert f"--month {month}: no month" in capsys.readouterr().err
+    assert run(statement, gateway, "--month", "9999-12") == 0
+    for capacity in ("-5", "0"):
+        assert run(statement, gateway, f"--capacity={capacity}") == 2
+        assert "above 0" in capsys.readouterr().err
+    deep = b".".join(jws.b64(part).encode() for part in (b"[" * 100_000, b'{"n":0,"prev":"%064d"}' % 0, b""))
+    (tmp_path / "deep.jws").write_bytes(deep + b"\n" + b"[" * 100_000)
+    assert run(verify, gateway, str(tmp_path / "deep.jws")) == 1
     for text in ("[", '{"device": [{"kid": "x"}]}', '{"device": [{"kid": "x", "x": "y"}]}'):
         (tmp_path / "keys").write_text(text, "utf-8")
         assert run(verify, gateway, "--keys", str(tmp_path / "keys")) == 2
@@ -303,3 +332,21 @@ def test_a_page_of_many_findings_ends() -> None:
     page = verify.page(examine(lines, {}, {}))
     assert len(page) < 40
     assert any("28 more" in line for line in page)
+
+
+def test_what_one_command_gave_and_took_is_told_both_ways_and_nothing_is_less_than_none() -> None:
+    """Also from a record of before both were in it: then its quarters tell."""
+    sums = {f"{what}_{way}_wh": wh for what in ("requested", "delivered") for way, wh in PARTS.items()}
+    common = {"ended_ms": 9, "started_ms": 1, "received_ms": 1, "reason": None, "state": "completed"}
+    quarters = [{"requested_wh": wh, "delivered_wh": wh} for wh in (-1490, 1486)]
+    event = {**common, "requested_wh": -4, "delivered_wh": -4, "quarters": quarters}
+    for r in ({**event, **sums}, event):
+        totals = Totals("2023-11", events=[r], intervals=1)
+        body = totals.body(None)
+        assert (body["given_wh"], body["taken_wh"], body["asked_wh"]) == (1486, 1490, 2976)
+        rows = "\n".join(statement.page(totals, None))
+        assert "asked to give 1.49 kWh, to take 1.49 kWh" in rows
+        assert "1.49     1.49     1.49     1.49  completed" in rows
+    early = {**event, "quarters": quarters[1:]}  # its first quarters went out before it
+    assert Totals("2023-11", events=[early]).taken_wh == 1490
+    assert statement.kwh(-4) == "0.00 kWh"

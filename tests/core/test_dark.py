@@ -12,6 +12,7 @@ from agent.core.dark import Stretch, stretches
 from agent.core.durable import CommandRecord, OptOut
 from agent.core.inputs import ClockTrust
 from agent.core.params import S
+from agent.core.performance import MOST_PARTS
 from tests.core.home import Home, arriving, command
 from tests.core.test_accounts import QUARTER_MS, WALL_MS, Tally, drive, take_up
 
@@ -86,12 +87,13 @@ def test_quarters_in_it_are_told_and_never_too_many_in_one_record() -> None:
     drive(tally, 100, 3600)
     tally.restart()
     tally.put(0, s=98 * 900)
-    (told,) = tally.of("quarters")
-    assert len(told["quarters"]) == 96
-    assert [q["t0_ms"] % QUARTER_MS for q in told["quarters"][2:]] == [0] * 94
-    assert {q["requested_wh"] for q in told["quarters"][2:]} == {900}
+    told = tally.of("quarters")
+    assert [(r["first"], len(r["quarters"])) for r in told] == [(0, MOST_PARTS), (MOST_PARTS, MOST_PARTS)]
+    quarters = [q for r in told for q in r["quarters"]]
+    assert [q["t0_ms"] % QUARTER_MS for q in quarters[2:]] == [0] * (2 * MOST_PARTS - 2)
+    assert {q["requested_wh"] for q in quarters[2:]} == {900}
     (event,) = tally.ledger.kept.events
-    assert (event.told, len(event.parts)) == (96, 3)
+    assert (event.told, len(event.parts)) == (2 * MOST_PARTS, 3)
 
 
 def test_a_time_that_no_clock_tells_leaves_the_event_estimated() -> None:

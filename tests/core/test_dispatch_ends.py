@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from agent.core import unseen
 from agent.core.decision import Mode
-from agent.core.inputs import ClockTrust, CommandIn, LocalResume, LocalStop
+from agent.core.inputs import ClockTrust, CommandIn, FreshTime, LocalResume, LocalStop
 from tests.core.home import Home, arriving, command
 from tests.core.test_dispatch import CANCEL, STOP, running, wall
 
@@ -46,9 +47,66 @@ def test_a_cancelled_id_is_forgotten_after_its_time() -> None:
     home = Home().ready()
     home.tick(arriving(command(2, target=command().id, **CANCEL)))
     assert len(home.disk.cancelled) == 1
-    home.wall_offset_ms += 3 * 3_600_000
+    home.wall_offset_ms += 7 * 86_400_000
     home.tick(arriving(command(3, duration_s=0)))
+    assert len(home.disk.cancelled) == 1, "a schedule may live for seven days"
+    home.wall_offset_ms += 2 * 3_600_000
+    home.tick(arriving(command(4, duration_s=0)))
     assert not home.disk.cancelled
+    home.tick(arriving(command(5, target=command().id, **CANCEL)))
+    assert home.states(5) == ["completed"]
+    assert not home.disk.cancelled, "what it names is over, whatever it was"
+
+
+def called_off(home: Home, number: int, key: str, quiet: bool = False) -> None:
+    """The cancel of command `number`, which has not come."""
+    word = command(10_000 + number, target=f"{number:032x}", created_ms=wall(home), **CANCEL)
+    home.tick(CommandIn(word, (), quiet, key), s=0.01)
+
+
+def test_cancels_of_another_key_push_none_of_a_keys_own_out() -> None:
+    home = Home().ready()
+    called_off(home, 1, "dispatch")
+    for number in range(unseen.MOST + 60):
+        called_off(home, 100 + number, "operations")
+    assert len(home.disk.cancelled) == unseen.MOST
+    assert {name for name, _, by in home.disk.cancelled if by == "dispatch"} == {"1".zfill(32)}
+    again = home.crash()
+    again.run(3)
+    again.tick(FreshTime())
+    again.tick(arriving(command(1)))
+    assert again.states(1) == ["cancelled"]
+    again.tick(arriving(command(100)))
+    assert again.states(100)[0] == "received", "the oldest of the key that fills most gave way"
+
+
+def test_a_cancel_beyond_its_keys_budget_is_remembered_too_and_goes_to_the_disk_with_the_next_commit() -> None:
+    home = Home().ready()
+    before = home.disk
+    called_off(home, 1, "dispatch", quiet=True)
+    called_off(home, 1, "dispatch", quiet=True)
+    called_off(home, 2, "dispatch", quiet=True)
+    assert home.disk == before, "of its own it costs the disk nothing"
+    home.tick(arriving(command(1)))
+    assert home.states(1) == ["cancelled"]
+    assert [name for name, _, _ in home.disk.cancelled] == ["1".zfill(32), "2".zfill(32)]
+    home.tick(arriving(command(2)))
+    assert home.states(2) == ["cancelled"]
+    called_off(home, 3, "dispatch", quiet=True)
+    home.run(301)
+    assert len(home.disk.cancelled) == 3, "or after five minutes"
+
+
+def test_room_that_is_used_up_is_shared_by_key() -> None:
+    kept: tuple[unseen.Unseen, ...] = ()
+    for number in range(unseen.MOST):
+        kept = unseen.plus(kept, (f"a{number}", 1000 + number, "a"))
+    for number in range(unseen.MOST):
+        kept = unseen.plus(kept, (f"b{number}", number, "b"))
+    assert len(kept) == unseen.MOST
+    assert sum(by == "a" for _, _, by in kept) == unseen.MOST // 2, "half of it each"
+    assert ("a255", 1255, "a") in kept and ("a0", 1000, "a") not in kept
+    assert ("b255", 255, "b") in kept and ("b0", 0, "b") not in kept, "what may be forgotten first gives way"
 
 
 def test_cancel_of_a_scheduled_event() -> None:

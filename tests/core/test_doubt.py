@@ -319,7 +319,7 @@ def test_the_truth_is_inside_once_a_stuck_bms_is_found(powers: list[int], soc: i
         at_rest_s += 900 if abs(power) * 1000 <= CAPACITY_WH * IDLE_PERMILLE_OF_C else 0
         if pack.doubt.off:
             lo, hi = pack.interval(says)
-            slack = abs(bias) + 3  # the bias it began with, rounding
+            slack: float = abs(bias) + 3  # the bias it began with, rounding
             slack += LEAK_PERMILLE_PER_H * at_rest_s / 3600
             slack += REBASE_WITHIN * max(1, pack.agreed)  # a swing that ends near what the BMS says hides so much
             assert lo - slack <= pack.truth * 1000 / FULL_MWH <= hi + slack

@@ -24,7 +24,7 @@ FULL = Durable(
             delivered_mwh=-7,
         ),
     ),
-    cancelled=(("a" * 32, 5),),
+    cancelled=(("a" * 32, 5, ""), ("b" * 32, 6, "kid")),
     starts_ms=(1, 2),
     clean_stop=True,
     stopped_by="ada",
@@ -37,6 +37,12 @@ FULL = Durable(
 @pytest.mark.parametrize("durable", [Durable(), FULL])
 def test_round_trip(durable: Durable) -> None:
     assert from_json(to_json(durable)) == durable
+
+
+def test_a_program_of_before_changes_what_is_cancelled_and_knows_nothing_of_keys() -> None:
+    text = to_json(FULL).replace(f'["{"b" * 32}",6]', f'["{"b" * 32}",6],["{"c" * 32}",7]')
+    assert [by for _, _, by in from_json(text).cancelled] == ["", "", ""]
+    assert "cancelled_by" not in to_json(Durable(cancelled=(("a" * 32, 5, ""),)))
 
 
 @pytest.mark.parametrize(

@@ -221,7 +221,7 @@ class Machine(RuleBasedStateMachine):
         book = self.home.state.book
         assert len(book.durable.commands) <= MAX_RECORDS + len(book.live)
         assert len(book.live) <= MAX_RECORDS
-        assert len(book.durable.cancelled) <= 64
+        assert len(book.durable.cancelled) <= 256
         assert len(book.paces) <= MAX_PLANS
         assert len(book.quoted_ns) <= PER_MINUTE
         assert self.home.state.failed == 0, self.home.state.internal

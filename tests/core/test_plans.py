@@ -470,6 +470,35 @@ def test_a_quote_answers_and_moves_nothing() -> None:
     assert home.disk.commands == ()
 
 
+def test_a_quote_with_a_start_is_judged_as_that_order_and_answered_for_now() -> None:
+    home = Home().ready()
+    home.run(2)
+    now_ms = home.clock().wall_ms
+    told: dict[int, tuple[object, ...]] = {}
+    for number, start_ms in enumerate((10, now_ms - 3_600_000, now_ms + 8 * 86_400_000), 1):
+        home.tick(arriving(quote(number, start_ms=start_ms)))
+        home.tick(arriving(command(100 + number, start_ms=start_ms)))
+        answer, order = (
+            next(a for a in reversed(home.acks) if a["command_id"] == f"{n:032x}") for n in (number, 100 + number)
+        )
+        told[number] = (answer["state"], answer["reason"])
+        assert told[number] == (order["state"], order["reason"])
+    assert list(told.values()) == [("rejected_late", "over")] * 2 + [("rejected_invalid", "start")]
+    plain, ahead, begun = (
+        quote(11, duration_s=600),
+        quote(12, duration_s=600, start_ms=home.clock().wall_ms + 3_600_000),
+        quote(13, duration_s=600, start_ms=home.clock().wall_ms - 300_000),
+    )
+    home.tick(arriving(plain), arriving(ahead), arriving(begun))
+    answers = home.acks[-3:]
+    assert [a["state"] for a in answers] == ["completed"] * 3
+    assert answers[0]["given_w"] == answers[1]["given_w"] == answers[2]["given_w"] == 5000
+    assert answers[0]["energy_wh"] == answers[1]["energy_wh"] == 833
+    assert abs(answers[2]["energy_wh"] - 833 / 2) < 3, "what is left of it"
+    assert "when that begins, in 3599 s" in answers[1]["sentence"]
+    assert all("when that begins" not in a["sentence"] for a in (answers[0], answers[2]))
+
+
 def test_a_quote_beyond_the_home_names_every_limit_tightest_first() -> None:
     home = ready()
     home.battery["dcl_ma"] = 50_000

@@ -89,17 +89,18 @@ def test_a_week_of_a_schedule_tells_every_quarter_in_records_that_fit() -> None:
     record = replace(record, command=replace(record.command, interval_s=900, values=(-100_000,) * 700))
     take_up(tally, record)
     for _ in range(7 * 96):
-        tally.meters = tally.meters.add(record.command.id, -100_000 * 10 * S)
+        for gives_w in (-100_000, 60_000):  # both ways, so that every sum has many digits
+            tally.meters = tally.meters.add(record.command.id, gives_w * 800 * S)
         tally.put(-100_000, s=10)
         tally.put(-100_000, s=890)
-    done = replace(record, state=CommandState.COMPLETED, delivered_mwh=tally.meters.total(record))
+    done = replace(tally.meters.told(record), state=CommandState.COMPLETED)
     tally.durable, tally.due = replace(tally.durable, commands=(done,)), None
     tally.put(0)
     parts, (found,) = fits(tally, "quarters"), fits(tally, "performance")
     assert [r["first"] for r in parts] == [i * performance.MOST_PARTS for i in range(len(parts))]
     assert found["quarters_told"] == len(parts) * performance.MOST_PARTS
     every = [q for r in (*parts, found) for q in r["quarters"]]
-    for name in ("requested_wh", "delivered_wh"):
+    for name in ("requested_wh", "delivered_wh", "requested_charge_wh", "delivered_charge_wh"):
         assert sum(q[name] for q in every) == found[name] != 0
     assert len(every) >= 7 * 96
     assert [q["t0_ms"] for q in every] == sorted(q["t0_ms"] for q in every)

@@ -111,6 +111,19 @@ def test_a_meter_that_stands_still_while_the_battery_moves() -> None:
     assert home.faults() == []
 
 
+def test_a_clamp_that_hangs_in_the_air_is_found_by_one_step_within_a_minute() -> None:
+    home = dispatched(3000)
+    for second in range(62):
+        home.meter = {"grid_w": 0, "frequency_mhz": 59_950 + second}
+        home.tick(*([arriving(command(2, power_w=1000, duration_s=900))] if second == 31 else []))
+    assert "meter_stuck" in home.faults() and home.remote_w in (0, None)
+    home.run(20)
+    assert "meter_stuck" in home.faults(), "released, it still sees nothing"
+    home.meter = {}
+    home.run(90)
+    assert home.faults() == []
+
+
 def test_a_stuck_soc_reaches_the_reserve_by_our_own_count() -> None:
     home = Home().ready()
     home.battery["soc_permille"] = 300

@@ -32,7 +32,7 @@ def eventful() -> list[dict[str, Any]]:
     for _ in range(performance.MOST_PARTS):
         tally.put(3600)
         tally.put(3600, s=900)
-    done = replace(running(), state=CommandState.COMPLETED, delivered_mwh=1)
+    done = replace(running(), state=CommandState.COMPLETED, delivered_mwh=tally.meters.total(running()))
     tally.durable, tally.due = replace(tally.durable, commands=(done,)), None
     tally.put(0)
     assert tally.registers is not None

@@ -15,6 +15,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from hil.aggregator import cli, verbs
 from hil.aggregator.cli import main
 from hil.aggregator.forge import FORGERIES
 from hil.broker import Broker
@@ -173,6 +174,15 @@ def test_verify_offline(bench: Bench, tmp_path: Path, capsys: pytest.CaptureFixt
     lines = _lines(capsys)
     assert (lines[0]["fate"], lines[1]["refused"]) == ("new", "unknown_key")
     assert main(["verify", str(tmp_path / "token"), "--topic", good.topic, "--pki", bench.directory]) == 0
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "[]", "{}", "x"])
+def test_a_line_or_a_bundle_of_another_form_is_a_sentence(text: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="expected"):
+        cli._entry(text)
+    (tmp_path / "bundle").write_text(text)
+    with pytest.raises(ValueError, match="expected signed bundles"):
+        verbs.bundle(tmp_path / "bundle", "demo", ("home-1",))
 
 
 def test_the_kinds_of_forgery_are_listed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -240,6 +240,19 @@ def test_a_permit_that_would_cross_the_reserve_unwatched_is_seen() -> None:
     assert watched(lambda n: {"truth.soc_permille": 200.0}) == set()
 
 
+@pytest.mark.parametrize(("hi_w", "seen"), [(3000, []), (500, [PERMIT])])
+def test_a_permit_of_less_than_a_sample_counts(hi_w: int, seen: list[str]) -> None:
+    observer = Observer({})
+    flows = {"agent.lo_w": 0, "agent.hi_w": 0, "truth.battery_w": 2900.0, "truth.taken_s": 100.0}
+    for second in range(120):
+        observer.sample(
+            second * NS, {**GOOD, **(flows if second == 119 else {"truth.battery_w": 0.0, "agent.hi_w": 0})}
+        )
+        if second == 118:
+            observer.happening(Happening("decision", second * NS + 1, {"lo_w": 0, "hi_w": hi_w}))
+    assert [v.promise for v in observer.violations] == seen
+
+
 def an_event(verb: str, for_s: int | None = None, name: str = "it", **args: Any) -> Event:
     return Event(name, verb, args, "", 0, None, None if for_s is None else for_s * NS)
 

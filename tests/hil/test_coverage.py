@@ -11,12 +11,13 @@ import pytest
 from agent.core.params import Timers
 from hil import coverage
 from hil.backends.virtual import VirtualBackend
+from hil.campaign.menu import dishes
 from hil.expr import Value
 from hil.faults.catalog import FAMILIES, VERBS
 from hil.faults.registers import FIELDS, Spoil
 from hil.hazards import HAZARDS
 from hil.runner import Outcome, Runner
-from hil.scenario import BACKENDS, Assertion, Kind, Scenario, Spread, find, load
+from hil.scenario import BACKENDS, DIRECTORY, Assertion, Kind, Scenario, Spread, find, load
 from hil.strict import FileError
 
 ROOT = Path(__file__).parents[2]
@@ -34,7 +35,7 @@ def shows(number: int, backend: str | None = None) -> list[str]:
             if each.hazard != number:
                 continue
             bound = each.bound_ns if isinstance(each, Assertion) and each.kind is Kind.WITHIN else None
-            required = HAZARDS[number].seconds
+            required = HAZARDS[number].bound(scenario.name)
             if bound is None or required is None or bound <= required * S:
                 found.append(scenario.name)
     return found
@@ -43,6 +44,7 @@ def shows(number: int, backend: str | None = None) -> list[str]:
 @pytest.mark.parametrize("number", HAZARDS)
 def test_every_hazard_has_a_scenario_with_its_bound(number: int) -> None:
     assert shows(number)
+    assert set(HAZARDS[number].variants) < set(shows(number)), "each variant, and the usual one"
     if HAZARDS[number].process:
         assert shows(number, "process"), "only a process can show it"
 
@@ -58,7 +60,7 @@ def test_a_bound_of_seconds_is_shown_in_seconds_somewhere() -> None:
         return each.kind is Kind.WITHIN or over
 
     shown = {each.hazard for scenario in SHIPPED.values() for each in coverage.shown_by(scenario) if timed(each)}
-    assert [row.number for row in HAZARDS.values() if row.seconds is not None and row.number not in shown] == [27, 29]
+    assert [row.number for row in HAZARDS.values() if row.seconds is not None and row.number not in shown] == [27]
 
 
 RECORDS = {44}  # numbers of records: the aggregator's ledger is the world
@@ -95,7 +97,7 @@ def test_every_family_and_every_hazard_has_a_fault() -> None:
     families = {verb.family for verb in VERBS.values()}
     assert [name for name in FAMILIES if name not in families] == []
     caused = {number for verb in VERBS.values() for number in verb.hazards}
-    assert [n for n in HAZARDS if n not in caused] == [12, 32, 41], "a cell's state, the reserve, a valid order"
+    assert [n for n in HAZARDS if n not in caused] == [32, 41], "the reserve, a valid order"
 
 
 AT_ONCE = {  # over as soon as done: what comes of it is judged by who receives it, not seen as a state of the world
@@ -162,6 +164,24 @@ def test_a_cell_wider_than_the_table_does_not_hold() -> None:
     assert [row.number for row in coverage.missing([wide])] == list(HAZARDS)
 
 
+def test_a_variant_has_a_bound_of_its_own_and_must_be_shown_as_well() -> None:
+    silent = coverage.Cell(7, "meter_gone", "virtual", "zero", 4.2, "s", "<= 5", True, 1)
+    still, off = (dataclasses.replace(silent, scenario=name, reach="<= 62") for name in ("meter_still", "clamp_off"))
+    assert still.holds and still.figure().beside["required"] == "62 s"
+    assert not dataclasses.replace(silent, reach="<= 62").holds
+    assert not dataclasses.replace(still, reach="<= 63").holds
+    assert 7 in [row.number for row in coverage.missing([silent, still])]
+    assert 7 in [row.number for row in coverage.missing([still, off])]
+    assert 7 not in [row.number for row in coverage.missing([silent, still, off])]
+
+
+def test_every_fault_is_used_by_a_scenario_or_drawn_by_the_campaign() -> None:
+    """A fault of the catalogue that nothing uses shows nothing."""
+    used = {event.verb for path in DIRECTORY.glob("*.toml") for event in load(path).events}
+    drawn = {dish.verb for dish in dishes()}
+    assert sorted(name for name in VERBS if name not in used | drawn) == ["proc.start"], "ends what others began"
+
+
 def test_registers_say_what_they_are_told_to() -> None:
     spoil = Spoil(FIELDS["battery"])
     reply = bytes((4, 4, 0, 100, 0xFF, 0xFE))  # pack_v 100, current -2
@@ -182,7 +202,6 @@ def test_registers_say_what_they_are_told_to() -> None:
 # --- teeth ------------------------------------------------------------------------------------------------------------
 MINUTES = 8
 ORDERS = ("aggregator.dispatch", "aggregator.stop", "aggregator.cancel", "moment")
-GOOD = {"cell_cure": {"soc_permille": 600}}  # where the hazard is how the home stands, and no event
 
 
 def without_faults(scenario: Scenario) -> Scenario:
@@ -190,8 +209,7 @@ def without_faults(scenario: Scenario) -> Scenario:
     events = tuple(
         e if e.verb in ORDERS else dataclasses.replace(e, verb="moment", args={}, observe=None) for e in scenario.events
     )
-    home = {**scenario.home, **GOOD.get(scenario.name, {})}
-    return dataclasses.replace(scenario, events=events, home=home, fleet=1, spreads=())
+    return dataclasses.replace(scenario, events=events, fleet=1, spreads=())
 
 
 SHORT = sorted(
@@ -248,6 +266,9 @@ HARM = [  # what must not happen happens: the assertion that says so must see it
     ("attack", "key over", "aggregator.dispatch", DISPATCH, "for a group, by a key whose time is over: nothing moves"),
     ("attack", "forged", "aggregator.dispatch", DISPATCH, "forged: nothing moves"),
     ("attack", "oversized", "aggregator.dispatch", DISPATCH, "oversized: nothing moves"),
+    ("old_image", "replayed", "aggregator.dispatch", DISPATCH, "nothing moves for a command of before"),
+    ("old_image_ended", "replayed", "aggregator.dispatch", DISPATCH, "what was cancelled does not begin again"),
+    ("old_image_ended", "older", "aggregator.dispatch", {**DISPATCH, "power_w": 3000}, "and moves no power"),
     ("flood", "flood", "aggregator.stop", {}, "nothing moves"),
     ("clocks", "forward", "aggregator.stop", {}, "a clock that jumps ends nothing and begins nothing"),
     ("misuse", "stranger", "local.reserve", {"permille": 300}, "a stranger changes nothing"),
@@ -262,6 +283,7 @@ HARM = [  # what must not happen happens: the assertion that says so must see it
         {"w": 3000, "revert_s": 60},
         "no watt leaves below the reserve because of it",
     ),
+    ("ceiling", "command", "home.soc", {"permille": 850}, "the ceiling binds"),
     ("harm", "charge", "home.pv", {"w": 40_000}, "the nameplate and the connection bind"),
     ("soc_lies", "stuck", "bms.bias", {"permille": 40}, "a stuck SoC reaches the reserve by our own count"),
 ]

@@ -37,7 +37,7 @@ class Meeting:
         assert isinstance(trusted, trust.Trust)
         self.config = LinkConfig("home-1", "demo", ("south",), 1, SEED, trusted)
         self.aggregator = Aggregator(load_keyring(pki.devices_file.parent), counting())
-        self.inbound = Inbound(self.config, BOOT, (), ())
+        self.inbound = Inbound(self.config, BOOT, (), (), bytes)
         self.clock = LinkClock()
         self.clock.kernel(Clock(at().wall_ms, ClockTrust.SYNCED, "k", BOOT), at().mono_ns)
 

@@ -127,7 +127,7 @@ def test_who_falls_silent_is_aborted_and_started_again(tmp_path: Path) -> None:
 
 
 def test_who_is_frozen_is_killed_by_the_watchdog(tmp_path: Path) -> None:
-    with _make(tmp_path, watchdog_s=0.5) as supervisor:
+    with _make(tmp_path, watchdog_s=0.5, abort_s=0.1) as supervisor:
         assert supervisor.wait_ready(WAIT_S)
         supervisor.freeze()
         assert supervisor.wait_for(lambda: bool(supervisor.ended), WAIT_S)

@@ -130,7 +130,8 @@ class Home:
         draws = itertools.count(1)
         random: Callable[[int], bytes] = lambda n: hashlib.sha256(bytes([next(draws) % 256])).digest()[:n]  # noqa: E731 a draw needs no name
         self.known: list[tuple[str, str]] = changes.pop("known", [])
-        self.session = Session(config(**changes), BOOT, random, windows, self.known)
+        first: int | None = changes.pop("first", None)
+        self.session = Session(config(**changes), BOOT, random, windows, self.known, first)
         self.now = Now(1000 * S, WALL)
         self.agg = Aggregator()
         self.synced = synced

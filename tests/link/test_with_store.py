@@ -12,8 +12,8 @@ import pytest
 
 from agent import mail
 from agent.core.decision import Record
-from agent.core.durable import Durable
-from agent.core.inputs import Clock, ClockTrust, CommandIn, Committed
+from agent.core.durable import SIGNED_AFTER, Durable, Window
+from agent.core.inputs import Clock, ClockTrust, CommandIn, Committed, Outdated
 from agent.link.session import Session
 from agent.runtime.part import Effect, Now, Post, Start, Stop, Stopped, Wake, WakeAt
 from agent.runtime.virtual import VirtualRuntime
@@ -51,6 +51,10 @@ class Control:
             durable = Durable(windows=tuple(sorted(self._windows.items())))
             request = mail.CommitRequest(next(self._ids), durable, (ack,), clock, now.mono_ns // 1_000_000)
             return [Post("store", request)]
+        if isinstance(event, Outdated):
+            self._windows[SIGNED_AFTER] = Window(event.signed_ms, 0)
+            durable = Durable(windows=tuple(sorted(self._windows.items())))
+            return [Post("store", mail.CommitRequest(next(self._ids), durable, (), clock, now.mono_ns // 1_000_000))]
         if isinstance(event, Committed):
             self.committed.append(event.commit_id)
         if isinstance(event, mail.LinkState):
@@ -83,7 +87,7 @@ class Fleet:
         link = config(block_s=5, backoff_floor_ns=S // 2, backoff_cap_ns=4 * S)
         self.runtime.add("control", self.control)
         self.runtime.add("store", self.store, post_delay_ns=3_000_000)
-        self.runtime.add("link", Session(link, boot, self.draw.randbytes, durable.windows))
+        self.runtime.add("link", Session(link, boot, self.draw.randbytes, durable.windows, (), self.store.held))
         self.runtime.start()
 
     def kill(self) -> None:

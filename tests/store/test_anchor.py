@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -9,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from agent import mail
+from agent.core.durable import SIGNED_AFTER, Window
 from agent.runtime.part import Log, Wake
 from agent.store.store import Store
-from tests.store.home import CLOCK, at, posted, request, rows, started
+from tests.store.home import CLOCK, at, durable, posted, request, rows, started
 
 
 def batch(number: int) -> mail.AppendBatch:
@@ -48,6 +50,17 @@ def test_a_restored_image_goes_on_above_what_the_aggregator_has(tmp_path: Path) 
     assert [row.seq for row in backlog.rows] == [1, 5_001, 5_002, 5_003, 5_004, 5_005]
     assert json.loads(backlog.rows[1].payload)["why"] == "restored"
     assert backlog.held is None
+
+
+def test_numbers_are_put_in_order_only_once_it_is_on_the_disk_what_is_not_taken_any_more(tmp_path: Path) -> None:
+    """The other way round, a power cut in between would leave a home that cannot tell any more."""
+    store = started(tmp_path)
+    list(store.handle(request(1), at(1)))
+    assert store.held == 1
+    assert posted(store.handle(mail.Anchor(5_000, 700), at(2)), mail.Anchored) == []
+    assert posted(store.handle(request(2), at(3)), mail.Anchored) == []
+    knows = dataclasses.replace(durable(3), windows=((SIGNED_AFTER, Window(700, 0)),))
+    assert posted(store.handle(request(3, knows), at(4)), mail.Anchored)
 
 
 @pytest.mark.parametrize("last", [None, 0, 1, 3])

@@ -12,9 +12,9 @@ import pytest
 from agent import mail
 from agent.core.decision import Record
 from agent.core.durable import Durable
-from agent.core.inputs import Clock, ClockTrust
+from agent.core.inputs import Clock, ClockTrust, PutBack
 from agent.link import jws, upward
-from agent.runtime.part import Effect, Log, Start
+from agent.runtime.part import Effect, Log, Post, Start
 from agent.store import archive, chain
 from agent.store.ledger import MOST_AHEAD
 from agent.store.store import Store
@@ -208,9 +208,14 @@ def test_an_older_image_of_the_database_goes_on_after_the_archive(tmp_path: Path
     RUNNING.pop(tmp_path)._vault.abandon(damaged=False)
     (tmp_path / "state.db-wal").unlink(missing_ok=True)
     (tmp_path / "state.db").write_bytes(image)
-    commit(store(tmp_path), 3, interval(3))
+    gap = Record("settlement", {"record": "gap", "reason": "not_running", "perhaps_told": False, "era": 4})
+    made = store(tmp_path)
+    assert Post("control", PutBack(1)) in commit(made, 3, gap, gap)
+    assert not [effect for effect in commit(made, 4, gap) if isinstance(getattr(effect, "event", None), PutBack)]
     records = kept(tmp_path)
-    assert records[-2]["why"] == "restored"
+    assert records[-4]["why"] == "restored"
+    assert [r["perhaps_told"] for r in records[-3:]] == [True, False, False]  # the archive may have told that time
+    assert [r["era"] for r in records[-3:]] == [5, 5, 4]  # the accounts, which rise by 1, are not of this test
     assert whole(records)
 
 

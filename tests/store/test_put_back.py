@@ -105,6 +105,28 @@ def test_records_of_before_the_aggregators_word_are_chained_anew(tmp_path: Path,
     assert holds(image) == ["neither a record nor a receipt over the chain"]
 
 
+def test_all_rows_that_the_aggregator_has_are_a_declared_loss_for_both_verifiers(tmp_path: Path) -> None:
+    chain, image, last = two_lives(tmp_path, 2)
+    made = store(image)
+    commit(made, 4, gap(), interval(30))
+    list(made.handle(mail.Anchor(last), at(5)))
+    commit(made, 6, interval(31))
+    hears(chain, [row for row in rows_of(made) if row.seq > last])
+    tokens = [
+        line
+        for directory in (tmp_path / "home", image)
+        for path in archive.Archive(directory / "ledger").months()
+        for line in archive.lines(path)
+    ]
+    lines = [Line("all", token) for token in dict.fromkeys(tokens)]
+    verdict = examine(lines, {KEY.kid: KEY}, {})
+    assert verdict.ok, verdict.findings
+    assert (
+        verdict.losses == chain.findings == ["records 3 to 5 were made by a state that is lost, and record 6 says so"]
+    )
+    assert (chain.losses, verdict.records) == (1, chain.records)
+
+
 def test_where_nothing_was_written_the_next_record_says_it(tmp_path: Path) -> None:
     chain, image, last = two_lives(tmp_path, 4)
     made = store(image)
