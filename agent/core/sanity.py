@@ -67,7 +67,7 @@ def metered(
     before: Sanity, meter: MeterReading | None, battery_w: int | None, now_ns: int, ruled: bool = False, legs: int = 1
 ) -> tuple[bool, Sanity]:
     """Whether the meter stands still. `meter` is fresh or None, None too while it sees a dead grid. `ruled`: a setpoint
-    is in force; `legs` share the battery's power. Once it was found to see nothing, that ends when it sees something."""
+    is in force; `legs` share the battery's power. Found to see nothing, it is so until it sees something."""
     old = before.stuck
     nothing = meter is not None and stuck.blind(meter, legs)
     if nothing and not ruled:

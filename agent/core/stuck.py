@@ -22,7 +22,7 @@ NOTHING: tuple[object, ...] = ("no power",)
 
 
 class Stuck(NamedTuple):
-    """One meter's last block, its times and counters aside, since when it is the same, and how far the battery moved meanwhile."""
+    """One meter's last block, times and counters aside, since when it is the same, how far the battery moved."""
 
     block: tuple[object, ...]
     since_ns: int
