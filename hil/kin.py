@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Sequence
 from functools import cache
+
+_ORPHAN = '[ "$PPID" = "$0" ] && exec "$@"'  # whoever started it may have ended before the kernel was told
 
 
 def kin(command: Sequence[str], signal: str = "KILL") -> list[str]:
@@ -12,7 +15,9 @@ def kin(command: Sequence[str], signal: str = "KILL") -> list[str]:
     it from one that lives as long as it should. The process that runs is the command's own. Without `setpriv`, which is
     part of every Linux of the last ten years, nothing changes."""
     program = _setpriv()
-    return [*([program, "--pdeathsig", signal, "--"] if program else ()), *command]
+    if program is None:
+        return [*command]
+    return [program, "--pdeathsig", signal, "--", "/bin/sh", "-c", _ORPHAN, str(os.getpid()), *command]
 
 
 @cache
