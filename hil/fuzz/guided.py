@@ -174,7 +174,7 @@ def _guided(target: str, module: ModuleType, inputs: int, seed: int, kept: Path 
         covered, last = 0, ""
         assert process.stderr is not None
         began = time.monotonic()
-        with Progress(f"fuzz {target}", inputs) as bar:
+        with process.stderr, Progress(f"fuzz {target}", inputs) as bar:
             for line in process.stderr:
                 last = line.strip() or last
                 if found := _COVERED.search(line):
