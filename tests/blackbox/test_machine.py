@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -14,6 +13,7 @@ from agent.core.inputs import ClockTrust, CommandIn, FreshTime, LocalResume, Loc
 from tests.blackbox.rig import FATES, Rig
 from tests.blackbox.world import World
 from tests.core.home import command
+from tests.machines import TO_SHRINK, limits
 
 pytestmark = pytest.mark.slow
 DEVICES = ("battery", "inverter", "meter")
@@ -195,12 +195,5 @@ class Home(RuleBasedStateMachine):
             assert life.acks.count("started") <= life.repeats
 
 
-TestHome = Home.TestCase
-TestHome.settings = settings(
-    max_examples=60,
-    stateful_step_count=40,
-    deadline=None,
-    derandomize=True,
-    database=None,
-    suppress_health_check=list(HealthCheck),
-)
+TestHome = TO_SHRINK(Home.TestCase)
+TestHome.settings = limits(60, 40)

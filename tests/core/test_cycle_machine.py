@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, precondition, rule
 
@@ -30,6 +29,7 @@ from tests.blackbox.rig import APPLIED, Rig
 from tests.blackbox.test_machine import Home
 from tests.blackbox.world import Broken, World, demand
 from tests.core.home import command
+from tests.machines import TO_SHRINK, limits
 
 HEAL_S = 60  # by then any hold of a retry is over
 
@@ -204,18 +204,7 @@ class Machine(Home):
         demand(rig.world.remote_w is None, "no state keeps an old setpoint alive", rig.world, rig.decision.mode)
 
 
-def limits(examples: int, steps: int) -> settings:
-    return settings(
-        max_examples=examples,
-        stateful_step_count=steps,
-        deadline=None,
-        derandomize=True,
-        database=None,
-        suppress_health_check=list(HealthCheck),
-    )
-
-
-TestMachine = Machine.TestCase
+TestMachine = TO_SHRINK(Machine.TestCase)
 TestMachine.settings = limits(15, 30)
 
 
@@ -223,7 +212,7 @@ class Longer(Machine):
     """The same, for a night."""
 
 
-TestLonger = pytest.mark.timeout(900)(pytest.mark.slow(Longer.TestCase))
+TestLonger = TO_SHRINK(pytest.mark.slow(Longer.TestCase))
 TestLonger.settings = limits(150, 50)
 
 

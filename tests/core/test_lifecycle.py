@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 
 from agent.core.command import Command, CommandKind, RampClass
+from agent.core.decision import Intent
 from agent.core.durable import from_json, to_json
 from agent.core.inputs import ClockTrust, OptsIn, OptsOut
 from agent.core.params import S
 from agent.core.step import step
 from drivers.readings import GridState
-from tests.core.home import WALL_MS, Home, arriving, command
+from tests.core.home import PARAMS, WALL_MS, Home, arriving, command
 from tests.core.test_dispatch import CANCEL, running, wall
 
 
@@ -284,6 +285,27 @@ def test_r10_accepted_events_survive_a_power_cut_while_offline() -> None:
     later.run(700)
     assert later.states() == ["started"]
     assert later.given() == 5000
+
+
+@pytest.mark.parametrize(("primacy", "stays", "goes"), [(2, 1, 2), (0, 2, 1)])
+def test_r10_what_waits_for_trusted_time_holds_nothing_then_one_of_the_two(primacy: int, stays: int, goes: int) -> None:
+    """Begun before a reboot, and by its old times it would still run: another has the mode until time is trusted."""
+    home = ready()
+    home.tick(arriving(event(1, 10, 1200, power_w=3000, primacy=1)))
+    home.run(60)
+    later = home.crash(kernel_boot="kernel-2")
+    later.trust = ClockTrust.UNTRUSTED
+    later.ready()
+    later.tick(arriving(event(2, 70, 900, power_w=2000, primacy=primacy)))
+    later.run(PARAMS.timers.grid_dwell_ns // S + 60)
+    assert later.states(1) == []
+    assert later.states(2)[-1] == "started"
+    assert {w.command_id for _, w in later.writes if w.intent is Intent.POWER} == {command(2).id}
+    later.trust = ClockTrust.SYNCED
+    later.run(10)
+    assert later.decision.command_id == command(stays).id
+    assert later.states(goes)[-1] == "superseded"
+    assert "superseded" not in later.states(stays)
 
 
 # --- R13: nothing is open-ended ---------------------------------------------------------------------------------------

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -21,6 +20,7 @@ from drivers.readings import DeviceRole
 from tests.blackbox.rig import Rig
 from tests.blackbox.world import SITE, Broken, World, demand
 from tests.core.home import capability, command
+from tests.machines import TO_SHRINK, limits
 
 LAG_S = 2  # the inverter's own mode runs on for a cycle and a write after a cause is seen
 
@@ -131,18 +131,7 @@ class Home(RuleBasedStateMachine):
             demand(rig.powers <= (rig.now_ns - 1_000 * S) / S * 2 + 5, "writes are few", rig.powers)
 
 
-def limits(examples: int, steps: int) -> settings:
-    return settings(
-        max_examples=examples,
-        stateful_step_count=steps,
-        deadline=None,
-        derandomize=True,
-        database=None,
-        suppress_health_check=list(HealthCheck),
-    )
-
-
-TestHome = Home.TestCase
+TestHome = TO_SHRINK(Home.TestCase)
 TestHome.settings = limits(12, 25)
 
 
@@ -150,7 +139,7 @@ class Longer(Home):
     """The same, for a night."""
 
 
-TestLonger = pytest.mark.timeout(900)(pytest.mark.slow(Longer.TestCase))
+TestLonger = TO_SHRINK(pytest.mark.slow(Longer.TestCase))
 TestLonger.settings = limits(150, 50)
 
 
