@@ -246,7 +246,7 @@ class Observer(Quiet):
 
     def _see_end(self, at_ns: int, s: Mapping[str, Value]) -> None:
         """A setpoint that nobody watches ends within the stated time."""
-        lost = self._taken("unread", "dead")
+        lost = self._taken("unread")
         self._timeless = self._taken("timer") or (self._timeless and bool(s["truth.remote"]))
         alive = bool(s["proc.alive"]) and s["agent.given_w"] is not None
         moving = bool(s["truth.remote"]) and s["truth.setpoint_w"] != 0
