@@ -100,7 +100,8 @@ class Aggregator:
         self._unheard: dict[str, int] = {}  # commands that no device has acknowledged: when they were sent last
         self._documents: dict[str, Publish] = {}  # by topic
         self._random = random
-        self._last_seq = 0
+        self._seq: dict[str, int] = {}  # the last to each device; one to a group is above those of all
+        self._seq_to_all = 0
         self._root = f"{ROOT}/{keyring.fleet}"
 
     # --- what comes up ------------------------------------------------------------------------------------------------
@@ -231,19 +232,29 @@ class Aggregator:
     ) -> Signed:  # fmt: skip
         of_group = audience.startswith("grp:")
         devices = tuple(self.books) if of_group else (audience.removeprefix("dev:"),)
-        self._last_seq = max(self._last_seq + 1, now.wall_ms)
+        seq = self._next_seq(audience, of_group, now)
         claims = {
             "v": self.versions.choose(devices),
             "id": self._random(16).hex(),
             "iss": f"agg:{self.keyring.fleet}",
             "aud": audience,
-            "seq": self._last_seq,
+            "seq": seq,
             "iat": now.wall_ms,
             "exp": now.wall_ms + life_ms,
             **body,
         }
         typ = typ_of(kind)
         return Signed(claims["id"], role, typ, claims, topic, seal(key, typ, claims))
+
+    def _next_seq(self, audience: str, of_group: bool, now: Now) -> int:
+        """Above every one that whoever hears this has heard; what one home is sent does not show in another's."""
+        heard = max(self._seq.values(), default=0) if of_group else self._seq.get(audience, 0)
+        seq = max(heard + 1, self._seq_to_all + 1, now.wall_ms)
+        if of_group:
+            self._seq_to_all = seq
+        else:
+            self._seq[audience] = seq
+        return seq
 
     def _repeats(self, now: Now) -> list[Publish]:
         due = []
