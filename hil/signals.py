@@ -63,6 +63,7 @@ SIGNALS: Mapping[str, Signal] = _table(
     ("truth.pv_w", "W", "production"),
     ("truth.grid_on", "", "the utility is there"),
     ("truth.islanded", "", "the transfer relay is open"),
+    ("truth.back_s", "s", "since an outage was last over: the utility there, the relay closed; None = never"),
     ("truth.fed", "", "the house has power"),
     ("truth.floor_permille", "permille", "the inverter's own on-grid floor"),
     ("truth.remote", "", "the inverter follows a remote setpoint"),

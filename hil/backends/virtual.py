@@ -217,8 +217,8 @@ class VirtualBackend:
         self.runtime.kill()
         self._bury()
         self._record("process", what="exit", status=status)
-        if not self._held:
-            self.runtime.at(self.runtime.mono_ns + RESTART_NS, lambda: self._boot() if self._life == life else None)
+        restart_ns = self.runtime.mono_ns + RESTART_NS  # what withholds it may come in between
+        self.runtime.at(restart_ns, lambda: self._boot() if self._life == life and not self._held else None)
 
     def _bury(self) -> None:
         """A dead process holds no locks: its successor gets the files as they stand, not the open connection."""

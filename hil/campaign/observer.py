@@ -80,6 +80,7 @@ class Observer(Quiet):
         self._called_off: dict[str, int] = {}  # commands that a cancel or a stop named: when it was sent
         self._late_write_ns: int | None = None  # the first power write of an outage that nobody could know of yet
         self._off_since_ns: int | None = None
+        self._island_writes: list[tuple[int, str]] = []  # into an outage, unless the next sample says that it was over
         self._watched_ns = 0
         self._stated_s = stated_end_s(config or {})
         self._foreign_ns = self._foreign_until_ns = 0  # another hand's setpoint: since when, and its own end
@@ -153,8 +154,8 @@ class Observer(Quiet):
             since = self._off_since_ns
             self._wrote_ns = record.at_ns if record.fields["kind"] == "power" else self._wrote_ns
             if since is not None and record.at_ns > since + HANDS_OFF_NS:
-                late = (record.at_ns - since) / NS
-                self._broken(ISLAND, record.at_ns, f"{record.fields['kind']} was written {late:.1f} s into the outage")
+                late = f"{record.fields['kind']} was written {(record.at_ns - since) / NS:.1f} s into the outage"
+                self._island_writes.append((record.at_ns, late))
             elif since is not None and since < record.at_ns <= since + CROSSED_NS and self._late_write_ns is None:
                 self._late_write_ns = record.at_ns
         if record.stream == "write" and record.fields["kind"] in ("power", "clear") and record.at_ns > self._foreign_ns:
@@ -192,6 +193,12 @@ class Observer(Quiet):
     # --- the promises ------------------------------------------------------------------------------------------------
     def _see_grid(self, at_ns: int, s: Mapping[str, Value]) -> None:
         away = not s["truth.grid_on"] or bool(s["truth.islanded"])
+        since, back_s = self._off_since_ns, s["truth.back_s"]
+        back_ns = -1 if back_s is None else at_ns - round(_number(back_s) * NS)
+        for wrote_ns, sentence in self._island_writes:
+            if since is None or not since < back_ns <= wrote_ns:  # it was over by then, between two samples
+                self._broken(ISLAND, wrote_ns, sentence)
+        self._island_writes.clear()
         if away and self._off_since_ns is None:
             self._off_since_ns = at_ns
         self._see_dark(at_ns, s)
@@ -246,7 +253,7 @@ class Observer(Quiet):
 
     def _see_end(self, at_ns: int, s: Mapping[str, Value]) -> None:
         """A setpoint that nobody watches ends within the stated time."""
-        lost = self._taken("unread", "dead")
+        lost = self._taken("unread")
         self._timeless = self._taken("timer") or (self._timeless and bool(s["truth.remote"]))
         alive = bool(s["proc.alive"]) and s["agent.given_w"] is not None
         moving = bool(s["truth.remote"]) and s["truth.setpoint_w"] != 0

@@ -41,6 +41,7 @@ def truth_signals(home: Home) -> dict[str, bool | int | float | None]:
         "truth.pv_w": home.pv_w,
         "truth.grid_on": home.grid.on,
         "truth.islanded": inverter.islanded,
+        "truth.back_s": None if inverter.back_ns is None else (home.now_ns - inverter.back_ns) / NS,
         "truth.fed": home.house_fed,
         "truth.floor_permille": inverter.floor_pct * 10,
         "truth.blackouts": home.blackouts,

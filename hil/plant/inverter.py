@@ -69,6 +69,7 @@ class Inverter:
         self.ignores_zero = False  # a 0 W window has no effect
         self.in_force: Window | None = None  # what it obeys now; None = self-use
         self.taken_ns: int | None = None  # when it last left self-use for a remote window
+        self.back_ns: int | None = None  # when an outage was last over for it: the relay is closed again
         self.revert_at_ns = NEVER
         self.booting_until_ns = 0
         self.restart_at_ns = NEVER
@@ -127,6 +128,8 @@ class Inverter:
         self._detect_at_ns = NEVER
         if self.islanded:
             self._reconnect_at_ns = now_ns + int(self.params.reconnect_s * S)
+        else:
+            self.back_ns = now_ns  # gone before it was noticed
         self._plan()
 
     # --- time --------------------------------------------------------------------------------------------------------
@@ -152,6 +155,7 @@ class Inverter:
         if self._reconnect_at_ns <= now_ns:
             self._reconnect_at_ns = NEVER
             self.islanded = False
+            self.back_ns = now_ns
             self.restart_at_ns = NEVER
             self._pending.append((now_ns + int(self.params.dead_s * S), self.window()))
         if self._boot_at_ns <= now_ns:

@@ -127,6 +127,7 @@ GOOD: Mapping[str, Value] = {
     "truth.taken_s": 60.0,
     "truth.grid_on": True,
     "truth.islanded": False,
+    "truth.back_s": None,
     "truth.darkened": 0,
     "truth.temp_min_dc": 240.0,
     "truth.cell_max_mv": 3300.0,
@@ -267,9 +268,31 @@ def write(kind: str, at_s: float) -> Happening:
 def test_a_write_while_islanded_is_seen(kind: str, at_s: float, seen: int) -> None:
     observer = Observer({})
     for second in range(20):
+        if second == at_s + 1:
+            observer.happening(write(kind, at_s))
         observer.sample(second * NS, {**GOOD, "truth.grid_on": second < 10})
-    observer.happening(write(kind, at_s))
     assert [v.promise for v in observer.violations] == [ISLAND] * seen
+
+
+@pytest.mark.parametrize(("wrote_s", "seen"), [(19.3, [ISLAND]), (19.5, [])])
+def test_a_write_between_two_samples_is_judged_by_when_the_outage_was_over(wrote_s: float, seen: list[str]) -> None:
+    observer = Observer({})
+    for second in range(40):
+        if second == 20:
+            observer.happening(write("floor", wrote_s))
+        back = {"truth.back_s": second - 19.4} if second > 19 else {}
+        observer.sample(second * NS, {**GOOD, "truth.grid_on": not 10 <= second < 20, **back})
+    assert [v.promise for v in observer.violations] == seen
+
+
+def test_an_earlier_outage_that_is_over_excuses_no_write_into_the_next() -> None:
+    observer = Observer({})
+    for second in range(40):
+        if second == 35:
+            observer.happening(write("floor", 34.5))
+        back = {"truth.back_s": second - 19.4} if second > 19 else {}
+        observer.sample(second * NS, {**GOOD, "truth.grid_on": not (10 <= second < 20 or second >= 30), **back})
+    assert [v.promise for v in observer.violations] == [ISLAND]
 
 
 @pytest.mark.parametrize(("ours_s", "another_s", "seen"), [(5, None, 1), (5, 7, 0), (7, 5, 1), (None, 5, 0)])

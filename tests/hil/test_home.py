@@ -211,8 +211,10 @@ def test_an_outage_in_mid_dispatch_leaves_the_house_fed_and_the_window_asleep() 
     home.grid.restore()
     home.step(19.0)
     assert home.truth().islanded
+    assert home.inverter.back_ns is None
     home.step(5.0)
     assert not home.truth().islanded
+    assert home.inverter.back_ns == 60_000_000_000
     assert home.inverter.battery_w == pytest.approx(5000.0, abs=5.0)  # the hazard: the old window wakes up again
 
 

@@ -7,12 +7,15 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from hil.aggregator.forge import FORGERIES
 from hil.backends.virtual import VirtualBackend
+from hil.campaign.case import Act, Case
+from hil.expr import Value
 from hil.runner import Quiet, Runner
 from hil.scenario import DIRECTORY, Scenario, find, load
 from hil.signals import Happening
@@ -80,6 +83,26 @@ def test_same_seed_same_trace_in_processes_with_different_hash_seeds() -> None:
     first = _hash(12, "1")
     assert first == _hash(12, "4242")
     assert first != _hash(13, "1")
+
+
+class _Alive(Quiet):
+    def __init__(self) -> None:
+        self.at_s: set[int] = set()
+
+    def sample(self, at_ns: int, signals: Mapping[str, Value]) -> None:
+        self.at_s |= {at_ns // S} if signals["proc.alive"] else set()
+
+
+@pytest.mark.parametrize(("down_s", "again_s"), [(10.5, 30), (13.5, 30), (10.5, 12)])
+def test_who_is_killed_while_the_restart_is_due_stays_down_as_long(down_s: float, again_s: int) -> None:
+    """Ended at 10 s, it is due at 12 s; at 13.5 s it runs again."""
+    acts = [Act(10, "proc.crash", id="ended"), Act(down_s, "proc.kill9", {}, again_s - down_s, "down")]
+    scenario = Case("down", 1, 40, {}, {}, acts).scenario()
+    seen = _Alive()
+    Runner(scenario, VirtualBackend(), scenario.seed, seen).run()
+    dead = {s for s in range(5, 40) if s not in seen.at_s}
+    assert dead >= set(range(int(down_s) + 1, again_s)), f"dead in {sorted(dead)}"
+    assert dead.isdisjoint(range(again_s + 1, 40)), f"dead in {sorted(dead)}"
 
 
 def test_no_forgery_of_the_kit_moves_anything() -> None:
