@@ -67,10 +67,8 @@ def below(s: Snapshot, params: Params, permille: int = 0) -> bool:
 
 
 def unbound(s: Snapshot, params: Params, wish: Proposal | None, idle: bool) -> bool:
-    """Whether this home goes by its commissioned limits alone, whatever was set from afar: for a cure that fills or
-    spares the battery, and below the reserve while nobody asks for anything (`idle`)."""
-    if params.own is None:
-        return False
+    """Whether a home with limits from afar (`params.own` is there) goes by its commissioned ones alone: for a cure that
+    fills or spares the battery, and below the reserve while nobody asks for anything (`idle`)."""
     if wish is None or wish.rank is Rank.SITE:
         return idle and below(s, params)
     return wish.rank in UNBOUND
