@@ -29,6 +29,7 @@ from hil.campaign.observer import PROMISES
 from hil.campaign.picture import picture
 from hil.campaign.resume import Resume, commit
 from hil.campaign.run import Result, breaks, run, shrink
+from hil.configured import check_config
 from hil.faults.catalog import VERBS
 from hil.figures import Figure, Report
 from hil.progress import Progress
@@ -103,7 +104,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _one(name: str, seed: int, keep: Path | None) -> Report:
-    case = Deck(seed).case(int(name)) if name.isdigit() else of_scenario(load(Path(name)))
+    case = _numbered(name, seed) if name.isdigit() else _kept(Path(name))
     result = run(case)
     wrong = Counter(violation.promise for violation in result.violations)
     figures = [
@@ -118,6 +119,23 @@ def _one(name: str, seed: int, keep: Path | None) -> Report:
     if told:
         say(case.toml())
     return Report(f"campaign, {case.name}", figures, seed, extra={"commit": commit(), "failures": told})
+
+
+def _numbered(name: str, seed: int) -> Case:
+    if len(name) > len(str(MOST_CASES)) or int(name) > MOST_CASES:
+        raise FileError(f"--case: {name[:20]} is not between 0 and {MOST_CASES}")
+    return Deck(seed).case(int(name))
+
+
+def _kept(path: Path) -> Case:
+    """A case from its file. What only the runner of scenarios does is refused: it would not be tried."""
+    scenario = load(path)
+    check_config(scenario, path.name)
+    waiting = [event.id for event in scenario.events if event.when is not None]
+    if waiting or scenario.chapters or scenario.fleet > 1:
+        key = f"event {waiting[0]}.when" if waiting else "chapter" if scenario.chapters else "scenario.fleet"
+        raise FileError(f"{path.name}: {key}: a campaign's case is one home, and its events have times alone")
+    return of_scenario(scenario)
 
 
 def campaign(
