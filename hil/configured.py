@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 from agent import config as configuration
+from hil.backends.timers import timers_of
 from hil.scenario import Scenario
 from hil.site import write_config
 from hil.strict import FileError
@@ -13,8 +14,6 @@ from hil.strict import FileError
 
 def check_config(scenario: Scenario, file: str) -> None:
     """FileError names `file`, the key, and the agent's own reason."""
-    if not scenario.config:
-        return
     with tempfile.TemporaryDirectory(prefix="config-") as name:
         path = write_config(
             Path(name),
@@ -25,7 +24,12 @@ def check_config(scenario: Scenario, file: str) -> None:
             home=scenario.home,
         )
         try:
-            configuration.load(path)
+            timers = timers_of(configuration.load(path))
         except configuration.ConfigError as error:
             reason = error.reason.replace(f"{path}: ", f"{file}: config: ")
             raise FileError(reason) from None
+    for assertion in scenario.assertions:
+        for name in assertion.timers:
+            if name not in timers:
+                known = ", ".join(sorted(timers))
+                raise FileError(f"{file}: assert {assertion.name}.timers: there is no timer {name!r}; known: {known}")

@@ -27,6 +27,9 @@ def check(scenario: Scenario, head: Table, file: str) -> None:
     _check_head(scenario, head)
     _unique(file, "chapter.id", [c.id for c in scenario.chapters])
     _unique(file, "event.id", [e.id for e in scenario.events])
+    for event in scenario.events:
+        if event.id == "start" or event.id.endswith(".end") or not event.id.isprintable() or '"' in event.id:
+            raise FileError(f"{file}: event.id: {event.id!r} is not a name: `start` and `ID.end` are moments")
     _unique(file, "assert.name", [a.name for a in scenario.assertions] + [s.name for s in scenario.spreads])
     _check_fleet(scenario, head, file)
     _check_able(scenario, file)

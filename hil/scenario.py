@@ -45,6 +45,7 @@ HOME_KEYS = (  # of hil.devices.world, and the reserve that commissioning leaves
     "temp_spread_dc",
     "asking",
 )
+PROMISES = ("the home keeps its reserve", "nobody is trusted by default", "no watt flows unwatched")
 BARE = re.compile(r"[A-Za-z0-9_-]+")
 VARIANT = "variant"  # the SunSpec model by which the first inverter is commanded
 
@@ -313,7 +314,7 @@ def _assertion(table: Table) -> Assertion:
         name=table.text("name"),
         kind=kind,
         chapter=table.text("chapter", ""),
-        promise=table.text("promise", ""),
+        promise=table.text("promise", "", among=PROMISES if table.has("promise") else ()),
         after=table.maybe_text("after"),
         until=table.maybe_text("until"),
         from_ns=table.duration("from", "0s"),
@@ -362,6 +363,8 @@ def _hazard(table: Table, key: str, row: int | None) -> None:
 
 def _spread(table: Table) -> Spread:
     least_s = table.duration("at_least") / 1_000_000_000
+    if least_s == 0:
+        raise table.fail("at_least", "0s always holds, expected more")
     spread = Spread(table.text("name"), table.text("of"), least_s, table.maybe_integer("hazard"))
     _hazard(table, "hazard", spread.hazard)
     table.done()

@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import ctypes
 import os
+import re
 import signal
 import tempfile
 import time
@@ -43,6 +44,7 @@ ACTING = 0.15  # share of cycles: a campaign in which the agent never acts prove
 REGRESSIONS = Path(__file__).with_name("regressions")
 MOST_CASES = 1_000_000  # of one run: some twenty years
 MOST_SHRUNK = 5  # of one run: each costs up to a hundred runs of its case
+_WORD = re.compile(r"[^A-Za-z0-9_-]+")  # what a name of a hand-written case may have and a file's should not
 _MEMORY = Path("/dev/shm")
 
 
@@ -232,7 +234,7 @@ def _told(case: Case, result: Result, seed: int, at: str, keep: Path | None) -> 
         say(text)
         return
     keep.mkdir(parents=True, exist_ok=True)
-    path = keep / f"{first.promise.replace(' ', '_')}_{seed}_{case.name}.toml"
+    path = keep / f"{first.promise.replace(' ', '_')}_{seed}_{_WORD.sub('_', case.name)}.toml"
     path.write_text(text, encoding="utf-8")
     say(f"-- {path}")
     with _in_memory():

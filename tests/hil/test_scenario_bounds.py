@@ -118,6 +118,12 @@ def test_what_lies_beside_the_range_is_refused(name: str) -> None:
             "assert z.that: acks: there is no command 'me'",
         ),
         (HOLDS.replace("x", "z").replace("True", "not fault('flu')"), "assert z.that: fault: there is no fault 'flu'"),
+        (
+            HOLDS.replace("x", "z") + 'promise = "ours"',
+            "assert[1].promise: 'ours' is not one of no watt flows unwatched, ",
+        ),
+        (HOLDS.replace("x", "z") + 'timers = ["revert"]', "assert z.timers: there is no timer 'revert'; known: "),
+        (event("moment").replace('"e"', '"start"'), "event.id: 'start' is not a name"),
         (event("bms.mute") + HOLDS.replace("x", "z") + 'after = "e.end"', "assert z.after: there is no event 'e.end'"),
     ],
 )
@@ -184,3 +190,9 @@ def test_the_edges_of_a_home_run(words: str, tmp_path: Path) -> None:
     path = tmp_path / "t.toml"
     path.write_text(f"{HEAD}[home]\n{words}\n{HOLDS}".replace("60s", "20s"))
     assert scenario_cli.main([str(path), "--json"]) == 0
+
+
+def test_homes_that_may_be_no_time_apart_are_refused() -> None:
+    text = f'{HEAD}fleet = 2\n{HOLDS}[[spread]]\nname = "s"\nof = "x"\nat_least = "0s"\n'
+    with pytest.raises(FileError, match=r"^t\.toml: spread\[0\]\.at_least: 0s always holds"):
+        parse(text, "t.toml")
