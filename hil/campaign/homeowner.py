@@ -30,9 +30,14 @@ class Homeowner:
         """By the exit code that batteryctl would have. `told`: what the answer says is in force."""
         if code == 0:
             self._stands = asked if told is None else told
-            self._open.clear()  # of what came before, this is the answer as well
+            self._settle(asked)
         elif code in REFUSED and asked in self._open:
             self._open.remove(asked)
+
+    def _settle(self, asked: float) -> None:
+        """Changes are stored and answered in their order: what was asked before this one is over as well."""
+        if asked in self._open:
+            del self._open[: self._open.index(asked) + 1]
 
     def image(self) -> None:
         """An image of the state is taken."""

@@ -171,7 +171,10 @@ def test_an_answer_says_what_stands_for_all_that_was_asked_before() -> None:
     home.asks(150)
     assert home.permille == 150
     home.asks(300)
+    home.asks(100)
     home.answered(300, 0, 300)
+    assert home.permille == 100, "that is still on its way"
+    home.answered(100, 4, None)
     assert home.permille == 300
     home.asks(150)
     home.answered(150, 5, None)
