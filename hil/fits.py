@@ -149,7 +149,8 @@ def _check_window(assertion: Assertion, known: dict[str, int], limit: int, file:
 SENDS = ("aggregator.dispatch", "aggregator.cancel", "aggregator.stop")
 KNOWN_FAULTS = frozenset(fault.id for fault in FAULTS)
 ACKS = ("acks", "ack_state", "ack_reason", "ack_energy")
-ROLE_OF = {"bms.open": "battery"}  # verbs whose device is of one role
+ROLES = {"bms": "battery", "inverter": "inverter", "meter": "meter"}  # of a verb's device, by its family
+ANY_DEVICE = ("bms.zeros",)
 
 
 def _check_home(scenario: Scenario, file: str) -> None:
@@ -173,7 +174,8 @@ def _check_devices(event: Event, devices: Sequence[str], file: str) -> None:
     for key in ("device", "other"):
         if key not in VERBS[event.verb].args:
             continue
-        known = [name for name in devices if name.startswith(ROLE_OF.get(event.verb, ""))]
+        role = "" if event.verb in ANY_DEVICE else ROLES.get(VERBS[event.verb].family, "")
+        known = [name for name in devices if name.startswith(role)]
         if event.args[key] not in known:
             raise FileError(
                 f"{file}: event {event.id}.args.{key}: this home has no {event.args[key]!r}; it has {', '.join(known)}"
