@@ -139,6 +139,12 @@ def _check_window(assertion: Assertion, known: dict[str, int], limit: int, file:
             f"{file}: assert {assertion.name}.{'from' if assertion.from_ns else 'after'}: its window opens at "
             f"{duration_text(opens)}, expected before the end, {duration_text(limit)}"
         )
+    closes = known.get(assertion.until or "")
+    if closes is not None and closes <= opens:
+        raise FileError(
+            f"{file}: assert {assertion.name}.until: its window closes at {duration_text(closes)}, expected behind "
+            f"{duration_text(opens)}, where it opens"
+        )
     if assertion.to_ns is not None and opens + assertion.to_ns > limit:
         raise FileError(
             f"{file}: assert {assertion.name}.to: its window lasts to {duration_text(opens + assertion.to_ns)}, "

@@ -54,6 +54,7 @@ class Judge:
         self._clock_ns: int | None = None  # when `after` happened
         self._close_ns: int | None = None
         self._bound_ns = assertion.bound_ns
+        self._over = False  # its end came before its beginning
         self._last_ns = 0
         self._judged = 0
         self._count = 0
@@ -77,8 +78,9 @@ class Judge:
             self._before = expr is not None and expr.value(scope.get, functions) is True
             if self.assertion.bound_expr is not None:
                 self._bound_ns = self._bound(self.assertion.bound_expr, scope, functions)
-        if name == self.assertion.until and self._clock_ns is not None:
-            self._close_ns = at_ns
+        if name == self.assertion.until:
+            self._over = self._clock_ns is None
+            self._close_ns = self._close_ns if self._over else at_ns
 
     def happening(self, record: Happening) -> None:
         """A record of some stream."""
@@ -186,6 +188,8 @@ class Judge:
         there."""
         assert self._open_ns is not None
         a = self.assertion
+        if self._over:
+            return f"its window was never open: {a.until} came before {a.after}"
         end_ns = self._last_ns if self._close_ns is None else min(self._close_ns, self._last_ns)
         if a.kind is Kind.COUNT and end_ns <= self._open_ns:
             return f"its window was never open: from {self._open_ns / NS:g} s on, and it was over at {end_ns / NS:g} s"

@@ -236,8 +236,11 @@ def test_a_window_that_the_run_cut_short_holds_nothing(window: str, sentence: st
 
 
 def test_a_window_that_closes_before_it_opens_holds_nothing() -> None:
-    text = 'count = "write"\nat_most = 0\nafter = "cmd"\nfrom = "15s"\nuntil = "bms.mute"'
-    assert verdict(text).sentence == "its window was never open: from 25 s on, and it was over at 20 s"
+    text = f'{LAST}[[assert]]\nname = "x"\ncount = "write"\nat_most = 0\n'
+    late = run(f'{text}from = "55s"\nuntil = "end"').verdicts[0]
+    assert (late.ok, late.sentence) == (False, "its window was never open: from 55 s on, and it was over at 50 s")
+    reverse = run(f'{text}after = "end"\nuntil = "bms.mute"').verdicts[0]
+    assert (reverse.ok, reverse.sentence) == (False, "its window was never open: bms.mute came before end")
 
 
 def test_what_the_world_does_not_understand_names_the_event() -> None:

@@ -109,6 +109,7 @@ def test_what_lies_beside_the_range_is_refused(name: str) -> None:
         (event("aggregator.cancel", 'target = "e"'), "event e.args.target: no event with id 'e' sends a command"),
         (counted('at_most = 0\nfrom = "10m"'), "assert y.from: its window opens at 10m, expected before the end, 1m"),
         (counted('at_most = 0\nto = "10m"'), "assert y.to: its window lasts to 10m, expected to the end at most, 1m"),
+        (event("moment") + counted('at_most = 0\nfrom = "9s"\nuntil = "e"'), "assert y.until: its window closes at 5s"),
         (counted('at_most = 0\nto = "0s"'), "assert[1].to: a window of no time"),
         (counted("at_most = -1"), "assert[1].at_most: -1 is below 0"),
         (counted("at_least = 0"), "assert[1].at_least: 0 always holds"),
