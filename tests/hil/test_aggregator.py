@@ -235,6 +235,23 @@ def test_birth_and_live_have_a_seq_of_their_own(aggregator: Aggregator) -> None:
     assert len(aggregator.books["home-1"].ledger) == 0
 
 
+def test_rows_of_a_start_that_had_no_line_are_no_clone(aggregator: Aggregator) -> None:
+    """Boot c1 wrote a row and never connected; c2 delivers it after its own birth. Two that live are still seen."""
+    book = aggregator.books["home-1"]
+    said = [("birth", 1, "b0"), ("live", 1, "b0"), ("birth", 1, "c2"), ("event", 1, "b0"), ("event", 2, "c1"),
+            ("live", 1, "c2"), ("event", 3, "c2"), ("live", 2, "c2")]  # fmt: skip
+    for kind, seq, boot in said:
+        aggregator.receive(DEVICE.message(kind, seq, boot=boot * 16), at())
+    assert (book.back_from, aggregator.score()["two_boots"]) == (0, 0)
+    assert book.boots == ["b0" * 16, "c2" * 16]
+    for seq, counted in ((2, 1), (3, 2)):
+        aggregator.receive(DEVICE.message("live", seq, boot="b0" * 16), at())
+        assert aggregator.score()["two_boots"] == counted
+    aggregator.receive(DEVICE.message("birth", 2, boot="c1" * 16), at())
+    aggregator.receive(DEVICE.message("birth", 2, boot="c2" * 16), at())
+    assert aggregator.score()["two_boots"] == 3, "a birth of one counts as well"
+
+
 def test_acks_are_kept_by_command_in_order_with_times(aggregator: Aggregator) -> None:
     aggregator.receive(DEVICE.message("ack", 2, state="limited", reason="reserve"), at(2))
     aggregator.receive(DEVICE.message("ack", 1, state="started"), at(3))
