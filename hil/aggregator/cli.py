@@ -57,7 +57,7 @@ def _watch(args: argparse.Namespace) -> int:
             score = live.look(Aggregator.score)
             _out(args, {"score": score}, show.score(score))
             reach.keep(args, aggregator)
-    return OK if aggregator.refused_count == 0 else BROKEN
+    return OK if aggregator.refused_count + live.failures == 0 else BROKEN
 
 
 def _ask_for_gaps(args: argparse.Namespace, live: LiveAggregator) -> None:

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from agent.core.command import TERMINAL as CORE_TERMINAL
 from agent.core.command import CommandState
 from agent.runtime.part import MqttMessage
-from hil.aggregator import claims
+from hil.aggregator import claims, show
 from hil.aggregator.aggregator import Aggregator, Publish, Signed
 from hil.aggregator.ledger import Fate, Ledger
 from tests.hil.tokens import HandDevice, at, b64, counting, keyring, unb64
@@ -121,7 +121,8 @@ REFUSED: dict[str, tuple[str, Callable[[], MqttMessage]]] = {
     "no row": ("bad_body", lambda: DEVICE.message("batch", 1, rows=[])),
     "rows out of order": ("bad_body", lambda: DEVICE.message("batch", 1, rows=[[5, 0, 0, 0], [5, 0, 0, 0]])),
     "a column twice": ("bad_body", lambda: DEVICE.message("batch", 1, cols=["dt_ms", "pv_w", "pv_w", "grid_w"])),
-    "an unknown column": ("bad_body", lambda: DEVICE.message("batch", 1, cols=["dt_ms", "a", "pv_w", "grid_w"])),
+    "a column without a name": ("bad_body", lambda: DEVICE.message("batch", 1, cols=["dt_ms", 7, "pv_w", "grid_w"])),
+    "no dt_ms": ("bad_body", lambda: DEVICE.message("batch", 1, cols=["pv_w", "dt_ms", "soc_permille", "grid_w"])),
     "no exp": ("bad_body", _changed(exp=None)),
     "an old live": ("expired", lambda: _passing("live", exp=at(-1).wall_ms)),
     "an old birth": ("expired", lambda: _passing("birth", exp=at(-1).wall_ms)),
@@ -250,6 +251,53 @@ def test_rows_of_a_start_that_had_no_line_are_no_clone(aggregator: Aggregator) -
     aggregator.receive(DEVICE.message("birth", 2, boot="c1" * 16), at())
     aggregator.receive(DEVICE.message("birth", 2, boot="c2" * 16), at())
     assert aggregator.score()["two_boots"] == 3, "a birth of one counts as well"
+
+
+BAD: list[Any] = [None, True, -1, 2**63, 2**200, 1.5, "x", [], {}, [1], "z" * 64, "\u0663" * 64, {"a": []}]
+ODD: dict[str, tuple[str, Callable[[Any], dict[str, Any]]]] = {
+    "prev": ("settlement", lambda x: {"record": "interval", "n": 0, "prev": x}),
+    "n": ("settlement", lambda x: {"record": "interval", "n": x, "prev": "0" * 64}),
+    "record": ("settlement", lambda x: {"record": x, "n": 5, "prev": "0" * 64, "why": "restored", "known_n": 4}),
+    "why": ("settlement", lambda x: {"record": "chain", "n": 5, "prev": "0" * 64, "why": x, "known_n": 4}),
+    "known": ("settlement", lambda x: {"record": "chain", "n": 5, "prev": "0" * 64, "why": "restored", "known_n": x,
+                                       "known_head": x}),
+    "gap first": ("event", lambda x: {"event": "gap", "first": x, "last": 9}),
+    "gap last": ("event", lambda x: {"event": "gap", "first": 2, "last": x}),
+    "fault": ("event", lambda x: {"event": "fault_raised", "fault": x}),
+    "ack": ("ack", lambda x: {"energy_wh": x, "given_w": x, "asked_w": x, "reason": x, "sentence": x}),
+    "birth": ("birth", lambda x: {"outbox": x, "protocols": x, "rotations": x, "reserve_permille": x}),
+    "birth's lists": ("birth", lambda x: {"outbox": {"first": x, "last": x}, "protocols": [x], "rotations": [x]}),
+    "rotation": ("birth", lambda x: {"rotations": [{"payload": x, "signatures": [x, x]}]}),
+    "counters": ("batch", lambda x: {"counters": x}),
+    "counts": ("batch", lambda x: {"counters": {"a": x}}),
+    "t0_ms": ("batch", lambda x: {"t0_ms": x}),
+    "column": ("batch", lambda x: {"cols": ["dt_ms", x], "rows": [[0, x]]}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_nothing_that_a_home_may_sign_raises(odd: str) -> None:
+    """By its own key, and of a shape that no honest home has: judged, answered, counted and shown like anything."""
+    kind, body = ODD[odd]
+    for value in [*BAD, 2**63 - 1]:
+        made = Aggregator(keyring(DEVICE), counting())
+        made.receive(DEVICE.message("birth", 1, retain=True), at())
+        for seq in (2, 3):
+            verdict, _ = made.receive(DEVICE.message(kind, seq, **body(value)), at())
+            assert show.verdict(verdict, at().wall_ms)
+        made.tick(at(100))
+        made.resends(at(100))
+        assert made.score()["rows"] >= 0
+        made.books["home-1"].samples()
+        made.books["home-1"].faults()
+
+
+def test_a_column_that_came_with_a_later_version_is_a_row_like_any(aggregator: Aggregator) -> None:
+    body = {"cols": ["dt_ms", "soc_permille", "new_w"], "rows": [[0, 500, 7]]}
+    verdict, _ = aggregator.receive(DEVICE.message("batch", 1, **body), at())
+    assert verdict.refused is None
+    assert aggregator.books["home-1"].samples()[0]["new_w"] == 7
+    assert [p.topic.rpartition("/")[2] for p in aggregator.tick(at(100))] == ["receipt"], "or it would come for ever"
 
 
 def test_acks_are_kept_by_command_in_order_with_times(aggregator: Aggregator) -> None:
