@@ -11,6 +11,7 @@ import pytest
 from agent.link import homeowner, messages, roles
 from hil.aggregator import cli, show, verbs
 from hil.aggregator.aggregator import Aggregator, Verdict
+from hil.aggregator.alarms import Versions
 from hil.aggregator.token import Refused
 from tests.hil.tokens import HandDevice, at, counting, keyring
 
@@ -150,6 +151,33 @@ def test_without_a_common_protocol_nothing_is_sent(aggregator: Aggregator) -> No
         aggregator.stop("home-1", at())
     with pytest.raises(ValueError, match="no common protocol"):
         aggregator.stop("grp:south", at())
+
+
+def test_one_homes_list_stops_no_message_to_its_group() -> None:
+    """Be it spite or a version that came too early: the others of the group are told to stop."""
+    other = HandDevice("home-2", seed=b"\x02" * 32)
+    for protocols in ([2], [], [2, 3]):
+        made = Aggregator(keyring(DEVICE, other), counting())
+        made.receive(DEVICE.message("birth", 1, protocols=[1]), at())
+        verdict, _ = made.receive(other.message("birth", 1, protocols=protocols), at())
+        assert "nothing can be sent" in " ".join(verdict.alarms)
+        assert made.stop("grp:south", at()).claims["v"] == 1
+        with pytest.raises(ValueError, match="no common protocol"):
+            made.stop("home-2", at())
+
+
+def test_a_group_is_spoken_to_as_most_of_it_understand() -> None:
+    both = Versions({}, own=(1, 2))
+    for device, listed in (("a", [1]), ("b", [1, 2]), ("c", [2])):
+        both.heard(device, {"protocols": listed})
+    assert [both.choose(some) for some in (("a", "b"), ("b",), ("b", "c"), ("a",), ("a", "b", "c"), ())] == [
+        1,
+        2,
+        2,
+        1,
+        2,
+        2,
+    ]
 
 
 @pytest.mark.parametrize("protocols", [None, "1", [True], [[]], []])
