@@ -72,7 +72,9 @@ class Aggregator:
     `random(n)` gives n bytes for ids. `receipts`: answer durable rows with receipts, at most one a device in
     `receipt_every_ns`; an aggregator that only looks on must not. `repeat_ns`: a command to a device that has not
     acknowledged it is sent again this often, the same bytes, until it expires (0: never). Sequence numbers are UTC ms
-    or the last one + 1, so they rise over restarts without a file.
+    or the last one + 1, so they rise over restarts without a file. `had`: the highest row of each home that was ever
+    had, as far as that is known; None: this one hears all that ever comes. `answer_births`: who does not know what the
+    fleet's aggregator has must not answer, since `last` of a home's first time says whether its disk was put back.
     """
 
     def __init__(
@@ -84,6 +86,7 @@ class Aggregator:
         receipt_every_ns: int = 5_000_000_000,
         live_s: int = 0,
         repeat_ns: int = 0,
+        had: Mapping[str, int] | None = None,
     ) -> None:
         self.keyring = keyring
         self.registry = Registry(keyring)
@@ -96,6 +99,7 @@ class Aggregator:
         self._receipts = receipts and "service" in keyring.roles
         self._receipt_every_ns = receipt_every_ns
         self._live_s = live_s
+        self._had = had
         self._repeat_ns = repeat_ns
         self._unheard: dict[str, int] = {}  # commands that no device has acknowledged: when they were sent last
         self._documents: dict[str, Publish] = {}  # by topic
@@ -119,10 +123,10 @@ class Aggregator:
                 self.refused.append(verdict)
             return verdict, ()
         heard = verdict.message
-        if heard is not None and heard.kind == "birth" and self.answer_births and self.versions.speaks(heard.device):
-            time = self.time(heard.device, heard.claims["nonce"], now).publish
-            return verdict, (time, *self._documents_of(heard.device))
-        return verdict, ()
+        if heard is None or heard.kind != "birth" or not self.versions.speaks(heard.device):
+            return verdict, ()
+        time = (self.time(heard.device, heard.claims["nonce"], now).publish,) if self.answer_births else ()
+        return verdict, (*time, *self._documents_of(heard.device))
 
     def keep(self, document: Publish) -> Publish:
         """The latest bundle or configuration for its topic: sent now, and again after each birth of its device.
@@ -192,10 +196,20 @@ class Aggregator:
 
     def time(self, device: str, nonce: str, now: Now) -> Signed:
         """The time, echoing the nonce of a boot: what lets that boot accept dispatch."""
-        body: dict[str, Any] = {"nonce": nonce, "wall_ms": now.wall_ms, "last": self.books[device].ledger.highest}
+        body: dict[str, Any] = {"nonce": nonce, "wall_ms": now.wall_ms}
+        last = self.highest(device)
+        if last is not None:
+            body["last"] = last
         if self._live_s:
             body["live_s"] = self._live_s
         return self._service("time", device, body, now, TIME_LIFE_MS)
+
+    def highest(self, device: str) -> int | None:
+        """The highest row of it that was ever had; None: that is not known here."""
+        ledger = self.books[device].ledger
+        if self._had is None:
+            return ledger.highest
+        return max(ledger.heard, self._had.get(device, 0)) if ledger.heard or device in self._had else None
 
     def receipt(self, device: str, now: Now) -> Signed:
         """What of this device's rows is counted: all up to `upto`, and of those beyond a gap the ones heard lately."""

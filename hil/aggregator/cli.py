@@ -229,7 +229,8 @@ def _follow(args: argparse.Namespace, live: LiveAggregator, signed: Signed, unti
     while True:
         left = max(0.0, deadline - time.monotonic())
         if not live.wait_for(_more_acks(signed.id, shown), left):
-            print(f"hil aggregator: no {until!r} within {wait_s:g} s", file=sys.stderr)
+            hint = "" if live.aggregator.answer_births else f" ({reach.UNANSWERED})"
+            print(f"hil aggregator: no {until!r} within {wait_s:g} s{hint}", file=sys.stderr)
             return TIMED_OUT
         for ack in _acks(live, signed.id)[shown:]:
             shown += 1
@@ -306,6 +307,7 @@ def _parser() -> argparse.ArgumentParser:
     watch.add_argument("--seconds", type=float, help="end after that long (default: Ctrl-C)")
     text = "also send receipts, and ask for rows that are missing: devices FORGET what is receipted"
     watch.add_argument("--receipts", action="store_true", help=text)
+    _answering(watch)
     verify = _verb(rows, "verify", _verify, "verify tokens offline", broker=False)
     verify.add_argument("file", nargs="?", default="-", help="one token a line, or JSON lines with topic and payload")
     verify.add_argument("--topic", help="the topic of plain tokens")
@@ -317,7 +319,9 @@ def _parser() -> argparse.ArgumentParser:
     registry = _verb(rows, "registry", _registry, "the keys that each device signs with", broker=False)
     registry.add_argument("--revoke", metavar="DEVICE/KID", help="that key counts no more")
     for kind, text in documents_cli.KINDS.items():
-        documents_cli.options(kind, _verb(rows, kind, _document, text))
+        of_kind = _verb(rows, kind, _document, text)
+        documents_cli.options(kind, of_kind)
+        _answering(of_kind)
     attack = _verb(rows, "forge", _forge, "send a command changed in one way; nothing may move")
     attack.add_argument("kind", nargs="?", choices=list(FORGERIES), metavar="KIND")
     attack.add_argument("device", nargs="?")
@@ -325,6 +329,7 @@ def _parser() -> argparse.ArgumentParser:
     attack.add_argument("--power-w", type=verbs.WATTS, default=1000)
     attack.add_argument("--duration-s", type=verbs.SECONDS, default=60)
     attack.add_argument("--wait-s", type=float, default=3.0, help="how long to listen for an answer")
+    _answering(attack)
     clear = _verb(rows, "clear", _clear, "take away a retained command")
     clear.add_argument("device")
     lab.parser(rows)
@@ -349,10 +354,17 @@ def _verb(
     return parser
 
 
+def _answering(parser: argparse.ArgumentParser) -> None:
+    text = "tell homes the time; ONLY where no other aggregator does, since its first answer says what it has of them"
+    parser.add_argument("--answer-births", action="store_true", help=text)
+
+
 def _sending(rows: Any, name: str, verb: verbs.Verb) -> None:
     parser = _verb(rows, name, _send, verb.help, example=verb.example)
     parser.add_argument("device", metavar="DEVICE", help='a device, or "grp:NAME"' if verb.group else "a device")
     verb.arguments(parser)
+    if name != "time":
+        _answering(parser)
     if name != "homeowner":
         parser.add_argument(
             "--role", choices=("dispatch", "service", "operations"), help=f"who signs (default {verb.role})"

@@ -160,6 +160,11 @@ def _resend(parser: argparse.ArgumentParser) -> None:
 
 def _time(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--live-s", type=number(0, 3600, "s"), default=0, metavar="S", help="ask for live records")
+    what = (
+        "highest row that the fleet's aggregator ever had of it, 0 if none: the first time after a start tells a home "
+    )
+    what += "by it whether its disk was put back"
+    parser.add_argument("--last", type=SEQ, required=True, metavar="ROW", help=what)
 
 
 def _receipt(parser: argparse.ArgumentParser) -> None:
@@ -237,8 +242,9 @@ VERBS: Mapping[str, Verb] = {
                   example="quote home-1 --power-w 8000 --duration-s 3600"),
     "resend": Verb("ask for rows again", _resend, lambda args, at: _given(args, "first", "last"), role="service",
                    example="resend home-1 17 23"),
-    "time": Verb("tell the time to the boot that its birth told of", _time, lambda args, at: _given(args, "live_s"),
-                 role="service", leaf="time", life_ms=TIME_LIFE_MS, acked=False, example="time home-1 --live-s 60"),
+    "time": Verb("tell the time to the boot that its birth told of", _time,
+                 lambda args, at: _given(args, "live_s", "last"), role="service", leaf="time", life_ms=TIME_LIFE_MS,
+                 acked=False, example="time home-1 --last 1200 --live-s 60"),
     "receipt": Verb("tell a device what is stored, so that it FORGETS it", _receipt,
                     lambda args, at: _given(args, "upto", "also"), role="service", leaf="receipt",
                     life_ms=RECEIPT_LIFE_MS, acked=False, example="receipt home-1 1200"),

@@ -173,6 +173,30 @@ def test_birth_is_answered_with_a_signed_time_that_echoes_the_nonce(aggregator: 
     assert (body["nonce"], body["wall_ms"], body["aud"]) == ("ab" * 16, at(5).wall_ms, "dev:home-1")
 
 
+def test_who_does_not_know_what_the_fleets_aggregator_has_claims_no_last_row() -> None:
+    """`last: 0` in the first time of a start would tell a home that its disk was not put back."""
+    ring = keyring(DEVICE)
+
+    def answer(had: dict[str, int] | None, rows: tuple[int, ...]) -> dict[str, Any]:
+        made = Aggregator(ring, counting(), had=had)
+        for seq in rows:
+            made.receive(DEVICE.message("event", seq), at())
+        _, (time,) = made.receive(DEVICE.message("birth", 1, outbox={"first": 290, "last": 303}), at())
+        return verify_by_hand(made, "service", time.payload)[1]
+
+    assert "last" not in answer({}, ())
+    assert answer({}, (300,))["last"] == 300, "what was heard, not what the home says is gone"
+    assert answer({"home-1": 500}, (300,))["last"] == 500
+    assert answer({"home-1": 500}, ())["last"] == 500
+    assert answer(None, ())["last"] == 289, "who hears all that ever comes counts what never will"
+
+
+def test_who_does_not_answer_births_still_repeats_documents(aggregator: Aggregator) -> None:
+    aggregator.answer_births = False
+    document = aggregator.keep(Publish("battery/v1/demo/home-1/down/config", b"x", True))
+    assert aggregator.receive(DEVICE.message("birth", 1), at())[1] == (document,)
+
+
 def test_durable_rows_count_once_and_duplicates_apart(aggregator: Aggregator) -> None:
     for seq in (1, 2, 2, 4, 1):
         aggregator.receive(DEVICE.message("event", seq), at())
@@ -293,8 +317,8 @@ def test_nothing_that_a_home_may_sign_raises(odd: str) -> None:
 
 
 def test_a_column_that_came_with_a_later_version_is_a_row_like_any(aggregator: Aggregator) -> None:
-    body = {"cols": ["dt_ms", "soc_permille", "new_w"], "rows": [[0, 500, 7]]}
-    verdict, _ = aggregator.receive(DEVICE.message("batch", 1, **body), at())
+    message = DEVICE.message("batch", 1, cols=["dt_ms", "soc_permille", "new_w"], rows=[[0, 500, 7]])
+    verdict, _ = aggregator.receive(message, at())
     assert verdict.refused is None
     assert aggregator.books["home-1"].samples()[0]["new_w"] == 7
     assert [p.topic.rpartition("/")[2] for p in aggregator.tick(at(100))] == ["receipt"], "or it would come for ever"

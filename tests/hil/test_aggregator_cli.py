@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,14 @@ class Bench:
                 assert isinstance(body, dict)
                 return body
 
+    def time_told(self) -> dict[str, Any] | None:
+        """Body of the last time that came up to now; all else that came is forgotten."""
+        found = None
+        while (message := self.device.next_or_none()) is not None:
+            if message.topic == f"{DOWN}/time":
+                found = json.loads(unb64(message.payload.split(b".")[1]))
+        return found
+
     def ack(self, command_id: str, *states: str) -> None:
         for state in states:
             self.seq += 1
@@ -90,7 +99,7 @@ def test_dispatch_gives_the_time_first_and_follows_the_acks(bench: Bench, capsys
         assert (command["power_w"], command["duration_s"], command["ramp"]) == (-3000, 60, "urgent")
         bench.ack(command["id"], "received", "started")
 
-    argv = ["dispatch", "home-1", "--power-w", "-3000", "--duration-s", "60", "--ramp", "urgent"]
+    argv = ["dispatch", "home-1", "--power-w", "-3000", "--duration-s", "60", "--ramp", "urgent", "--answer-births"]
     assert bench.run(*argv, "--until", "started", meanwhile=gateway) == 0
     lines = _lines(capsys)
     assert lines[0]["sent"]["kind"] == "dispatch"
@@ -122,8 +131,51 @@ def test_other_commands(bench: Bench, argv: list[str], body: dict[str, Any], sta
 
 
 @pytest.mark.slow
-def test_silence_is_exit_6(bench: Bench) -> None:
+def test_silence_is_exit_6(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
     assert bench.run("stop", "home-1", "--wait-s", "0.1") == 6
+    assert "--answer-births" in capsys.readouterr().err
+    assert bench.run("stop", "home-1", "--wait-s", "0.1", "--answer-births") == 6
+    assert "--answer-births" not in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("verb", ["watch", "stop", "config", "forge"])
+def test_a_run_beside_the_fleets_aggregator_answers_no_birth(bench: Bench, verb: str) -> None:
+    """Its answer would be the first that a home hears after a start, and it does not know what is had of that home."""
+    argv = {
+        "watch": ["watch", "--seconds", "0.5"],
+        "stop": ["stop", "home-1", "--wait-s", "0.5"],
+        "config": ["config", "home-1", "--version", "1", "--wait-s", "0.5"],
+        "forge": ["forge", "wrong_audience", "home-1", "--wait-s", "0.5"],
+    }[verb]
+    bench.time_told()
+    bench.run(*argv)
+    assert bench.time_told() is None
+    bench.run("watch", "--seconds", "0.5", "--answer-births")
+    told = bench.time_told()
+    assert told is not None
+    assert "last" not in told
+
+
+@pytest.mark.slow
+def test_the_highest_row_that_was_heard_is_kept_for_the_next_answer(bench: Bench) -> None:
+    row = bench.hand.message("event", 4711)
+
+    def gateway() -> None:
+        time.sleep(0.5)
+        bench.device.publish(row.topic, row.payload)
+
+    devices = Path(bench.directory) / "devices.json"
+    before = devices.read_bytes()
+    bench.time_told()
+    try:
+        bench.run("watch", "--seconds", "1.5", meanwhile=gateway)
+        bench.run("stop", "home-1", "--until", "none", "--answer-births")
+        told = bench.time_told()
+        assert told is not None
+        assert told["last"] == 4711
+    finally:
+        devices.write_bytes(before)
 
 
 @pytest.mark.slow

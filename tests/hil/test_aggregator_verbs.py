@@ -31,7 +31,7 @@ LINES: dict[str, list[str]] = {
     "price": ["price", "home-1", "--interval-s", "900", "--currency", "EUR", "--price", "1", "--export-price", "-2"],
     "quote": ["quote", "home-1", "--power-w", "1", "--duration-s", "2"],
     "resend": ["resend", "home-1", "1", "7"],
-    "time": ["time", "home-1", "--live-s", "60"],
+    "time": ["time", "home-1", "--live-s", "60", "--last", "12"],
     "receipt": ["receipt", "home-1", "12", "--also", "14"],
     "reserve": ["homeowner", "home-1", "reserve", "--permille", "300"],
     "storm": ["homeowner", "home-1", "storm", "--permille", "800", "--for-s", "60", "--reason", "wind"],
@@ -82,6 +82,7 @@ def test_the_link_takes_it_from_that_role(aggregator: Aggregator, line: list[str
         (["dispatch", "home-1", "--power-w", "1"], "--duration-s"),
         (["dispatch", "home-1", "--duration-s", "0", "--power-w", "1"], "1 to 86400 s"),
         (["cancel", "home-1", "abc"], "32 hex digits"),
+        (["time", "home-1"], "--last"),
         (["homeowner", "home-1", "consent", "--sha256", "1"], "64 hex digits"),
         (["stop", "home-1", "--until", "done"], "invalid choice"),
         (["forge", "nonsense", "home-1"], "invalid choice"),
@@ -126,7 +127,7 @@ def test_nobody_is_asked(aggregator: Aggregator, verb: str, target: str, says: s
 def test_no_key_and_no_birth_are_sentences(tmp_path: Path) -> None:
     bare = Aggregator(keyring(DEVICE), counting())
     with pytest.raises(ValueError, match="no birth"):
-        verbs.build(bare, "time", parsed(["time", "home-1"]), at())
+        verbs.build(bare, "time", parsed(["time", "home-1", "--last", "0"]), at())
     (tmp_path / "devices.json").write_text(json.dumps({"version": 1, "fleet": "demo", "groups": [], "devices": {}}))
     bare.keyring.roles.clear()  # type: ignore[attr-defined]  # the test's own dict
     with pytest.raises(ValueError, match="no key dispatch"):
