@@ -18,6 +18,7 @@ from hil.aggregator.claims import DURABLE, KINDS, ROOT, problem_of, typ_of
 from hil.aggregator.keys import Keyring, SigningKey
 from hil.aggregator.ledger import Fate
 from hil.aggregator.registry import Registry
+from hil.aggregator.sessions import Sessions
 from hil.aggregator.token import MAX_BATCH, MAX_TOKEN, Refused, open_token, seal
 
 COMMAND_LIFE_MS = 60_000  # a command is accepted for this long after it was signed
@@ -104,6 +105,7 @@ class Aggregator:
         self._unheard: dict[str, int] = {}  # commands that no device has acknowledged: when they were sent last
         self._documents: dict[str, Publish] = {}  # by topic
         self._random = random
+        self.sessions = Sessions()
         self._seq: dict[str, int] = {}  # the last to each device; one to a group is above those of all
         self._seq_to_all = 0
         self._root = f"{ROOT}/{keyring.fleet}"
@@ -239,14 +241,25 @@ class Aggregator:
         """Sign any message with the key of `role`. Raises KeyError if this operator does not hold that key."""
         return self._sign(self.keyring.roles[role], role, kind, topic, audience, body, now, life_ms)
 
+    def number(self, audience: str, now: Now, count: int = 1) -> int:
+        """The first of so many new numbers: above every one that whoever hears this has heard, blocks of sessions
+        included; what one home is sent does not show in another's."""
+        of_group = audience.startswith("grp:")
+        heard = max(self._seq.values(), default=0) if of_group else self._seq.get(audience, 0)
+        seq = self.sessions.number(audience, max(heard + 1, self._seq_to_all + 1, now.wall_ms), count)
+        if of_group:
+            self._seq_to_all = seq + count - 1
+        else:
+            self._seq[audience] = seq + count - 1
+        return seq
+
     # --- inside -------------------------------------------------------------------------------------------------------
     def _sign(
         self, key: SigningKey, role: str, kind: str, topic: str, audience: str, body: Mapping[str, Any], now: Now,
         life_ms: int,
     ) -> Signed:  # fmt: skip
-        of_group = audience.startswith("grp:")
-        devices = tuple(self.books) if of_group else (audience.removeprefix("dev:"),)
-        seq = self._next_seq(audience, of_group, now)
+        devices = tuple(self.books) if audience.startswith("grp:") else (audience.removeprefix("dev:"),)
+        seq = body["seq"] if "seq" in body else self.number(audience, now)
         claims = {
             "v": self.versions.choose(devices),
             "id": self._random(16).hex(),
@@ -259,16 +272,6 @@ class Aggregator:
         }
         typ = typ_of(kind)
         return Signed(claims["id"], role, typ, claims, topic, seal(key, typ, claims))
-
-    def _next_seq(self, audience: str, of_group: bool, now: Now) -> int:
-        """Above every one that whoever hears this has heard; what one home is sent does not show in another's."""
-        heard = max(self._seq.values(), default=0) if of_group else self._seq.get(audience, 0)
-        seq = max(heard + 1, self._seq_to_all + 1, now.wall_ms)
-        if of_group:
-            self._seq_to_all = seq
-        else:
-            self._seq[audience] = seq
-        return seq
 
     def _repeats(self, now: Now) -> list[Publish]:
         due = []

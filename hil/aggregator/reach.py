@@ -15,6 +15,7 @@ from hil.aggregator import shelf
 from hil.aggregator.aggregator import Aggregator, Verdict
 from hil.aggregator.keys import Keyring, load_keyring
 from hil.aggregator.live import Access, LiveAggregator
+from hil.aggregator.sessions import Sessions
 
 CONNECT_S = 10.0
 BIRTH_S = 3.0  # a retained birth comes at once
@@ -52,6 +53,7 @@ def operator(args: argparse.Namespace, receipts: bool) -> Aggregator:
             raise ValueError(f"{option}: there is no key service.pem in {args.pki}")
     aggregator = Aggregator(ring, os.urandom, receipts=receipts, had=ring.rows)
     aggregator.answer_births = answers
+    aggregator.sessions = Sessions(args.pki)
     shelf.fill(aggregator, args.pki)
     return aggregator
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.runtime.part import Now
+from hil.aggregator import sessions
 from hil.aggregator.aggregator import COMMAND_LIFE_MS, RECEIPT_LIFE_MS, TIME_LIFE_MS, Aggregator, Publish, Signed
 from hil.aggregator.keys import SigningKey, load_signing_key
 
@@ -203,12 +204,7 @@ def _of_dispatch(args: argparse.Namespace, at: Now) -> Body:
 
 
 def _of_session(args: argparse.Namespace, at: Now) -> Body:
-    start = at.wall_ms + 1000 * (args.start_in_s or 0)
-    numbers = {
-        "seq_from": at.wall_ms,
-        "seq_to": start + 1000 * args.duration_s + DAY_MS // 24,
-    }  # numbers are UTC ms here
-    return _given(args, "duration_s", "lo_w", "hi_w", "primacy") | {"start": start} | numbers
+    return _given(args, "duration_s", "lo_w", "hi_w", "primacy") | _start(args, at, True)
 
 
 def _of_homeowner(args: argparse.Namespace, at: Now) -> Body:
@@ -270,7 +266,18 @@ def build(aggregator: Aggregator, name: str, args: argparse.Namespace, at: Now) 
         body = {"nonce": book.birth.claims["nonce"], "wall_ms": at.wall_ms} | body
     role = getattr(args, "role", None) or verb.role
     key = signer(aggregator, role, getattr(args, "key", None))
-    return aggregator.say(target, verb.leaf, body, at, key, role, verb.life_ms)
+    audience = target if target.startswith("grp:") else f"dev:{target}"
+    if name == "setpoint":
+        body["seq"] = aggregator.sessions.take(args.session, audience)
+    if name == "session":
+        count = sessions.numbers(args.duration_s)
+        first = aggregator.number(audience, at, 1 + count)
+        body |= {"seq": first, "seq_from": first + 1, "seq_to": first + count}
+    signed = aggregator.say(target, verb.leaf, body, at, key, role, verb.life_ms)
+    if name == "session":
+        end_ms = body["start"] + 1000 * args.duration_s
+        aggregator.sessions.opened(signed.id, audience, body["seq_from"], body["seq_to"], end_ms, at.wall_ms)
+    return signed
 
 
 def signer(aggregator: Aggregator, role: str, path: Path | None) -> SigningKey:

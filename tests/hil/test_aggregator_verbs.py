@@ -63,6 +63,7 @@ def test_every_verb_is_tried() -> None:
 def test_the_link_takes_it_from_that_role(aggregator: Aggregator, line: list[str]) -> None:
     args = parsed(line)
     verbs.judge_target(aggregator, args.device, verbs.VERBS[args.verb])
+    aggregator.sessions.opened(ID, "dev:home-1", 1, 9, at().wall_ms + 1, at().wall_ms)
     signed = verbs.build(aggregator, args.verb, args, at())
     claims = dict(signed.claims)
     judge = {"time": messages.parse_time, "receipt": messages.parse_receipt, "homeowner": homeowner.parse_homeowner}
