@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -22,10 +21,14 @@ from hil.aggregator.book import Ack
 from hil.aggregator.claims import STATES
 from hil.aggregator.forge import FORGERIES, forge
 from hil.aggregator.live import LiveAggregator, now
+from hil.aggregator.told import ack_line as _ack_line
+from hil.aggregator.told import heard as _heard
+from hil.aggregator.told import out as _out
 from hil.broker import BrokerError
 
 OK, BROKEN, USAGE, REJECTED, TIMED_OUT, INTERRUPTED = 0, 1, 2, 4, 6, 130
 _REJECTIONS = frozenset({"rejected_invalid", "rejected_late", "rejected_not_applicable", "failed"})
+WAIT_S, LISTEN_S = 10.0, 3.0
 _GAP_S = 30.0  # a row that is missing for so long is asked for
 
 
@@ -97,6 +100,9 @@ def _send(args: argparse.Namespace) -> int:
     verb = verbs.VERBS[args.verb]
     aggregator = reach.operator(args, receipts=False)
     verbs.judge_target(aggregator, args.device, verb)
+    if verb.acked and args.until == "none" and args.wait_s is not None:
+        raise ValueError("--until none does not wait: --wait-s has no use")
+    verbs.body_of(args.verb, args, now())  # what is wrong with it is said before anybody is asked
     with reach.connect(args, aggregator) as live:
         reach.await_birth(live, args.device)
         signed = live.build(lambda a, at: verbs.build(a, args.verb, args, at))
@@ -108,7 +114,8 @@ def _send(args: argparse.Namespace) -> int:
             return TIMED_OUT
         if not verb.acked or args.until == "none":
             return OK
-        return _follow(args, live, signed, args.until or "received", args.wait_s)
+        wait_s = WAIT_S if args.wait_s is None else args.wait_s
+        return _follow(args, live, signed, args.until or "received", wait_s)
 
 
 def _trust(args: argparse.Namespace) -> int:
@@ -145,12 +152,16 @@ def _registry(args: argparse.Namespace) -> int:
 def _forge(args: argparse.Namespace) -> int:
     """Send a command that would work, changed in one way; exit 1 if the device answers it."""
     if args.list:
+        if any(getattr(args, name) is not None for name in ("kind", "device", "power_w", "duration_s", "wait_s")):
+            raise ValueError("forge --list shows the kinds and sends nothing: give it alone")
         for kind, row in FORGERIES.items():
             line = {"kind": kind, "sentence": row.sentence, "counters": list(row.reasons)}
             _out(args, line, f"{kind:<22} {row.sentence}")
         return OK
     if args.kind is None or args.device is None:
         raise ValueError("forge needs a kind and a device; `forge --list` shows the kinds")
+    if FORGERIES[args.kind].retain and args.wait_s is not None:
+        raise ValueError(f"forge {args.kind} waits for no answer: --wait-s has no use")
     aggregator = reach.operator(args, receipts=False)
     verbs.judge_target(aggregator, args.device, verbs.VERBS["stop"])
     with reach.connect(args, aggregator) as live:
@@ -166,13 +177,17 @@ def _forge(args: argparse.Namespace) -> int:
 
 
 def _attack(live: LiveAggregator, args: argparse.Namespace) -> int:
-    body = {"kind": "dispatch", "power_w": args.power_w, "duration_s": args.duration_s}
+    power_w, duration_s, wait_s = (
+        default if value is None else value
+        for value, default in ((args.power_w, 1000), (args.duration_s, 60), (args.wait_s, LISTEN_S))
+    )
+    body = {"kind": "dispatch", "power_w": power_w, "duration_s": duration_s}
     valid = live.build(lambda aggregator, at: aggregator.command(args.device, body, at))
     forged = forge(args.kind, valid, live.aggregator.keyring)
     replay = args.kind == "replayed"
     if replay:
         live.publish(valid.publish, reach.CONNECT_S)
-        _follow(args, live, valid, "received", args.wait_s)
+        _follow(args, live, valid, "received", wait_s)
     before = len(_acks(live, valid.id))
     live.publish(Publish(forged.topic, forged.payload, forged.retain), reach.CONNECT_S)
     line = {"forged": args.kind, "sentence": forged.sentence, "counters": list(forged.reasons), "id": valid.id}
@@ -180,12 +195,12 @@ def _attack(live: LiveAggregator, args: argparse.Namespace) -> int:
     if forged.retain:
         return OK  # it waits for the agent; `clear` takes it away
     # A replay may have its stored ack repeated; it is the same row, which the ledger does not count again.
-    answered = live.wait_for(_more_acks(valid.id, before), args.wait_s)
+    answered = live.wait_for(_more_acks(valid.id, before), wait_s)
     if answered and not replay:
         acks = _acks(live, valid.id)
         _out(args, {"answered": [_ack_line(ack) for ack in acks]}, f"xx  it was answered: {show.ack(acks[-1])}")
         return BROKEN
-    _out(args, None, f"ok  no answer within {args.wait_s:g} s")
+    _out(args, None, f"ok  no answer within {wait_s:g} s")
     return OK
 
 
@@ -253,39 +268,6 @@ def _acks(live: LiveAggregator, command_id: str) -> list[Ack]:
     return live.look(lambda aggregator: _acks_of(aggregator, command_id))
 
 
-# --- what is printed --------------------------------------------------------------------------------------------------
-def _heard(args: argparse.Namespace, verdict: Verdict, at: Now) -> None:
-    lines = show.verdict(verdict, at.wall_ms)
-    _out(args, _line(verdict, at), *lines)
-
-
-def _line(verdict: Verdict, at: Now) -> dict[str, Any]:
-    line: dict[str, Any] = {"at_ms": at.wall_ms, "topic": verdict.topic}
-    if verdict.alarms:
-        line["alarms"] = list(verdict.alarms)
-    if verdict.refused is not None:
-        return line | {"refused": verdict.refused.reason, "sentence": verdict.refused.sentence}
-    if verdict.message is None:
-        return line | {"presence": verdict.presence}
-    return line | {"fate": verdict.fate, "bytes": verdict.message.bytes, "claims": dict(verdict.message.claims)}
-
-
-def _ack_line(ack: Ack) -> dict[str, Any]:
-    return {"at_ms": ack.heard.wall_ms, "ack": dict(ack.claims)}
-
-
-def _out(args: argparse.Namespace, data: Mapping[str, Any] | None, *lines: str) -> None:
-    """Lines for who looks on, JSON for a program."""
-    if getattr(args, "json", False) or not sys.stdout.isatty():
-        if data is not None:
-            print(json.dumps(data, separators=(",", ":")), flush=True)
-        return
-    columns = shutil.get_terminal_size().columns
-    for line in lines:
-        for each in line.split("\n"):
-            print("\n".join(show.fit(each, columns)), flush=True)
-
-
 # --- the command line -------------------------------------------------------------------------------------------------
 class _Parser(argparse.ArgumentParser):
     """Says what is wrong in a sentence, and where the rest is told."""
@@ -304,7 +286,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     rows = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     watch = _verb(rows, "watch", _watch, "print every message of the fleet, verified")
-    watch.add_argument("--seconds", type=float, help="end after that long (default: Ctrl-C)")
+    watch.add_argument("--seconds", type=verbs.seconds, help="end after that long (default: Ctrl-C)")
     text = "also send receipts, and ask for rows that are missing: devices FORGET what is receipted"
     watch.add_argument("--receipts", action="store_true", help=text)
     _answering(watch)
@@ -326,9 +308,9 @@ def _parser() -> argparse.ArgumentParser:
     attack.add_argument("kind", nargs="?", choices=list(FORGERIES), metavar="KIND")
     attack.add_argument("device", nargs="?")
     attack.add_argument("--list", action="store_true", help="show the kinds")
-    attack.add_argument("--power-w", type=verbs.WATTS, default=1000)
-    attack.add_argument("--duration-s", type=verbs.SECONDS, default=60)
-    attack.add_argument("--wait-s", type=float, default=3.0, help="how long to listen for an answer")
+    attack.add_argument("--power-w", type=verbs.WATTS, help="of the command (default 1000)")
+    attack.add_argument("--duration-s", type=verbs.SECONDS, help="of the command (default 60)")
+    attack.add_argument("--wait-s", type=verbs.seconds, help=f"how long to listen for an answer (default {LISTEN_S:g})")
     _answering(attack)
     clear = _verb(rows, "clear", _clear, "take away a retained command")
     clear.add_argument("device")
@@ -374,7 +356,7 @@ def _sending(rows: Any, name: str, verb: verbs.Verb) -> None:
         parser.add_argument(
             "--until", choices=states, metavar="STATE", help="to wait for (default received); none: do not wait"
         )
-        parser.add_argument("--wait-s", type=float, default=10.0, metavar="S")
+        parser.add_argument("--wait-s", type=verbs.seconds, metavar="S", help=f"for that long (default {WAIT_S:g})")
 
 
 if __name__ == "__main__":

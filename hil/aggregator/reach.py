@@ -91,6 +91,8 @@ def _access(args: argparse.Namespace) -> Access:
         if args.user is None:
             raise ValueError("--password-file without --user NAME")
         password = args.password_file.read_text().rstrip("\n")
+    if args.plain and args.ca is not None:
+        raise ValueError("--plain is without TLS: --ca has no use")
     if args.plain and args.broker.rpartition(":")[0] not in ("localhost", "127.0.0.1", "[::1]"):
         raise ValueError("--plain: only for a broker on this machine")
     return Access(args.user, password, args.ca, not args.plain, args.mqtt == "5")

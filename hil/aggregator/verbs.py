@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from agent.runtime.part import Now
-from hil.aggregator import sessions
+from hil.aggregator import sense, sessions
 from hil.aggregator.aggregator import COMMAND_LIFE_MS, RECEIPT_LIFE_MS, TIME_LIFE_MS, Aggregator, Publish, Signed
 from hil.aggregator.keys import SigningKey, load_signing_key
 
 DAY_MS = 86_400_000
 SETPOINT_MS = 10_000
 RAMPS = ("direct", "scheduled", "urgent", "regulation")
+DRAWN = ("randomize_start_s", "randomize_both")
 PRICED = ("interval_s", "currency", "prices_micro_per_kwh", "export_micro_per_kwh")
 Body = dict[str, Any]
 
@@ -56,6 +58,24 @@ def number(low: int, high: int, unit: str) -> Callable[[str], int]:
         return value
 
     return read
+
+
+def seconds(text: str) -> float:
+    """How long to wait: a number that is not below 0, and ends."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time to wait; seconds from 0 expected")
+    return value
+
+
+def currency(text: str) -> str:
+    """ISO 4217."""
+    if len(text) != 3 or not (text.isascii() and text.isalpha() and text.isupper()):
+        raise argparse.ArgumentTypeError(f"{text!r:.20} is no currency; three capital letters expected, such as EUR")
+    return text
 
 
 def hex32(text: str) -> str:
@@ -109,11 +129,16 @@ def _dispatch(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--ramp", choices=RAMPS)
     parser.add_argument("--import-limit-w", type=LIMIT, metavar="W", help="at most that much from the grid")
     parser.add_argument("--export-limit-w", type=LIMIT, metavar="W", help="at most that much into it")
-    parser.add_argument("--randomize-start-s", type=number(-3600, 3600, "s"), metavar="S")
+    drawn = "move the start by 0 to S seconds, drawn by each home (S may be negative)"
+    parser.add_argument("--randomize-start-s", type=number(-3600, 3600, "s"), metavar="S", help=drawn)
+    both = "by -S to S seconds instead"
+    parser.add_argument("--randomize-both", action="store_true", default=None, help=both)
 
 
 def _cancel(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("target", type=hex32, help="id of the command to end")
+    drawn = "end it at a moment from now to S seconds on, drawn by each home"
+    parser.add_argument("--randomize-s", type=number(0, 3600, "s"), metavar="S", help=drawn)
 
 
 def _schedule(parser: argparse.ArgumentParser) -> None:
@@ -143,7 +168,7 @@ def _setpoint(parser: argparse.ArgumentParser) -> None:
 def _price(parser: argparse.ArgumentParser) -> None:
     _later(parser)
     parser.add_argument("--interval-s", type=number(60, 86_400, "s"), required=True, metavar="S")
-    parser.add_argument("--currency", required=True, help="three letters, such as EUR")
+    parser.add_argument("--currency", type=currency, required=True, help="three letters, such as EUR")
     for name, what in (("--price", "prices_micro_per_kwh"), ("--export-price", "export_micro_per_kwh")):
         parser.add_argument(name, dest=what, type=MICRO, action="append", required=name == "--price", metavar="MICRO",
                             help="millionths a kWh, one an interval")  # fmt: skip
@@ -176,7 +201,7 @@ def _receipt(parser: argparse.ArgumentParser) -> None:
 def _homeowner(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("kind", choices=("reserve", "storm", "opt_out", "opt_in", "consent"))
     parser.add_argument("--permille", type=PERMILLE, help="reserve, storm: 0 to 1000")
-    parser.add_argument("--for-s", type=number(0, 14 * 86_400, "s"), help="storm: for how long")
+    parser.add_argument("--for-s", type=number(0, 366 * 86_400, "s"), help="storm, opt_out: for how long")
     parser.add_argument("--reason", help="storm: for people")
     parser.add_argument("--to", choices=("terms", "root", "homeowner_key", "data"), help="consent: to what")
     parser.add_argument("--sha256", type=sha256, help="consent: of the text, or of the root bundle")
@@ -200,7 +225,7 @@ def _of_dispatch(args: argparse.Namespace, at: Now) -> Body:
     limits = ("power_w", "import_limit_w", "export_limit_w")
     if not _given(args, *limits):
         raise ValueError("dispatch what? --power-w W, --import-limit-w W or --export-limit-w W")
-    return _given(args, *limits, "duration_s", "primacy", "ramp", "randomize_start_s") | _start(args, at)
+    return _given(args, *limits, "duration_s", "primacy", "ramp", *DRAWN) | _start(args, at)
 
 
 def _of_session(args: argparse.Namespace, at: Now) -> Body:
@@ -208,17 +233,13 @@ def _of_session(args: argparse.Namespace, at: Now) -> Body:
 
 
 def _of_homeowner(args: argparse.Namespace, at: Now) -> Body:
-    needs = {"reserve": ("permille",), "storm": ("permille", "for_s"), "consent": ("to", "sha256")}.get(args.kind, ())
-    missing = [f"--{name.replace('_', '-')}" for name in needs if getattr(args, name) is None]
-    if missing:
-        raise ValueError(f"homeowner {args.kind} needs {' and '.join(missing)}")
-    return _given(args, *needs, *{"storm": ("reason",), "consent": ("withdrawn",)}.get(args.kind, ()))
+    return {"kind": args.kind, **sense.homeowner(args.kind, vars(args))}
 
 
 VERBS: Mapping[str, Verb] = {
     "dispatch": Verb("hold a power, or limits, for a time", _dispatch, _of_dispatch, group=True,
                      example="dispatch home-1 --power-w 5000 --duration-s 600 --until started"),
-    "cancel": Verb("end one command", _cancel, lambda args, at: {"target": args.target}, group=True,
+    "cancel": Verb("end one command", _cancel, lambda args, at: _given(args, "target", "randomize_s"), group=True,
                    example="cancel home-1 0123456789abcdef0123456789abcdef"),
     "stop": Verb("end all dispatch and release", _nothing, lambda args, at: {}, group=True, example="stop grp:south"),
     "schedule": Verb("setpoints of coming intervals", _schedule,
@@ -250,16 +271,22 @@ VERBS: Mapping[str, Verb] = {
 }  # fmt: skip
 
 
+def body_of(name: str, args: argparse.Namespace, at: Now) -> Body:
+    """What the options of a verb say. ValueError for what no home would take."""
+    verb = VERBS[name]
+    body = verb.body(args, at)
+    if verb.leaf == "command":
+        body = {"kind": "dispatch" if name == "setpoint" else name} | body
+    sense.judge(body)
+    return body
+
+
 def build(aggregator: Aggregator, name: str, args: argparse.Namespace, at: Now) -> Signed:
     """The message of a verb. ValueError says what is missing: an argument, a key, a device, a birth."""
     verb = VERBS[name]
     target = str(args.device)
-    body = verb.body(args, at)
-    if name == "homeowner":
-        body = {"kind": args.kind} | body
-    elif verb.leaf == "command":
-        body = {"kind": "dispatch" if name == "setpoint" else name} | body
-    elif name == "time":
+    body = body_of(name, args, at)
+    if name == "time":
         book = aggregator.books[target]
         if book.birth is None:
             raise ValueError(f"no birth of {target} has come, and a time must echo its nonce: is the device connected?")

@@ -25,6 +25,7 @@ from tests.hil.clients import RealClient
 from tests.hil.tokens import HandDevice, unb64
 
 DOWN = "battery/v1/demo/home-1/down"
+DISPATCH = ["dispatch", "home-1", "--power-w", "1", "--duration-s", "60"]
 
 
 class Bench:
@@ -249,6 +250,11 @@ def test_the_kinds_of_forgery_are_listed(capsys: pytest.CaptureFixture[str]) -> 
         (["stop", "home-1", "--broker", "nowhere"], "HOST:PORT"),
         (["stop", "home-1", "--broker", "localhost:1"], "no connection to localhost:1"),
         (["forge"], "--list"),
+        (["forge", "--list", "retained"], "give it alone"),
+        (["forge", "--list", "--wait-s", "1"], "give it alone"),
+        (["forge", "retained", "home-1", "--wait-s", "1"], "--wait-s has no use"),
+        (["stop", "home-1", "--until", "none", "--wait-s", "1"], "--wait-s has no use"),
+        (["homeowner", "home-1", "opt_in", "--for-s", "1"], "no use for --for-s"),
         (["verify", "/no/such/file"], "/no/such/file"),
     ],
 )
@@ -326,6 +332,7 @@ def test_a_password_does_where_a_broker_asks_for_no_certificate(
     [
         (["--password-file", "/no/such"], "--user"),
         (["--plain", "--broker", "broker.example:1883"], "this machine"),
+        (["--plain", "--ca", "/no/such"], "--ca has no use"),
     ],
 )
 def test_how_a_broker_is_reached(bench: Bench, argv: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
