@@ -1,6 +1,7 @@
 """`python -m hil aggregator`: an integrator's tool. JSON lines on stdout with --json or in a pipe, talk on stderr.
 
-Exit codes: 0 ok, 1 refused or broken, 2 usage, 4 the device rejected the command, 6 timed out, 130 interrupted.
+Exit codes: 0 ok, 1 refused or broken, 2 usage, 4 the device rejected the command or failed it, 5 the command ended
+without the state that was waited for, 6 timed out, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from agent.runtime.part import MqttMessage, Now
-from hil.aggregator import documents_cli, lab, reach, shelf, show, verbs
+from hil.aggregator import documents_cli, follow, lab, reach, shelf, show, verbs
 from hil.aggregator.aggregator import Aggregator, Publish, Signed, Verdict
 from hil.aggregator.book import Ack
 from hil.aggregator.claims import STATES
+from hil.aggregator.follow import OK, REJECTED, TIMED_OUT
 from hil.aggregator.forge import FORGERIES, forge
 from hil.aggregator.live import LiveAggregator, now
 from hil.aggregator.told import ack_line as _ack_line
@@ -26,8 +28,7 @@ from hil.aggregator.told import heard as _heard
 from hil.aggregator.told import out as _out
 from hil.broker import BrokerError
 
-OK, BROKEN, USAGE, REJECTED, TIMED_OUT, INTERRUPTED = 0, 1, 2, 4, 6, 130
-_REJECTIONS = frozenset({"rejected_invalid", "rejected_late", "rejected_not_applicable", "failed"})
+BROKEN, USAGE, INTERRUPTED = 1, 2, 130
 WAIT_S, LISTEN_S = 10.0, 3.0
 _GAP_S = 30.0  # a row that is missing for so long is asked for
 
@@ -240,20 +241,25 @@ def _clear(args: argparse.Namespace) -> int:
 def _follow(args: argparse.Namespace, live: LiveAggregator, signed: Signed, until: str, wait_s: float) -> int:
     """Print acks as they come, until a state, the end of the command, or the end of patience."""
     deadline = time.monotonic() + wait_s
-    shown = 0
+    shown: set[tuple[str, int]] = set()  # issuer and row: one that comes late stands before those that were shown
+    kind = str(signed.claims.get("kind"))
     while True:
         left = max(0.0, deadline - time.monotonic())
-        if not live.wait_for(_more_acks(signed.id, shown), left):
+        if not live.wait_for(_more_acks(signed.id, len(shown)), left):
             hint = "" if live.aggregator.answer_births else f" ({reach.UNANSWERED})"
             print(f"hil aggregator: no {until!r} within {wait_s:g} s{hint}", file=sys.stderr)
             return TIMED_OUT
-        for ack in _acks(live, signed.id)[shown:]:
-            shown += 1
+        for ack in _acks(live, signed.id):
+            row = str(ack.claims["iss"]), ack.seq
+            if row in shown:
+                continue
+            shown.add(row)
             _out(args, _ack_line(ack), show.ack(ack))
-            if ack.state in _REJECTIONS:
-                return REJECTED
-            if ack.state == until or ack.terminal:
-                return OK
+            code = follow.code(until, ack.state, kind)
+            if code == follow.ENDED:
+                print(f"hil aggregator: it ended {ack.state!r} without {until!r}", file=sys.stderr)
+            if code is not None:
+                return code
 
 
 def _acks_of(aggregator: Aggregator, command_id: str) -> list[Ack]:
