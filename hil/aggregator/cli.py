@@ -201,6 +201,8 @@ def _attack(live: LiveAggregator, args: argparse.Namespace) -> int:
         acks = _acks(live, valid.id)
         _out(args, {"answered": [_ack_line(ack) for ack in acks]}, f"xx  it was answered: {show.ack(acks[-1])}")
         return BROKEN
+    if not live.aggregator.answer_births:
+        print(f"hil aggregator: silence says something only of a home that works ({reach.UNANSWERED})", file=sys.stderr)
     _out(args, None, f"ok  no answer within {wait_s:g} s")
     return OK
 

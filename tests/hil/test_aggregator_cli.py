@@ -190,7 +190,9 @@ def test_the_highest_row_that_was_heard_is_kept_for_the_next_answer(bench: Bench
 @pytest.mark.slow
 def test_a_forged_command_goes_out_and_silence_is_good(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
     assert bench.run("forge", "wrong_audience", "home-1", "--wait-s", "0.1") == 0
-    assert _lines(capsys)[0]["counters"] == ["bad_audience"]
+    said = capsys.readouterr()
+    assert json.loads(said.out.splitlines()[0])["counters"] == ["bad_audience"]
+    assert "--answer-births" in said.err, "a home that takes nothing at all is silent too"
     while bench.next("command")["aud"] != "dev:home-1-other":
         pass
 
