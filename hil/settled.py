@@ -1,7 +1,8 @@
 """Is what is paid for what flowed? Settlement records as the aggregator heard them, against the plant's own energies.
 
 Each record is held against the plant over its own time, each way of each quantity for itself: what went in and what
-came out are not netted. A record from before the plant was looked at, or over a clock that was put back, is not judged.
+came out are not netted. Judged is what the record itself vouches for (quality ok), unless it began before the plant was
+looked at, or a clock was put back over it.
 """
 
 from __future__ import annotations
@@ -45,6 +46,8 @@ class Settled:
     def _enter(self, claims: Mapping[str, Any]) -> bool:
         """False: the plant was not looked at up to its end yet."""
         record = claims["record"]
+        if claims.get("quality") != "ok":
+            return True
         if record == "interval":
             return self._hold("interval", claims["t0_ms"], claims["t1_ms"], interval_wh(claims))
         if record == "performance" and claims["started_ms"] is not None:

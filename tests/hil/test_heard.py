@@ -27,15 +27,15 @@ def heard(kind: str, **claims: Any) -> Message:
     return Message("home", kind, claims, Now(0, 0), 0)
 
 
-def interval(t0_s: int, t1_s: int, end: Mapping[str, int], jumps: tuple[Mapping[str, Any], ...] = ()) -> Message:
+def interval(t0_s: int, t1_s: int, end: Mapping[str, int], jumps: Any = (), quality: str = "ok") -> Message:
     ends = {"t0_ms": T0 + 1000 * t0_s, "t1_ms": T0 + 1000 * t1_s, "start": NOTHING, "end": {**NOTHING, **end}}
-    return heard("settlement", record="interval", jumps=jumps, **ends)
+    return heard("settlement", record="interval", quality=quality, jumps=jumps, **ends)
 
 
 def event(t0_s: int | None, t1_s: int, **delivered: int) -> Message:
     started = None if t0_s is None else T0 + 1000 * t0_s
     told = {f"delivered_{way}_wh": delivered.get(way, 0) for way in ("charge", "discharge")}
-    return heard("settlement", record="performance", started_ms=started, ended_ms=T0 + 1000 * t1_s, **told)
+    return heard("settlement", record="performance", quality="ok", started_ms=started, ended_ms=T0 + 1000 * t1_s, **told)
 
 
 def after(seconds: int, book: DeviceBook) -> dict[str, Any]:
@@ -78,6 +78,11 @@ def test_a_jump_counts_as_its_estimate() -> None:
     pv = {"name": "pv_wh", "before_wh": 0, "after_wh": 5, "why": "ahead", "estimated_wh": 0}
     book = DeviceBook("home", settlements=[interval(0, 100, {"discharge_wh": 9_090}, (jump, pv))])
     assert after(120, book)["settled.discharge_off_wh"] == pytest.approx(0)
+
+
+def test_what_a_record_does_not_vouch_for_is_not_judged() -> None:
+    book = DeviceBook("home", settlements=[interval(0, 100, {"discharge_wh": 9}, quality="est")])
+    assert after(120, book)["settled.intervals"] == 0
 
 
 def test_an_event_is_judged_over_its_own_time_and_one_that_never_began_is_not() -> None:
