@@ -35,7 +35,8 @@ def interval(t0_s: int, t1_s: int, end: Mapping[str, int], jumps: Any = (), qual
 def event(t0_s: int | None, t1_s: int, **delivered: int) -> Message:
     started = None if t0_s is None else T0 + 1000 * t0_s
     told = {f"delivered_{way}_wh": delivered.get(way, 0) for way in ("charge", "discharge")}
-    return heard("settlement", record="performance", quality="ok", started_ms=started, ended_ms=T0 + 1000 * t1_s, **told)
+    times = {"started_ms": started, "ended_ms": T0 + 1000 * t1_s}
+    return heard("settlement", record="performance", quality="ok", **times, **told)
 
 
 def after(seconds: int, book: DeviceBook) -> dict[str, Any]:
