@@ -431,7 +431,36 @@ def test_r14_an_event_that_reaches_beyond_the_opt_out_is_accepted_during_it() ->
     home.run(20)
     assert home.powers() == []
     home.run(20)
-    assert home.states()[2:] == ["partial_opt_in", "started"]
+    assert home.states()[2:] == ["limited", "partial_opt_in", "started"]
+    assert reasons(home)[2:] == ["opt_out", None, None]
+
+
+def test_r14_a_direct_setpoint_that_comes_during_it_is_told_why_nothing_moves() -> None:
+    home = ready()
+    home.tick(out(30))
+    home.tick(arriving(command(1, duration_s=120)))
+    home.run(20)
+    assert home.states() == ["received", "limited"]
+    assert reasons(home) == [None, "opt_out"]
+    later = home.crash().ready()
+    later.run(40)
+    assert later.states() == ["partial_opt_in", "started"], "told before the restart, once"
+
+
+def test_r14_what_was_limited_by_something_else_just_now_is_told_of_the_opt_out_later() -> None:
+    home = ready()
+    home.tick(arriving(event(1, 0, 600, kind=CommandKind.SCHEDULE, values=(600,), interval_s=600, power_w=0)))
+    home.run(40)
+    assert home.states()[-1] == "started"
+    home.tick(arriving(command(2, duration_s=600)))
+    home.run(5)
+    assert home.states(1)[-1] == "limited"
+    home.tick(out(60))
+    assert reasons(home, 1)[-1] != "opt_out"
+    home.run(30)
+    assert reasons(home, 1)[-1] == "opt_out"
+    home.run(60)
+    assert home.states(1).count("partial_opt_in") == 1
 
 
 def test_r14_opted_out_all_its_time_is_no_participation() -> None:
