@@ -44,6 +44,7 @@ HOME_KEYS = (  # of hil.devices.world, and the reserve that commissioning leaves
     "inverter_leg",
     "temp_spread_dc",
     "asking",
+    "soc2_permille",
 )
 PROMISES = ("the home keeps its reserve", "nobody is trusted by default", "no watt flows unwatched")
 BARE = re.compile(r"[A-Za-z0-9_-]+")

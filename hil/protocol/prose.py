@@ -196,7 +196,9 @@ of earlier starts do not wait for it. Who does not know your highest row, such a
 the first answer decides whether a disk that was put back is seen.""",
     "down-receipt": """`checkpoint` countersigns the settlement chain: send it once you have every record up to a
 `checkpoint` record `n`; `head` is the hash that you computed of that. The device keeps the signed receipt beside its
-records; one over another hash, or beyond its own records, makes it say so in a `chain` record.""",
+records; one over another hash, or beyond its own records, makes it say so in a `chain` record. It looks at those over
+its newest 1,000 records (ten days): one over a newer record says all that one over an older does. It hears 32 at once
+and one an hour besides; the last one, if it comes again, counts for nothing.""",
     "up-settlement": """The record `n` is signed like any row; `prev` makes the chain: the hash of a record is
 SHA-256(`prev` || SHA-256(its signed payload)), and that is the next one's `prev`. Energy is what registers say at
 both ends; what is `estimated` is an integral of the agent's own, and adds up the same way. Where a register jumped,
