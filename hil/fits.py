@@ -167,6 +167,8 @@ def _check_home(scenario: Scenario, file: str) -> None:
     )
     if leg > legs:
         raise FileError(f"{file}: home.inverter_leg: {leg} is not one of its {legs} legs")
+    if packs < 2 and "soc2_permille" in scenario.home:
+        raise FileError(f"{file}: home.soc2_permille: is of a second pack, and this home has {packs}")
     devices = tuple(units_of(packs, inverters))
     for event in scenario.events:
         _check_devices(event, devices, file)

@@ -32,6 +32,7 @@ RANGES: Mapping[str, tuple[int, int]] = {
     "home.packs": (1, 10),
     "home.inverters": (1, 10),
     "home.legs": (1, 3),
+    "home.soc2_permille": SHARE,
     "home.rated_w": (100, 100_000),
     "home.soc_quantum_permille": (1, 100),
     "home.idle_dc_w": (0, 5_000),

@@ -81,6 +81,7 @@ def test_what_lies_beside_the_range_is_refused(name: str) -> None:
         ("backends = []", "file.scenario.backends: is empty"),
         ("hazards = [999]", "file.scenario.hazards: there is no row 999 in the hazard table"),
         ("[home]\nlegs = 2\ninverter_leg = 3", "t.toml: home.inverter_leg: 3 is not one of its 2 legs"),
+        ("[home]\nsoc2_permille = 300", "t.toml: home.soc2_permille: is of a second pack, and this home has 1"),
         ('[config."a b"]\nx = 1', "file.config.a b: 'a b' is no name of a section"),
         ("[config.site]\nfuse_a = nan", "file.config.site.fuse_a: expected a finite number"),
         (event("bms.word", 'field = "nonsense", value = 1'), "args.field: 'nonsense' is not one of pack_v, "),
