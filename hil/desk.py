@@ -200,3 +200,12 @@ def ack_fields(body: Mapping[str, Any], desk: Desk, t0_ns: int) -> dict[str, Val
     made_s = round(body["mono_ms"] / 1e3 - t0_ns / 1e9, 3)
     repeated = str(body.get("sentence", "")).startswith("repeated")
     return {"command": desk.label_of(body["command_id"]), **fields, "made_s": made_s, "repeated": repeated}
+
+
+def local_fields(verb: str, permille: Value, told: Mapping[str, Any]) -> dict[str, Value]:
+    """A record of the stream `local`: what somebody at the gateway was answered. `code`: batteryctl's exit
+    code, 0 = done. `told_permille`: the reserve that he
+    was told is in force now, None = nothing of it."""
+    percent = (told.get("body") or {}).get("reserve_pct")
+    told_permille = round(percent * 10) if isinstance(percent, int | float) else None
+    return {"verb": verb, "permille": permille, "code": told.get("code"), "told_permille": told_permille}

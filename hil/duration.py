@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 _UNIT_NS = {"ms": 1_000_000, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9, "d": 86_400 * 10**9}
+MOST_NS = 36_500 * 86_400 * 10**9  # a hundred years
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 
 
@@ -16,6 +17,9 @@ def duration_ns(text: object) -> int:
     parts = _PART.findall(compact)
     if not parts or "".join(number + unit for number, unit in parts) != compact:
         raise ValueError(f'{text!r} is not a duration; write it such as "250ms", "90s" or "1h30m"')
+    ns = sum(float(number) * _UNIT_NS[unit] for number, unit in parts)
+    if ns > MOST_NS:
+        raise ValueError(f"{text[:40]!r} is longer than 36500d, the longest duration")
     return sum(round(float(number) * _UNIT_NS[unit]) for number, unit in parts)
 
 

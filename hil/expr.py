@@ -61,6 +61,7 @@ class Expr:
     names: frozenset[str]
     calls: frozenset[str]
     _node: _Node
+    asked: frozenset[tuple[str, str]] = frozenset()  # functions that are called with a text, and the first one
 
     def value(self, scope: Scope, functions: Mapping[str, Function] | None = None) -> Any:
         """The value, or UNKNOWN. Never raises for a value: a type error of two known values is UNKNOWN too."""
@@ -79,7 +80,7 @@ def compile_expr(text: str, names: Collection[str], functions: Collection[str] =
         raise ValueError(f"{text!r} does not parse: {getattr(error, 'msg', error)}") from None
     compiler = _Compiler(frozenset(names), frozenset(functions) | PURE.keys())
     node = compiler.compile(tree.body)
-    return Expr(text.strip(), frozenset(compiler.used), frozenset(compiler.called), node)
+    return Expr(text.strip(), frozenset(compiler.used), frozenset(compiler.called), node, frozenset(compiler.asked))
 
 
 class _Compiler:
@@ -88,6 +89,7 @@ class _Compiler:
         self._functions = functions
         self.used: set[str] = set()
         self.called: set[str] = set()
+        self.asked: set[tuple[str, str]] = set()
 
     def compile(self, node: ast.expr) -> _Node:
         method = getattr(self, f"_{type(node).__name__.lower()}", None)
@@ -131,6 +133,9 @@ class _Compiler:
             raise ValueError(f"`{ast.unparse(node)}`: functions are {', '.join(sorted(self._functions))}")
         name, args = node.func.id, [self.compile(arg) for arg in node.args]
         self.called.add(name)
+        first = node.args[0] if node.args else None
+        if isinstance(first, ast.Constant) and isinstance(first.value, str):
+            self.asked.add((name, first.value))
 
         def call(scope: Scope, functions: Mapping[str, Function]) -> Any:
             values = [arg(scope, functions) for arg in args]

@@ -54,6 +54,7 @@ class Judge:
         self._clock_ns: int | None = None  # when `after` happened
         self._close_ns: int | None = None
         self._bound_ns = assertion.bound_ns
+        self._over = False  # its end came before its beginning
         self._last_ns = 0
         self._judged = 0
         self._count = 0
@@ -77,8 +78,9 @@ class Judge:
             self._before = expr is not None and expr.value(scope.get, functions) is True
             if self.assertion.bound_expr is not None:
                 self._bound_ns = self._bound(self.assertion.bound_expr, scope, functions)
-        if name == self.assertion.until and self._clock_ns is not None:
-            self._close_ns = at_ns
+        if name == self.assertion.until:
+            self._over = self._clock_ns is None
+            self._close_ns = self._close_ns if self._over else at_ns
 
     def happening(self, record: Happening) -> None:
         """A record of some stream."""
@@ -129,7 +131,9 @@ class Judge:
         a = self.assertion
         if a.to_ns is not None and at_ns < self._open_ns + a.to_ns:
             return False
-        if a.kind in (Kind.ALWAYS, Kind.COUNT):
+        if a.kind is Kind.COUNT:
+            return at_ns > self._open_ns
+        if a.kind is Kind.ALWAYS:
             return at_ns >= self._open_ns
         overdue = self._bound_ns is not None and at_ns > self._clock_ns + self._bound_ns
         return self._true_since is not None or overdue
@@ -146,6 +150,8 @@ class Judge:
             ok, measured, reach, sentence = self._close_bool()
         if self._clock_ns is None:
             ok, sentence = False, f"`{a.after}` never happened"
+        elif ok and (empty := self._empty()):
+            ok, sentence = False, empty
         unit = "s" if a.kind is Kind.WITHIN else ""
         seen = self._failed_ns if a.kind in (Kind.ALWAYS, Kind.COUNT) else self._true_since
         to_ns = self._last_ns if self._close_ns is None else min(self._close_ns, self._last_ns)
@@ -176,6 +182,21 @@ class Judge:
         if self._open_ns is None or at_ns < self._open_ns:
             return False
         return self._close_ns is None or at_ns <= self._close_ns
+
+    def _empty(self) -> str:
+        """Why what holds shows nothing: a window that nothing could fall into, or that the run cut short; "" = it was
+        there."""
+        assert self._open_ns is not None
+        a = self.assertion
+        if self._over:
+            return f"its window was never open: {a.until} came before {a.after}"
+        end_ns = self._last_ns if self._close_ns is None else min(self._close_ns, self._last_ns)
+        if a.kind is Kind.COUNT and end_ns <= self._open_ns:
+            return f"its window was never open: from {self._open_ns / NS:g} s on, and it was over at {end_ns / NS:g} s"
+        lasts = a.kind is Kind.ALWAYS or a.stays or (a.kind is Kind.COUNT and a.most is not None)
+        if lasts and self._close_ns is not None and self._close_ns > self._last_ns:
+            return f"its window lasts to {self._close_ns / NS:g} s, and it was over at {self._last_ns / NS:g} s"
+        return ""
 
     def _bound(self, expr: Expr, scope: Mapping[str, Value], functions: Functions) -> int | None:
         seconds = expr.value(scope.get, functions)

@@ -40,10 +40,11 @@ def bounds_of(scenario: Scenario) -> Scenario:
     kept = timed(scenario)
     ends = [_end_ns(scenario, assertion) for assertion in kept]
     known = [end for end in ends if end is not None]
-    length_ns = scenario.duration_ns
+    length_ns, events = scenario.duration_ns, scenario.events
     if not scenario.chapters and len(known) == len(ends) and known:
         length_ns = min(length_ns, max(known) + scenario.sample_ns)
-    return dataclasses.replace(scenario, assertions=tuple(kept), duration_ns=length_ns, spreads=())
+        events = tuple(dataclasses.replace(event, optional=True) for event in events)  # what comes behind is left out
+    return dataclasses.replace(scenario, assertions=tuple(kept), events=events, duration_ns=length_ns, spreads=())
 
 
 def _end_ns(scenario: Scenario, a: Assertion) -> int | None:

@@ -8,12 +8,13 @@ from typing import Any, Protocol
 
 from hil.backends.backend import Backend
 from hil.expr import Value
-from hil.faults.catalog import VERBS
+from hil.faults.catalog import VERBS, Act
 from hil.figures import Figure, Report
 from hil.judge import Judge, Verdict
 from hil.scenario import Chapter, Event, Scenario
 from hil.signals import Happening
 from hil.stated import stated_end_s
+from hil.strict import FileError
 
 NS = 1_000_000_000
 
@@ -192,11 +193,29 @@ class Runner:
             self._inner = []
         for judge in self._whole:
             self._verdict(judge.close())
+        if not scenario.chapters:  # a chapter says itself what it waited for
+            self._never()
         for event in self._unseen.values():
             sentence = f"`{event.observe and event.observe.text}` was never true: {event.verb} did nothing"
             self._verdict(
                 Verdict(f"{event.id} took effect", event.chapter, "", False, False, "", "== true", sentence, {})
             )
+
+    def _never(self) -> None:
+        """What the file asks for and did not happen was not tried: nothing that holds without it shows anything."""
+        for _, _, event in self._pending:
+            if event.optional:
+                continue
+            why = f"`{event.when.text}` was never true" if event.when is not None else "the run was over before"
+            sentence = f"{why}: {event.verb} was never done"
+            self._verdict(
+                Verdict(f"{event.id} came to pass", event.chapter, "", False, False, "", "== true", sentence, {})
+            )
+        for at, _, event in self._ends:
+            if event.optional:
+                continue
+            sentence = f"it would have ended at {at / NS:g} s, behind the end of the run"
+            self._verdict(Verdict(f"{event.id} ended", event.chapter, "", False, False, "", "== true", sentence, {}))
 
     def _look_for_faults(self) -> None:
         """A fault that nobody but its author sees proves nothing."""
@@ -233,7 +252,8 @@ class Runner:
     def _missing(self, chapter: Chapter | None, now: int) -> str:
         """What the chapter still waits for."""
         for _, _, event in self._pending:
-            return f"event {event.id} did not come to pass"
+            if not event.optional:
+                return f"event {event.id} did not come to pass"
         for _, _, event in self._ends:
             return f"event {event.id} was not ended"
         if chapter is None:
@@ -257,7 +277,7 @@ class Runner:
                 self._moment(f"{row[2].id}.end", now)
                 revert = VERBS[row[2].verb].revert
                 assert revert is not None, "the schema refuses `for` without an end"
-                revert(self._backend, row[2].id, row[2].args)
+                self._do(revert, row[2])
                 self._watcher.event(now, row[2], True)
         for row in sorted(self._pending, key=lambda r: r[:2]):
             at, order, event = row
@@ -265,12 +285,18 @@ class Runner:
                 continue
             self._pending.remove(row)
             self._moment(event.id, now)
-            VERBS[event.verb].apply(self._backend, event.id, event.args)
+            self._do(VERBS[event.verb].apply, event)
             if event.observe is not None:
                 self._unseen[event.id] = event
             self._watcher.event(now, event, False)
             if event.for_ns is not None:
                 self._ends.append((now + event.for_ns, order, event))
+
+    def _do(self, act: Act, event: Event) -> None:
+        try:
+            act(self._backend, event.id, event.args)
+        except ValueError as error:  # what the checks of the file let through and the world does not understand
+            raise FileError(f"{self._scenario.name}: event {event.id}.do: {event.verb}: {error}") from error
 
     def _moment(self, name: str, at_ns: int) -> None:
         for judge in [*self._whole, *self._inner]:

@@ -6,6 +6,8 @@ started. Inside a chapter they count from the beginning of the chapter.
 
 from __future__ import annotations
 
+import math
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,12 +17,13 @@ from pathlib import Path
 from hil.devices.demo import VARIANTS
 from hil.expr import Expr, Value, compile_expr
 from hil.faults.catalog import ATTACKS, REQUIRED, VERBS, Verb
+from hil.faults.ranges import outside
+from hil.fits import check
 from hil.hazards import HAZARDS
 from hil.signals import FUNCTIONS, SIGNALS, STREAMS
 from hil.strict import FileError, Table
 
 DIRECTORY = Path(__file__).with_name("scenarios")
-BACKENDS = ("virtual", "process", "bench")
 RESERVE = "reserve_permille"
 HOME_KEYS = (  # of hil.devices.world, and the reserve that commissioning leaves in the agent's file
     RESERVE,
@@ -43,6 +46,8 @@ HOME_KEYS = (  # of hil.devices.world, and the reserve that commissioning leaves
     "asking",
     "soc2_permille",
 )
+PROMISES = ("the home keeps its reserve", "nobody is trusted by default", "no watt flows unwatched")
+BARE = re.compile(r"[A-Za-z0-9_-]+")
 VARIANT = "variant"  # the SunSpec model by which the first inverter is commanded
 
 
@@ -66,6 +71,7 @@ class Event:
     at_ns: int
     when: Expr | None
     for_ns: int | None
+    optional: bool = False  # `when` may never come true
     observe: Expr | None = field(default=None, compare=False)  # true once the world shows it
 
 
@@ -184,9 +190,11 @@ def parse(text: str, file: str) -> Scenario:
         fleet=head.integer("fleet", 1),
         spreads=tuple(_spread(t) for t in top.tables("spread")),
     )
+    for row in scenario.hazards:
+        _hazard(head, "hazards", row)
     head.done()
     top.done()
-    _check(scenario, head, file)
+    check(scenario, head, file)
     return scenario
 
 
@@ -194,7 +202,7 @@ def _home(table: Table) -> Mapping[str, Value]:
     out: dict[str, Value] = {}
     for key in HOME_KEYS:
         if table.has(key):
-            out[key] = table.integer(key)
+            out[key] = _within(table, key, f"home.{key}", table.integer(key))
         table.raw(key)
     if table.has(VARIANT):
         out[VARIANT] = table.text(VARIANT, among=tuple(VARIANTS))
@@ -207,11 +215,15 @@ def _config(table: Table) -> Mapping[str, Mapping[str, Value]]:
     out: dict[str, dict[str, Value]] = {}
     for section in table.keys():  # noqa: SIM118 - not a dict
         inner = table.table(section)
+        if not BARE.fullmatch(section):
+            raise table.fail(section, f"{section!r} is no name of a section")
         out[section] = {}
         for key in inner.keys():  # noqa: SIM118 - not a dict
             value = inner.raw(key)
-            if not isinstance(value, int | float | str | bool):
-                raise inner.fail(key, f"expected a number, a text or true/false, found {value!r}")
+            if not BARE.fullmatch(key):
+                raise inner.fail(key, f"{key!r} is no name of a key")
+            if not isinstance(value, int | float | str | bool) or value in (math.inf, -math.inf) or value != value:
+                raise inner.fail(key, f"expected a finite number, a text or true/false, found {value!r}")
             out[section][key] = value
     return out
 
@@ -242,7 +254,7 @@ def _event(table: Table) -> Event:
             if default is not None:
                 args[key] = default  # type: ignore[assignment]  # the catalogue holds scalars
             continue
-        args[key] = _argument(given, key, kind)
+        args[key] = _within(given, key, f"{name}.{key}", _argument(given, key, kind))
     given.done()
     event = Event(
         id=table.text("id", name),
@@ -252,10 +264,15 @@ def _event(table: Table) -> Event:
         at_ns=table.duration("at", "0s"),
         when=table.maybe_expr("when", SIGNALS, FUNCTIONS),
         for_ns=table.maybe_duration("for"),
+        optional=table.flag("optional"),
         observe=_observe(verb, args),
     )
     if event.for_ns is not None and verb.revert is None:
         raise table.fail("for", f"{name} has no end")
+    if event.for_ns == 0:
+        raise table.fail("for", "lasts for no time, expected more")
+    if event.optional and event.when is None:
+        raise table.fail("optional", "only what waits for a `when` may not come")
     table.done()
     return event
 
@@ -266,11 +283,22 @@ def _observe(verb: Verb, args: Mapping[str, Value]) -> Expr | None:
     return compile_expr(text, SIGNALS, FUNCTIONS) if text else None
 
 
+def _within(table: Table, key: str, name: str, value: Value) -> Value:
+    """`value`, if it is one for `name` of hil.faults.ranges."""
+    why = outside(name, value)
+    if why:
+        raise table.fail(key, why)
+    return value
+
+
 def _argument(table: Table, key: str, kind: str) -> Value:
     if kind == "int":
         return table.integer(key)
     if kind == "duration":
-        return table.duration(key) // 1_000_000_000
+        seconds, rest = divmod(table.duration(key), 1_000_000_000)
+        if rest:
+            raise table.fail(key, f"{table.raw(key)!r} is not a whole number of seconds")
+        return seconds
     return table.text(key, among=ATTACKS if kind == "forgery" else ())
 
 
@@ -287,7 +315,7 @@ def _assertion(table: Table) -> Assertion:
         name=table.text("name"),
         kind=kind,
         chapter=table.text("chapter", ""),
-        promise=table.text("promise", ""),
+        promise=table.text("promise", "", among=PROMISES if table.has("promise") else ()),
         after=table.maybe_text("after"),
         until=table.maybe_text("until"),
         from_ns=table.duration("from", "0s"),
@@ -306,19 +334,40 @@ def _assertion(table: Table) -> Assertion:
         timers=table.texts("timers"),
         hazard=table.maybe_integer("hazard"),
     )
-    if kind is Kind.COUNT and assertion.least is None and assertion.most is None:
-        raise table.fail("at_most", "a count needs `exactly`, `at_most` or `at_least`")
-    if assertion.hazard is not None and assertion.hazard not in HAZARDS:
-        raise table.fail("hazard", f"there is no row {assertion.hazard} in the hazard table")
+    if kind is Kind.COUNT:
+        _countable(table, assertion)
+    if assertion.to_ns == 0:
+        raise table.fail("to", "a window of no time, expected more")
+    _hazard(table, "hazard", assertion.hazard)
     if kind is Kind.WITHIN and assertion.after is None:
         raise table.fail("after", "`within` counts from an event; name it")
     table.done()
     return assertion
 
 
+def _countable(table: Table, assertion: Assertion) -> None:
+    least, most = assertion.least, assertion.most
+    if least is None and most is None:
+        raise table.fail("at_most", "a count needs `exactly`, `at_most` or `at_least`")
+    if most is not None and most < 0:
+        raise table.fail("exactly" if table.has("exactly") else "at_most", f"{most} is below 0")
+    if most is None and least is not None and least < 1:
+        raise table.fail("at_least", f"{least} always holds, expected 1 or more")
+    if least is not None and most is not None and not 0 <= least <= most:
+        raise table.fail("at_least", f"{least} is not between 0 and at_most, {most}")
+
+
+def _hazard(table: Table, key: str, row: int | None) -> None:
+    if row is not None and row not in HAZARDS:
+        raise table.fail(key, f"there is no row {row} in the hazard table")
+
+
 def _spread(table: Table) -> Spread:
     least_s = table.duration("at_least") / 1_000_000_000
+    if least_s == 0:
+        raise table.fail("at_least", "0s always holds, expected more")
     spread = Spread(table.text("name"), table.text("of"), least_s, table.maybe_integer("hazard"))
+    _hazard(table, "hazard", spread.hazard)
     table.done()
     return spread
 
@@ -347,59 +396,3 @@ def _count_bound(table: Table, kind: Kind, key: str) -> int | None:
         return None
     exactly = table.maybe_integer("exactly")
     return table.maybe_integer(key) if exactly is None else exactly
-
-
-def _check(scenario: Scenario, head: Table, file: str) -> None:
-    """What no table can know alone: names that must meet, times that must fit."""
-    for backend in scenario.backends:
-        if backend not in BACKENDS:
-            raise head.fail("backends", f"{backend!r} is not one of {', '.join(BACKENDS)}")
-    if scenario.sample_ns <= 0 or scenario.duration_ns <= 0:
-        raise head.fail("duration", "duration and sample must be longer than nothing")
-    _unique(file, "chapter.id", [c.id for c in scenario.chapters])
-    _unique(file, "event.id", [e.id for e in scenario.events])
-    _unique(file, "assert.name", [a.name for a in scenario.assertions] + [s.name for s in scenario.spreads])
-    _check_fleet(scenario, head, file)
-    _check_able(scenario, file)
-    chapters = {c.id for c in scenario.chapters}
-    moments = {m for e in scenario.events for m in (e.id, f"{e.id}.end")} | {"start"}
-    labels = {e.id for e in scenario.events if e.verb.startswith("aggregator.")}
-    for event in scenario.events:
-        if event.chapter not in chapters | ({""} if not chapters else set()):
-            raise FileError(f"{file}: event {event.id}.chapter: there is no chapter {event.chapter!r}")
-        target = event.args.get("target")
-        if target is not None and target not in labels:
-            raise FileError(f"{file}: event {event.id}.args.target: no event with id {target!r} sends a command")
-    for assertion in scenario.assertions:
-        if assertion.chapter and assertion.chapter not in chapters:
-            raise FileError(f"{file}: assert {assertion.name}.chapter: there is no chapter {assertion.chapter!r}")
-        for key, moment in (("after", assertion.after), ("until", assertion.until)):
-            if moment is not None and moment not in moments:
-                raise FileError(
-                    f"{file}: assert {assertion.name}.{key}: there is no event {moment!r}; known: "
-                    + ", ".join(sorted(moments))
-                )
-
-
-def _check_able(scenario: Scenario, file: str) -> None:
-    for event in scenario.events:
-        for backend in scenario.backends:
-            reason = VERBS[event.verb].unable.get(backend)
-            if reason is not None:
-                raise FileError(f"{file}: event {event.id}.do: {backend} cannot {event.verb}: {reason}")
-
-
-def _check_fleet(scenario: Scenario, head: Table, file: str) -> None:
-    if scenario.fleet > 1 and scenario.backends != ("virtual",):
-        raise head.fail("fleet", "several homes run on virtual alone")
-    for spread in scenario.spreads:
-        if scenario.fleet < 2:
-            raise head.fail("fleet", f"spread {spread.name!r} needs at least 2 homes")
-        if spread.of not in {a.name for a in scenario.assertions if a.kind is Kind.WITHIN}:
-            raise FileError(f"{file}: spread {spread.name}.of: there is no `within` assertion {spread.of!r}")
-
-
-def _unique(file: str, key: str, values: list[str]) -> None:
-    for value in values:
-        if values.count(value) > 1:
-            raise FileError(f"{file}: {key}: {value!r} is there twice; give each its own name")

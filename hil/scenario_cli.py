@@ -10,8 +10,10 @@ from pathlib import Path
 from hil import fleet
 from hil import scenario as scenarios
 from hil.backends import make_backend
+from hil.configured import check_config
 from hil.expr import Value
 from hil.figures import Report
+from hil.fits import BACKENDS
 from hil.judge import Verdict
 from hil.progress import TIMES, Progress
 from hil.report import directory as reports
@@ -41,7 +43,7 @@ def main(argv: Sequence[str]) -> int:
     """Run and print; the exit code."""
     parser = argparse.ArgumentParser(prog="python -m hil scenario", description="Run one scenario.")
     parser.add_argument("name", nargs="?", help="a name of hil/scenarios, or the path of a .toml file")
-    parser.add_argument("--backend", choices=scenarios.BACKENDS, help="default: the first that the scenario names")
+    parser.add_argument("--backend", choices=BACKENDS, help="default: the first that the scenario names")
     parser.add_argument("--rig", type=Path, metavar="FILE", help="for bench: real ports, a power cap, an interlock")
     parser.add_argument("--seed", type=int, help="default: the scenario's own")
     parser.add_argument("--report", type=Path, metavar="DIR", help="write report.html, junit.xml and figures there")
@@ -56,7 +58,9 @@ def main(argv: Sequence[str]) -> int:
             data(path.stem)
         return 0 if args.list else 2
     try:
-        scenario = scenarios.load(scenarios.find(args.name))
+        path = scenarios.find(args.name)
+        scenario = scenarios.load(path)
+        check_config(scenario, path.name)
     except FileError as error:
         say(str(error))
         return 2

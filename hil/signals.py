@@ -155,4 +155,5 @@ STREAMS: Mapping[str, tuple[str, ...]] = {
     "uplink": ("kind", "seq", "duplicate"),
     "decision": ("mode", "source", "asked_w", "given_w", "binding", "grid", "lo_w", "hi_w"),
     "process": ("what", "status"),
+    "local": ("verb", "permille", "code", "told_permille"),
 }

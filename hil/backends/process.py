@@ -40,7 +40,7 @@ from hil.backends.timers import timers_of
 from hil.broker import AnyBroker, Broker
 from hil.ceremony import Ceremony
 from hil.commission import commission
-from hil.desk import Desk, ack_fields, aggregator_signals, uplink_fields
+from hil.desk import Desk, ack_fields, aggregator_signals, local_fields, uplink_fields
 from hil.devices.client import HomeClient
 from hil.expr import Value
 from hil.heard import Heard
@@ -340,7 +340,9 @@ class ProcessBackend:
                 self._refused += not json.loads(peer.makefile("rb").readline())["ok"]
             return
         with Client(path) as client:
-            self._refused += not next(client.ask(verb, **args))["ok"]
+            told = next(client.ask(verb, **args))
+            self._refused += not told["ok"]
+            self._record("local", time.monotonic_ns(), **local_fields(verb, args.get("permille"), told))
 
     def _on(self) -> str:
         return f"{self._gateway.on()} {self._home_faults}".strip()

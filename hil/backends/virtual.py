@@ -32,7 +32,7 @@ from hil.backends.backend import Ending
 from hil.backends.timers import timers_of
 from hil.ceremony import Ceremony
 from hil.commission import commission
-from hil.desk import Desk, ack_fields, aggregator_signals, uplink_fields
+from hil.desk import Desk, ack_fields, aggregator_signals, local_fields, uplink_fields
 from hil.devices.world import World
 from hil.expr import Value
 from hil.heard import Heard
@@ -112,6 +112,7 @@ class VirtualBackend:
         self._held = False
         self._life = 0
         self._conn = 0
+        self._typed: dict[int, tuple[str, Value]] = {}  # requests on the local socket that are not answered yet
         self._faults: set[str] = set()
         self._heard = Heard()
         self._refused = 0
@@ -388,10 +389,14 @@ class VirtualBackend:
         self._conn += 1
         who = STRANGER if args.pop("who", None) == "stranger" else 0
         line = json.dumps({"v": 1, "verb": verb, **args}).encode() + b"\n" if verb != "garbage" else GARBAGE
+        self._typed[self._conn] = verb if who == 0 else "stranger", args.get("permille")
         self.runtime.post("local", part.LocalRequest(self._conn, who, (who,), line))
 
     def _answered(self, reply: part.LocalReply) -> None:
-        self._refused += not json.loads(reply.data).get("ok", False)
+        told = json.loads(reply.data)
+        self._refused += not told.get("ok", False)
+        if reply.conn in self._typed:
+            self._record("local", **local_fields(*self._typed.pop(reply.conn), told))
 
     def _take_over(self, then: Callable[[], None]) -> None:
         """Connect with the device's own id: the broker ends its session. `then` comes before it is back."""

@@ -112,7 +112,8 @@ class Deck:
             hand = rng.sample(self._dishes, rng.choice((1, 2, 2, 3, 4)))
         short = rng.random() < 0.6
         length_s = SHORT_S if short else LONG_S
-        acts = [*_work(rng, length_s), *_faults(rng, hand, length_s)]
+        drawn = [*_work(rng, length_s), *_faults(rng, hand, length_s)]
+        acts = [act for act in drawn if act.at_s < length_s - 1]  # a cancel may fall behind the end
         if number % 2:
             acts = _apart(Random(f"{self._seed}/phases/{number}"), acts)
         seed, home = rng.randrange(1 << 30), _home(rng)

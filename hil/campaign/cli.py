@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import ctypes
 import os
+import re
 import signal
 import tempfile
 import time
@@ -29,6 +30,7 @@ from hil.campaign.observer import PROMISES
 from hil.campaign.picture import picture
 from hil.campaign.resume import Resume, commit
 from hil.campaign.run import Result, breaks, run, shrink
+from hil.configured import check_config
 from hil.faults.catalog import VERBS
 from hil.figures import Figure, Report
 from hil.progress import Progress
@@ -42,6 +44,7 @@ ACTING = 0.15  # share of cycles: a campaign in which the agent never acts prove
 REGRESSIONS = Path(__file__).with_name("regressions")
 MOST_CASES = 1_000_000  # of one run: some twenty years
 MOST_SHRUNK = 5  # of one run: each costs up to a hundred runs of its case
+_WORD = re.compile(r"[^A-Za-z0-9_-]+")  # what a name of a hand-written case may have and a file's should not
 _MEMORY = Path("/dev/shm")
 
 
@@ -103,7 +106,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _one(name: str, seed: int, keep: Path | None) -> Report:
-    case = Deck(seed).case(int(name)) if name.isdigit() else of_scenario(load(Path(name)))
+    case = _numbered(name, seed) if name.isdigit() else _kept(Path(name))
     result = run(case)
     wrong = Counter(violation.promise for violation in result.violations)
     figures = [
@@ -118,6 +121,23 @@ def _one(name: str, seed: int, keep: Path | None) -> Report:
     if told:
         say(case.toml())
     return Report(f"campaign, {case.name}", figures, seed, extra={"commit": commit(), "failures": told})
+
+
+def _numbered(name: str, seed: int) -> Case:
+    if len(name) > len(str(MOST_CASES)) or int(name) > MOST_CASES:
+        raise FileError(f"--case: {name[:20]} is not between 0 and {MOST_CASES}")
+    return Deck(seed).case(int(name))
+
+
+def _kept(path: Path) -> Case:
+    """A case from its file. What only the runner of scenarios does is refused: it would not be tried."""
+    scenario = load(path)
+    check_config(scenario, path.name)
+    waiting = [event.id for event in scenario.events if event.when is not None]
+    if waiting or scenario.chapters or scenario.fleet > 1:
+        key = f"event {waiting[0]}.when" if waiting else "chapter" if scenario.chapters else "scenario.fleet"
+        raise FileError(f"{path.name}: {key}: a campaign's case is one home, and its events have times alone")
+    return of_scenario(scenario)
 
 
 def campaign(
@@ -214,7 +234,7 @@ def _told(case: Case, result: Result, seed: int, at: str, keep: Path | None) -> 
         say(text)
         return
     keep.mkdir(parents=True, exist_ok=True)
-    path = keep / f"{first.promise.replace(' ', '_')}_{seed}_{case.name}.toml"
+    path = keep / f"{first.promise.replace(' ', '_')}_{seed}_{_WORD.sub('_', case.name)}.toml"
     path.write_text(text, encoding="utf-8")
     say(f"-- {path}")
     with _in_memory():

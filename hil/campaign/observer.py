@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hil.campaign.bounds import BMS, SITE, Bounds
+from hil.campaign.homeowner import Homeowner
 from hil.campaign.kept import BEYOND, SENSOR, Kept
 from hil.campaign.menu import takes_of
 from hil.expr import Value
@@ -73,7 +74,9 @@ class Observer(Quiet):
         self.violations: list[Violation] = []
         self.cycles = self.acting = 0
         self.crossed = 0  # houses that went dark by a renewal that crossed with the outage
-        self._kept = Kept(_number(home.get("reserve_permille", 200)))
+        self._homeowner = Homeowner(_number(home.get("reserve_permille", 200)))
+        self._kept = Kept(self._homeowner.permille)
+        self._alive = True
         self._active: dict[str, frozenset[str]] = {}  # faults: id -> what they take
         self._sent: set[str] = set()
         self._started: dict[str, int] = {}
@@ -122,8 +125,8 @@ class Observer(Quiet):
             self._said_dc = None if ended else _number(event.args["value"]) - KELVIN_DC
         if event.verb.startswith("clock."):
             self._clock(at_ns, event, ended)
-        if event.verb == "local.reserve":
-            self._kept.lowered(_number(event.args["permille"]))
+        if event.verb in ("local.reserve", "homeowner.reserve", "disk.keep", "disk.restore"):
+            self._reserve(at_ns, event)
         if event.verb == "bms.zeros" and event.args["device"] == "inverter":
             self._healthy_ns = at_ns  # it is not the device it was: nothing is written to it until it is known again
         if event.verb == "home.soc":
@@ -140,6 +143,16 @@ class Observer(Quiet):
             self._stop_ns = signed_ns
             self._called_off = {**dict.fromkeys(self._sent, at_ns), **self._called_off}
         self._sent.add(event.id)
+
+    def _reserve(self, at_ns: int, event: Event) -> None:
+        """Somebody asks for another one, or what was answered is lost with a disk."""
+        if event.verb == "disk.keep":
+            self._homeowner.image()
+        elif event.verb == "disk.restore":
+            self._homeowner.restored()
+        elif self._alive:
+            self._homeowner.asks(_number(event.args["permille"]))
+        self._kept.follow(at_ns, self._homeowner.permille)
 
     def _clock(self, at_ns: int, event: Event, ended: bool) -> None:
         if event.verb == "clock.untrusted":
@@ -162,6 +175,11 @@ class Observer(Quiet):
             self._foreign_until_ns = min(self._foreign_until_ns, record.at_ns + FOLLOWS_S * NS)  # it is ours again
         if record.stream == "decision":  # one that lasts for less than a sample as well
             self._permits.append((record.at_ns, _number(record.fields["lo_w"]), _number(record.fields["hi_w"])))
+        if record.stream == "local" and record.fields["verb"] == "reserve" and record.fields["permille"] is not None:
+            told, code = record.fields["told_permille"], int(_number(record.fields["code"]))
+            told = None if told is None else _number(told)
+            self._homeowner.answered(_number(record.fields["permille"]), code, told)
+            self._kept.follow(record.at_ns, self._homeowner.permille)
         if record.stream == "ack":
             label = str(record.fields["command"])
             if label not in self._sent:
@@ -174,6 +192,7 @@ class Observer(Quiet):
 
     def sample(self, at_ns: int, signals: Mapping[str, Value]) -> None:
         self.cycles += 1
+        self._alive = bool(signals["proc.alive"])
         self.acting += _acting(signals)
         if self._taken("untold", "dead") or not signals["proc.alive"]:
             self._alone_ns = at_ns
@@ -243,7 +262,7 @@ class Observer(Quiet):
             self._misled_ns = at_ns
         if not hi or self._off_since_ns is not None or at_ns - self._misled_ns < FOLLOWS_S * NS or at_ns < SETTLED_NS:
             return
-        spare_permille = max(0.0, _number(s["truth.soc_permille"]) - self._kept.reserve_permille) + SENSOR + BEYOND
+        spare_permille = max(0.0, _number(s["truth.soc_permille"]) - self._kept.ahead_permille(at_ns)) + SENSOR + BEYOND
         spare_wh = spare_permille * CAPACITY_WH / 1000
         asked_wh = _number(hi) * self._stated_s / 3600
         if asked_wh > spare_wh:

@@ -66,7 +66,7 @@ def shrink(case: Case, at_s: float, broken: Callable[[Case], bool], most: int = 
         return left >= 0 and broken(smaller)
 
     end = int(at_s) + TAIL_S
-    cut = [_shortened(act, end) for act in case.acts if act.at_s < end]
+    cut = [_shortened(act, end) for act in case.acts if act.at_s < end - 2]  # room for what lasts a second
     shorter = dataclasses.replace(case, length_s=end, acts=cut)
     if end < case.length_s and still(shorter):
         case = shorter

@@ -18,10 +18,10 @@ from hil.judge import Verdict
 from hil.report.latency import histogram, latencies
 from hil.report.recording import Recording
 from hil.report.scale import absolute, lasting
-from hil.report.scoreboard import PROMISES
 from hil.report.tables import chapter_table, hazard_table, log_table, mark, table, verdict_table, verdict_tables
 from hil.report.timeline import homes, timeline
 from hil.runner import Outcome
+from hil.scenario import PROMISES
 
 _HERE = Path(__file__)
 _INLINE = "style-src 'unsafe-inline'; script-src 'unsafe-inline'"

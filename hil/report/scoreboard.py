@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from hil.figures import Scalar
 from hil.judge import Verdict
+from hil.scenario import PROMISES
 
-PROMISES = ("the home keeps its reserve", "nobody is trusted by default", "no watt flows unwatched")
 WIDTH = 100
 
 

@@ -12,7 +12,7 @@ from hil.judge import Verdict
 from hil.report.plain import event_line, record_line
 from hil.report.recording import Recording
 from hil.report.scale import absolute, lasting, relative
-from hil.report.scoreboard import PROMISES
+from hil.scenario import PROMISES
 
 MOST_LINES = 400
 Row = Sequence[str]

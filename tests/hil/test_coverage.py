@@ -15,9 +15,10 @@ from hil.campaign.menu import dishes
 from hil.expr import Value
 from hil.faults.catalog import FAMILIES, VERBS
 from hil.faults.registers import FIELDS, Spoil
+from hil.fits import BACKENDS
 from hil.hazards import HAZARDS
 from hil.runner import Outcome, Runner
-from hil.scenario import BACKENDS, DIRECTORY, Assertion, Kind, Scenario, Spread, find, load
+from hil.scenario import DIRECTORY, Assertion, Kind, Scenario, Spread, find, load
 from hil.strict import FileError
 
 ROOT = Path(__file__).parents[2]

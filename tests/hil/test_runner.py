@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from hil.expr import Value
 from hil.judge import Verdict
 from hil.runner import Outcome, Runner
 from hil.scenario import parse
+from hil.strict import FileError
 from tests.hil.world import World
 
 HEAD = """
@@ -173,3 +175,78 @@ def test_an_event_that_never_came_fails_what_waits_for_it() -> None:
     text += '[[assert]]\nname = "x"\nafter = "late"\nwithin = "3s"\nthat = "True"'
     seen = run(text).verdicts[0]
     assert (seen.ok, seen.sentence) == (False, "`late` never happened")
+
+
+LATE = '[[event]]\nid = "late"\ndo = "home.load"\nargs = { w = 1 }\nwhen = "truth.battery_w == 3"\n'
+HELD = '[[assert]]\nname = "x"\nalways = "True"\n'
+
+
+def test_an_event_that_never_came_makes_the_run_fail() -> None:
+    outcome = run(LATE + HELD)
+    assert [(v.name, v.ok, v.sentence) for v in outcome.verdicts] == [
+        ("x", True, "held in all 601 samples"),
+        ("late came to pass", False, "`truth.battery_w == 3` was never true: home.load was never done"),
+    ]
+    assert not outcome.ok
+    assert not outcome.report().ok
+
+
+def test_but_not_one_that_the_file_says_may_not_come() -> None:
+    assert run(f"{LATE}optional = true\n{HELD}").ok
+    waits = HELD.replace("always", 'after = "late"\neventually')
+    assert not run(f"{LATE}optional = true\n{waits}").ok, "what waits for it was not judged"
+
+
+def test_a_chapter_waits_for_no_event_that_may_not_come() -> None:
+    waiting = CHAPTERS.replace('when = "chapter_s >= 2"\nfor = "6s"', 'when = "truth.battery_w == 3"\nFLAG')
+    text = waiting[: waiting.index("[[assert]]")]
+    failed = Runner(parse(text.replace("FLAG", ""), "t.toml"), World(), 1).run()
+    assert [v.sentence for v in failed.verdicts if not v.ok] == ["event bms.mute did not come to pass"]
+    assert Runner(parse(text.replace("FLAG", "optional = true"), "t.toml"), World(), 1).run().ok
+
+
+def test_a_fault_that_the_run_does_not_see_the_end_of_makes_it_fail() -> None:
+    text = '[[event]]\nid = "cut"\ndo = "bms.mute"\nwhen = "t_s >= 50"\nfor = "30s"\n'
+    broken = [v for v in run(text + HELD).verdicts if not v.ok]
+    assert [(v.name, v.sentence) for v in broken] == [
+        ("cut ended", "it would have ended at 80 s, behind the end of the run")
+    ]
+
+
+LAST = '[[event]]\nid = "end"\ndo = "moment"\nwhen = "t_s >= 50"\n'
+
+
+@pytest.mark.parametrize(
+    ("window", "sentence"),
+    [
+        (
+            'count = "write"\nat_most = 0\nfrom = "20s"',
+            "its window was never open: from 70 s on, and it was over at 60 s",
+        ),
+        ('count = "write"\nat_most = 0\nto = "20s"', "its window lasts to 70 s, and it was over at 60 s"),
+        ('always = "True"\nto = "20s"', "its window lasts to 70 s, and it was over at 60 s"),
+        ('within = "2s"\nthat = "True"\nstays = true\nto = "20s"', "its window lasts to 70 s, and it was over at 60 s"),
+        ('always = "True"\nfrom = "20s"', "`True` was never judged"),
+    ],
+)
+def test_a_window_that_the_run_cut_short_holds_nothing(window: str, sentence: str) -> None:
+    seen = run(f'{LAST}[[assert]]\nname = "x"\nafter = "end"\n{window}\n').verdicts[0]
+    assert (seen.ok, seen.sentence) == (False, sentence)
+    assert run(f'{LAST}[[assert]]\nname = "x"\nafter = "end"\n{window.replace("20s", "5s")}\n').verdicts[0].ok
+
+
+def test_a_window_that_closes_before_it_opens_holds_nothing() -> None:
+    text = f'{LAST}[[assert]]\nname = "x"\ncount = "write"\nat_most = 0\n'
+    late = run(f'{text}from = "55s"\nuntil = "end"').verdicts[0]
+    assert (late.ok, late.sentence) == (False, "its window was never open: from 55 s on, and it was over at 50 s")
+    reverse = run(f'{text}after = "end"\nuntil = "bms.mute"').verdicts[0]
+    assert (reverse.ok, reverse.sentence) == (False, "its window was never open: bms.mute came before end")
+
+
+def test_what_the_world_does_not_understand_names_the_event() -> None:
+    class Strange(World):
+        def home(self, op: str, **args: Value) -> None:
+            raise ValueError("there is no such thing here")
+
+    with pytest.raises(FileError, match=r"^t: event bms\.mute\.do: bms\.mute: there is no such thing here$"):
+        run(HELD, Strange())
