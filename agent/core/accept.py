@@ -178,30 +178,38 @@ def record_of(c: Command, state: CommandState, reason: str | None, cycle: Cycle,
 
 
 def joined(book: Book) -> Book:
-    """What ends where another begins ends when that one really begins: no gap, no overlap (R8). Called when one came,
-    moved or went."""
+    """What ends where another of the same issuer and primacy begins, which takes over all its modes, ends when that one
+    really begins: no gap, no overlap (R8). Of any other two, precedence decides alone. Called when one came, moved or
+    went."""
     waiting = [r for r in book.durable.commands if r.state not in TERMINAL and _joins(r)]
     if not waiting:
         return book
-    starts: dict[int, list[CommandRecord]] = {}
+    starts: dict[tuple[str, int, int], list[CommandRecord]] = {}
     for record in waiting:
-        starts.setdefault(record.command.start_ms or 0, []).append(record)
+        c = record.command
+        starts.setdefault((c.issuer, c.primacy, c.start_ms or 0), []).append(record)
     moved: dict[str, CommandRecord] = {}
     for record in waiting:
         c = record.command
-        own_ns = record.start_ns + c.duration_s * 1000 * NS_PER_MS
-        after = [
-            r.start_ns
-            for r in starts.get((c.start_ms or 0) + c.duration_s * 1000, ())
-            if r.kernel_boot == record.kernel_boot and not set(lanes(c)).isdisjoint(lanes(r.command))
-        ]
-        end_ns = max(record.start_ns, min(after)) if after else own_ns
+        after = starts.get((c.issuer, c.primacy, (c.start_ms or 0) + c.duration_s * 1000), ())
+        end_ns = min([r.start_ns for r in after if _follows(record, r)], default=own_end_ns(record))
         if end_ns != record.end_ns:
             moved[c.id] = replace(record, end_ns=end_ns)
     if not moved:
         return book
     commands = tuple([moved.get(r.command.id, r) for r in book.durable.commands])
     return replace(book, durable=replace(book.durable, commands=commands))
+
+
+def own_end_ns(record: CommandRecord) -> int:
+    """Where it ends if nothing joins on to it."""
+    return record.start_ns + record.command.duration_s * 1000 * NS_PER_MS
+
+
+def _follows(record: CommandRecord, after: CommandRecord) -> bool:
+    """Whether `after` takes its place: a draw that moves it to before `record` makes it no successor."""
+    comes = after.kernel_boot == record.kernel_boot and after.start_ns > record.start_ns
+    return comes and set(lanes(record.command)) <= set(lanes(after.command))
 
 
 def _joins(record: CommandRecord) -> bool:

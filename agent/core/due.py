@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from agent.core import dispatch, sessions
-from agent.core.accept import NS_PER_MS, PLANS, POWER, joined, lanes
+from agent.core.accept import NS_PER_MS, PLANS, POWER, joined, lanes, own_end_ns
 from agent.core.book import Book, Cycle, find, live_of, put, with_record
 from agent.core.command import TERMINAL, CommandKind, CommandState
 from agent.core.decision import LimitValue, Side
@@ -253,13 +253,23 @@ def _rebase(book: Book, record: CommandRecord, cycle: Cycle) -> tuple[Book, Comm
     return book, find(book.durable, record.command.id)
 
 
+def _by_the_next(record: CommandRecord) -> str:
+    """By how much it was shorter or longer than asked for, where another joins on to it."""
+    moved_s = round((record.end_ns - own_end_ns(record)) / (1000 * NS_PER_MS))
+    if not moved_s:
+        return ""
+    side = "before" if moved_s < 0 else "after"
+    return f", {abs(moved_s)} s {side} its own end: there the event that joins on begins"
+
+
 def _over(book: Book, record: CommandRecord, cycle: Cycle) -> Book:
     """Its time has passed: what became of it."""
     live, kind = live_of(book, record.command.id), record.command.kind
     if record.cancelled:
         return dispatch.end(book, record, CommandState.CANCELLED, "cancel", "cancelled by its issuer", cycle)
     if record.started:
-        return dispatch.end(book, record, CommandState.COMPLETED, record.reason, "its time is over", cycle)
+        sentence = "its time is over" + _by_the_next(record)
+        return dispatch.end(book, record, CommandState.COMPLETED, record.reason, sentence, cycle)
     if live.missed and not live.running:
         sentence = "the homeowner was opted out for all its time"
         return dispatch.end(book, record, CommandState.NO_PARTICIPATION, "opt_out", sentence, cycle)
