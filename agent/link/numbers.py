@@ -96,12 +96,9 @@ class Numbers:
         `quiet`: nothing of it goes to the disk. `now_ms`: the least that it is, None if nobody knows."""
         windows: tuple[tuple[str, Window], ...] = ()
         if isinstance(body, Halt):
-            last = self.windows.get(endings.stream(kid))
-            if not endings.newer(last, body, now_ms):
-                return Refusal("replay", "a later stop of this key was taken")
-            window = endings.taken(last, body, now_ms)
-            if window is not None:
-                windows = ((endings.stream(kid), window),)
+            if not endings.newer(self.windows, kid, body, now_ms):
+                return Refusal("replay", "it was taken, or a later stop of this key")
+            windows = endings.taken(self.windows, kid, body, now_ms)
         self.know(body.id, digest)
         if not quiet:
             self.windows.update(windows)

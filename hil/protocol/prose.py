@@ -45,12 +45,13 @@ key was heard. `for_s` of an `opt_out` counts from `iat`, and one that is over i
 that is in force: for that, `opt_in` and another. These two are judged by the lesser of the gateway's network time and
 signed time, and not where it has but one of them: whoever puts one clock forward makes no home deaf to a stop.
 
-Signature, audience and role bind them too. The `seq` of cancel and stop is not judged, so that nobody who
-stole the key can use it up: a cancel ends its target once, and of the stops of a key one is taken if its `iat` is later
-than that of the last (in one millisecond: if its `id` is another). One that changes nothing is acknowledged and leaves
-no record. Of each key 1,000 a day (200 at once) are acknowledged; beyond, they end what they end, and are remembered,
-in silence. Of other commands, setpoints of sessions apart, a key has 8,640 a day (2,000 at once); of those that the
-home rejects, 1,000 a day (200 at once) are acknowledged.
+Signature, audience and role bind them too. The `seq` of cancel and stop is not judged, so that nobody who stole the
+key can use it up: a cancel ends its target once, and of the stops of a key one is taken if its `iat` is later than
+that of the last (in one millisecond: if its `id` is another), which counts as signed no later than it came; one that
+was dated ahead of that is remembered itself, so that it works once too (16 of a key). One that changes nothing is
+acknowledged and leaves no record. Of each key 1,000 a day (200 at once) are acknowledged; beyond, they end what they
+end, and are remembered, in silence. Of other commands, setpoints of sessions apart, a key has 8,640 a day (2,000 at
+once); of those that the home rejects, 1,000 a day (200 at once) are acknowledged.
 
 The first `seq` of a stream is at most 2^32 above its `iat`. The `exp` of time and receipts is not judged: a nonce is
 never used twice, nor is the number of a row.

@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from agent.core.durable import Window
 from agent.core.inputs import CommandIn
 from agent.link import endings, replay
 from agent.link.budgets import COMMANDS_AT_ONCE, ENDINGS_AT_ONCE, Budgets
@@ -94,27 +97,109 @@ def test_a_stop_works_once_also_when_its_id_is_long_forgotten() -> None:
     assert not taken(again, earlier)
 
 
-def test_a_stop_that_a_wrong_clock_dated_ahead_holds_no_later_one_off() -> None:
+def halt(iat: int, n: int) -> Halt:
     claims = Home().agg.claims(Home().now, kind="stop")
-    stop = parse_command(claims)
+    stop = parse_command(claims | {"iat": iat, "exp": iat + 1000, "id": f"{n:032x}"})
     assert isinstance(stop, Halt)
-    kept = endings.taken(None, stop, WALL + 10**9)
-    assert kept is not None
-    assert kept.high == WALL
-    ahead = endings.taken(None, stop.model_copy(update={"iat": WALL + 10**10}), WALL + 10**9)
-    assert ahead is not None
-    assert not endings.newer(ahead, stop, None)
-    assert endings.newer(ahead, stop.model_copy(update={"iat": WALL + 1}), WALL)
-    assert endings.taken(kept, stop, None) is None, "without the time nobody can say when it was signed"
+    return stop
 
 
-def test_without_a_clock_every_stop_passes_and_moves_nothing() -> None:
+def test_a_stop_that_a_wrong_clock_dated_ahead_holds_no_later_one_off() -> None:
+    kept = dict(endings.taken({}, KID, halt(WALL, 1), WALL + 10**9))
+    assert kept == {endings.stream(KID): Window(WALL, 1)}
+    kept = dict(endings.taken({}, KID, halt(WALL + 10**10, 2), WALL + 10**9))
+    assert kept[endings.stream(KID)].high == WALL + 10**9
+    assert not endings.newer(kept, KID, halt(WALL, 1), None)
+    assert endings.newer(kept, KID, halt(WALL + 1, 3), WALL)
+    assert endings.newer(kept, KID, halt(WALL + 10**9 + 1, 3), WALL + 10**9 + 1)
+    blind = endings.taken(kept, KID, halt(WALL, 1), None)
+    assert endings.stream(KID) not in dict(blind), "without the time nobody can say when it was signed"
+
+
+@pytest.mark.parametrize("ahead_ms", [1, 500, 86_400_000])
+def test_a_stop_of_a_clock_that_is_ahead_works_once_also_when_its_id_is_long_forgotten(ahead_ms: int) -> None:
+    first = Home()
+    first.ready()
+    iat = WALL + ahead_ms
+    old = first.agg.command(first.now, kind="stop", iat=iat, exp=iat + 60_000)
+    [got] = posted(first.send(old), CommandIn)
+    windows = got.windows
+    for s in (0.4, 3 * 86_400.0):
+        again = Home(windows=windows)
+        again.now = again.later(s)
+        again.ready()
+        assert not taken(again, old)
+        assert again.session._counters == {"replay": 1}
+        windows = tuple([w for w in again.session._inbound._numbers.windows.items() if w[0].startswith("#")])
+        assert taken(again, again.agg.command(again.now, kind="stop")), "signed now"
+
+
+def test_a_stop_that_came_while_nobody_knew_the_time_works_once() -> None:
+    home = Home(synced=False)
+    home.up()
+    old = home.agg.command(home.now, kind="stop", iat=WALL + 1, exp=WALL + 2)
+    [got] = posted(home.send(old), CommandIn)
+    for synced in (False, True):
+        again = Home(windows=got.windows, synced=synced)
+        again.up()
+        assert not taken(again, old)
+        assert taken(again, again.agg.command(again.now, kind="stop"))
+
+
+def test_of_two_stops_of_one_millisecond_each_works_once() -> None:
+    kept: dict[str, Window] = {}
+    for n in (1, 2, 3):
+        assert endings.newer(kept, KID, halt(WALL, n), WALL)
+        kept |= endings.taken(kept, KID, halt(WALL, n), WALL)
+    assert not any(endings.newer(kept, KID, halt(WALL, n), WALL + 5) for n in (1, 2, 3))
+
+
+STOPS = st.lists(st.tuples(st.sampled_from([-900, -1, 0, 0, 1, 500, 40_000, 10**8]), st.integers(0, 2000)), max_size=40)
+
+
+@settings(max_examples=150, deadline=None)
+@given(STOPS, st.data())
+def test_no_stop_works_twice_and_none_of_a_clock_that_is_right_is_held_off(
+    stops: list[tuple[int, int]], data: st.DataObject
+) -> None:
+    """Nothing is known of it but what is on the disk. (off: by how much the signer's clock is, ms; later: ms.)"""
+    kept: dict[str, Window] = {}
+    now_ms, had, ahead = WALL, list[Halt](), 0
+    for n, (off_ms, later_ms) in enumerate(stops):
+        now_ms += later_ms
+        knows = data.draw(st.booleans()) or ahead >= endings.MOST
+        stop = halt(now_ms + off_ms, n + 1)
+        news = endings.newer(kept, KID, stop, now_ms if knows else None)
+        assert news or off_ms < 0
+        if ahead < endings.MOST and news:
+            kept |= endings.taken(kept, KID, stop, now_ms if knows else None)
+            had.append(stop)
+            ahead += off_ms > 0 or not knows
+        for old in had:
+            assert not endings.newer(kept, KID, old, data.draw(st.sampled_from([None, now_ms, now_ms + 10**9])))
+    assert endings.newer(kept, KID, halt(now_ms + 1, 1000), now_ms + 1)
+    assert len(kept) <= endings.MOST + 1
+
+
+def test_of_more_than_can_be_remembered_the_latest_are_and_they_take_no_more_room() -> None:
+    kept: dict[str, Window] = {}
+    many = [halt(WALL + 10**9 + n, n + 1) for n in range(endings.MOST + 5)]
+    for n, stop in enumerate(many):
+        assert endings.newer(kept, KID, stop, WALL + n)
+        kept |= endings.taken(kept, KID, stop, WALL + n)
+    assert len(kept) == endings.MOST + 1
+    assert not any(endings.newer(kept, KID, stop, WALL + 100) for stop in many[-endings.MOST :])
+    late = halt(WALL + 2 * 10**9, 1000)
+    assert [name for name, _ in endings.taken(kept, KID, late, WALL + 3 * 10**9)] == [endings.stream(KID)]
+
+
+def test_without_a_clock_every_stop_passes_and_stands_in_no_others_way() -> None:
     home = Home(synced=False)
     home.up()
     [got] = posted(
         home.send(home.agg.command(home.now, kind="stop", iat=WALL + 86_400_000, exp=WALL + 86_400_001)), CommandIn
     )
-    assert got.windows == ()
+    assert endings.stream(KID) not in dict(got.windows)
     assert taken(home, home.agg.command(home.now, kind="stop"))
 
 
