@@ -70,7 +70,8 @@ def follow(ledger: Ledger, now: Now) -> Ledger:
         now.say.notices.append(f"the accounts were lost and begin anew: {what}")
         now.say.records.append(Record("settlement", {"record": "lost", "what": what, "from_ms": ledger.now_ms}))
         rest_ns = now.s.now_ns + QUARTER_MS * 1_000_000  # not a record of it every second
-        return Ledger(at_ns=rest_ns, commands=now.book.durable.commands)
+        kept = Kept(era=ledger.kept.era + 1)  # the clock may be put anywhere until then
+        return Ledger(at_ns=rest_ns, commands=now.book.durable.commands, kept=kept)
 
 
 def _follow(ledger: Ledger, now: Now) -> Ledger:
@@ -205,7 +206,7 @@ def _closed(ledger: Ledger, now: Now, t1_ms: int) -> Ledger:
     body = interval.body(opened, t1_ms, kept.stand, kept.era, source, now.returns_ms(), room)
     now.say.records.append(Record("settlement", body))
     events = tuple([performance.quartered(e, t1_ms, now.say.records) for e in kept.events])
-    return ledger._replace(kept=kept._replace(events=events, open=None))
+    return ledger._replace(kept=kept._replace(now_ms=t1_ms, events=events, open=None))
 
 
 def _opened(ledger: Ledger, now: Now, t0_ms: int) -> Ledger:
@@ -221,7 +222,7 @@ def _opened(ledger: Ledger, now: Now, t0_ms: int) -> Ledger:
     kept = kept._replace(
         open=Open(t0_ms, kept.stand, trust=trust, late=late),
         day=day,
-        now_ms=now.i.clock.wall_ms,
+        now_ms=max(t0_ms, now.i.clock.wall_ms),
         trusted=now.trusted,
         at_ns=now.s.now_ns,
         kernel_boot=now.i.clock.kernel_boot,
@@ -255,9 +256,10 @@ def _after_gap(ledger: Ledger, now: Now, key: Key, slip_ms: int) -> Ledger:
     ledger = _registers(ledger)
     kept, wall_ms = ledger.kept, now.i.clock.wall_ms
     ledger = _closed(ledger, now, _ends_ms(kept))
-    if not -STEP_MS < slip_ms < STEP_MS:
+    stepped = not -STEP_MS < slip_ms < STEP_MS
+    if stepped:
         ledger = _stepped(ledger, now, wall_ms - slip_ms)
-    ledger = _gap(ledger, now, "stalled", now.s.now_ns - ledger.at_ns)
+    ledger = _gap(ledger, now, "stalled", now.s.now_ns - ledger.at_ns, stepped)
     ledger = ledger._replace(held=(), key=key, at_ns=now.s.now_ns, now_ms=wall_ms, excursion=None, base=Base())
     return _commands(_opened(ledger, now, wall_ms), now)
 
@@ -273,10 +275,10 @@ def _reclocked(ledger: Ledger, now: Now, key: Key, second: Second, slip_ms: int)
     opened = ledger.kept.open
     assert opened is not None
     placed = now.trusted and old.trust == ClockTrust.UNTRUSTED
-    ends_ms = _ends_ms(ledger.kept)
+    ends_ms, t0_ms = _ends_ms(ledger.kept), wall_ms
     if placed:
-        t0_ms = wall_ms - opened.ns // 1_000_000
-        kept = ledger.kept._replace(open=opened._replace(t0_ms=t0_ms, trust="placed"), era=ledger.kept.era + 1)
+        since_ms = wall_ms - opened.ns // 1_000_000
+        kept = ledger.kept._replace(open=opened._replace(t0_ms=since_ms, trust="placed"), era=ledger.kept.era + 1)
         ledger = _closed(ledger._replace(kept=kept), now, wall_ms)
         _clock(now, "trusted", ends_ms, kept.era)
     else:
@@ -285,8 +287,9 @@ def _reclocked(ledger: Ledger, now: Now, key: Key, second: Second, slip_ms: int)
             ledger = _stepped(ledger, now, ends_ms)
         else:
             _clock(now, "untrusted", ends_ms, ledger.kept.era)
+            t0_ms = max(ends_ms, wall_ms)  # in the same era: it may have slipped back by less than a step
     ledger = ledger._replace(key=key, now_ms=wall_ms)
-    return _commands(_opened(ledger, now, wall_ms), now)
+    return _commands(_opened(ledger, now, t0_ms), now)
 
 
 def _stepped(ledger: Ledger, now: Now, from_ms: int) -> Ledger:
@@ -302,19 +305,20 @@ def _clock(now: Now, why: str, from_ms: int, era: int) -> None:
 
 
 def _ends_ms(kept: Kept) -> int:
-    """Where what is open ends by its own clock: with its last second."""
-    return kept.now_ms
+    """Where what is open ends by its own clock: with its last second, not before its first where that slips."""
+    return kept.now_ms if kept.open is None else max(kept.now_ms, kept.open.t0_ms)
 
 
-def _gap(ledger: Ledger, now: Now, reason: str, dark_ns: int | None) -> Ledger:
-    """Time in which nobody looked; registers say what flowed meanwhile, commands what was asked."""
+def _gap(ledger: Ledger, now: Now, reason: str, dark_ns: int | None, stepped: bool = False) -> Ledger:
+    """Time in which nobody looked; registers say what flowed meanwhile, commands what was asked. A clock that is back
+    begins an era, believed or not, unless it has (`stepped`)."""
     wall_ms, from_ms = now.i.clock.wall_ms, ledger.kept.now_ms
     out = OPT_OUT if now.book.durable.opted_out is not None else None
     ns = dark_ns or 1  # one that no clock tells is a time all the same
     ledger = ledger._replace(kept=dark.asked(ledger.kept, ledger.commands, ns, now.say.records, out))
-    both = ledger.kept.trusted and now.trusted
-    if both and wall_ms < from_ms:
-        ledger, both = _stepped(ledger, now, from_ms), False
+    both = ledger.kept.trusted and now.trusted and wall_ms >= from_ms
+    if wall_ms < from_ms and not stepped:
+        ledger = _stepped(ledger, now, from_ms + (dark_ns or 0) // 1_000_000)
     before = ledger.kept.stand
     later = ledger.kept.unread.later(UNKNOWN_NS if dark_ns is None else dark_ns)
     kept, found = _read(ledger.kept._replace(unread=later), now.s.meter, now.s.now_ns)
