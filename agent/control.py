@@ -442,11 +442,12 @@ class Control:
         return [*self._cycle(now), raised(verb, self._disk is None or self._disk.ok)]
 
     def _reserve_stored(self, stored: mail.ReserveStored, now: Now) -> list[Effect]:
-        verbs, self._verb_waiting = self._verb_waiting, []
+        verbs = [self._verb_waiting.pop(0)] if self._verb_waiting else []  # the store answers in their order
         if stored.error is not None:
             text = f"the reserve could not be written: {stored.error}"
             return [*self._say("error", text, now), *(done(verb, 5, text) for verb in verbs)]
-        self._reserve = Reserve(stored.permille, "file")
+        raised_to = max((verb.value for verb in self._verb_waiting), default=0)
+        self._reserve = Reserve(max(stored.permille, raised_to), "file")
         for verb in verbs:
             self._events.append(Consent("reserve", verb.by, verb.conn != mail.LINK, None, stored.permille))
         text = f"the reserve is {stored.permille / 10:.1f} %"

@@ -43,8 +43,9 @@ def judge(book: Book, c: Command, cycle: Cycle) -> Verdict:
     if now_ms > c.exp_ms:
         sentence = f"it had to be accepted {(now_ms - c.exp_ms) // 1000} s ago"
         return Verdict(CommandState.REJECTED_LATE, "exp", sentence)
-    if c.start_ms is not None and c.start_ms + shift_ms(book, c) + c.duration_s * 1000 <= now_ms:
-        over_s = (now_ms - c.start_ms - shift_ms(book, c)) // 1000 - c.duration_s
+    moved_ms = shift_ms(book, c, now_ms)
+    if c.start_ms is not None and c.start_ms + moved_ms + c.duration_s * 1000 <= now_ms:
+        over_s = (now_ms - c.start_ms - moved_ms) // 1000 - c.duration_s
         return Verdict(CommandState.REJECTED_LATE, "over", f"it was over {over_s} s ago")
     return _now(book, c, cycle)
 
@@ -130,11 +131,12 @@ def lanes(c: Command) -> tuple[str, ...]:
     return tuple([lane for lane, value in asked if value is not None])
 
 
-def shift_ms(book: Book, c: Command) -> int:
-    """How far the start moves: drawn once from the bits that came with the command (R7). What joins onto an event of
-    the same issuer that moves in the same way moves with it."""
+def shift_ms(book: Book, c: Command, now_ms: int) -> int:
+    """How far the start moves: drawn once from the bits that came with the command (R7), never to before `now_ms`, when
+    it is accepted. What joins onto an event of the same issuer that moves in the same way moves with it."""
     if not c.randomize_s or c.kind is not CommandKind.DISPATCH or c.start_ms is None:
         return 0
+    lead_ms = max(0, c.start_ms - now_ms)
     for record in book.durable.commands:
         other = record.command
         same = (other.issuer, other.kind, other.randomize_s, other.randomize_both)
@@ -143,17 +145,18 @@ def shift_ms(book: Book, c: Command) -> int:
         if same == (c.issuer, c.kind, c.randomize_s, c.randomize_both) and (
             other.start_ms + other.duration_s * 1000 == c.start_ms or c.start_ms + c.duration_s * 1000 == other.start_ms
         ):
-            return record.shift_ms
-    return drawn_ms(c.randomize_s, c.randomize_both, c.draw)
+            return max(record.shift_ms, -lead_ms)
+    return drawn_ms(c.randomize_s, c.randomize_both, c.draw, lead_ms)
 
 
-def drawn_ms(range_s: int, both: bool, draw: int) -> int:
-    """0..R, or -R..R; R may be negative."""
+def drawn_ms(range_s: int, both: bool, draw: int, lead_ms: int = MAX_SHIFT_S * 1000) -> int:
+    """0..R, or -R..R; R may be negative. Back by `lead_ms` at most: the draw is from what is left of the range, so that
+    a fleet that is told late does not begin at once."""
     most = abs(range_s) * 1000
+    back = min(most, lead_ms)
     if both:
-        return draw % (2 * most + 1) - most
-    moved = draw % (most + 1)
-    return moved if range_s >= 0 else -moved
+        return draw % (back + most + 1) - back
+    return draw % (most + 1) if range_s >= 0 else -(draw % (back + 1))
 
 
 def record_of(c: Command, state: CommandState, reason: str | None, cycle: Cycle, moved_ms: int = 0) -> CommandRecord:

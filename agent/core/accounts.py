@@ -17,7 +17,7 @@ from agent.core.durable import CommandRecord
 from agent.core.flows import DT, UNKNOWN_NS, Jump, Registers, Second, Stand, jumps, read, span
 from agent.core.guarantee import Day, Excursion
 from agent.core.inputs import ClockTrust, Consent, Inputs, PutBack
-from agent.core.interval import QUARTER_MS, Key, Open
+from agent.core.interval import OPT_OUT, QUARTER_MS, Key, Open
 from agent.core.kept import Kept, kept_of
 from agent.core.now import Now
 from agent.core.params import S
@@ -309,8 +309,9 @@ def _ends_ms(kept: Kept) -> int:
 def _gap(ledger: Ledger, now: Now, reason: str, dark_ns: int | None) -> Ledger:
     """Time in which nobody looked; registers say what flowed meanwhile, commands what was asked."""
     wall_ms, from_ms = now.i.clock.wall_ms, ledger.kept.now_ms
-    if now.book.durable.opted_out is None:  # one that no clock tells is a time all the same
-        ledger = ledger._replace(kept=dark.asked(ledger.kept, ledger.commands, dark_ns or 1, now.say.records))
+    out = OPT_OUT if now.book.durable.opted_out is not None else None
+    ns = dark_ns or 1  # one that no clock tells is a time all the same
+    ledger = ledger._replace(kept=dark.asked(ledger.kept, ledger.commands, ns, now.say.records, out))
     both = ledger.kept.trusted and now.trusted
     if both and wall_ms < from_ms:
         ledger, both = _stepped(ledger, now, from_ms), False

@@ -27,9 +27,11 @@ def lasted(kept: Kept, now: Now) -> int | None:
     return ms * 1_000_000 if kept.trusted and now.trusted and ms >= 0 else None
 
 
-def asked(kept: Kept, commands: Sequence[CommandRecord], dark_ns: int, records: list[Record]) -> Kept:
+def asked(
+    kept: Kept, commands: Sequence[CommandRecord], dark_ns: int, records: list[Record], limited: str | None = None
+) -> Kept:
     """With what they asked for in it: asked, and missing, by quarter of the clock of before. `commands` as they were
-    then; `records` takes quarters that are too many for one record."""
+    then; `records` takes quarters that are too many for one record; `limited`: why none of it could be given."""
     from_ns = kept.at_ns
     to_ns = min(from_ns + dark_ns, max([r.end_ns for r in commands], default=0))
     first, end_ms = kept.now_ms // QUARTER_MS + 1, _wall_ms(kept, to_ns)
@@ -40,7 +42,7 @@ def asked(kept: Kept, commands: Sequence[CommandRecord], dark_ns: int, records: 
         began_ms, event = _wall_ms(kept, x.began_ns), events.get(x.command_id, Event(x.command_id))
         if x.began_ns in cuts:
             event = performance.quartered(event, began_ms, records)
-        events[x.command_id] = event.unseen(x.asked_w, x.ns, began_ms)
+        events[x.command_id] = event.unseen(x.asked_w, x.ns, began_ms, limited)
     return kept._replace(events=tuple(events.values()))
 
 

@@ -57,7 +57,7 @@ def receive(book: Book, event: CommandIn, cycle: Cycle) -> Book:
 
 def _new(book: Book, command: Command, cycle: Cycle) -> Book:
     state, reason, sentence = judge(book, command, cycle)
-    record = record_of(command, state, reason, cycle, shift_ms(book, command))
+    record = record_of(command, state, reason, cycle, shift_ms(book, command, cycle.clock.wall_ms))
     if state in TERMINAL:
         spent_ns = max(book.refused_ns, cycle.now_ns - REJECTED_AT_ONCE * REJECTED_NS) + REJECTED_NS
         if spent_ns > cycle.now_ns:  # remembered, and not told: a row that nobody receipts stays on the disk

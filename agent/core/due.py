@@ -9,8 +9,10 @@ from agent.core import dispatch, sessions
 from agent.core.accept import NS_PER_MS, PLANS, POWER, joined, lanes
 from agent.core.book import Book, Cycle, find, live_of, put, with_record
 from agent.core.command import TERMINAL, CommandKind, CommandState
-from agent.core.durable import CommandRecord
-from agent.core.inputs import ClockTrust
+from agent.core.decision import LimitValue, Side
+from agent.core.durable import CommandRecord, OptOut
+from agent.core.inputs import Clock, ClockTrust
+from agent.core.interval import OPT_OUT
 
 LISTS = (CommandKind.SCHEDULE, CommandKind.PRICE)
 # the home could not, though nothing was broken: not applicable, rather than failed (R15)
@@ -75,7 +77,7 @@ def due(book: Book, cycle: Cycle) -> tuple[Book, Asks]:
     if not candidates:
         return book, NOTHING
     if book.durable.opted_out is not None:
-        return _missed(book, candidates), NOTHING
+        return _missed(book, book.durable.opted_out, candidates, cycle), NOTHING
     if early:
         book, now = _early(book, early, candidates, cycle)
         candidates += now
@@ -87,7 +89,38 @@ def order(r: CommandRecord) -> tuple[int, int, int, str]:
     return r.command.primacy, -r.command.created_ms, -r.accepted_ns, r.command.id
 
 
+def unfollowed(book: Book, clock: Clock, now_ns: int) -> Asks:
+    """What would be followed now if nobody had opted out."""
+    waiting = {x.id for x in book.live if x.commit is not None}
+    return _asks(
+        book,
+        _held(
+            [
+                r
+                for r in book.durable.commands
+                if r.state not in TERMINAL
+                and r.kernel_boot == clock.kernel_boot
+                and r.start_ns <= now_ns < r.end_ns
+                and r.command.id not in waiting
+            ]
+        ),
+        now_ns,
+    )
+
+
 def _holders(book: Book, candidates: list[CommandRecord], cycle: Cycle) -> tuple[Book, Asks]:
+    held = _held(candidates)
+    if len(candidates) > 1:
+        book = _supersede(book, held, candidates, cycle)
+    for record in held.values():
+        live = live_of(book, record.command.id)
+        if not live.running:
+            book = put(book, replace(live, running=True))
+    return book, _asks(book, held, cycle.now_ns)
+
+
+def _held(candidates: list[CommandRecord]) -> dict[str, CommandRecord]:
+    """Of each mode its holder."""
     held: dict[str, CommandRecord] = {}
     for record in candidates:
         for lane in lanes(record.command):
@@ -97,19 +130,18 @@ def _holders(book: Book, candidates: list[CommandRecord], cycle: Cycle) -> tuple
     if len(candidates) > 1:
         for lane in ("schedule", "price"):
             _newest_of_issuer(held, lane, candidates)
-        book = _supersede(book, held, candidates, cycle)
-    for record in held.values():
-        live = live_of(book, record.command.id)
-        if not live.running:
-            book = put(book, replace(live, running=True))
+    return held
+
+
+def _asks(book: Book, held: dict[str, CommandRecord], now_ns: int) -> Asks:
     power, schedule = held.get(POWER), held.get("schedule")
-    return book, Asks(
+    return Asks(
         power,
-        None if power is None else _power_w(book, power, cycle.now_ns),
+        None if power is None else _power_w(book, power, now_ns),
         held.get("imports"),
         held.get("exports"),
         schedule,
-        None if schedule is None else value_at(schedule, cycle.now_ns),
+        None if schedule is None else value_at(schedule, now_ns),
         held.get("price"),
     )
 
@@ -186,12 +218,14 @@ def _early(
     return book, now
 
 
-def _missed(book: Book, candidates: list[CommandRecord]) -> Book:
-    """Opted out: their time passes without them."""
+def _missed(book: Book, out: OptOut, candidates: list[CommandRecord], cycle: Cycle) -> Book:
+    """Opted out: their time passes without them, and they are told so once."""
+    bound = LimitValue(OPT_OUT, Side.BOTH, 0, f"{out.by} has opted out", out.role)
     for record in candidates:
         live = live_of(book, record.command.id)
         if not live.missed:
             book = put(book, replace(live, missed=True))
+        book = dispatch.limit(book, record, None, bound, cycle)
     return book
 
 

@@ -12,6 +12,7 @@ S = 1_000_000_000
 MOST_COMMANDS = 64  # of an interval by name; the rest is counted, and each has a record of its own
 MOST_REASONS = 24  # of a list by name; the rest is OTHER. A record has to fit into a message
 OTHER = "other"
+OPT_OUT = "opt_out"  # why less was given than asked: the home takes no part
 
 Reasons = tuple[tuple[str, int], ...]  # (reason, ns), in the order in which they came
 
@@ -19,7 +20,7 @@ Reasons = tuple[tuple[str, int], ...]  # (reason, ns), in the order in which the
 class Key(NamedTuple):
     """What was the same over the seconds that are folded together."""
 
-    command_id: str | None  # the command that was due
+    command_id: str | None  # the command that was due; where `limited` is OPT_OUT: that nobody followed
     asked_w: int
     limited: str | None
     islanded: bool
@@ -88,7 +89,7 @@ class Open(NamedTuple):
         if least is not None and self.soc_min is not None:
             least = min(least, self.soc_min)
         lost = [x[DT] for x in held if x[BATTERY] is None or x[GRID] is None or x[LOAD] is None]
-        due = key.command_id
+        due = key.command_id if key.limited != OPT_OUT else None
         listed = due is None or due in self.command_ids
         room = len(self.command_ids) < MOST_COMMANDS
         return Open(
@@ -107,7 +108,7 @@ class Open(NamedTuple):
             self.islanded_ns + (ns if key.islanded else 0),
             self.opted_out_ns + (ns if key.opted_out else 0),
             more(self.away, key.away, ns),
-            more(self.limited, key.limited if due is not None else None, ns),
+            more(self.limited, key.limited if key.command_id is not None else None, ns),
             (*self.command_ids, due) if not listed and room and due is not None else self.command_ids,
             self.jumps,
             worse(self.trust, key.trust),

@@ -10,7 +10,7 @@ from agent.core.durable import CommandRecord
 from agent.core.fault import Severity
 from agent.core.faults import BY_ID
 from agent.core.inputs import ClockTrust, Inputs
-from agent.core.interval import Key
+from agent.core.interval import OPT_OUT, Key
 from agent.core.modes import ACTING
 from agent.core.snapshot import Snapshot
 from agent.core.standing import Memory, hold_of, severity
@@ -30,7 +30,7 @@ class Now(NamedTuple):
     memory: tuple[Memory, ...]
     room: tuple[int, int]  # lo_w <= 0 <= hi_w
     say: Cycle
-    asked_w: int = 0  # what `due` wants now
+    asked_w: int = 0  # what `due` wants now, also of a home that has opted out
 
     @property
     def trusted(self) -> bool:
@@ -62,10 +62,11 @@ def _key(before: Key | None, now: Now) -> Key:
     reserve = now.i.reserve.permille if s.reserve_told else None
     below = None
     out = durable.stopped_by is not None or durable.opted_out is not None
-    unheard = due is None and not now.say.fresh  # what was accepted goes on, a new command is ignored
+    followed = due is not None and durable.opted_out is None
+    unheard = not followed and not now.say.fresh  # what was accepted goes on, a new command is ignored
     pack = s.pack
     if reserve is not None and pack is not None and pack.soc_max is not None and pack.soc_max < reserve:
-        below = _below(before, now, reserve, islanded)
+        below = _below(before, now, reserve, islanded, followed)
     return Key(
         due.command.id if due is not None else None,
         now.asked_w if due is not None else 0,
@@ -80,18 +81,20 @@ def _key(before: Key | None, now: Now) -> Key:
 
 
 def _limited(due: CommandRecord, book: Book) -> str | None:
-    """The reason that was last told for it."""
+    """The reason that was last told for it; the opt-out's is told later where others were just now."""
+    if book.durable.opted_out is not None:
+        return OPT_OUT
     for live in book.live:
         if live.id == due.command.id:
             return live.acked_reason
     return None
 
 
-def _below(before: Key | None, now: Now, reserve: int, islanded: bool) -> str:
+def _below(before: Key | None, now: Now, reserve: int, islanded: bool, followed: bool) -> str:
     """Who is to blame stays so until the battery is back; a dispatch that drains it now is always."""
     if islanded:
         return "outage"
-    if now.due is not None and now.asked_w > 0 and (now.s.battery_w or 0) > DRAW_W:
+    if followed and now.asked_w > 0 and (now.s.battery_w or 0) > DRAW_W:
         return "dispatch"
     if before is not None and before.below is not None:
         return before.below

@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 from agent.core import dispatch
 from agent.core.acks import ack
 from agent.core.arbiter import Proposal, Rank
-from agent.core.book import Book, Cycle, live_of, put
+from agent.core.book import Book, Cycle, live_of, put, with_record
 from agent.core.command import TERMINAL, CommandKind, CommandState
 from agent.core.decision import Record
 from agent.core.durable import OptOut
 from agent.core.inputs import OptsOut, Overrides
+from agent.core.interval import OPT_OUT
 from agent.core.params import S
 
 LASTING = (CommandKind.SCHEDULE, CommandKind.PRICE)
@@ -77,9 +78,9 @@ def opt_out(book: Book, event: OptsOut, cycle: Cycle) -> Book:
             continue
         begun = record.started or live_of(book, record.command.id).running
         if until_ns and record.end_ns > until_ns and (not begun or record.command.kind in LASTING):
-            continue  # it waits for its time, and has some left when they are back
+            continue  # it waits, and has time left when they are back; once its time has come it is told so (`due`)
         state = CommandState.PARTIAL_OPT_OUT if begun else CommandState.OPTED_OUT
-        book = dispatch.end(book, record, state, "opt_out", sentence, cycle)
+        book = dispatch.end(book, record, state, OPT_OUT, sentence, cycle)
     return book
 
 
@@ -121,9 +122,14 @@ def opt_in(book: Book, by: str, cycle: Cycle) -> Book:
             continue
         live = live_of(book, record.command.id)
         state = CommandState.PARTIAL_OPT_IN if live.missed or live.running else CommandState.OPTED_IN
+        if record.reason == OPT_OUT:
+            record = replace(
+                record, state=CommandState.STARTED if record.started else CommandState.RECEIVED, reason=None
+            )
+            book = replace(book, durable=with_record(book.durable, record))
         cycle.records.append(ack(replace(record, state=state), f"{by} takes part again"))
-        if live.missed:
-            book = put(book, replace(live, missed=False))
+        told = None if live.acked_reason == OPT_OUT else live.acked_reason
+        book = put(book, replace(live, missed=False, acked_reason=told))
     return replace(book, durable=replace(book.durable, opted_out=None))
 
 

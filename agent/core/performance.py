@@ -9,7 +9,7 @@ from agent.core.command import CommandKind
 from agent.core.decision import Record
 from agent.core.durable import CommandRecord
 from agent.core.flows import BATTERY, DT, GRID, Second
-from agent.core.interval import Key, Reasons, listed, more, round_s, toward_zero
+from agent.core.interval import OPT_OUT, Key, Reasons, listed, more, round_s, toward_zero
 from agent.core.settlement import charged_mwh
 from agent.core.soc import NJ_PER_MWH
 
@@ -78,7 +78,13 @@ class Event(NamedTuple):
                 missing += dt
                 continue
             error2 += (power_w - asked) ** 2 * (dt // 1_000_000)
-            if to_90 is None and asked and abs(power_w) * 10 >= abs(asked) * 9 and (power_w > 0) is (asked > 0):
+            if (
+                to_90 is None
+                and asked
+                and key.limited != OPT_OUT
+                and abs(power_w) * 10 >= abs(asked) * 9
+                and (power_w > 0) is (asked > 0)
+            ):
                 to_90 = ns
         begun = self.started_ms is not None
         return self._replace(
@@ -94,8 +100,8 @@ class Event(NamedTuple):
             limited=more(self.limited, key.limited, ns - self.ns),
         )
 
-    def unseen(self, asked_w: int, ns: int, began_ms: int) -> Event:
-        """With time in which it was to be followed and nobody looked."""
+    def unseen(self, asked_w: int, ns: int, began_ms: int, limited: str | None = None) -> Event:
+        """With time in which it was asked for and nobody looked."""
         begun = self.started_ms is not None
         return self._replace(
             started_ms=self.started_ms if begun else began_ms,
@@ -104,6 +110,7 @@ class Event(NamedTuple):
             requested_charge_nj=self.requested_charge_nj + max(0, -asked_w) * ns,
             ns=self.ns + ns,
             missing_ns=self.missing_ns + ns,
+            limited=more(self.limited, limited, ns),
         )
 
     def delivered(self, command: CommandRecord) -> Event:

@@ -184,7 +184,7 @@ def _step(p: Params, state: State, i: Inputs) -> tuple[State, Outputs]:
         quote.answer(book, quote.Stand(judged.needed, chosen.own, chosen.shown, judged.worn, *others), s, say)
     report.self_test(state.looked_ns, i.looked, say)
     room = (chosen.shown.lo_w, chosen.shown.hi_w)
-    asks = judged.asks
+    asks = judged.asks if book.durable.opted_out is None else due.unfollowed(book, i.clock, s.now_ns)
     now = Now(i, s, book, asks.holder, judged.mode, judged.checked.memory, room, say, asks.watts or 0)
     ledger = accounts.follow(accounts.heard(state.ledger, i, say), now)
     say.account = partial(accounts.text, ledger)

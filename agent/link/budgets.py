@@ -16,6 +16,7 @@ SIGNATURES, KEPT_SIGNATURES = 50, 200  # a second, twice that at once, of each k
 KEPT = frozenset({"operations", "homeowner"})
 COMMANDS_PER_DAY, COMMANDS_AT_ONCE = 8640, 2000  # of each key: one every ten seconds; each is written to the disk
 ENDINGS_PER_DAY, ENDINGS_AT_ONCE = 1000, 200  # of each key: cancels and stops that are recorded and acknowledged
+CHECKPOINTS_PER_H, CHECKPOINTS_AT_ONCE = 1, 32  # receipts that countersign the chain: kept for years, 16 KiB each
 DOCUMENTS_PER_H, DOCUMENTS_AT_ONCE = 4, 8  # of each kind: a file and an event each
 
 

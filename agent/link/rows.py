@@ -5,10 +5,13 @@ When each goes is the outbox's and `again`'s to say; here they become publicatio
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from agent import mail
 from agent.link import upward
 from agent.link.again import Again, Asked, token_of
 from agent.link.answers import Answers
+from agent.link.budgets import CHECKPOINTS_AT_ONCE, CHECKPOINTS_PER_H, Bucket
 from agent.link.config import LinkConfig
 from agent.link.messages import Receipt
 from agent.link.outbox import Outbox
@@ -24,6 +27,8 @@ class Rows:
         self.outbox = Outbox(config.resend_ns, config.resend_cap_ns)
         self._again = Again()
         self._answers = Answers(config.repeat_ack_ns)
+        self._words = Bucket(CHECKPOINTS_PER_H, CHECKPOINTS_AT_ONCE, per_s=3600)
+        self._word: tuple[int, str] | None = None  # the last that was heard over the settlement chain
 
     # --- the connection ----------------------------------------------------------------------------------------------
     def connected(self) -> None:
@@ -99,12 +104,18 @@ class Rows:
         """Whether there is no room for another request."""
         return self._again.full
 
-    def receipted(self, got: Receipt, token: bytes) -> mail.Receipted:
-        """The aggregator has these; the store lets go of them."""
+    def receipted(self, got: Receipt, token: bytes, now_ns: int) -> tuple[mail.Receipted, bool]:
+        """The aggregator has these; the store lets go of them. And whether its word over the chain, if there is one,
+        is heard: what waits for the store, and what that keeps for years, is bounded whoever has the key."""
         self.outbox.receipted(got.upto, got.also)
-        if got.checkpoint is None:
-            return mail.Receipted(got.upto, tuple(got.also))
-        return mail.Receipted(got.upto, tuple(got.also), (got.checkpoint.n, got.checkpoint.head), token)
+        plain = mail.Receipted(got.upto, tuple(got.also))
+        word = (got.checkpoint.n, got.checkpoint.head) if got.checkpoint is not None else None
+        if word is None or word == self._word:
+            return plain, True
+        if not self._words.take(now_ns):
+            return plain, False
+        self._word = word
+        return replace(plain, checkpoint=word, token=token), True
 
     def _publish(self, row: mail.OutboxRow, token: int) -> MqttPublish:
         return MqttPublish(token, f"{self._root}/up/{row.kind}", upward.row_token(self._sender, row), 1, False)

@@ -325,7 +325,10 @@ class Session:
         elif isinstance(got, Resend):
             self._resend(got, now, out)
         elif isinstance(got, Receipt):
-            out.append(Post("store", self._rows.receipted(got, token)))
+            told, heard = self._rows.receipted(got, token, now.mono_ns)
+            out.append(Post("store", told))
+            if not heard:
+                self._refuse(Refusal("flood", "more receipts over the chain an hour than this home keeps"), now, out)
         elif isinstance(got, Spoken):
             out.extend(self._relayed.spoken(got, self._kept_clock(now), now))
         elif got is not None:

@@ -21,6 +21,7 @@ import zlib
 from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from agent.core.guarantee import date
 from agent.store.chain import Head, link
@@ -29,6 +30,8 @@ from agent.store.slots import sync_directory
 KEPT_MONTHS = 30  # what is asked for is 25
 KEPT_BYTES = 16 << 20  # packed: 25 months of a home at 100 records a day
 TAIL = 128 * 1024  # more than one line
+RECENT = 1000  # records: ten days. A receipt over an older one says nothing that one over a newer one does not
+_RECENT_BYTES = 4 << 20  # where so many of them are, in a file that is not packed
 _LAST_MS = 253_402_300_799_999  # of the year 9999
 _GZIP = 31  # zlib's word for it
 
@@ -52,6 +55,21 @@ class Stamp:
     believed: bool
 
 
+class Recent(NamedTuple):
+    """The newest `RECENT` records by their numbers, each with its hash, and over which records a receipt is kept."""
+
+    hashes: dict[int, bytes]
+    receipts: set[int]
+
+    def add(self, line: bytes) -> None:
+        """One line, in either direction."""
+        found = record(line)
+        if found is None:
+            self.receipts.add(receipted(line))
+            return
+        self.hashes[_number(found[1])] = bytes.fromhex(link(str(found[1]["prev"]), found[0]))
+
+
 class Archive:
     """Files `path`-NUMBER-YYYY-MM by their first record, the newest of them open to more."""
 
@@ -59,6 +77,7 @@ class Archive:
         self._path = path
         self._newest: Path | None = None
         self._size: int | None = None  # of the newest file, as far as its lines were written whole; None: not known
+        self._recent: Recent | None = None  # None: not looked at yet
         self.untidy = True  # months may wait to be packed
 
     # --- reading -----------------------------------------------------------------------------------------------------
@@ -75,7 +94,7 @@ class Archive:
         """The newest record; None: there is none. What was torn behind it is cut off. So is a bad line with all behind
         it if `there`, the numbers that can be written again, has every record of them; else it stays."""
         months = self.months()
-        self._newest, self._size = (months[-1] if months else None), None
+        self._newest, self._size, self._recent = (months[-1] if months else None), None, None
         for path in reversed(months):
             found = _last(lines(path)) if path.suffix == ".gz" else _last(self._mended(path, there))
             if found is not None:
@@ -105,23 +124,30 @@ class Archive:
         return found[:good]
 
     def hash_of(self, n: int) -> str | None:
-        """h_n of a record that is kept; None: it is not, or its file cannot be read. The newest files first."""
-        for path in reversed(self.months()):
-            with contextlib.suppress(OSError):
-                for line in lines(path):
-                    found = record(line)
-                    if found is not None and found[1]["n"] == n:
-                        return link(str(found[1]["prev"]), found[0])
-        return None
+        """h_n of one of the newest `RECENT` records; None: it is not among them, or its file cannot be read."""
+        found = self._known().hashes.get(n)
+        return found.hex() if found is not None else None
 
     def has_receipt(self, n: int) -> bool:
-        """Whether one over record `n` is kept; it stands behind that record."""
-        for line in self.newest():
-            if receipted(line) == n:
-                return True
-            if (part := record(line)) is not None and _number(part[1]) <= n:
-                break
-        return False
+        """Whether one over record `n`, of the newest `RECENT`, is kept; it stands behind that record."""
+        return n in self._known().receipts
+
+    def _known(self) -> Recent:
+        """Read once a start: whoever asks for what is not there, as often as they like, has nothing read again."""
+        if self._recent is None:
+            self._recent = Recent({}, set())
+            for line in self._newest_lines():
+                if len(self._recent.hashes) >= RECENT:
+                    break
+                self._recent.add(line)
+            self._recent = Recent(dict(reversed(self._recent.hashes.items())), self._recent.receipts)
+        return self._recent
+
+    def _newest_lines(self) -> Iterator[bytes]:
+        """The newest first, of a file that is not packed its last part; of a month that cannot be read none."""
+        for path in reversed(self.months()):
+            with contextlib.suppress(OSError):
+                yield from reversed(list(lines(path)) if path.suffix == ".gz" else _tail(path))
 
     def newest(self) -> Iterator[bytes]:
         """Every line, the newest first; of a month that cannot be read none."""
@@ -158,7 +184,17 @@ class Archive:
         finally:
             os.close(fd)
         self._newest, self._size = path, at + len(data)
+        self._follow(data.split(b"\n")[:-1])
         self.untidy = self.untidy or begun
+
+    def _follow(self, written: Iterable[bytes]) -> None:
+        if self._recent is None:
+            return
+        for line in written:
+            self._recent.add(line)
+        hashes = self._recent.hashes
+        for n in list(hashes)[: max(0, len(hashes) - RECENT)]:
+            del hashes[n]
 
     def _file(self, stamp: Stamp) -> Path:
         month = month_of(stamp.wall_ms)
@@ -169,6 +205,7 @@ class Archive:
 
     def cut(self, n: int) -> None:
         """Let go of every record from `n` on: they were told to nobody, and others take their place."""
+        self._recent = None
         for path in reversed(self.months()):
             found = list(lines(path))
             keep = [line for line in found if (part := record(line)) is None or _number(part[1]) < n]
@@ -263,6 +300,17 @@ def lines(path: Path) -> Iterator[bytes]:
             raise OSError(errno.EIO, f"packed, and damaged ({error})", str(path)) from error
         return (_folded(line) for line in plain.split(b"\n") if line)
     return (line for line in data.split(b"\n") if line)
+
+
+def _tail(path: Path) -> list[bytes]:
+    """The whole lines in the last part of a file that is not packed."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        start = max(0, os.fstat(fd).st_size - _RECENT_BYTES)
+        found = os.pread(fd, _RECENT_BYTES, start).split(b"\n")
+    finally:
+        os.close(fd)
+    return [line for line in (found[1:] if start else found) if line]
 
 
 def _unfolded(token: bytes) -> bytes:

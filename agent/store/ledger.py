@@ -187,7 +187,7 @@ class Ledger:
     # --- the aggregator's word ---------------------------------------------------------------------------------------
     def receipted(self, n: int, digest: str, token: bytes, wall_ms: int) -> str | None:
         """A signed receipt over the chain up to `n`: kept when it is ours; else a sentence, and the next record says
-        what is known. OSError."""
+        what is known. Whatever `n` is, no more of the archive is read for it than once a start. OSError."""
         if n > self.head.n + MOST_AHEAD:
             return f"the aggregator's receipt is over record {n}, this store ends at {self.head.n}: no home has so many"
         if n > self.head.n:
@@ -196,7 +196,7 @@ class Ledger:
             return f"the aggregator has settlement records up to {n}, this store up to {self.head.n}: was it put back?"
         ours = self.head.hash if n == self.head.n else self.archive.hash_of(n)
         if ours is None:
-            return f"a receipt over settlement record {n}, which is not in the archive"
+            return f"a receipt over settlement record {n}, which is not in the archive, or too old there"
         if ours != digest:
             self._pending, self._base = begins("disputed", Head(n, digest)), self.head
             return f"the aggregator's settlement record {n} is another than ours"

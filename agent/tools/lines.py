@@ -180,13 +180,13 @@ def same(one: Place, other: Place) -> bool:
 
 
 def guarded(main: Callable[[], int]) -> int:
-    """`main`, and no word when the reader of our output went away (`| head`)."""
+    """`main`, and no word when the reader of our output went away (`| head`); its code, where it had one by then."""
+    code = 0
     try:
         code = main()
         sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # keep the interpreter from flushing into it
-        return 0
     return code
 
 

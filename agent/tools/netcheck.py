@@ -27,7 +27,7 @@ from agent.config import Config, LinkSection
 from agent.local.client import Client
 from agent.tools import keyfiles
 from agent.tools.keys import _wall_ms
-from agent.tools.lines import Refused
+from agent.tools.lines import Refused, guarded
 
 CHECK = ":check"  # not the link's own id: that would throw a running daemon off; nor another gateway's: none has a ":"
 PATIENCE_S = 8.0
@@ -382,4 +382,4 @@ def _print(rows: list[tuple[str, Row]]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(guarded(main))

@@ -20,7 +20,7 @@ from agent.cli import text
 from agent.store.archive import payload, record
 from agent.tools import chainfiles
 from agent.tools.findings import Line
-from agent.tools.lines import Refused
+from agent.tools.lines import Refused, guarded
 from agent.tools.placing import place
 from agent.tools.retold import once
 from agent.tools.stretch import Read, covering
@@ -55,6 +55,8 @@ def main(argv: list[str] | None = None) -> int:
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         what = f"a record is not of the form that this version knows ({type(error).__name__}: {error})"
         return refused(args.json, Refused(2, what, "batteryctl verify-chain says whether they are what was signed"))
+    except BrokenPipeError:
+        raise  # the reader went away: no file of ours
     except OSError as error:
         return refused(args.json, Refused(2, f"{error.filename}: {error.strerror}", "--export FILE"))
     return 0
@@ -157,7 +159,7 @@ def page(t: Totals, capacity_wh: int | None, first: int = 0) -> list[str]:
     cycles = f", {e['discharge_wh'] / capacity_wh:.1f} full cycles" if capacity_wh else ""
     asked = f"asked to give {kwh(t.asked_given_wh)}, to take {kwh(t.asked_taken_wh)}"
     rows += [
-        _line("EVENTS", f"{len(t.events)}, for {_time(t.dispatched_s)}: {asked}"),
+        _line("EVENTS", f"{len(t.events)}, for {_hours(t.dispatched_s)}: {asked}"),
         _line("GIVEN", f"{kwh(t.given_wh)} to the grid and the house; {kwh(t.taken_wh)} taken on request"),
         _line("BATTERY", f"{kwh(e['discharge_wh'])} out, {kwh(e['charge_wh'])} recharged{cycles}"),
         _line("SITE", f"{kwh(e['import_wh'])} bought, {kwh(e['export_wh'])} sold, {kwh(e['pv_wh'])} from the sun"),
@@ -238,8 +240,12 @@ def kwh(wh: int) -> str:
 
 
 def _time(seconds: int) -> str:
+    return _hours(seconds) if seconds else "never"
+
+
+def _hours(seconds: int) -> str:
     hours, rest = divmod(seconds, 3600)
-    return f"{hours} h {rest // 60:02d} min" if seconds else "never"
+    return f"{hours} h {rest // 60:02d} min"
 
 
 def _reasons(found: Mapping[str, int]) -> str:
@@ -249,4 +255,4 @@ def _reasons(found: Mapping[str, int]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(guarded(main))

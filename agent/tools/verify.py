@@ -16,7 +16,7 @@ from agent.cli import text
 from agent.tools import chainfiles
 from agent.tools.evidence import Known, examine
 from agent.tools.findings import Finding, Verdict
-from agent.tools.lines import Refused
+from agent.tools.lines import Refused, guarded
 
 SHOWN = 12
 KNOWN = re.compile("([0-9]{1,18}):([0-9A-Fa-f]{64})")
@@ -35,12 +35,17 @@ def main(argv: list[str] | None = None) -> int:
         verdict = _verdict(args)
     except Refused as error:
         return refused(args.json, error)
-    if args.json:
+    guarded(lambda: _tell(verdict, args.json))
+    return 0 if verdict.ok else 1  # also where nobody read it to the end
+
+
+def _tell(verdict: Verdict, as_json: bool) -> int:
+    if as_json:
         print(json.dumps({"v": 1, "ok": verdict.ok, "code": 0 if verdict.ok else 1, **asdict(verdict)}))
     else:
         for line in page(verdict):
             print(line)
-    return 0 if verdict.ok else 1
+    return 0
 
 
 def refused(as_json: bool, error: Refused) -> int:
@@ -126,4 +131,4 @@ def _row(level: str, words: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(guarded(main))

@@ -18,6 +18,7 @@ from hil.aggregator.claims import DURABLE, KINDS, ROOT, problem_of, typ_of
 from hil.aggregator.keys import Keyring, SigningKey
 from hil.aggregator.ledger import Fate
 from hil.aggregator.registry import Registry
+from hil.aggregator.sessions import Sessions
 from hil.aggregator.token import MAX_BATCH, MAX_TOKEN, Refused, open_token, seal
 
 COMMAND_LIFE_MS = 60_000  # a command is accepted for this long after it was signed
@@ -72,7 +73,9 @@ class Aggregator:
     `random(n)` gives n bytes for ids. `receipts`: answer durable rows with receipts, at most one a device in
     `receipt_every_ns`; an aggregator that only looks on must not. `repeat_ns`: a command to a device that has not
     acknowledged it is sent again this often, the same bytes, until it expires (0: never). Sequence numbers are UTC ms
-    or the last one + 1, so they rise over restarts without a file.
+    or the last one + 1, so they rise over restarts without a file. `had`: the highest row of each home that was ever
+    had, as far as that is known; None: this one hears all that ever comes. `answer_births`: who does not know what the
+    fleet's aggregator has must not answer, since `last` of a home's first time says whether its disk was put back.
     """
 
     def __init__(
@@ -84,6 +87,7 @@ class Aggregator:
         receipt_every_ns: int = 5_000_000_000,
         live_s: int = 0,
         repeat_ns: int = 0,
+        had: Mapping[str, int] | None = None,
     ) -> None:
         self.keyring = keyring
         self.registry = Registry(keyring)
@@ -96,10 +100,12 @@ class Aggregator:
         self._receipts = receipts and "service" in keyring.roles
         self._receipt_every_ns = receipt_every_ns
         self._live_s = live_s
+        self._had = had
         self._repeat_ns = repeat_ns
         self._unheard: dict[str, int] = {}  # commands that no device has acknowledged: when they were sent last
         self._documents: dict[str, Publish] = {}  # by topic
         self._random = random
+        self.sessions = Sessions()
         self._seq: dict[str, int] = {}  # the last to each device; one to a group is above those of all
         self._seq_to_all = 0
         self._root = f"{ROOT}/{keyring.fleet}"
@@ -119,10 +125,10 @@ class Aggregator:
                 self.refused.append(verdict)
             return verdict, ()
         heard = verdict.message
-        if heard is not None and heard.kind == "birth" and self.answer_births and self.versions.speaks(heard.device):
-            time = self.time(heard.device, heard.claims["nonce"], now).publish
-            return verdict, (time, *self._documents_of(heard.device))
-        return verdict, ()
+        if heard is None or heard.kind != "birth" or not self.versions.speaks(heard.device):
+            return verdict, ()
+        time = (self.time(heard.device, heard.claims["nonce"], now).publish,) if self.answer_births else ()
+        return verdict, (*time, *self._documents_of(heard.device))
 
     def keep(self, document: Publish) -> Publish:
         """The latest bundle or configuration for its topic: sent now, and again after each birth of its device.
@@ -192,10 +198,20 @@ class Aggregator:
 
     def time(self, device: str, nonce: str, now: Now) -> Signed:
         """The time, echoing the nonce of a boot: what lets that boot accept dispatch."""
-        body: dict[str, Any] = {"nonce": nonce, "wall_ms": now.wall_ms, "last": self.books[device].ledger.highest}
+        body: dict[str, Any] = {"nonce": nonce, "wall_ms": now.wall_ms}
+        last = self.highest(device)
+        if last is not None:
+            body["last"] = last
         if self._live_s:
             body["live_s"] = self._live_s
         return self._service("time", device, body, now, TIME_LIFE_MS)
+
+    def highest(self, device: str) -> int | None:
+        """The highest row of it that was ever had; None: that is not known here."""
+        ledger = self.books[device].ledger
+        if self._had is None:
+            return ledger.highest
+        return max(ledger.heard, self._had.get(device, 0)) if ledger.heard or device in self._had else None
 
     def receipt(self, device: str, now: Now) -> Signed:
         """What of this device's rows is counted: all up to `upto`, and of those beyond a gap the ones heard lately."""
@@ -225,14 +241,25 @@ class Aggregator:
         """Sign any message with the key of `role`. Raises KeyError if this operator does not hold that key."""
         return self._sign(self.keyring.roles[role], role, kind, topic, audience, body, now, life_ms)
 
+    def number(self, audience: str, now: Now, count: int = 1) -> int:
+        """The first of so many new numbers: above every one that whoever hears this has heard, blocks of sessions
+        included; what one home is sent does not show in another's."""
+        of_group = audience.startswith("grp:")
+        heard = max(self._seq.values(), default=0) if of_group else self._seq.get(audience, 0)
+        seq = self.sessions.number(audience, max(heard + 1, self._seq_to_all + 1, now.wall_ms), count)
+        if of_group:
+            self._seq_to_all = seq + count - 1
+        else:
+            self._seq[audience] = seq + count - 1
+        return seq
+
     # --- inside -------------------------------------------------------------------------------------------------------
     def _sign(
         self, key: SigningKey, role: str, kind: str, topic: str, audience: str, body: Mapping[str, Any], now: Now,
         life_ms: int,
     ) -> Signed:  # fmt: skip
-        of_group = audience.startswith("grp:")
-        devices = tuple(self.books) if of_group else (audience.removeprefix("dev:"),)
-        seq = self._next_seq(audience, of_group, now)
+        devices = tuple(self.books) if audience.startswith("grp:") else (audience.removeprefix("dev:"),)
+        seq = body["seq"] if "seq" in body else self.number(audience, now)
         claims = {
             "v": self.versions.choose(devices),
             "id": self._random(16).hex(),
@@ -245,16 +272,6 @@ class Aggregator:
         }
         typ = typ_of(kind)
         return Signed(claims["id"], role, typ, claims, topic, seal(key, typ, claims))
-
-    def _next_seq(self, audience: str, of_group: bool, now: Now) -> int:
-        """Above every one that whoever hears this has heard; what one home is sent does not show in another's."""
-        heard = max(self._seq.values(), default=0) if of_group else self._seq.get(audience, 0)
-        seq = max(heard + 1, self._seq_to_all + 1, now.wall_ms)
-        if of_group:
-            self._seq_to_all = seq
-        else:
-            self._seq[audience] = seq
-        return seq
 
     def _repeats(self, now: Now) -> list[Publish]:
         due = []

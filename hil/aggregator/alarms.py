@@ -43,14 +43,14 @@ class Versions:
         return bool(set(self._listed.get(device, self._own)) & set(self._own))
 
     def choose(self, devices: tuple[str, ...]) -> int:
-        """The highest version that all of them and we speak. ValueError if there is none."""
-        common = set(self._own)
-        for device in devices:
-            common &= set(self._listed.get(device, self._own))
-        if not common:
+        """The highest version that all of them and we speak; of several homes, those that share none with us do not
+        count, and where the others share no one version, most are spoken to: no home's list may make a stop of its
+        group impossible. ValueError if nobody would understand it."""
+        listed = [set(self._listed.get(device, self._own)) for device in devices if self.speaks(device)]
+        if devices and not listed:
             lists = ", ".join(f"{device} {list(self._listed[device])}" for device in devices if device in self._listed)
             raise ValueError(f"no common protocol: {lists}; this aggregator {list(self._own)}")
-        return max(common)
+        return max(self._own, key=lambda version: (sum(version in one for one in listed), version))
 
 
 def of_row(kind: str, claims: Mapping[str, Any], fate: Fate) -> tuple[str, ...]:

@@ -60,7 +60,7 @@ class DeviceBook:
     ledger: Ledger = field(default_factory=Ledger)
     presence: Mapping[str, Any] | None = None  # unsigned: a hint for the eye
     birth: Message | None = None
-    boots: list[str] = field(default_factory=list)  # in the order in which they were first heard
+    boots: list[str] = field(default_factory=list)  # in the order in which a birth or live of each was first heard
     lives: collections.deque[Message] = field(default_factory=lambda: collections.deque(maxlen=_LIVES_KEPT))
     acks: dict[str, list[Ack]] = field(default_factory=dict)  # by command id, in order of seq
     events: list[Message] = field(default_factory=list)
@@ -79,8 +79,6 @@ class DeviceBook:
         """Take a verified message."""
         kind, claims = message.kind, message.claims
         self.verified[kind] = self.verified.get(kind, 0) + 1
-        if claims["boot"] not in self.boots:
-            self.boots.append(claims["boot"])
         if kind not in DURABLE:
             return self._enter_passing(message)
         content = {name: value for name, value in claims.items() if name not in _PER_SENDING}
@@ -140,6 +138,9 @@ class DeviceBook:
             self.stale += 1
             return Fate.DUPLICATE
         self._last_seq[key] = message.seq
+        # Rows do not count here: those of a start that had no line come after the birth of the next.
+        if message.claims["boot"] not in self.boots:
+            self.boots.append(message.claims["boot"])
         self.back_from += message.claims["boot"] != self.boots[-1]
         if message.kind == "birth":
             self.birth = message

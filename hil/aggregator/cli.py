@@ -1,31 +1,35 @@
 """`python -m hil aggregator`: an integrator's tool. JSON lines on stdout with --json or in a pipe, talk on stderr.
 
-Exit codes: 0 ok, 1 refused or broken, 2 usage, 4 the device rejected the command, 6 timed out, 130 interrupted.
+Exit codes: 0 ok, 1 refused or broken, 2 usage, 4 the device rejected the command or failed it, 5 the command ended
+without the state that was waited for, 6 timed out, 130 interrupted.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from agent.runtime.part import MqttMessage, Now
-from hil.aggregator import documents_cli, lab, reach, shelf, show, verbs
+from hil.aggregator import documents_cli, follow, lab, reach, shelf, show, verbs
 from hil.aggregator.aggregator import Aggregator, Publish, Signed, Verdict
 from hil.aggregator.book import Ack
 from hil.aggregator.claims import STATES
+from hil.aggregator.follow import OK, REJECTED, TIMED_OUT
 from hil.aggregator.forge import FORGERIES, forge
 from hil.aggregator.live import LiveAggregator, now
+from hil.aggregator.told import ack_line as _ack_line
+from hil.aggregator.told import heard as _heard
+from hil.aggregator.told import out as _out
 from hil.broker import BrokerError
 
-OK, BROKEN, USAGE, REJECTED, TIMED_OUT, INTERRUPTED = 0, 1, 2, 4, 6, 130
-_REJECTIONS = frozenset({"rejected_invalid", "rejected_late", "rejected_not_applicable", "failed"})
+BROKEN, USAGE, INTERRUPTED = 1, 2, 130
+WAIT_S, LISTEN_S = 10.0, 3.0
 _GAP_S = 30.0  # a row that is missing for so long is asked for
 
 
@@ -57,7 +61,7 @@ def _watch(args: argparse.Namespace) -> int:
             score = live.look(Aggregator.score)
             _out(args, {"score": score}, show.score(score))
             reach.keep(args, aggregator)
-    return OK if aggregator.refused_count == 0 else BROKEN
+    return OK if aggregator.refused_count + live.failures == 0 else BROKEN
 
 
 def _ask_for_gaps(args: argparse.Namespace, live: LiveAggregator) -> None:
@@ -97,6 +101,9 @@ def _send(args: argparse.Namespace) -> int:
     verb = verbs.VERBS[args.verb]
     aggregator = reach.operator(args, receipts=False)
     verbs.judge_target(aggregator, args.device, verb)
+    if verb.acked and args.until == "none" and args.wait_s is not None:
+        raise ValueError("--until none does not wait: --wait-s has no use")
+    verbs.body_of(args.verb, args, now())  # what is wrong with it is said before anybody is asked
     with reach.connect(args, aggregator) as live:
         reach.await_birth(live, args.device)
         signed = live.build(lambda a, at: verbs.build(a, args.verb, args, at))
@@ -108,7 +115,8 @@ def _send(args: argparse.Namespace) -> int:
             return TIMED_OUT
         if not verb.acked or args.until == "none":
             return OK
-        return _follow(args, live, signed, args.until or "received", args.wait_s)
+        wait_s = WAIT_S if args.wait_s is None else args.wait_s
+        return _follow(args, live, signed, args.until or "received", wait_s)
 
 
 def _trust(args: argparse.Namespace) -> int:
@@ -145,12 +153,16 @@ def _registry(args: argparse.Namespace) -> int:
 def _forge(args: argparse.Namespace) -> int:
     """Send a command that would work, changed in one way; exit 1 if the device answers it."""
     if args.list:
+        if any(getattr(args, name) is not None for name in ("kind", "device", "power_w", "duration_s", "wait_s")):
+            raise ValueError("forge --list shows the kinds and sends nothing: give it alone")
         for kind, row in FORGERIES.items():
             line = {"kind": kind, "sentence": row.sentence, "counters": list(row.reasons)}
             _out(args, line, f"{kind:<22} {row.sentence}")
         return OK
     if args.kind is None or args.device is None:
         raise ValueError("forge needs a kind and a device; `forge --list` shows the kinds")
+    if FORGERIES[args.kind].retain and args.wait_s is not None:
+        raise ValueError(f"forge {args.kind} waits for no answer: --wait-s has no use")
     aggregator = reach.operator(args, receipts=False)
     verbs.judge_target(aggregator, args.device, verbs.VERBS["stop"])
     with reach.connect(args, aggregator) as live:
@@ -166,13 +178,17 @@ def _forge(args: argparse.Namespace) -> int:
 
 
 def _attack(live: LiveAggregator, args: argparse.Namespace) -> int:
-    body = {"kind": "dispatch", "power_w": args.power_w, "duration_s": args.duration_s}
+    power_w, duration_s, wait_s = (
+        default if value is None else value
+        for value, default in ((args.power_w, 1000), (args.duration_s, 60), (args.wait_s, LISTEN_S))
+    )
+    body = {"kind": "dispatch", "power_w": power_w, "duration_s": duration_s}
     valid = live.build(lambda aggregator, at: aggregator.command(args.device, body, at))
     forged = forge(args.kind, valid, live.aggregator.keyring)
     replay = args.kind == "replayed"
     if replay:
         live.publish(valid.publish, reach.CONNECT_S)
-        _follow(args, live, valid, "received", args.wait_s)
+        _follow(args, live, valid, "received", wait_s)
     before = len(_acks(live, valid.id))
     live.publish(Publish(forged.topic, forged.payload, forged.retain), reach.CONNECT_S)
     line = {"forged": args.kind, "sentence": forged.sentence, "counters": list(forged.reasons), "id": valid.id}
@@ -180,12 +196,14 @@ def _attack(live: LiveAggregator, args: argparse.Namespace) -> int:
     if forged.retain:
         return OK  # it waits for the agent; `clear` takes it away
     # A replay may have its stored ack repeated; it is the same row, which the ledger does not count again.
-    answered = live.wait_for(_more_acks(valid.id, before), args.wait_s)
+    answered = live.wait_for(_more_acks(valid.id, before), wait_s)
     if answered and not replay:
         acks = _acks(live, valid.id)
         _out(args, {"answered": [_ack_line(ack) for ack in acks]}, f"xx  it was answered: {show.ack(acks[-1])}")
         return BROKEN
-    _out(args, None, f"ok  no answer within {args.wait_s:g} s")
+    if not live.aggregator.answer_births:
+        print(f"hil aggregator: silence says something only of a home that works ({reach.UNANSWERED})", file=sys.stderr)
+    _out(args, None, f"ok  no answer within {wait_s:g} s")
     return OK
 
 
@@ -225,19 +243,25 @@ def _clear(args: argparse.Namespace) -> int:
 def _follow(args: argparse.Namespace, live: LiveAggregator, signed: Signed, until: str, wait_s: float) -> int:
     """Print acks as they come, until a state, the end of the command, or the end of patience."""
     deadline = time.monotonic() + wait_s
-    shown = 0
+    shown: set[tuple[str, int]] = set()  # issuer and row: one that comes late stands before those that were shown
+    kind = str(signed.claims.get("kind"))
     while True:
         left = max(0.0, deadline - time.monotonic())
-        if not live.wait_for(_more_acks(signed.id, shown), left):
-            print(f"hil aggregator: no {until!r} within {wait_s:g} s", file=sys.stderr)
+        if not live.wait_for(_more_acks(signed.id, len(shown)), left):
+            hint = "" if live.aggregator.answer_births else f" ({reach.UNANSWERED})"
+            print(f"hil aggregator: no {until!r} within {wait_s:g} s{hint}", file=sys.stderr)
             return TIMED_OUT
-        for ack in _acks(live, signed.id)[shown:]:
-            shown += 1
+        for ack in _acks(live, signed.id):
+            row = str(ack.claims["iss"]), ack.seq
+            if row in shown:
+                continue
+            shown.add(row)
             _out(args, _ack_line(ack), show.ack(ack))
-            if ack.state in _REJECTIONS:
-                return REJECTED
-            if ack.state == until or ack.terminal:
-                return OK
+            code = follow.code(until, ack.state, kind)
+            if code == follow.ENDED:
+                print(f"hil aggregator: it ended {ack.state!r} without {until!r}", file=sys.stderr)
+            if code is not None:
+                return code
 
 
 def _acks_of(aggregator: Aggregator, command_id: str) -> list[Ack]:
@@ -250,39 +274,6 @@ def _more_acks(command_id: str, than: int) -> Callable[[Aggregator], bool]:
 
 def _acks(live: LiveAggregator, command_id: str) -> list[Ack]:
     return live.look(lambda aggregator: _acks_of(aggregator, command_id))
-
-
-# --- what is printed --------------------------------------------------------------------------------------------------
-def _heard(args: argparse.Namespace, verdict: Verdict, at: Now) -> None:
-    lines = show.verdict(verdict, at.wall_ms)
-    _out(args, _line(verdict, at), *lines)
-
-
-def _line(verdict: Verdict, at: Now) -> dict[str, Any]:
-    line: dict[str, Any] = {"at_ms": at.wall_ms, "topic": verdict.topic}
-    if verdict.alarms:
-        line["alarms"] = list(verdict.alarms)
-    if verdict.refused is not None:
-        return line | {"refused": verdict.refused.reason, "sentence": verdict.refused.sentence}
-    if verdict.message is None:
-        return line | {"presence": verdict.presence}
-    return line | {"fate": verdict.fate, "bytes": verdict.message.bytes, "claims": dict(verdict.message.claims)}
-
-
-def _ack_line(ack: Ack) -> dict[str, Any]:
-    return {"at_ms": ack.heard.wall_ms, "ack": dict(ack.claims)}
-
-
-def _out(args: argparse.Namespace, data: Mapping[str, Any] | None, *lines: str) -> None:
-    """Lines for who looks on, JSON for a program."""
-    if getattr(args, "json", False) or not sys.stdout.isatty():
-        if data is not None:
-            print(json.dumps(data, separators=(",", ":")), flush=True)
-        return
-    columns = shutil.get_terminal_size().columns
-    for line in lines:
-        for each in line.split("\n"):
-            print("\n".join(show.fit(each, columns)), flush=True)
 
 
 # --- the command line -------------------------------------------------------------------------------------------------
@@ -303,9 +294,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     rows = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     watch = _verb(rows, "watch", _watch, "print every message of the fleet, verified")
-    watch.add_argument("--seconds", type=float, help="end after that long (default: Ctrl-C)")
+    watch.add_argument("--seconds", type=verbs.seconds, help="end after that long (default: Ctrl-C)")
     text = "also send receipts, and ask for rows that are missing: devices FORGET what is receipted"
     watch.add_argument("--receipts", action="store_true", help=text)
+    _answering(watch)
     verify = _verb(rows, "verify", _verify, "verify tokens offline", broker=False)
     verify.add_argument("file", nargs="?", default="-", help="one token a line, or JSON lines with topic and payload")
     verify.add_argument("--topic", help="the topic of plain tokens")
@@ -317,14 +309,17 @@ def _parser() -> argparse.ArgumentParser:
     registry = _verb(rows, "registry", _registry, "the keys that each device signs with", broker=False)
     registry.add_argument("--revoke", metavar="DEVICE/KID", help="that key counts no more")
     for kind, text in documents_cli.KINDS.items():
-        documents_cli.options(kind, _verb(rows, kind, _document, text))
+        of_kind = _verb(rows, kind, _document, text)
+        documents_cli.options(kind, of_kind)
+        _answering(of_kind)
     attack = _verb(rows, "forge", _forge, "send a command changed in one way; nothing may move")
     attack.add_argument("kind", nargs="?", choices=list(FORGERIES), metavar="KIND")
     attack.add_argument("device", nargs="?")
     attack.add_argument("--list", action="store_true", help="show the kinds")
-    attack.add_argument("--power-w", type=verbs.WATTS, default=1000)
-    attack.add_argument("--duration-s", type=verbs.SECONDS, default=60)
-    attack.add_argument("--wait-s", type=float, default=3.0, help="how long to listen for an answer")
+    attack.add_argument("--power-w", type=verbs.WATTS, help="of the command (default 1000)")
+    attack.add_argument("--duration-s", type=verbs.SECONDS, help="of the command (default 60)")
+    attack.add_argument("--wait-s", type=verbs.seconds, help=f"how long to listen for an answer (default {LISTEN_S:g})")
+    _answering(attack)
     clear = _verb(rows, "clear", _clear, "take away a retained command")
     clear.add_argument("device")
     lab.parser(rows)
@@ -349,10 +344,17 @@ def _verb(
     return parser
 
 
+def _answering(parser: argparse.ArgumentParser) -> None:
+    text = "tell homes the time; ONLY where no other aggregator does, since its first answer says what it has of them"
+    parser.add_argument("--answer-births", action="store_true", help=text)
+
+
 def _sending(rows: Any, name: str, verb: verbs.Verb) -> None:
     parser = _verb(rows, name, _send, verb.help, example=verb.example)
     parser.add_argument("device", metavar="DEVICE", help='a device, or "grp:NAME"' if verb.group else "a device")
     verb.arguments(parser)
+    if name != "time":
+        _answering(parser)
     if name != "homeowner":
         parser.add_argument(
             "--role", choices=("dispatch", "service", "operations"), help=f"who signs (default {verb.role})"
@@ -362,7 +364,7 @@ def _sending(rows: Any, name: str, verb: verbs.Verb) -> None:
         parser.add_argument(
             "--until", choices=states, metavar="STATE", help="to wait for (default received); none: do not wait"
         )
-        parser.add_argument("--wait-s", type=float, default=10.0, metavar="S")
+        parser.add_argument("--wait-s", type=verbs.seconds, metavar="S", help=f"for that long (default {WAIT_S:g})")
 
 
 if __name__ == "__main__":

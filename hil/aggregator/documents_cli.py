@@ -13,6 +13,7 @@ from agent.runtime.part import Now
 from hil.aggregator.aggregator import Aggregator, Publish, Verdict
 from hil.aggregator.documents import document, manifest, release_topic
 from hil.aggregator.keys import load_signing_key
+from hil.aggregator.verbs import seconds
 
 LIMITS = ("import_limit_w", "export_limit_w", "charge_limit_w", "discharge_limit_w", "soc_floor_permille")
 NUMBERS = (*LIMITS, "raise_permille", "raise_s", "peak_target_w", "batch_s", "live_s")
@@ -47,7 +48,7 @@ def options(kind: str, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--security", action="store_true")
         parser.add_argument("--package", action="append", required=True, metavar="ARCH=FILE=URL")
         parser.add_argument("--key", action="append", required=True, type=Path, help="of a firmware role; two of them")
-    parser.add_argument("--wait-s", type=float, default=10.0, help="for the event that tells of it; 0: do not wait")
+    parser.add_argument("--wait-s", type=seconds, default=10.0, help="for the event that tells of it; 0: do not wait")
 
 
 def built(kind: str, aggregator: Aggregator, args: argparse.Namespace, now: Now) -> Publish:

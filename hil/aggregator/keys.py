@@ -31,6 +31,7 @@ class Keyring:
     roles: Mapping[str, SigningKey]
     devices: Mapping[str, Mapping[str, OKPKey]]  # device -> kid -> public key
     protocols: Mapping[str, int] = field(default_factory=dict)  # device -> the highest that it ever spoke
+    rows: Mapping[str, int] = field(default_factory=dict)  # device -> its highest row that was ever heard here
     retired: tuple[tuple[str, str, int, str], ...] = ()  # device, kid, until when (UTC ms), kid of the key that follows
 
 
@@ -71,6 +72,7 @@ def load_keyring(directory: Path) -> Keyring:
         roles={role: load_signing_key(path) for role, path in paths.items() if path.exists()},
         devices={name: dict(public_key(entry) for entry in entries) for name, entries in known["devices"].items()},
         protocols=known.get("protocols", {}),
+        rows=known.get("rows", {}),
         retired=tuple(
             (name, entry["kid"], entry["until_ms"], entry["next"])
             for name, entries in known["devices"].items()

@@ -26,6 +26,7 @@ class Ledger:
         self._lost: list[tuple[int, int]] = []  # of those, named by a gap record
         self.duplicates = 0
         self.conflicts: list[int] = []
+        self.heard = 0  # the highest that came; `highest` counts what is gone too
 
     def __len__(self) -> int:
         return len(self._content)
@@ -43,6 +44,7 @@ class Ledger:
             self.conflicts.append(seq)
             return Fate.CONFLICT
         self._content[seq] = content
+        self.heard = max(self.heard, seq)
         if seq <= self.upto or any(low <= seq <= high for low, high in self._lost):  # given up, and came all the same
             self.gone -= 1
             return Fate.NEW

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import ssl
+import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -69,6 +71,7 @@ class LiveAggregator:
         self.connected = False
         self.connections = 0
         self.last_error: str | None = None
+        self.failures = 0  # messages that we could not judge: a bug of ours, told on stderr
         self._changed = threading.Condition(threading.RLock())
         self._on_verdict = on_verdict
         self._on_raw = on_raw
@@ -209,8 +212,15 @@ class LiveAggregator:
             self._changed.notify_all()
 
     def _message(self, client: mqtt.Client, userdata: Any, message: mqtt.MQTTMessage) -> None:
-        at = now()
-        heard = MqttMessage(message.topic, bytes(message.payload), message.qos, bool(message.retain))
+        """Whatever a message does to us must not end the thread that all other homes are heard by."""
+        try:
+            self._judge(MqttMessage(message.topic, bytes(message.payload), message.qos, bool(message.retain)), now())
+        except Exception:  # noqa: BLE001  # whatever it is, it is our bug
+            self.failures += 1
+            print(f"aggregator: a message on {message.topic!r} could not be judged:", file=sys.stderr)
+            traceback.print_exc()
+
+    def _judge(self, heard: MqttMessage, at: Now) -> None:
         if self._on_raw is not None:
             self._on_raw(heard, at)
         with self._changed:

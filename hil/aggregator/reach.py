@@ -15,13 +15,15 @@ from hil.aggregator import shelf
 from hil.aggregator.aggregator import Aggregator, Verdict
 from hil.aggregator.keys import Keyring, load_keyring
 from hil.aggregator.live import Access, LiveAggregator
+from hil.aggregator.sessions import Sessions
 
 CONNECT_S = 10.0
-BIRTH_S = 3.0  # a retained birth comes at once; it is answered with the time, without which no dispatch is accepted
+BIRTH_S = 3.0  # a retained birth comes at once
+UNANSWERED = "a home whose birth no aggregator has answered takes no dispatch: --answer-births, where no other does"
 
 
 def await_birth(live: LiveAggregator, device: str) -> None:
-    """See that the device was told the time; say so on stderr if it is not there."""
+    """Hear its birth, and so answer it where that is asked for; say so on stderr if it is not there."""
     if device.startswith("grp:"):
         return
     if not live.wait_for(lambda a: a.books[device].birth, BIRTH_S):
@@ -45,17 +47,24 @@ def operator(args: argparse.Namespace, receipts: bool) -> Aggregator:
     except FileNotFoundError as error:
         text = f"{error.filename}: not there; --pki DIR names the directory with devices.json and the role keys"
         raise ValueError(f"{text} (`lab DIR` makes one)") from error
-    aggregator = Aggregator(ring, os.urandom, receipts=receipts)
+    answers = bool(getattr(args, "answer_births", False))
+    for asked, option in ((answers, "--answer-births"), (receipts, "--receipts")):
+        if asked and "service" not in ring.roles:
+            raise ValueError(f"{option}: there is no key service.pem in {args.pki}")
+    aggregator = Aggregator(ring, os.urandom, receipts=receipts, had=ring.rows)
+    aggregator.answer_births = answers
+    aggregator.sessions = Sessions(args.pki)
     shelf.fill(aggregator, args.pki)
     return aggregator
 
 
 def keep(args: argparse.Namespace, aggregator: Aggregator) -> None:
-    """Keys that followed others, and the highest protocols, for the next time."""
+    """Keys that followed others, the highest protocols and rows, for the next time."""
     path: Path = args.pki / "devices.json"
     known = json.loads(path.read_text())
-    after = known | {"devices": aggregator.registry.dump(), "protocols": aggregator.versions.best}
-    if after["devices"] != known["devices"] or after["protocols"] != known.get("protocols", {}):
+    rows = {device: row for device in aggregator.books if (row := aggregator.highest(device)) is not None}
+    after = known | {"devices": aggregator.registry.dump(), "protocols": aggregator.versions.best, "rows": rows}
+    if after != {"protocols": {}, "rows": {}} | known:
         new = path.with_suffix(".new")
         new.write_text(json.dumps(after, indent=1) + "\n")
         new.replace(path)
@@ -82,6 +91,8 @@ def _access(args: argparse.Namespace) -> Access:
         if args.user is None:
             raise ValueError("--password-file without --user NAME")
         password = args.password_file.read_text().rstrip("\n")
+    if args.plain and args.ca is not None:
+        raise ValueError("--plain is without TLS: --ca has no use")
     if args.plain and args.broker.rpartition(":")[0] not in ("localhost", "127.0.0.1", "[::1]"):
         raise ValueError("--plain: only for a broker on this machine")
     return Access(args.user, password, args.ca, not args.plain, args.mqtt == "5")

@@ -4,6 +4,7 @@ out. Written from docs/protocol.md alone, so that an error of the agent's shows.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 START = bytes(32)
 WAITING_MAX = 4096
 LOSSES = ("restored", "archive_lost", "store_lost")
+_HASH = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(slots=True)
@@ -31,7 +33,7 @@ class Chain:
     def enter(self, claims: Mapping[str, Any], digest: str) -> None:
         """One verified record; `digest`: SHA-256 of the signed payload, hex."""
         n, prev = claims.get("n"), claims.get("prev")
-        if type(n) is not int or not isinstance(prev, str) or len(prev) != 64:
+        if type(n) is not int or n < 0 or not isinstance(prev, str) or not _HASH.fullmatch(prev):
             self.findings.append(f"row {claims.get('seq')} is no link of a chain")
             return
         if n == 0 and self.at >= 0 and _says(claims) == "store_lost" and claims.get("known_n") is None:

@@ -55,7 +55,15 @@ def fit(line: str, columns: int) -> list[str]:
 
 
 def _clock(wall_ms: int) -> str:
-    return time.strftime("%H:%M:%S", time.localtime(wall_ms / 1000))
+    try:
+        return time.strftime("%H:%M:%S", time.localtime(wall_ms // 1000))
+    except (OverflowError, ValueError, OSError):  # a device may name any number up to 2^63
+        return f"{wall_ms} ms"
+
+
+def _object(value: object) -> Claims:
+    """A member that should be an object: upward it may be anything."""
+    return value if isinstance(value, Mapping) else {}
 
 
 def _ack(claims: Claims) -> str:
@@ -66,7 +74,7 @@ def _ack(claims: Claims) -> str:
 
 
 def _birth(claims: Claims) -> str:
-    outbox = claims.get("outbox") or {}
+    outbox = _object(claims.get("outbox"))
     reserve = claims.get("reserve_permille")
     share = f", reserve {reserve / 10:g} %" if type(reserve) is int else ""
     return (
@@ -84,7 +92,7 @@ def _live(claims: Claims) -> str:
 
 
 def _batch(claims: Claims) -> str:
-    refused = {name: n for name, n in (claims.get("counters") or {}).items() if n}
+    refused = {name: n for name, n in _object(claims.get("counters")).items() if n}
     return f"{len(claims['rows'])} s of telemetry from {_clock(claims['t0_ms'])}" + (
         f", refused {refused}" if refused else ""
     )

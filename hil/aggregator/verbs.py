@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from agent.runtime.part import Now
+from hil.aggregator import sense, sessions
 from hil.aggregator.aggregator import COMMAND_LIFE_MS, RECEIPT_LIFE_MS, TIME_LIFE_MS, Aggregator, Publish, Signed
 from hil.aggregator.keys import SigningKey, load_signing_key
 
 DAY_MS = 86_400_000
 SETPOINT_MS = 10_000
 RAMPS = ("direct", "scheduled", "urgent", "regulation")
+DRAWN = ("randomize_start_s", "randomize_both")
 PRICED = ("interval_s", "currency", "prices_micro_per_kwh", "export_micro_per_kwh")
 Body = dict[str, Any]
 
@@ -55,6 +58,24 @@ def number(low: int, high: int, unit: str) -> Callable[[str], int]:
         return value
 
     return read
+
+
+def seconds(text: str) -> float:
+    """How long to wait: a number that is not below 0, and ends."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time to wait; seconds from 0 expected")
+    return value
+
+
+def currency(text: str) -> str:
+    """ISO 4217."""
+    if len(text) != 3 or not (text.isascii() and text.isalpha() and text.isupper()):
+        raise argparse.ArgumentTypeError(f"{text!r:.20} is no currency; three capital letters expected, such as EUR")
+    return text
 
 
 def hex32(text: str) -> str:
@@ -108,11 +129,16 @@ def _dispatch(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--ramp", choices=RAMPS)
     parser.add_argument("--import-limit-w", type=LIMIT, metavar="W", help="at most that much from the grid")
     parser.add_argument("--export-limit-w", type=LIMIT, metavar="W", help="at most that much into it")
-    parser.add_argument("--randomize-start-s", type=number(-3600, 3600, "s"), metavar="S")
+    drawn = "move the start by 0 to S seconds, drawn by each home (S may be negative)"
+    parser.add_argument("--randomize-start-s", type=number(-3600, 3600, "s"), metavar="S", help=drawn)
+    both = "by -S to S seconds instead"
+    parser.add_argument("--randomize-both", action="store_true", default=None, help=both)
 
 
 def _cancel(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("target", type=hex32, help="id of the command to end")
+    drawn = "end it at a moment from now to S seconds on, drawn by each home"
+    parser.add_argument("--randomize-s", type=number(0, 3600, "s"), metavar="S", help=drawn)
 
 
 def _schedule(parser: argparse.ArgumentParser) -> None:
@@ -142,7 +168,7 @@ def _setpoint(parser: argparse.ArgumentParser) -> None:
 def _price(parser: argparse.ArgumentParser) -> None:
     _later(parser)
     parser.add_argument("--interval-s", type=number(60, 86_400, "s"), required=True, metavar="S")
-    parser.add_argument("--currency", required=True, help="three letters, such as EUR")
+    parser.add_argument("--currency", type=currency, required=True, help="three letters, such as EUR")
     for name, what in (("--price", "prices_micro_per_kwh"), ("--export-price", "export_micro_per_kwh")):
         parser.add_argument(name, dest=what, type=MICRO, action="append", required=name == "--price", metavar="MICRO",
                             help="millionths a kWh, one an interval")  # fmt: skip
@@ -160,6 +186,11 @@ def _resend(parser: argparse.ArgumentParser) -> None:
 
 def _time(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--live-s", type=number(0, 3600, "s"), default=0, metavar="S", help="ask for live records")
+    what = (
+        "highest row that the fleet's aggregator ever had of it, 0 if none: the first time after a start tells a home "
+    )
+    what += "by it whether its disk was put back"
+    parser.add_argument("--last", type=SEQ, required=True, metavar="ROW", help=what)
 
 
 def _receipt(parser: argparse.ArgumentParser) -> None:
@@ -170,7 +201,7 @@ def _receipt(parser: argparse.ArgumentParser) -> None:
 def _homeowner(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("kind", choices=("reserve", "storm", "opt_out", "opt_in", "consent"))
     parser.add_argument("--permille", type=PERMILLE, help="reserve, storm: 0 to 1000")
-    parser.add_argument("--for-s", type=number(0, 14 * 86_400, "s"), help="storm: for how long")
+    parser.add_argument("--for-s", type=number(0, 366 * 86_400, "s"), help="storm, opt_out: for how long")
     parser.add_argument("--reason", help="storm: for people")
     parser.add_argument("--to", choices=("terms", "root", "homeowner_key", "data"), help="consent: to what")
     parser.add_argument("--sha256", type=sha256, help="consent: of the text, or of the root bundle")
@@ -194,30 +225,21 @@ def _of_dispatch(args: argparse.Namespace, at: Now) -> Body:
     limits = ("power_w", "import_limit_w", "export_limit_w")
     if not _given(args, *limits):
         raise ValueError("dispatch what? --power-w W, --import-limit-w W or --export-limit-w W")
-    return _given(args, *limits, "duration_s", "primacy", "ramp", "randomize_start_s") | _start(args, at)
+    return _given(args, *limits, "duration_s", "primacy", "ramp", *DRAWN) | _start(args, at)
 
 
 def _of_session(args: argparse.Namespace, at: Now) -> Body:
-    start = at.wall_ms + 1000 * (args.start_in_s or 0)
-    numbers = {
-        "seq_from": at.wall_ms,
-        "seq_to": start + 1000 * args.duration_s + DAY_MS // 24,
-    }  # numbers are UTC ms here
-    return _given(args, "duration_s", "lo_w", "hi_w", "primacy") | {"start": start} | numbers
+    return _given(args, "duration_s", "lo_w", "hi_w", "primacy") | _start(args, at, True)
 
 
 def _of_homeowner(args: argparse.Namespace, at: Now) -> Body:
-    needs = {"reserve": ("permille",), "storm": ("permille", "for_s"), "consent": ("to", "sha256")}.get(args.kind, ())
-    missing = [f"--{name.replace('_', '-')}" for name in needs if getattr(args, name) is None]
-    if missing:
-        raise ValueError(f"homeowner {args.kind} needs {' and '.join(missing)}")
-    return _given(args, *needs, *{"storm": ("reason",), "consent": ("withdrawn",)}.get(args.kind, ()))
+    return {"kind": args.kind, **sense.homeowner(args.kind, vars(args))}
 
 
 VERBS: Mapping[str, Verb] = {
     "dispatch": Verb("hold a power, or limits, for a time", _dispatch, _of_dispatch, group=True,
                      example="dispatch home-1 --power-w 5000 --duration-s 600 --until started"),
-    "cancel": Verb("end one command", _cancel, lambda args, at: {"target": args.target}, group=True,
+    "cancel": Verb("end one command", _cancel, lambda args, at: _given(args, "target", "randomize_s"), group=True,
                    example="cancel home-1 0123456789abcdef0123456789abcdef"),
     "stop": Verb("end all dispatch and release", _nothing, lambda args, at: {}, group=True, example="stop grp:south"),
     "schedule": Verb("setpoints of coming intervals", _schedule,
@@ -237,8 +259,9 @@ VERBS: Mapping[str, Verb] = {
                   example="quote home-1 --power-w 8000 --duration-s 3600"),
     "resend": Verb("ask for rows again", _resend, lambda args, at: _given(args, "first", "last"), role="service",
                    example="resend home-1 17 23"),
-    "time": Verb("tell the time to the boot that its birth told of", _time, lambda args, at: _given(args, "live_s"),
-                 role="service", leaf="time", life_ms=TIME_LIFE_MS, acked=False, example="time home-1 --live-s 60"),
+    "time": Verb("tell the time to the boot that its birth told of", _time,
+                 lambda args, at: _given(args, "live_s", "last"), role="service", leaf="time", life_ms=TIME_LIFE_MS,
+                 acked=False, example="time home-1 --last 1200 --live-s 60"),
     "receipt": Verb("tell a device what is stored, so that it FORGETS it", _receipt,
                     lambda args, at: _given(args, "upto", "also"), role="service", leaf="receipt",
                     life_ms=RECEIPT_LIFE_MS, acked=False, example="receipt home-1 1200"),
@@ -248,23 +271,40 @@ VERBS: Mapping[str, Verb] = {
 }  # fmt: skip
 
 
+def body_of(name: str, args: argparse.Namespace, at: Now) -> Body:
+    """What the options of a verb say. ValueError for what no home would take."""
+    verb = VERBS[name]
+    body = verb.body(args, at)
+    if verb.leaf == "command":
+        body = {"kind": "dispatch" if name == "setpoint" else name} | body
+    sense.judge(body)
+    return body
+
+
 def build(aggregator: Aggregator, name: str, args: argparse.Namespace, at: Now) -> Signed:
     """The message of a verb. ValueError says what is missing: an argument, a key, a device, a birth."""
     verb = VERBS[name]
     target = str(args.device)
-    body = verb.body(args, at)
-    if name == "homeowner":
-        body = {"kind": args.kind} | body
-    elif verb.leaf == "command":
-        body = {"kind": "dispatch" if name == "setpoint" else name} | body
-    elif name == "time":
+    body = body_of(name, args, at)
+    if name == "time":
         book = aggregator.books[target]
         if book.birth is None:
             raise ValueError(f"no birth of {target} has come, and a time must echo its nonce: is the device connected?")
         body = {"nonce": book.birth.claims["nonce"], "wall_ms": at.wall_ms} | body
     role = getattr(args, "role", None) or verb.role
     key = signer(aggregator, role, getattr(args, "key", None))
-    return aggregator.say(target, verb.leaf, body, at, key, role, verb.life_ms)
+    audience = target if target.startswith("grp:") else f"dev:{target}"
+    if name == "setpoint":
+        body["seq"] = aggregator.sessions.take(args.session, audience)
+    if name == "session":
+        count = sessions.numbers(args.duration_s)
+        first = aggregator.number(audience, at, 1 + count)
+        body |= {"seq": first, "seq_from": first + 1, "seq_to": first + count}
+    signed = aggregator.say(target, verb.leaf, body, at, key, role, verb.life_ms)
+    if name == "session":
+        end_ms = body["start"] + 1000 * args.duration_s
+        aggregator.sessions.opened(signed.id, audience, body["seq_from"], body["seq_to"], end_ms, at.wall_ms)
+    return signed
 
 
 def signer(aggregator: Aggregator, role: str, path: Path | None) -> SigningKey:

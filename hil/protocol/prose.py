@@ -192,10 +192,13 @@ their first way; at most 16 stretches of missing rows are named in one answer, a
     "down-time": """\
 The first one of a boot that echoes the nonce of its latest birth within half a minute counts: dispatch is taken from
 then on, and rows of this start go out, above `last`. (A gateway that has network time takes a slower one too.) Rows
-of earlier starts do not wait for it.""",
+of earlier starts do not wait for it. Who does not know your highest row, such as a tool beside you, answers no birth:
+the first answer decides whether a disk that was put back is seen.""",
     "down-receipt": """`checkpoint` countersigns the settlement chain: send it once you have every record up to a
 `checkpoint` record `n`; `head` is the hash that you computed of that. The device keeps the signed receipt beside its
-records; one over another hash, or beyond its own records, makes it say so in a `chain` record.""",
+records; one over another hash, or beyond its own records, makes it say so in a `chain` record. It looks at those over
+its newest 1,000 records (ten days): one over a newer record says all that one over an older does. It hears 32 at once
+and one an hour besides; the last one, if it comes again, counts for nothing.""",
     "up-settlement": """The record `n` is signed like any row; `prev` makes the chain: the hash of a record is
 SHA-256(`prev` || SHA-256(its signed payload)), and that is the next one's `prev`. Energy is what registers say at
 both ends; what is `estimated` is an integral of the agent's own, and adds up the same way. Where a register jumped,

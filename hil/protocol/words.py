@@ -32,7 +32,7 @@ WORDS: dict[str, str] = {
     "start": "first moment to act, UTC ms",
     "Quote.start": "of the order that is asked about, UTC ms; what would be given is told as the home stands now",
     "Dispatch.start": "first moment to act, UTC ms; missing: on acceptance",
-    "randomize_start_s": "R: start is moved by a random whole number of seconds between 0 and R, drawn once",
+    "randomize_start_s": "R: start is moved by a random time between 0 and R, drawn once; never to before acceptance",
     "randomize_both": "R is taken both ways: between -R and +R",
     "primacy": "0 to 255, lower wins; of equals the newer iat",
     "ramp": "direct 5, scheduled 1, urgent 10, regulation 25 % of rating a second; tightening is never ramped",

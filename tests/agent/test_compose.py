@@ -13,7 +13,8 @@ from agent.config import EXAMPLE, ConfigError, load
 from agent.core.durable import Durable
 from agent.core.inputs import Clock, ClockTrust
 from agent.runtime.part import Now, Post
-from drivers.events import Identity
+from drivers.events import DeviceStatus, Identity, Presence
+from drivers.readings import DeviceRole
 from tests.drivers.test_own_profile import OWN
 
 KNOWN = Identity("Maker", "Model", "1.0", "SN-1")
@@ -34,6 +35,17 @@ def test_who_a_device_was_is_still_known_after_a_restart(tmp_path: Path) -> None
     again = composed(tmp_path, tmp_path / "state")
 
     assert again.buses["rs485"]._by_name["inverter"].spec.pinned == KNOWN
+
+
+@pytest.mark.parametrize(("presence", "kept"), [(Presence.OK, True), (Presence.MISMATCH, False)])
+def test_only_who_is_taken_for_a_device_is_remembered_as_it(tmp_path: Path, presence: Presence, kept: bool) -> None:
+    control = composed(tmp_path, tmp_path / "state").parts["control"]
+    status = DeviceStatus("inverter", DeviceRole.INVERTER, presence, NOW.mono_ns, "", KNOWN)
+
+    effects = list(control.handle(status, NOW))
+
+    pins = [e.event for e in effects if isinstance(e, Post) and isinstance(e.event, mail.WritePins)]
+    assert [written.pins for written in pins] == ([{"inverter": KNOWN}] if kept else [])
 
 
 def test_who_was_adopted_stays_until_another_serial_number_is_written_into_the_file(tmp_path: Path) -> None:

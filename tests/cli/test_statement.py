@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -327,6 +330,32 @@ def test_what_is_asked_wrongly_says_what_to_do(
     assert json.loads(capsys.readouterr().out)["code"] == 2
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_that_goes_away_changes_no_verdict(gateway: Gateway, tmp_path: Path, unbuffered: str) -> None:
+    """`| head`: no traceback, and the code is what it would have been."""
+    out = tmp_path / "november.jws"
+    assert run(statement, gateway, "--month", MONTH, "--export", str(out)) == 0
+    keys = f"{out}.keys.json"
+    cut = tmp_path / "cut.jws"
+    cut.write_bytes(b"".join(out.read_bytes().splitlines(keepends=True)[2:4] * 2))
+    common = ["--config", str(gateway.config)]
+    for words, code in (
+        (["verify", str(out), "--keys", keys], 0),
+        (["verify", str(cut), "--keys", keys], 1),
+        (["verify", str(cut), "--keys", keys, "--json"], 1),
+        (["statement", str(out)], 0),
+        (["statement", str(out), "--csv"], 0),
+        (["statement", str(out), "--json"], 0),
+    ):
+        reader, writer = os.pipe()
+        os.close(reader)
+        argv = [sys.executable, "-m", f"agent.tools.{words[0]}", *words[1:], *common]
+        env = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+        done = subprocess.run(argv, stdout=writer, stderr=subprocess.PIPE, env=env, check=False)
+        os.close(writer)
+        assert (done.returncode, done.stderr) == (code, b""), words
+
+
 def test_a_page_of_many_findings_ends() -> None:
     lines = [Line(f"f:{n}", b"nonsense") for n in range(40)]
     page = verify.page(examine(lines, {}, {}))
@@ -347,6 +376,8 @@ def test_what_one_command_gave_and_took_is_told_both_ways_and_nothing_is_less_th
         rows = "\n".join(statement.page(totals, None))
         assert "asked to give 1.49 kWh, to take 1.49 kWh" in rows
         assert "1.49     1.49     1.49     1.49  completed" in rows
+        assert "1, for 0 h 00 min: asked" in rows
+        assert "for never" not in rows
     early = {**event, "quarters": quarters[1:]}  # its first quarters went out before it
     assert Totals("2023-11", events=[early]).taken_wh == 1490
     assert statement.kwh(-4) == "0.00 kWh"

@@ -6,7 +6,6 @@ register writes (each command's power set once, in the order of the commands).
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from itertools import groupby
 
@@ -77,7 +76,12 @@ def judge(backend: ClusterBackend, asked: list[tuple[str, int]]) -> None:
         states = [ack.state for ack in book.acks[command]]
         assert len(set(states)) == len(states), (command, states)
         assert states[:2] == ["received", "started"]
-    time.sleep(1.0)  # the wire writes its log when it is quiet
-    rates = [write.rate for write in writes_of(backend.directory / "home" / "wire.jsonl") if write.rate]
-    reached = rates[rates.index(rate_of(asked[0][1])) :]
+
+    def rates() -> list[int]:
+        return [write.rate for write in writes_of(backend.directory / "home" / "wire.jsonl") if write.rate]
+
+    last = rate_of(asked[-1][1])
+    wait(backend, lambda s: rates()[-1:] == [last], WAIT_S)  # the wire writes its log when it is quiet
+    written = rates()
+    reached = written[written.index(rate_of(asked[0][1])) :]
     assert [rate for rate, _ in groupby(reached)] == [rate_of(power) for _, power in asked]

@@ -16,7 +16,7 @@ from agent.core.accounts import Ledger
 from agent.core.book import Book, Cycle, Live
 from agent.core.command import Command, CommandKind, CommandState
 from agent.core.decision import Mode
-from agent.core.durable import CommandRecord, Durable
+from agent.core.durable import CommandRecord, Durable, OptOut
 from agent.core.flows import Integrals, Jump, Registers, Stand, Unread, flowed
 from agent.core.inputs import Clock, ClockTrust, Consent, PutBack, Reserve
 from agent.core.kept import kept_after
@@ -449,6 +449,30 @@ def day_of(tally: Tally) -> dict[str, int]:
     tally.put(0, soc=600)
     tally.put(0, soc=600)
     return {b["reason"]: b["lasted_s"] for b in tally.of("reserve")[-1]["below"]}
+
+
+def test_what_nobody_follows_since_the_home_opted_out_is_asked_and_no_dispatch_of_it() -> None:
+    """Not to blame for a battery below the reserve, nor praised for what the home takes from it."""
+    tally = Tally()
+    tally.put(0)
+    record = running()
+    take_up(tally, record)
+    tally.durable = replace(tally.durable, opted_out=OptOut("ada", "homeowner", 1))
+    for _ in range(100):
+        tally.put(3600, soc=100)
+    assert tally.ledger.key is not None
+    assert tally.ledger.key.below == "self_use"
+    tally.durable = replace(tally.durable, opted_out=None, commands=(replace(record, state=CommandState.COMPLETED),))
+    tally.due = None
+    for _ in range(900):
+        tally.put(0)
+    (found,) = tally.of("performance")
+    assert (found["requested_wh"], found["delivered_wh"], found["lasted_s"]) == (100, 0, 100)
+    assert found["limited"] == [{"reason": "opt_out", "lasted_s": 100}]
+    assert found["to_90_pct_s"] is None
+    closed = tally.of("interval")[0]
+    assert (closed["dispatched_s"], closed["opted_out_s"], closed["command_ids"]) == (0, 100, [])
+    assert closed["limited"] == [{"reason": "opt_out", "lasted_s": 100}]
 
 
 def test_below_the_reserve_has_a_cause() -> None:

@@ -68,13 +68,14 @@ def test_time_in_which_nobody_looked_is_asked_and_missing(how: str) -> None:
     if how != "stall":
         tally.restart()
     tally.put(0, s=700 if how == "over" else 120)
-    lasted = {"crash": 420, "stall": 420, "over": 900, "opted_out": 300}[how]
+    lasted = {"crash": 420, "stall": 420, "over": 900, "opted_out": 420}[how]
     done = replace(record, state=CommandState.COMPLETED, delivered_mwh=tally.meters.total(record))
     tally.durable, tally.due = replace(tally.durable, commands=(done,)), None
     tally.put(0)
     (found,) = tally.of("performance")
     assert (found["requested_wh"], found["lasted_s"], found["missing_s"]) == (lasted, lasted, lasted - 300)
-    assert found["quality"] == ("ok" if how == "opted_out" else "est")
+    assert found["quality"] == "est"
+    assert found["limited"] == ([{"reason": "opt_out", "lasted_s": 120}] if how == "opted_out" else [])
     assert found["delivered_wh"] == 300
     assert sum(q["requested_wh"] for q in found["quarters"]) == lasted
 

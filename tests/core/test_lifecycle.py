@@ -6,11 +6,16 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from agent.core.command import Command, CommandKind, RampClass
+from agent.core.accept import drawn_ms
+from agent.core.book import Book, Cycle
+from agent.core.command import Command, CommandKind, CommandState, RampClass
 from agent.core.decision import Intent
-from agent.core.durable import from_json, to_json
-from agent.core.inputs import ClockTrust, OptsIn, OptsOut
+from agent.core.dispatch import receive
+from agent.core.durable import Durable, from_json, to_json
+from agent.core.inputs import Clock, ClockTrust, CommandIn, OptsIn, OptsOut
 from agent.core.params import S
 from agent.core.step import step
 from drivers.readings import GridState
@@ -194,6 +199,50 @@ def test_r7_the_start_moves_by_the_draw(randomize_s: int, both: bool, draw: int,
     assert home.powers() == []
     home.run(4)
     assert home.powers() != []
+
+
+@pytest.mark.parametrize("both", [False, True])
+@given(
+    lead_s=st.integers(0, 5_000),
+    duration_s=st.integers(1, 7_200),
+    range_s=st.integers(-3_600, 3_600),
+    draw=st.integers(0, 2**64 - 1),
+)
+def test_r7_no_draw_makes_an_event_that_is_to_come_late_or_shorter(
+    both: bool, lead_s: int, duration_s: int, range_s: int, draw: int
+) -> None:
+    cycle, book = (
+        Cycle(0, Clock(WALL_MS + 5_000, ClockTrust.SYNCED, "k", "b"), PARAMS, True, True, None),
+        Book(Durable()),
+    )
+    asked = event(1, lead_s, duration_s, randomize_s=range_s, randomize_both=both, draw=draw)
+    book = receive(book, CommandIn(asked, ()), cycle)
+    (record,) = book.durable.commands
+    assert record.state in (CommandState.RECEIVED, CommandState.SCHEDULED)
+    assert record.start_ns >= 0, "not before it was accepted"
+    assert record.end_ns - record.start_ns == duration_s * S, "its whole length"
+    assert abs(record.shift_ms) <= abs(range_s) * 1000
+    assert record.shift_ms == 0 or both or (record.shift_ms > 0) is (range_s > 0)
+
+
+def test_r7_a_fleet_that_is_told_late_does_not_begin_at_once() -> None:
+    """The draw is spread over the time that is left."""
+    shifts = {drawn_ms(-3_600, False, draw * 999_983, 120_000) for draw in range(200)}
+    assert len(shifts) > 190
+    assert -120_000 <= min(shifts) < -110_000
+    assert -10_000 < max(shifts) <= 0
+
+
+def test_r7_what_joins_on_moves_no_further_back_than_to_now() -> None:
+    home = ready()
+    home.tick(arriving(event(2, 200, 60, randomize_s=-300, draw=150_000)))
+    home.run(20)
+    home.tick(arriving(event(1, 100, 100, randomize_s=-300, draw=0)))
+    shifts = [r.shift_ms for r in home.disk.commands]
+    assert shifts[0] == -150_000
+    assert -80_000 <= shifts[1] < -75_000, "to its acceptance, not to 50 s before that"
+    home.run(300)
+    assert "rejected_late" not in home.states(1) + home.states(2)
 
 
 def test_r7_it_is_drawn_once_and_kept_over_restart_and_repetition() -> None:
@@ -382,7 +431,36 @@ def test_r14_an_event_that_reaches_beyond_the_opt_out_is_accepted_during_it() ->
     home.run(20)
     assert home.powers() == []
     home.run(20)
-    assert home.states()[2:] == ["partial_opt_in", "started"]
+    assert home.states()[2:] == ["limited", "partial_opt_in", "started"]
+    assert reasons(home)[2:] == ["opt_out", None, None]
+
+
+def test_r14_a_direct_setpoint_that_comes_during_it_is_told_why_nothing_moves() -> None:
+    home = ready()
+    home.tick(out(30))
+    home.tick(arriving(command(1, duration_s=120)))
+    home.run(20)
+    assert home.states() == ["received", "limited"]
+    assert reasons(home) == [None, "opt_out"]
+    later = home.crash().ready()
+    later.run(40)
+    assert later.states() == ["partial_opt_in", "started"], "told before the restart, once"
+
+
+def test_r14_what_was_limited_by_something_else_just_now_is_told_of_the_opt_out_later() -> None:
+    home = ready()
+    home.tick(arriving(event(1, 0, 600, kind=CommandKind.SCHEDULE, values=(600,), interval_s=600, power_w=0)))
+    home.run(40)
+    assert home.states()[-1] == "started"
+    home.tick(arriving(command(2, duration_s=600)))
+    home.run(5)
+    assert home.states(1)[-1] == "limited"
+    home.tick(out(60))
+    assert reasons(home, 1)[-1] != "opt_out"
+    home.run(30)
+    assert reasons(home, 1)[-1] == "opt_out"
+    home.run(60)
+    assert home.states(1).count("partial_opt_in") == 1
 
 
 def test_r14_opted_out_all_its_time_is_no_participation() -> None:

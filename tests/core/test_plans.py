@@ -56,6 +56,35 @@ def test_a_schedule_gives_each_interval_its_power_and_null_is_no_wish() -> None:
     assert home.states() == ["received", "scheduled", "started", "completed"]
 
 
+def test_a_schedule_goes_on_after_an_opt_out_for_a_while_and_was_asked_for_meanwhile() -> None:
+    """Told once when it begins, once when it ends; the event that ran beside it has its end at once."""
+    home = ready()
+    home.tick(arriving(schedule(1, 600, 600, 600, 600, 600, 600)))
+    home.run(70)
+    home.tick(arriving(command(2, power_w=900, duration_s=300)))
+    home.run(30)
+    home.tick(OptsOut("ann", "homeowner", 120))
+    assert (home.states(1)[-1], reasons(home)[-1]) == ("limited", "opt_out")
+    assert home.states(2)[-1] == "partial_opt_out"
+    before = len(home.acks)
+    home.run(60)
+    home.tick(OptsOut("ann", "homeowner", 60))  # once more, and to the same moment
+    home.run(50)
+    assert home.acks[before:] == []
+    home.run(20)
+    assert [a["state"] for a in home.acks[before:]] == ["partial_opt_in"]
+    assert home.given() == 600
+    home.run(200)
+    assert home.states(1)[-1] == "completed"
+    found = next(r for r in home.settled if r["record"] == "performance" and r["command_id"] == command(1).id)
+    asked_s = 360 - 30  # the other had the power for half a minute
+    assert abs(found["lasted_s"] - asked_s) <= 3
+    assert abs(found["requested_wh"] - 600 * asked_s / 3600) <= 1
+    (limited,) = [x for x in found["limited"] if x["reason"] == "opt_out"]
+    assert abs(limited["lasted_s"] - 120) <= 3
+    assert found["requested_wh"] - found["delivered_wh"] >= 600 * 120 / 3600 - 1
+
+
 def test_a_dispatch_comes_before_the_schedule_which_is_told_so() -> None:
     home = ready()
     home.tick(arriving(schedule(1, 600, 600)))
@@ -758,7 +787,7 @@ def test_a_clock_that_jumped_after_the_opt_out_leaves_it_to_the_end() -> None:
     start_ms = wall(home) + 10_000
     home.tick(arriving(command(1, start_ms=start_ms, duration_s=60, exp_ms=start_ms)))
     home.run(80)
-    assert home.states() == ["received", "scheduled", "no_participation"]
+    assert home.states() == ["received", "scheduled", "limited", "no_participation"]
     assert reasons(home)[-1] == "opt_out"
 
 

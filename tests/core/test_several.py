@@ -427,3 +427,14 @@ def test_a_release_and_a_stop_of_several_count_as_one() -> None:
     assert whole(Hand(maybe_active=False), Hand(stopped=True)).stopped
     assert whole(Hand()).clear_ns is None
     assert merged((Member("inv1", Hand(clear_ns=5, stopped=True), out=True),)).clear_ns is None
+
+
+def test_what_one_of_several_has_not_read_back_counts_as_not_read_back() -> None:
+    def whole(*hands: Hand) -> bool:
+        return merged(tuple([Member(f"inv{n}", hand) for n, hand in enumerate(hands)])).confirmed
+
+    read_back, written = Hand(setpoint_w=1000, confirmed=True), Hand(setpoint_w=1000)
+    assert whole(read_back, read_back)
+    assert not whole(read_back, written)
+    assert whole(read_back, Hand())  # who holds nothing has nothing to read back
+    assert not whole(Hand())

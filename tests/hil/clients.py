@@ -147,6 +147,12 @@ class RealClient:
     def next(self) -> MqttMessage:
         return self._messages.get(timeout=WAIT_S)
 
+    def next_or_none(self, wait_s: float = 0.3) -> MqttMessage | None:
+        try:
+            return self._messages.get(timeout=wait_s)
+        except queue.Empty:
+            return None
+
     def disconnect(self) -> None:
         self._live.disconnect()
         assert isinstance(self.event(), MqttDown)

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from agent.core.command import TERMINAL as CORE_TERMINAL
 from agent.core.command import CommandState
 from agent.runtime.part import MqttMessage
-from hil.aggregator import claims
+from hil.aggregator import claims, show
 from hil.aggregator.aggregator import Aggregator, Publish, Signed
 from hil.aggregator.ledger import Fate, Ledger
 from tests.hil.tokens import HandDevice, at, b64, counting, keyring, unb64
@@ -121,7 +121,8 @@ REFUSED: dict[str, tuple[str, Callable[[], MqttMessage]]] = {
     "no row": ("bad_body", lambda: DEVICE.message("batch", 1, rows=[])),
     "rows out of order": ("bad_body", lambda: DEVICE.message("batch", 1, rows=[[5, 0, 0, 0], [5, 0, 0, 0]])),
     "a column twice": ("bad_body", lambda: DEVICE.message("batch", 1, cols=["dt_ms", "pv_w", "pv_w", "grid_w"])),
-    "an unknown column": ("bad_body", lambda: DEVICE.message("batch", 1, cols=["dt_ms", "a", "pv_w", "grid_w"])),
+    "a column without a name": ("bad_body", lambda: DEVICE.message("batch", 1, cols=["dt_ms", 7, "pv_w", "grid_w"])),
+    "no dt_ms": ("bad_body", lambda: DEVICE.message("batch", 1, cols=["pv_w", "dt_ms", "soc_permille", "grid_w"])),
     "no exp": ("bad_body", _changed(exp=None)),
     "an old live": ("expired", lambda: _passing("live", exp=at(-1).wall_ms)),
     "an old birth": ("expired", lambda: _passing("birth", exp=at(-1).wall_ms)),
@@ -170,6 +171,30 @@ def test_birth_is_answered_with_a_signed_time_that_echoes_the_nonce(aggregator: 
     header, body = verify_by_hand(aggregator, "service", answers[0].payload)
     assert header["typ"] == "battery-time+jws"
     assert (body["nonce"], body["wall_ms"], body["aud"]) == ("ab" * 16, at(5).wall_ms, "dev:home-1")
+
+
+def test_who_does_not_know_what_the_fleets_aggregator_has_claims_no_last_row() -> None:
+    """`last: 0` in the first time of a start would tell a home that its disk was not put back."""
+    ring = keyring(DEVICE)
+
+    def answer(had: dict[str, int] | None, rows: tuple[int, ...]) -> dict[str, Any]:
+        made = Aggregator(ring, counting(), had=had)
+        for seq in rows:
+            made.receive(DEVICE.message("event", seq), at())
+        _, (time,) = made.receive(DEVICE.message("birth", 1, outbox={"first": 290, "last": 303}), at())
+        return verify_by_hand(made, "service", time.payload)[1]
+
+    assert "last" not in answer({}, ())
+    assert answer({}, (300,))["last"] == 300, "what was heard, not what the home says is gone"
+    assert answer({"home-1": 500}, (300,))["last"] == 500
+    assert answer({"home-1": 500}, ())["last"] == 500
+    assert answer(None, ())["last"] == 289, "who hears all that ever comes counts what never will"
+
+
+def test_who_does_not_answer_births_still_repeats_documents(aggregator: Aggregator) -> None:
+    aggregator.answer_births = False
+    document = aggregator.keep(Publish("battery/v1/demo/home-1/down/config", b"x", True))
+    assert aggregator.receive(DEVICE.message("birth", 1), at())[1] == (document,)
 
 
 def test_durable_rows_count_once_and_duplicates_apart(aggregator: Aggregator) -> None:
@@ -233,6 +258,70 @@ def test_birth_and_live_have_a_seq_of_their_own(aggregator: Aggregator) -> None:
     assert fates == [Fate.NEW, Fate.NEW, Fate.DUPLICATE]
     assert aggregator.books["home-1"].stale == 1
     assert len(aggregator.books["home-1"].ledger) == 0
+
+
+def test_rows_of_a_start_that_had_no_line_are_no_clone(aggregator: Aggregator) -> None:
+    """Boot c1 wrote a row and never connected; c2 delivers it after its own birth. Two that live are still seen."""
+    book = aggregator.books["home-1"]
+    said = [("birth", 1, "b0"), ("live", 1, "b0"), ("birth", 1, "c2"), ("event", 1, "b0"), ("event", 2, "c1"),
+            ("live", 1, "c2"), ("event", 3, "c2"), ("live", 2, "c2")]  # fmt: skip
+    for kind, seq, boot in said:
+        aggregator.receive(DEVICE.message(kind, seq, boot=boot * 16), at())
+    assert (book.back_from, aggregator.score()["two_boots"]) == (0, 0)
+    assert book.boots == ["b0" * 16, "c2" * 16]
+    for seq, counted in ((2, 1), (3, 2)):
+        aggregator.receive(DEVICE.message("live", seq, boot="b0" * 16), at())
+        assert aggregator.score()["two_boots"] == counted
+    aggregator.receive(DEVICE.message("birth", 2, boot="c1" * 16), at())
+    aggregator.receive(DEVICE.message("birth", 2, boot="c2" * 16), at())
+    assert aggregator.score()["two_boots"] == 3, "a birth of one counts as well"
+
+
+BAD: list[Any] = [None, True, -1, 2**63, 2**200, 1.5, "x", [], {}, [1], "z" * 64, "\u0663" * 64, {"a": []}]
+ODD: dict[str, tuple[str, Callable[[Any], dict[str, Any]]]] = {
+    "prev": ("settlement", lambda x: {"record": "interval", "n": 0, "prev": x}),
+    "n": ("settlement", lambda x: {"record": "interval", "n": x, "prev": "0" * 64}),
+    "record": ("settlement", lambda x: {"record": x, "n": 5, "prev": "0" * 64, "why": "restored", "known_n": 4}),
+    "why": ("settlement", lambda x: {"record": "chain", "n": 5, "prev": "0" * 64, "why": x, "known_n": 4}),
+    "known": ("settlement", lambda x: {"record": "chain", "n": 5, "prev": "0" * 64, "why": "restored", "known_n": x,
+                                       "known_head": x}),
+    "gap first": ("event", lambda x: {"event": "gap", "first": x, "last": 9}),
+    "gap last": ("event", lambda x: {"event": "gap", "first": 2, "last": x}),
+    "fault": ("event", lambda x: {"event": "fault_raised", "fault": x}),
+    "ack": ("ack", lambda x: {"energy_wh": x, "given_w": x, "asked_w": x, "reason": x, "sentence": x}),
+    "birth": ("birth", lambda x: {"outbox": x, "protocols": x, "rotations": x, "reserve_permille": x}),
+    "birth's lists": ("birth", lambda x: {"outbox": {"first": x, "last": x}, "protocols": [x], "rotations": [x]}),
+    "rotation": ("birth", lambda x: {"rotations": [{"payload": x, "signatures": [x, x]}]}),
+    "counters": ("batch", lambda x: {"counters": x}),
+    "counts": ("batch", lambda x: {"counters": {"a": x}}),
+    "t0_ms": ("batch", lambda x: {"t0_ms": x}),
+    "column": ("batch", lambda x: {"cols": ["dt_ms", x], "rows": [[0, x]]}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_nothing_that_a_home_may_sign_raises(odd: str) -> None:
+    """By its own key, and of a shape that no honest home has: judged, answered, counted and shown like anything."""
+    kind, body = ODD[odd]
+    for value in [*BAD, 2**63 - 1]:
+        made = Aggregator(keyring(DEVICE), counting())
+        made.receive(DEVICE.message("birth", 1, retain=True), at())
+        for seq in (2, 3):
+            verdict, _ = made.receive(DEVICE.message(kind, seq, **body(value)), at())
+            assert show.verdict(verdict, at().wall_ms)
+        made.tick(at(100))
+        made.resends(at(100))
+        assert made.score()["rows"] >= 0
+        made.books["home-1"].samples()
+        made.books["home-1"].faults()
+
+
+def test_a_column_that_came_with_a_later_version_is_a_row_like_any(aggregator: Aggregator) -> None:
+    message = DEVICE.message("batch", 1, cols=["dt_ms", "soc_permille", "new_w"], rows=[[0, 500, 7]])
+    verdict, _ = aggregator.receive(message, at())
+    assert verdict.refused is None
+    assert aggregator.books["home-1"].samples()[0]["new_w"] == 7
+    assert [p.topic.rpartition("/")[2] for p in aggregator.tick(at(100))] == ["receipt"], "or it would come for ever"
 
 
 def test_acks_are_kept_by_command_in_order_with_times(aggregator: Aggregator) -> None:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from tests.hil.clients import RealClient
 from tests.hil.tokens import HandDevice, unb64
 
 DOWN = "battery/v1/demo/home-1/down"
+DISPATCH = ["dispatch", "home-1", "--power-w", "1", "--duration-s", "60"]
 
 
 class Bench:
@@ -63,6 +65,14 @@ class Bench:
                 assert isinstance(body, dict)
                 return body
 
+    def time_told(self) -> dict[str, Any] | None:
+        """Body of the last time that came up to now; all else that came is forgotten."""
+        found = None
+        while (message := self.device.next_or_none()) is not None:
+            if message.topic == f"{DOWN}/time":
+                found = json.loads(unb64(message.payload.split(b".")[1]))
+        return found
+
     def ack(self, command_id: str, *states: str) -> None:
         for state in states:
             self.seq += 1
@@ -90,7 +100,7 @@ def test_dispatch_gives_the_time_first_and_follows_the_acks(bench: Bench, capsys
         assert (command["power_w"], command["duration_s"], command["ramp"]) == (-3000, 60, "urgent")
         bench.ack(command["id"], "received", "started")
 
-    argv = ["dispatch", "home-1", "--power-w", "-3000", "--duration-s", "60", "--ramp", "urgent"]
+    argv = ["dispatch", "home-1", "--power-w", "-3000", "--duration-s", "60", "--ramp", "urgent", "--answer-births"]
     assert bench.run(*argv, "--until", "started", meanwhile=gateway) == 0
     lines = _lines(capsys)
     assert lines[0]["sent"]["kind"] == "dispatch"
@@ -104,6 +114,14 @@ def test_dispatch_gives_the_time_first_and_follows_the_acks(bench: Bench, capsys
         (["cancel", "home-1", "ab" * 16], {"kind": "cancel", "target": "ab" * 16}, ["received"], 0),
         (["stop", "home-1", "--until", "completed"], {"kind": "stop"}, ["received", "completed"], 0),
         (["quote", "home-1", "--power-w", "1", "--duration-s", "2"], {"power_w": 1}, ["rejected_not_applicable"], 4),
+        (["quote", "home-1", "--power-w", "1", "--duration-s", "2"], {"power_w": 1}, ["completed"], 0),
+        (["stop", "home-1", "--until", "started"], {"kind": "stop"}, ["completed"], 5),
+        ([*DISPATCH, "--until", "started"], {"power_w": 1}, ["no_participation"], 5),
+        (DISPATCH, {"power_w": 1}, ["no_participation"], 5),
+        ([*DISPATCH, "--until", "started"], {"power_w": 1}, ["received", "superseded"], 5),
+        ([*DISPATCH, "--until", "started"], {"power_w": 1}, ["received", "completed"], 0),
+        ([*DISPATCH, "--until", "completed"], {"power_w": 1}, ["received", "started", "failed"], 4),
+        ([*DISPATCH, "--until", "failed"], {"power_w": 1}, ["received", "failed"], 0),
         (
             ["price", "home-1", "--interval-s", "900", "--currency", "USD", "--price", "1", "--price", "-2"],
             {"prices_micro_per_kwh": [1, -2], "currency": "USD", "interval_s": 900},
@@ -122,14 +140,59 @@ def test_other_commands(bench: Bench, argv: list[str], body: dict[str, Any], sta
 
 
 @pytest.mark.slow
-def test_silence_is_exit_6(bench: Bench) -> None:
+def test_silence_is_exit_6(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
     assert bench.run("stop", "home-1", "--wait-s", "0.1") == 6
+    assert "--answer-births" in capsys.readouterr().err
+    assert bench.run("stop", "home-1", "--wait-s", "0.1", "--answer-births") == 6
+    assert "--answer-births" not in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("verb", ["watch", "stop", "config", "forge"])
+def test_a_run_beside_the_fleets_aggregator_answers_no_birth(bench: Bench, verb: str) -> None:
+    """Its answer would be the first that a home hears after a start, and it does not know what is had of that home."""
+    argv = {
+        "watch": ["watch", "--seconds", "0.5"],
+        "stop": ["stop", "home-1", "--wait-s", "0.5"],
+        "config": ["config", "home-1", "--version", "1", "--wait-s", "0.5"],
+        "forge": ["forge", "wrong_audience", "home-1", "--wait-s", "0.5"],
+    }[verb]
+    bench.time_told()
+    bench.run(*argv)
+    assert bench.time_told() is None
+    bench.run("watch", "--seconds", "0.5", "--answer-births")
+    told = bench.time_told()
+    assert told is not None
+    assert "last" not in told
+
+
+@pytest.mark.slow
+def test_the_highest_row_that_was_heard_is_kept_for_the_next_answer(bench: Bench) -> None:
+    row = bench.hand.message("event", 4711)
+
+    def gateway() -> None:
+        time.sleep(0.5)
+        bench.device.publish(row.topic, row.payload)
+
+    devices = Path(bench.directory) / "devices.json"
+    before = devices.read_bytes()
+    bench.time_told()
+    try:
+        bench.run("watch", "--seconds", "1.5", meanwhile=gateway)
+        bench.run("stop", "home-1", "--until", "none", "--answer-births")
+        told = bench.time_told()
+        assert told is not None
+        assert told["last"] == 4711
+    finally:
+        devices.write_bytes(before)
 
 
 @pytest.mark.slow
 def test_a_forged_command_goes_out_and_silence_is_good(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
     assert bench.run("forge", "wrong_audience", "home-1", "--wait-s", "0.1") == 0
-    assert _lines(capsys)[0]["counters"] == ["bad_audience"]
+    said = capsys.readouterr()
+    assert json.loads(said.out.splitlines()[0])["counters"] == ["bad_audience"]
+    assert "--answer-births" in said.err, "a home that takes nothing at all is silent too"
     while bench.next("command")["aud"] != "dev:home-1-other":
         pass
 
@@ -197,6 +260,11 @@ def test_the_kinds_of_forgery_are_listed(capsys: pytest.CaptureFixture[str]) -> 
         (["stop", "home-1", "--broker", "nowhere"], "HOST:PORT"),
         (["stop", "home-1", "--broker", "localhost:1"], "no connection to localhost:1"),
         (["forge"], "--list"),
+        (["forge", "--list", "retained"], "give it alone"),
+        (["forge", "--list", "--wait-s", "1"], "give it alone"),
+        (["forge", "retained", "home-1", "--wait-s", "1"], "--wait-s has no use"),
+        (["stop", "home-1", "--until", "none", "--wait-s", "1"], "--wait-s has no use"),
+        (["homeowner", "home-1", "opt_in", "--for-s", "1"], "no use for --for-s"),
         (["verify", "/no/such/file"], "/no/such/file"),
     ],
 )
@@ -274,6 +342,7 @@ def test_a_password_does_where_a_broker_asks_for_no_certificate(
     [
         (["--password-file", "/no/such"], "--user"),
         (["--plain", "--broker", "broker.example:1883"], "this machine"),
+        (["--plain", "--ca", "/no/such"], "--ca has no use"),
     ],
 )
 def test_how_a_broker_is_reached(bench: Bench, argv: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:

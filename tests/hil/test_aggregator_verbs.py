@@ -11,6 +11,7 @@ import pytest
 from agent.link import homeowner, messages, roles
 from hil.aggregator import cli, show, verbs
 from hil.aggregator.aggregator import Aggregator, Verdict
+from hil.aggregator.alarms import Versions
 from hil.aggregator.token import Refused
 from tests.hil.tokens import HandDevice, at, counting, keyring
 
@@ -30,7 +31,7 @@ LINES: dict[str, list[str]] = {
     "price": ["price", "home-1", "--interval-s", "900", "--currency", "EUR", "--price", "1", "--export-price", "-2"],
     "quote": ["quote", "home-1", "--power-w", "1", "--duration-s", "2"],
     "resend": ["resend", "home-1", "1", "7"],
-    "time": ["time", "home-1", "--live-s", "60"],
+    "time": ["time", "home-1", "--live-s", "60", "--last", "12"],
     "receipt": ["receipt", "home-1", "12", "--also", "14"],
     "reserve": ["homeowner", "home-1", "reserve", "--permille", "300"],
     "storm": ["homeowner", "home-1", "storm", "--permille", "800", "--for-s", "60", "--reason", "wind"],
@@ -62,6 +63,7 @@ def test_every_verb_is_tried() -> None:
 def test_the_link_takes_it_from_that_role(aggregator: Aggregator, line: list[str]) -> None:
     args = parsed(line)
     verbs.judge_target(aggregator, args.device, verbs.VERBS[args.verb])
+    aggregator.sessions.opened(ID, "dev:home-1", 1, 9, at().wall_ms + 1, at().wall_ms)
     signed = verbs.build(aggregator, args.verb, args, at())
     claims = dict(signed.claims)
     judge = {"time": messages.parse_time, "receipt": messages.parse_receipt, "homeowner": homeowner.parse_homeowner}
@@ -81,6 +83,7 @@ def test_the_link_takes_it_from_that_role(aggregator: Aggregator, line: list[str
         (["dispatch", "home-1", "--power-w", "1"], "--duration-s"),
         (["dispatch", "home-1", "--duration-s", "0", "--power-w", "1"], "1 to 86400 s"),
         (["cancel", "home-1", "abc"], "32 hex digits"),
+        (["time", "home-1"], "--last"),
         (["homeowner", "home-1", "consent", "--sha256", "1"], "64 hex digits"),
         (["stop", "home-1", "--until", "done"], "invalid choice"),
         (["forge", "nonsense", "home-1"], "invalid choice"),
@@ -125,7 +128,7 @@ def test_nobody_is_asked(aggregator: Aggregator, verb: str, target: str, says: s
 def test_no_key_and_no_birth_are_sentences(tmp_path: Path) -> None:
     bare = Aggregator(keyring(DEVICE), counting())
     with pytest.raises(ValueError, match="no birth"):
-        verbs.build(bare, "time", parsed(["time", "home-1"]), at())
+        verbs.build(bare, "time", parsed(["time", "home-1", "--last", "0"]), at())
     (tmp_path / "devices.json").write_text(json.dumps({"version": 1, "fleet": "demo", "groups": [], "devices": {}}))
     bare.keyring.roles.clear()  # type: ignore[attr-defined]  # the test's own dict
     with pytest.raises(ValueError, match="no key dispatch"):
@@ -150,6 +153,33 @@ def test_without_a_common_protocol_nothing_is_sent(aggregator: Aggregator) -> No
         aggregator.stop("home-1", at())
     with pytest.raises(ValueError, match="no common protocol"):
         aggregator.stop("grp:south", at())
+
+
+def test_one_homes_list_stops_no_message_to_its_group() -> None:
+    """Be it spite or a version that came too early: the others of the group are told to stop."""
+    other = HandDevice("home-2", seed=b"\x02" * 32)
+    for protocols in ([2], [], [2, 3]):
+        made = Aggregator(keyring(DEVICE, other), counting())
+        made.receive(DEVICE.message("birth", 1, protocols=[1]), at())
+        verdict, _ = made.receive(other.message("birth", 1, protocols=protocols), at())
+        assert "nothing can be sent" in " ".join(verdict.alarms)
+        assert made.stop("grp:south", at()).claims["v"] == 1
+        with pytest.raises(ValueError, match="no common protocol"):
+            made.stop("home-2", at())
+
+
+def test_a_group_is_spoken_to_as_most_of_it_understand() -> None:
+    both = Versions({}, own=(1, 2))
+    for device, listed in (("a", [1]), ("b", [1, 2]), ("c", [2])):
+        both.heard(device, {"protocols": listed})
+    assert [both.choose(some) for some in (("a", "b"), ("b",), ("b", "c"), ("a",), ("a", "b", "c"), ())] == [
+        1,
+        2,
+        2,
+        1,
+        2,
+        2,
+    ]
 
 
 @pytest.mark.parametrize("protocols", [None, "1", [True], [[]], []])

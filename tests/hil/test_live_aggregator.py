@@ -166,3 +166,23 @@ def test_in_virtual_time_it_comes_back_and_counts_once() -> None:
     world.heap.run_until(26_000_000_000)
     ledger = world.aggregator.books["home-1"].ledger
     assert (len(ledger), ledger.missing()) == (2, ())
+
+
+def test_a_message_that_cannot_be_judged_costs_no_other_its_turn(
+    live: LiveAggregator, device: RealClient, hand: HandDevice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bug of ours must not end the thread that all homes are heard by; it is counted."""
+    receive = live.aggregator.receive
+
+    def fragile(message: MqttMessage, at: Now) -> object:
+        if message.topic.endswith("/live"):
+            raise ValueError("a bug")
+        return receive(message, at)
+
+    monkeypatch.setattr(live.aggregator, "receive", fragile)
+    for kind in ("live", "event"):
+        message = hand.message(kind, 900)
+        device.publish(message.topic, message.payload)
+    assert live.wait_for(lambda a: 900 in a.books["home-1"].ledger, WAIT_S)
+    assert live.failures == 1
+    device.disconnect()

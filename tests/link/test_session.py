@@ -437,3 +437,26 @@ def test_a_slip_of_half_a_second_stays_in_the_block_and_more_does_not() -> None:
         home.sample()
         home.send(Stop())
         assert len(posted(home.effects, mail.AppendBatch)) == count
+
+
+def test_a_flood_of_words_over_the_chain_leaves_little_to_the_store() -> None:
+    """Each may be 16 KiB and is kept for years; what else such a receipt says is heard all the same."""
+    home = Home()
+    home.ready()
+
+    def hear(n: int) -> mail.Receipted:
+        body = {"upto": n, "also": [], "checkpoint": {"n": n, "head": "0" * 64}}
+        effects = home.send(down("receipt", home.agg.token(home.now, "service", "receipt", **body)))
+        (told,) = posted(effects, mail.Receipted)
+        return told
+
+    heard = [hear(n) for n in range(60)]
+    assert [told.upto for told in heard] == list(range(60))
+    assert [told.checkpoint for told in heard if told.token] == [(n, "0" * 64) for n in range(32)]
+    assert dict(home.session._counters)["flood"] == 28
+    home.later(3600)
+    home.send(home.agg.time(home.now))
+    assert [bool(hear(n).token) for n in (60, 61)] == [True, False]
+    before = dict(home.session._counters)
+    assert not hear(60).token
+    assert dict(home.session._counters) == before, "one that comes again is no flood"

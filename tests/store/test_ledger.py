@@ -251,6 +251,70 @@ def test_a_receipt_that_comes_again_and_again_is_kept_once(tmp_path: Path) -> No
     assert sorted(map(archive.receipted, archive.lines(path))) == [-1, -1, -1, 0, 1]
 
 
+def test_receipts_over_old_records_have_nothing_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever has the key of `service` signs them as fast as they like: commits wait behind each."""
+    monkeypatch.setattr(archive, "RECENT", 20, raising=False)
+    first = store(tmp_path)
+    for month in range(12):
+        commit(first, month, *[interval(n) for n in range(10)], wall_ms=1_700_000_000_000 + month * MONTH_MS)
+    records = kept(tmp_path)
+    made = store(tmp_path)
+    newest = chain.link(records[120]["prev"], records[120]["_bytes"])
+    assert not [e for e in receipt(made, 120, newest) if isinstance(e, Log)]
+    read: list[str] = []
+
+    def counted(name: str, plain: Any) -> None:
+        def count(*args: Any) -> Any:
+            read.append(name)
+            return plain(*args)
+
+        monkeypatch.setattr(archive, name, count)
+
+    counted("lines", archive.lines)
+    counted("record", archive.record)
+    for n in range(120):
+        receipt(made, n % 90, "0" * 64)
+    receipt(made, 119, records[120]["prev"])
+    assert read.count("record") <= 20
+    assert read.count("lines") <= 3
+    assert kept_receipts(tmp_path) == {119, 120}
+    commit(made, 99, interval(99))
+    assert [r.get("why") for r in kept(tmp_path)[121:]] == [None], "a word over what is not looked at disputes nothing"
+
+
+def kept_receipts(directory: Path) -> set[int]:
+    found = {archive.receipted(x) for p in archive.Archive(directory / "ledger").months() for x in archive.lines(p)}
+    return found - {-1}
+
+
+@pytest.mark.parametrize("n", [0, 100, 118])
+def test_a_receipt_over_one_of_the_newest_records_is_judged_and_one_over_an_older_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n: int
+) -> None:
+    """Over a packed month, records that came since, and receipts between them."""
+    monkeypatch.setattr(archive, "RECENT", 20, raising=False)
+    made = store(tmp_path)
+    for month in range(11):
+        commit(made, month, *[interval(n) for n in range(10)], wall_ms=1_700_000_000_000 + month * MONTH_MS)
+    receipt(made, 105, kept(tmp_path)[106]["prev"])
+    commit(made, 50, *[interval(n) for n in range(10)], wall_ms=1_700_000_000_000 + 10 * MONTH_MS)
+    records = kept(tmp_path)
+    said = [e.text for e in receipt(made, n, records[n + 1]["prev"]) if isinstance(e, Log)]
+    assert kept_receipts(tmp_path) == ({105} if n < 101 else {105, n})
+    assert any("too old there" in text for text in said) is (n < 101)
+
+
+def test_a_month_of_any_size_is_read_from_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archive, "_RECENT_BYTES", 3000)
+    made = store(tmp_path)
+    commit(made, 1, *[interval(n) for n in range(40)])
+    records = kept(tmp_path)
+    again = store(tmp_path)
+    for n in (3, 39):
+        receipt(again, n, records[n + 1]["prev"])
+    assert kept_receipts(tmp_path) == {39}
+
+
 def test_complaints_about_receipts_are_paced(tmp_path: Path) -> None:
     made = store(tmp_path)
     commit(made, 1, interval(1))
