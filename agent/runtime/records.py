@@ -25,8 +25,8 @@ def _repr(self: Any) -> str:
 
 def _frozen(self: object, name: str) -> bool:
     """A class that is derived from a frozen one without being a dataclass may have attributes of its own."""
-    kind = type(self)
-    return "__dataclass_fields__" in vars(kind) or name in kind.__dataclass_fields__  # type: ignore[attr-defined]
+    kind: Any = type(self)
+    return "__dataclass_fields__" in vars(kind) or name in kind.__dataclass_fields__
 
 
 def _setattr(self: object, name: str, value: object) -> None:

@@ -11,7 +11,7 @@ import sys
 import agent.daemon, agent.link.session
 from agent.runtime.lean import import_paho
 assert import_paho().MQTTv311
-carried = {"asyncio", "email", "zipfile", "http", "importlib.metadata", "pymodbus.datastore"} & set(sys.modules)
+carried = {"asyncio", "email", "zipfile", "http", "importlib.metadata", "pymodbus.simulator"} & set(sys.modules)
 assert not carried, carried
 import importlib.metadata
 assert importlib.metadata.version("pydantic")
