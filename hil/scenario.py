@@ -41,6 +41,7 @@ HOME_KEYS = (  # of hil.devices.world, and the reserve that commissioning leaves
     "inverter_leg",
     "temp_spread_dc",
     "asking",
+    "soc2_permille",
 )
 VARIANT = "variant"  # the SunSpec model by which the first inverter is commanded
 

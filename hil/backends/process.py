@@ -43,6 +43,7 @@ from hil.commission import commission
 from hil.desk import Desk, ack_fields, aggregator_signals, uplink_fields
 from hil.devices.client import HomeClient
 from hil.expr import Value
+from hil.heard import Heard
 from hil.kin import kin
 from hil.pki import Pki, make_pki
 from hil.program import batteryd
@@ -82,6 +83,7 @@ class ProcessBackend:
         self._told: Mapping[str, Any] | None = None
         self._stopper: threading.Thread | None = None
         self._refused = 0
+        self._heard = Heard()
         self._home_faults = ""
         self._restart_s = restart_s
 
@@ -253,6 +255,7 @@ class ProcessBackend:
             **home,
             **self._writes.signals(),
             **self.live.look(lambda aggregator: aggregator_signals(aggregator, site.DEVICE)),
+            **self.live.look(lambda a: self._heard.look(clocks().wall_ms, home, a.books[site.DEVICE])),
             **({} if self._told is None else from_status(self._told)),
             "bench.faults": self._on(),
             "local.refused": self._refused,

@@ -35,6 +35,7 @@ from hil.commission import commission
 from hil.desk import Desk, ack_fields, aggregator_signals, uplink_fields
 from hil.devices.world import World
 from hil.expr import Value
+from hil.heard import Heard
 from hil.scenario import RESERVE, VARIANT, Scenario
 from hil.signals import SIGNALS, Happening
 from hil.told import decided, decision_key, from_decision, from_view, refusals
@@ -112,6 +113,7 @@ class VirtualBackend:
         self._life = 0
         self._conn = 0
         self._faults: set[str] = set()
+        self._heard = Heard()
         self._refused = 0
         self.log: list[tuple[int, part.Log]] = []
 
@@ -272,11 +274,13 @@ class VirtualBackend:
     def signals(self) -> Mapping[str, Value]:
         self._drain_writes()
         told = from_view(self._view) if self._view is not None else {}
+        home = self.world.signals(self.runtime.mono_ns)
         return {
             **dict.fromkeys(SIGNALS),
-            **self.world.signals(self.runtime.mono_ns),
+            **home,
             **self._writes.signals(),
             **aggregator_signals(self._aggregator, self.device),
+            **self._heard.look(self.runtime.now().wall_ms, home, self._aggregator.books[self.device]),
             **told,
             "bench.faults": self._on(),
             "local.refused": self._refused,

@@ -21,7 +21,7 @@ UNITS: Mapping[str, int] = units_of()
 Value = bool | int | float | str | None
 WORDS = frozenset(
     "soc_permille load_w pv_w floor_permille temperature_dc revert_s reconnect_s s_of_day variant packs inverters legs "
-    "rated_w soc_quantum_permille idle_dc_w inverter_leg temp_spread_dc asking".split()
+    "soc2_permille rated_w soc_quantum_permille idle_dc_w inverter_leg temp_spread_dc asking".split()
 )
 CLAMPS = {"right": 1.0, "reversed": -1.0, "off": 0.0}
 
@@ -76,6 +76,7 @@ def params_of(settings: Mapping[str, Value]) -> HomeParams:
         bms=BmsParams(soc_quantum=number("soc_quantum_permille", 1) / 1000),
         pack=PackParams(capacity_ah=CAPACITY_AH / number("packs", 1), temp_spread_c=number("temp_spread_dc", 0) / 10),
         packs=int(number("packs", 1)),
+        soc2=None if settings.get("soc2_permille") is None else number("soc2_permille", 0) / 1000,
         inverters=int(number("inverters", 1)),
         legs=int(number("legs", 3)),
         inverter_leg=int(number("inverter_leg", 0)) or None,
@@ -175,9 +176,10 @@ class World:
         self._the_wire().set_broken(on)
 
     def _deaf(self, on: bool, device: str = "inverter") -> None:
-        if device != "inverter":
-            raise ValueError(f"only the inverter can be deaf, not {device!r}")
-        self.home.inverter.ignores_writes = on
+        names = [name for name in self._units if name.startswith("inverter")]
+        if device not in names:
+            raise ValueError(f"there is no inverter {device!r}; there are {', '.join(names)}")
+        self.home.inverters[names.index(device)].ignores_writes = on
 
     def _outage(self, on: bool = True) -> None:
         (self.home.grid.outage if on else self.home.grid.restore)()

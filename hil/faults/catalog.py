@@ -129,6 +129,7 @@ def _away(name: str, sentence: str, hazards: tuple[int, ...] = ()) -> Verb:
 
 
 _DEVICE: Takes = {"device": ("str", "battery")}
+_ONE_INVERTER: Takes = {"device": ("str", "inverter")}
 _WORD: Takes = {"value": ("int", REQUIRED)}
 _FIELD: Takes = {"field": ("str", REQUIRED), "value": ("int", REQUIRED)}
 _CLAMP: Takes = {"leg": ("int", REQUIRED), "way": ("str", "off")}
@@ -238,12 +239,14 @@ _BMS = (
         {**_DEVICE, "side": ("str", "both")},
     ),
     Verb(
-        "bms.ccl", "the BMS allows that charge current", _home("limits"), {"ccl_ma": ("int", REQUIRED)},
-        lambda rig, label, args: rig.home("limits"), (11,), "on('limits')", REAL,
+        "bms.ccl", "the BMS allows that charge current", _home("limits"),
+        {"ccl_ma": ("int", REQUIRED), **_DEVICE}, lambda rig, label, args: rig.home("limits", device=args["device"]),
+        (11,), "on('limits:{device}')", REAL,
     ),
     Verb(
-        "bms.dcl", "the BMS allows that discharge current", _home("limits"), {"dcl_ma": ("int", REQUIRED)},
-        lambda rig, label, args: rig.home("limits"), (11,), "on('limits')", REAL,
+        "bms.dcl", "the BMS allows that discharge current", _home("limits"),
+        {"dcl_ma": ("int", REQUIRED), **_DEVICE}, lambda rig, label, args: rig.home("limits", device=args["device"]),
+        (11,), "on('limits:{device}')", REAL,
     ),
     Verb(
         "bms.bias", "the BMS believes in that much more SoC", _home("bias"), {"permille": ("int", REQUIRED)},
@@ -272,10 +275,10 @@ _BMS = (
 _INVERTER = (
     _fault("inverter.mute", "the inverter answers nothing", "mute", (17,), device="inverter"),
     _fault("inverter.freeze", "the inverter answers with the values of that moment", "freeze", (2,), device="inverter"),
-    _fault("inverter.deaf", "the inverter acknowledges writes and ignores them", "deaf", (18,), device="inverter"),
+    _fault("inverter.deaf", "the inverter acknowledges writes and ignores them", "deaf", (18,), _ONE_INVERTER),
     _fault("inverter.zero_ignored", "a window of 0 W has no effect", "zero_ignored", (18,)),
     _fault("inverter.no_reversion", "its reversion timer never ends anything", "no_reversion", (20,)),
-    _report("inverter.word", "one register reads that word", (3, 4, 30, 47), _FIELD, device="inverter"),
+    _report("inverter.word", "one register reads that word", (3, 4, 30, 47), {**_FIELD, **_ONE_INVERTER}),
     Verb("inverter.reboot", "the inverter restarts and forgets its setpoint", _home("reboot"), {}, None, (19,),
          "on('reboot')", REAL),
     Verb("inverter.forgets", "it drops our setpoint and goes back to its own mode", _home("remote", w=None), {}, None,

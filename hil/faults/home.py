@@ -50,7 +50,8 @@ class HomeFaults:
         """An operation was done: keep what is on."""
         name = f"{op}:{args['device']}" if "device" in args else op
         nothing = 0 if op == "bias" else None
-        taken_back = args.get("on") is False or (op in TAKEN_BACK and all(v is nothing for v in args.values()))
+        said = [value for key, value in args.items() if key != "device"]
+        taken_back = args.get("on") is False or (op in TAKEN_BACK and all(value is nothing for value in said))
         (self._on.discard if taken_back else self._on.add)(name)
 
     def text(self) -> str:

@@ -42,6 +42,7 @@ class HomeParams:
     bms: BmsParams = field(default_factory=BmsParams)
     inverter: InverterParams = field(default_factory=InverterParams)
     packs: int = 1  # in parallel, each with `pack`
+    soc2: float | None = None  # how the second pack starts; None = as the first
     legs: int = 3  # phases of the grid connection; 2 = split-phase
     inverter_leg: int | None = None  # the leg that inverter and roof feed; None = all of them evenly
     inverters: int = 1  # on the same bank, each as `inverter`; the first has the roof and carries an island
@@ -63,7 +64,8 @@ class Home:
         self.inverter = Inverter(params.inverter)
         self.batteries, self.bmss, self.inverters = [self.battery], [self.bms], [self.inverter]
         for number in range(2, params.packs + 1):
-            self.batteries.append(Battery(params.pack, params.soc, params.temp_c, stream(f"cells{number}")))
+            soc = params.soc if number != 2 or params.soc2 is None else params.soc2
+            self.batteries.append(Battery(params.pack, soc, params.temp_c, stream(f"cells{number}")))
             self.bmss.append(Bms(params.bms, self.batteries[-1], stream(f"bms{number}")))
         self.inverters += [Inverter(params.inverter) for _ in range(1, params.inverters)]
         self.several = len(self.bmss) > 1 or len(self.inverters) > 1
@@ -83,6 +85,7 @@ class Home:
         self.unfed_s = 0.0
         self.soc_min = self.soc_min_on_grid = params.soc
         self.discharged_wh = self.charged_wh = self.pv_wh = self.load_wh = self.conversion_wh = 0.0
+        self.imported_wh = self.exported_wh = 0.0  # what flowed, whatever the meter counts
         self.revision = 0  # changes whenever a register image may have
         self._start_ns = start_ns
         self._grid_seen = True
@@ -271,6 +274,11 @@ class Home:
             self.meter.step(0.0, 0.0, 0.0, grid.volts, grid.frequency_hz, dt_s)
             return
         self.grid_w = load - pv - last_w
+        mean_grid_w = load - pv - mean_w
+        if mean_grid_w > 0.0:
+            self.imported_wh += mean_grid_w * hours
+        else:
+            self.exported_wh -= mean_grid_w * hours
         self.meter.step(load, pv + last_w, pv + mean_w, grid.volts, grid.frequency_hz, dt_s)
 
     # --- what the bench asks -----------------------------------------------------------------------------------------

@@ -50,6 +50,48 @@ def test_an_open_pack_carries_nothing_and_the_other_all() -> None:
     assert second.current_a > 30.0
 
 
+def test_the_second_pack_may_begin_with_another_charge() -> None:
+    world = World(1, {**TWO, "soc_permille": 600, "soc2_permille": 250})
+    signals = world.signals(S)
+    assert signals["truth.soc_least_permille"] == pytest.approx(250, abs=1)
+    assert signals["truth.soc_most_permille"] == pytest.approx(600, abs=1)
+    assert signals["truth.soc_permille"] == pytest.approx(425, abs=1)
+
+
+def test_limits_and_deafness_are_those_of_one_device() -> None:
+    world = World(1, TWO)
+    world.do("limits", S, dcl_ma=40_000, device="battery2")
+    assert "limits:battery2" in str(world.signals(S)["bench.faults"])
+    world.home.sync(5 * S)
+    assert [bms.sample().dcl_a for bms in world.home.bmss] == [250.0, 40.0]
+    world.do("limits", 5 * S, device="battery2")
+    assert world.signals(5 * S)["bench.faults"] == ""
+    world.do("deaf", 5 * S, on=True, device="inverter2")
+    assert [each.ignores_writes for each in world.home.inverters] == [False, True]
+    with pytest.raises(ValueError, match="there is no inverter 'inverter3'"):
+        world.do("deaf", 5 * S, on=True, device="inverter3")
+
+
+def test_each_inverter_has_a_setpoint_of_its_own() -> None:
+    world = World(1, TWO)
+    world.home.inverters[1].command(0, 3, 0.5, -0.5, 60)
+    signals = world.signals(5 * S)
+    assert signals["truth.setpoint_w"] is None
+    assert signals["truth.setpoint2_w"] == pytest.approx(2_850)
+
+
+def test_what_comes_from_the_grid_and_what_goes_into_it_are_counted_apart() -> None:
+    world = World(1, {"load_w": 0, "pv_w": 3_600, "soc_permille": 600})
+    world.do("remote", S, w=0)
+    world.home.sync(101 * S)
+    world.do("pv", 101 * S, w=0)
+    world.do("load", 101 * S, w=3_600)
+    signals = world.signals(201 * S)
+    assert signals["truth.exported_wh"] == pytest.approx(100, abs=5)
+    assert signals["truth.imported_wh"] == pytest.approx(102, abs=5)
+    assert signals["truth.exported_wh"] == pytest.approx(world.home.meter.export_wh, abs=0.1)
+
+
 def test_energy_adds_up_whoever_carries_it() -> None:
     world = World(1, TWO)
     world.do("open", S, on=True, device="battery2", side="discharge")
