@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import agent.runtime.lean  # isort: skip  # noqa: F401  # acts when imported, before whatever imports pydantic
 
-import argparse
 import contextlib
 import faulthandler
 import os
@@ -17,7 +16,7 @@ import threading
 from pathlib import Path
 
 from agent.ready import Ready, forget_readers, ready
-from agent.runtime import part
+from agent.runtime import lean, part
 from agent.runtime.claim import Claim
 from agent.runtime.journal import Journal
 from agent.runtime.real import RealRuntime, now, ntp_synced
@@ -35,6 +34,20 @@ OK, USAGE, DEVICE, BUG = 0, 2, 5, 70
 
 def main(argv: list[str] | None = None) -> int:
     """Exit codes as batteryctl's: 0 ok, 2 usage or configuration, 5 device, 70 bug."""
+    path, check, release = _arguments(argv)
+    signals = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}  # HUP: the terminal it was started from went away
+    signal.pthread_sigmask(signal.SIG_BLOCK, signals)  # before any thread: only `sigwait` below takes them
+    if check:
+        return _check(path)
+    if release:
+        return _release(path, signals)
+    return _start(path, signals)
+
+
+def _arguments(argv: list[str] | None) -> tuple[Path, bool, bool]:
+    """The configuration, `--check`, `--release`. Whoever read them is let go for what the daemon then imports."""
+    import argparse
+
     parser = argparse.ArgumentParser(
         prog="batteryd",
         description="The edge agent of a home battery.",
@@ -45,13 +58,8 @@ def main(argv: list[str] | None = None) -> int:
     mode.add_argument("--check", action="store_true", help="check the configuration and exit")
     mode.add_argument("--release", action="store_true", help="hand the inverter back to itself and exit")
     args = parser.parse_args(argv)
-    signals = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}  # HUP: the terminal it was started from went away
-    signal.pthread_sigmask(signal.SIG_BLOCK, signals)  # before any thread: only `sigwait` below takes them
-    if args.check:
-        return _check(args.config)
-    if args.release:
-        return _release(args.config, signals)
-    return _start(args.config, signals)
+    lean.let_go("argparse", "gettext", "locale")
+    return args.config, args.check, args.release
 
 
 def _check(path: Path) -> int:

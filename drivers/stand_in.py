@@ -17,12 +17,12 @@ def stand_in(name: str, **attributes: object) -> Iterator[None]:
         return
     module = ModuleType(name)
     vars(module).update(attributes)
+    sys.modules[name] = module  # before its parent, which may import it itself
     parent_name, _, child = name.rpartition(".")
-    if parent_name:
-        __import__(parent_name)
-        vars(sys.modules[parent_name])[child] = module
-    sys.modules[name] = module
     try:
+        if parent_name:
+            __import__(parent_name)
+            vars(sys.modules[parent_name])[child] = module
         yield
     finally:
         del sys.modules[
