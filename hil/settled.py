@@ -44,7 +44,7 @@ class Settled:
         }
 
     def _enter(self, claims: Mapping[str, Any]) -> bool:
-        """False: the plant was not looked at up to its end yet."""
+        """False: the plant will be looked at up to its end next."""
         record = claims["record"]
         if claims.get("quality") != "ok":
             return True
@@ -57,10 +57,10 @@ class Settled:
 
     def _hold(self, record: str, begin_ms: int, end_ms: int, told: Mapping[str, int]) -> bool:
         span = self._plant.span_ms
-        if span is None or end_ms > span[1]:
+        if span is None or span[1] < end_ms <= span[1] + EDGE_MS:
             return False
-        if begin_ms < span[0] - EDGE_MS or end_ms <= span[0]:
-            return True
+        if not span[0] - EDGE_MS <= begin_ms <= end_ms <= span[1] or end_ms <= span[0]:
+            return True  # before the first look, or by a clock that was put back since
         self._judged[record] += 1
         before, after = self._plant.at(begin_ms), self._plant.at(end_ms)
         for name, wh in told.items():

@@ -94,11 +94,29 @@ def test_an_event_is_judged_over_its_own_time_and_one_that_never_began_is_not() 
     assert signals["settled.event_charge_off_wh"] == pytest.approx(2)
 
 
+def test_an_event_over_which_the_clock_was_put_back_is_not_judged() -> None:
+    """It began a day after its end; that time was never looked at by this clock."""
+    rows = [event(86_400 + 40, 100, discharge=1), interval(20, 100, {"discharge_wh": 80})]
+    book = DeviceBook("home", settlements=rows)
+    signals = after(120, book)
+    assert signals["settled.events"] == 0
+    assert signals["settled.intervals"] == 1
+
+
+def test_a_record_of_a_clock_that_was_put_back_holds_up_none_behind_it() -> None:
+    ahead = interval(86_400, 86_500, {"discharge_wh": 1})
+    signals = after(120, DeviceBook("home", settlements=[ahead, interval(20, 100, {"discharge_wh": 80})]))
+    assert signals["settled.intervals"] == 1
+    assert signals["settled.discharge_off_wh"] == pytest.approx(0)
+
+
 def test_what_was_not_looked_at_is_not_judged_and_what_comes_later_waits() -> None:
     early, late = interval(-60, 30, {"discharge_wh": 9}), interval(30, 121, {"discharge_wh": 91})
-    seen, book = Heard(), DeviceBook("home", settlements=[early, late])
-    for s in range(121):
-        signals = seen.look(T0 + 1000 * s, at(s), book)
+    seen, book = Heard(), DeviceBook("home", settlements=[early])
+    for s in range(120):
+        seen.look(T0 + 1000 * s, at(s), book)
+    book.settlements.append(late)
+    signals = seen.look(T0 + 120_000, at(120), book)
     assert signals["settled.intervals"] == 0
     assert signals["settled.discharge_off_wh"] is None
     signals = seen.look(T0 + 121_000, at(121), book)
