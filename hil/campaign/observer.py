@@ -11,6 +11,7 @@ from hil.campaign.bounds import BMS, SITE, Bounds
 from hil.campaign.homeowner import Homeowner
 from hil.campaign.kept import BEYOND, SENSOR, Kept
 from hil.campaign.menu import takes_of
+from hil.campaign.orders import CANCELLED, EARLY, FORGED, TWICE, Orders
 from hil.expr import Value
 from hil.plant.inverter import InverterParams
 from hil.runner import Quiet
@@ -36,21 +37,19 @@ REPORTS = ("bms.word", "bms.add", "bms.scale", "bms.stuck")  # the last one on a
 BACK_S = 15  # a silent device is asked every 10 s who it is, and only then told; a start asks as well
 LAG_S = 2  # of the samples themselves and of what is decided between two of them
 
-RESERVE, AHEAD, ISLAND, STATED, PERMIT, FORGED, COLD, BLIND, TWICE, CANCELLED, LEDGER, CRASHED = (
+RESERVE, AHEAD, ISLAND, STATED, PERMIT, COLD, BLIND, LEDGER, CRASHED = (
     "reserve",
     "look-ahead",
     "islanded write",
     "stated end",
     "outside the permit",
-    "forged message",
     "charged in frost",
     "unknown SoC",
-    "started twice",
-    "cancelled",
     "ledger",
     "crashed",
 )
-PROMISES = (RESERVE, AHEAD, ISLAND, STATED, PERMIT, BMS, SITE, FORGED, COLD, BLIND, TWICE, CANCELLED, LEDGER, CRASHED)
+ORDERED = (FORGED, EARLY, TWICE, CANCELLED)
+PROMISES = (RESERVE, AHEAD, ISLAND, STATED, PERMIT, BMS, SITE, COLD, BLIND, *ORDERED, LEDGER, CRASHED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +77,7 @@ class Observer(Quiet):
         self._kept = Kept(self._homeowner.permille)
         self._alive = True
         self._active: dict[str, frozenset[str]] = {}  # faults: id -> what they take
-        self._sent: set[str] = set()
-        self._started: dict[str, int] = {}
-        self._called_off: dict[str, int] = {}  # commands that a cancel or a stop named: when it was sent
+        self._orders = Orders()
         self._late_write_ns: int | None = None  # the first power write of an outage that nobody could know of yet
         self._off_since_ns: int | None = None
         self._island_writes: list[tuple[int, str]] = []  # into an outage, unless the next sample says that it was over
@@ -99,8 +96,6 @@ class Observer(Quiet):
         self._bad = self._expired = 0.0
         self._stepped_ns = -CLOCK_S * NS - 1
         self._unsure = False  # nobody vouches for the clock
-        self._stepped_by_ns = 0  # the aggregator's too: virtual time has one wall clock
-        self._stop_ns = -1 << 62  # the latest date of a stop
         self._misled_ns = -FOLLOWS_S * NS  # when the BMS was last wrong about its SoC
 
     # --- what the runner tells ---------------------------------------------------------------------------------------
@@ -115,7 +110,7 @@ class Observer(Quiet):
         elif event.for_ns is not None:
             self._active[event.id] = takes
         if event.verb.startswith("aggregator.") and event.verb != "aggregator.attack":
-            self._signs(at_ns, event)
+            self._orders.sign(at_ns, event)
         if event.verb == "grid.outage" and not ended and self._off_since_ns is None:
             self._off_since_ns = at_ns
         if event.verb in REPORTS and event.args.get("field", "soc") == "soc":
@@ -135,15 +130,6 @@ class Observer(Quiet):
             self._foreign_ns = at_ns
             self._foreign_until_ns = at_ns + round((_number(event.args["revert_s"]) + FOLLOWS_S) * NS)
 
-    def _signs(self, at_ns: int, event: Event) -> None:
-        if event.verb == "aggregator.cancel":
-            self._called_off.setdefault(str(event.args["target"]), at_ns)
-        signed_ns = at_ns + self._stepped_by_ns
-        if event.verb == "aggregator.stop" and signed_ns > self._stop_ns:  # of stops the latest by its own date counts
-            self._stop_ns = signed_ns
-            self._called_off = {**dict.fromkeys(self._sent, at_ns), **self._called_off}
-        self._sent.add(event.id)
-
     def _reserve(self, at_ns: int, event: Event) -> None:
         """Somebody asks for another one, or what was answered is lost with a disk."""
         if event.verb == "disk.keep":
@@ -157,8 +143,9 @@ class Observer(Quiet):
     def _clock(self, at_ns: int, event: Event, ended: bool) -> None:
         if event.verb == "clock.untrusted":
             self._unsure = not ended
+            self._orders.clock(0)
             return
-        self._stepped_by_ns += round(_number(event.args["s"]) * NS)
+        self._orders.clock(round(_number(event.args["s"]) * NS))
         if _number(event.args["s"]) > 0:
             self._stepped_ns = at_ns
 
@@ -181,14 +168,8 @@ class Observer(Quiet):
             self._homeowner.answered(_number(record.fields["permille"]), code, told)
             self._kept.follow(record.at_ns, self._homeowner.permille)
         if record.stream == "ack":
-            label = str(record.fields["command"])
-            if label not in self._sent:
-                self._broken(FORGED, record.at_ns, f"command {label}, which nobody sent, was {record.fields['state']}")
-            self._see_called_off(label, record)
-            if record.fields["state"] == "started" and not record.fields["repeated"]:
-                self._started[label] = self._started.get(label, 0) + 1
-                if self._started[label] > 1:
-                    self._broken(TWICE, record.at_ns, f"{label} was started {self._started[label]} times")
+            for promise, sentence in self._orders.ack(record):
+                self._broken(promise, record.at_ns, sentence)
 
     def sample(self, at_ns: int, signals: Mapping[str, Value]) -> None:
         self.cycles += 1
@@ -196,9 +177,8 @@ class Observer(Quiet):
         self.acting += _acting(signals)
         if self._taken("untold", "dead") or not signals["proc.alive"]:
             self._alone_ns = at_ns
-        if self._called_off and not (signals["agent.link"] and signals["proc.alive"]):
-            late = at_ns - FOLLOWS_S * NS  # it may not have come: the session was down when it was sent, or soon after
-            self._called_off = {name: sent for name, sent in self._called_off.items() if sent < late}
+        if not (signals["agent.link"] and signals["proc.alive"]):
+            self._orders.unheard(at_ns)
         self._see_grid(at_ns, signals)
         self._see_reserve(at_ns, signals)
         self._see_ahead(at_ns, signals)
@@ -234,15 +214,6 @@ class Observer(Quiet):
             else:
                 self._broken(ISLAND, at_ns, "a setpoint of ours darkened a house that the inverter could have fed")
         self._darkened = darkened
-
-    def _see_called_off(self, label: str, record: Happening) -> None:
-        """What was called off neither starts nor runs on to its end."""
-        sent, made_s = self._called_off.get(label), record.fields["made_s"]
-        if sent is None or record.fields["repeated"] or record.fields["state"] not in ("started", "completed"):
-            return
-        if _number(made_s) > sent / NS + FOLLOWS_S:
-            late = f"{label} was {record.fields['state']} {_number(made_s) - sent / NS:.1f} s after it was called off"
-            self._broken(CANCELLED, record.at_ns, late)
 
     def _see_reserve(self, at_ns: int, s: Mapping[str, Value]) -> None:
         """The cells never sink below the reserve, less what the sensor may be off, while the grid is there."""

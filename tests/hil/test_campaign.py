@@ -18,9 +18,7 @@ from hil.campaign.menu import LEFT_OUT, MENU, dishes, takes_of
 from hil.campaign.observer import (
     AHEAD,
     BLIND,
-    CANCELLED,
     COLD,
-    FORGED,
     ISLAND,
     LEDGER,
     NS,
@@ -28,9 +26,9 @@ from hil.campaign.observer import (
     PROMISES,
     RESERVE,
     STATED,
-    TWICE,
     Observer,
 )
+from hil.campaign.orders import CANCELLED, FORGED, TWICE
 from hil.campaign.run import OWN_POLLS, run, shrink
 from hil.expr import Value
 from hil.faults.catalog import VERBS
