@@ -9,7 +9,7 @@ import contextlib
 import dataclasses
 import json
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from agent.core.durable import SIGNED_AFTER, Durable, from_json, to_json
@@ -296,6 +296,10 @@ class Vault:
     def after(self, seq: int, limit: int, batches: bool | None = None, upto: int = LAST) -> list[OutboxRow]:
         """Rows above `seq`, up to `upto`, in order; `batches` as in the database."""
         return [] if self._db is None else self._db.after(seq, limit, batches, upto)
+
+    def kept(self, seqs: Collection[int]) -> list[int]:
+        """Those of them that are rows, in order."""
+        return [] if self._db is None else self._db.kept(seqs)
 
     def first(self) -> int | None:
         """Lowest row that is kept."""

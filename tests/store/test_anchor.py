@@ -12,6 +12,7 @@ import pytest
 from agent import mail
 from agent.core.durable import SIGNED_AFTER, Window
 from agent.runtime.part import Log, Wake
+from agent.store.receipts import MOST_AHEAD, MOST_ALSO
 from agent.store.store import Store
 from tests.store.home import CLOCK, at, durable, posted, request, rows, started
 
@@ -137,6 +138,62 @@ def test_a_hostile_receipt_deletes_no_row_and_costs_no_memory(tmp_path: Path, up
     list(store.handle(batch(1), at(700)))
     (backlog,) = posted(store.handle(mail.LoadBacklog(0, 9), at(701)), mail.Backlog)
     assert [row.seq for row in backlog.rows] == [1, 2]
+
+
+def test_receipts_for_numbers_that_were_passed_over_cost_no_memory(tmp_path: Path) -> None:
+    """A stolen service key moves the numbers up first, so that any number was given."""
+    store = started(tmp_path)
+    list(store.handle(request(1), at(1)))
+    list(store.handle(mail.Anchor(0), at(2)))
+    list(store.handle(mail.Receipted(MOST_AHEAD, ()), at(3)))
+    list(store.handle(batch(1), at(4)))
+    kept = store._vault.last
+    for n in range(50):
+        list(store.handle(mail.Receipted(1, (kept, *range(10 + 255 * n, 265 + 255 * n))), at(5)))
+    assert store._receipts.also == {kept}
+
+
+def test_rows_that_are_receipted_out_of_turn_are_remembered_up_to_a_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the others stay until `upto` is there."""
+    assert MOST_ALSO < 10_000
+    monkeypatch.setattr("agent.store.receipts.MOST_ALSO", 4)
+    store = started(tmp_path)
+    list(store.handle(mail.Anchor(0), at(0)))
+    for n in range(1, 9):
+        list(store.handle(request(n), at(n)))
+    for also in ((3, 5, 7), (3, 4, 6, 8), (8,)):
+        list(store.handle(mail.Receipted(1, also), at(10)))
+    assert store._receipts.also == {3, 4, 5, 7}
+    list(store.handle(mail.Receipted(4, (8,)), at(11)))
+    assert store._receipts.also == {5, 7, 8}
+    list(store.handle(batch(1), at(700)))
+    (backlog,) = posted(store.handle(mail.LoadBacklog(0, 9), at(701)), mail.Backlog)
+    assert [row.seq for row in backlog.rows] == [6, 9]
+
+
+def test_receipts_of_one_start_move_the_numbers_up_so_far_and_no_further(tmp_path: Path) -> None:
+    store = started(tmp_path)
+    list(store.handle(mail.Anchor(0), at(0)))
+    list(store.handle(request(1), at(1)))
+    for n in range(50):
+        list(store.handle(mail.Receipted(store._vault.last + MOST_AHEAD // 2, ()), at(2 + n)))
+    assert store._vault.last == 1 + MOST_AHEAD
+
+
+def test_a_receipt_while_there_is_no_database_takes_no_later_row(tmp_path: Path) -> None:
+    store = started(tmp_path)
+    list(store.handle(mail.Anchor(0), at(0)))
+    list(store.handle(request(1), at(1)))
+    store._vault.abandon(damaged=False)
+    list(store.handle(mail.Receipted(100, (1, 50)), at(2)))
+    store._vault.reopen()
+    for n in (2, 3, 4):
+        list(store.handle(request(n), at(n)))
+    list(store.handle(batch(1), at(700)))
+    (backlog,) = posted(store.handle(mail.LoadBacklog(0, 9), at(701)), mail.Backlog)
+    assert [row.seq for row in backlog.rows] == [1, 2, 3, 4, 5]
 
 
 def test_a_receipt_of_another_life_sets_numbers_above_it_deletes_nothing_and_is_told_once_a_minute(
