@@ -108,7 +108,7 @@ class Store:
         if self._anchor is not None and self._vault.open and self._vault.after_ms >= self._anchor.after_ms:
             self._try(lambda: self._settle(out), now)
         if self._asked and self._vault.open and not self._vault.owes:
-            self._try(lambda: self._backlog(now, out), now)
+            self._try(lambda: self._backlog(now, out), now, wrote=False)
         self._tell(now, out)
         return out
 
@@ -148,7 +148,7 @@ class Store:
         if receipt.also:
             self._try(lambda: self._receipts.note(receipt.also, self._vault), now, wrote=False)
         if receipt.checkpoint is not None:
-            self._try(lambda: self._countersigned(receipt, now, out), now)
+            self._try(lambda: self._countersigned(receipt, now, out), now, wrote=False)
             self._say_eras(out)
 
     def _countersigned(self, receipt: mail.Receipted, now: Now, out: list[Effect]) -> None:

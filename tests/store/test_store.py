@@ -447,6 +447,19 @@ def test_receipts_that_come_late_or_twice_change_nothing(tmp_path: Path) -> None
     assert store._receipts.also == {5}
 
 
+@pytest.mark.parametrize(
+    "asked", [mail.LoadBacklog(0, 9), mail.Receipted(0, (1,)), mail.Receipted(0, (), (0, "0" * 64), b"x")]
+)
+def test_a_disk_that_is_full_is_no_better_for_being_read(tmp_path: Path, asked: object) -> None:
+    store = started(tmp_path)
+    list(store.handle(request(1), at(0)))
+    store._vault._db = Broken(store._vault._db, sqlite3.SQLITE_FULL)  # type: ignore[assignment]  # a disk that fails
+    assert [state.ok for state in posted(store.handle(request(2), at(1)), mail.DiskState)] == [False]
+    assert posted(store.handle(asked, at(2)), mail.DiskState) == []
+    store._vault._db = store._vault._db._real  # type: ignore[union-attr]  # and it is well again
+    assert [state.ok for state in posted(store.handle(Wake(), at(3)), mail.DiskState)] == [True]
+
+
 def test_a_retry_waits_its_time_and_longer_each_time(tmp_path: Path) -> None:
     store = started(tmp_path)
     store._vault._db = Broken(store._vault._db, sqlite3.SQLITE_FULL)  # type: ignore[assignment]
