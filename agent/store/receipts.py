@@ -32,11 +32,14 @@ class Receipts:
     def hear(self, receipt: mail.Receipted, vault: Vault, now: Now) -> list[Effect]:
         """One for numbers that this store never gave was earned by a later state of it: the card was put back to an
         older one, or another gateway has this home's keys. Numbers go on above; what was sent under them since then is
-        lost to the aggregator. While rows are held nothing was sent under them, and `Anchor` settles it."""
+        lost to the aggregator. While rows are held nothing was sent under them, and `Anchor` settles it. Without a
+        database nobody knows which rows there are: a later receipt says it again."""
         last = vault.last
-        ahead = receipt.upto - last
+        ahead = receipt.upto - vault.sent
+        if not vault.open:
+            return []
         if ahead > 0:
-            if not vault.open or ahead > self._ahead or vault.held is not None:
+            if ahead > self._ahead or vault.held is not None:
                 return []
             self._ahead -= ahead
             vault.skip(receipt.upto)
@@ -52,7 +55,7 @@ class Receipts:
         """Rows beyond `upto` that the aggregator has. A number without a row is worth nothing: it is used up, or not
         yet given. sqlite3.Error."""
         room = MOST_ALSO - len(self.also)
-        new = {seq for seq in also if self._upto < seq <= vault.last} - self.also
+        new = {seq for seq in also if self._upto < seq <= vault.sent} - self.also
         if room and new:
             self.also.update(vault.kept(new)[:room])
 

@@ -62,6 +62,11 @@ class Vault:
         return self._next - 1
 
     @property
+    def sent(self) -> int:
+        """Highest sequence number that can have gone out."""
+        return self.last if self.held is None else self.held - 1
+
+    @property
     def after_ms(self) -> int:
         """What was signed up to then is not taken any more, on the disk. 0: nothing of the kind."""
         return next((window.high for name, window in self.durable.windows if name == SIGNED_AFTER), 0)

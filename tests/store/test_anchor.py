@@ -182,18 +182,35 @@ def test_receipts_of_one_start_move_the_numbers_up_so_far_and_no_further(tmp_pat
     assert store._vault.last == 1 + MOST_AHEAD
 
 
-def test_a_receipt_while_there_is_no_database_takes_no_later_row(tmp_path: Path) -> None:
+@pytest.mark.parametrize("upto", [2, 3, 1 << 60])
+def test_a_receipt_while_there_is_no_database_takes_no_row_whatever_comes_later(tmp_path: Path, upto: int) -> None:
     store = started(tmp_path)
     list(store.handle(mail.Anchor(0), at(0)))
     list(store.handle(request(1), at(1)))
     store._vault.abandon(damaged=False)
-    list(store.handle(mail.Receipted(100, (1, 50)), at(2)))
+    list(store.handle(mail.Receipted(upto, (1, 50)), at(2)))
     store._vault.reopen()
     for n in (2, 3, 4):
         list(store.handle(request(n), at(n)))
     list(store.handle(batch(1), at(700)))
     (backlog,) = posted(store.handle(mail.LoadBacklog(0, 9), at(701)), mail.Backlog)
     assert [row.seq for row in backlog.rows] == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("receipt", [mail.Receipted(9, ()), mail.Receipted(1, tuple(range(2, 10)))])
+def test_a_receipt_of_the_lost_life_takes_no_row_that_is_held(tmp_path: Path, receipt: mail.Receipted) -> None:
+    """It passes before any signed time: the broker plays it again, or had it in its queue."""
+    store = started(tmp_path)
+    list(store.handle(request(1), at(1)))
+    list(store.handle(mail.Anchor(0), at(1)))
+    store = started(shutil.copytree(tmp_path, tmp_path / "image"))
+    for n in range(2, 12):
+        list(store.handle(request(n), at(n)))
+    list(store.handle(receipt, at(20)))
+    list(store.handle(batch(1), at(700)))
+    list(store.handle(mail.Anchor(59), at(701)))
+    (backlog,) = posted(store.handle(mail.LoadBacklog(1, 99), at(702)), mail.Backlog)
+    assert [row.seq for row in backlog.rows] == list(range(60, 72)), "restored, ten acks, telemetry"
 
 
 def test_a_receipt_of_another_life_sets_numbers_above_it_deletes_nothing_and_is_told_once_a_minute(
