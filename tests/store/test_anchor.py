@@ -14,7 +14,7 @@ from agent.core.durable import SIGNED_AFTER, Window
 from agent.runtime.part import Log, Wake
 from agent.store.receipts import MOST_AHEAD, MOST_ALSO
 from agent.store.store import Store
-from tests.store.home import CLOCK, at, durable, posted, request, rows, started
+from tests.store.home import CLOCK, at, durable, online, posted, request, rows, started
 
 
 def batch(number: int) -> mail.AppendBatch:
@@ -227,3 +227,45 @@ def test_a_receipt_of_another_life_sets_numbers_above_it_deletes_nothing_and_is_
     assert (gap.seq, json.loads(gap.payload)["last"], later.seq) == (5_030, 5_029, 5_031)
     (backlog,) = posted(store.handle(mail.LoadBacklog(0, 9), at(41)), mail.Backlog)
     assert [row.seq for row in backlog.rows] == [1, 5_030, 5_031]
+
+
+def gaps_of(found: list[mail.OutboxRow]) -> list[tuple[object, object]]:
+    bodies = [json.loads(row.payload) for row in found]
+    return [(body["first"], body["last"]) for body in bodies if body.get("event") == "gap"]
+
+
+def test_numbers_that_were_passed_over_are_a_gap_behind_the_last_row_of_ours(tmp_path: Path) -> None:
+    """What is kept and not yet sent comes: whoever believes the gap would receipt it away."""
+    store = online(tmp_path)
+    for n in range(1, 8):
+        list(store.handle(batch(n), at(n)))
+    for upto in (500, 600):
+        list(store.handle(mail.Receipted(upto, ()), at(20)))
+    assert gaps_of(rows(store.handle(request(8), at(21)))) == [(8, 600)]
+    list(store.handle(mail.Receipted(700, ()), at(22)))
+    assert gaps_of(rows(store.handle(request(9), at(23)))) == [(603, 700)]
+    (backlog,) = posted(store.handle(mail.LoadBacklog(0, 99), at(24)), mail.Backlog)
+    assert [row.seq for row in backlog.rows] == [*range(1, 8), 601, 602, 701, 702]
+
+
+def test_a_gap_that_was_not_told_yet_and_one_behind_rows_that_are_kept_are_two(tmp_path: Path) -> None:
+    store = online(tmp_path)
+    list(store.handle(request(1), at(1)))
+    store = started(shutil.copytree(tmp_path, tmp_path / "image"))
+    list(store.handle(request(2), at(2)))
+    list(store.handle(mail.Anchor(5_000), at(3)))
+    list(store.handle(mail.Receipted(6_000, ()), at(4)))
+    assert gaps_of(rows(store.handle(request(3), at(5)))) == [(2, 5_000), (5_003, 6_000)]
+    (backlog,) = posted(store.handle(mail.LoadBacklog(0, 99), at(6)), mail.Backlog)
+    assert [row.seq for row in backlog.rows] == [1, 5_001, 5_002, 6_001, 6_002, 6_003]
+
+
+def test_a_lost_database_leaves_one_gap_with_what_was_passed_over_behind_it(tmp_path: Path) -> None:
+    store = online(tmp_path)
+    list(store.handle(request(1), at(1)))
+    kill(store)
+    for side in ("", "-wal"):
+        (tmp_path / f"state.db{side}").unlink(missing_ok=True)
+    store = online(tmp_path)
+    list(store.handle(mail.Receipted(9_000, ()), at(2)))
+    assert gaps_of(rows(store.handle(request(2), at(3)))) == [(None, 9_000)]
