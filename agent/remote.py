@@ -10,13 +10,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from agent.core.params import IDLE, SELF_CONSUMPTION, DefaultControl, Params
 
+VERSION = 2  # of the text
 CONFIG, DEFAULT, FIRMWARE = "config", "default", "firmware"
 KINDS = (CONFIG, DEFAULT, FIRMWARE)
-HELD = "held"  # among `signers`: whose default control holds
+MOST_KEYS = 8  # of a kind, whose numbers are kept: four times as many as a bundle lists at once
 APPLIED, REFUSED, ROLLED_BACK, CONFIRMED = "config_applied", "config_refused", "config_rolled_back", "config_confirmed"
 WORDS = (APPLIED, REFUSED, ROLLED_BACK, CONFIRMED)  # of events
 
@@ -62,17 +63,22 @@ class Fate:
 
 @dataclass(frozen=True, slots=True)
 class Remote:
-    """`floors`: kind -> highest version that was ever taken or refused here, and its digest; `signers`: the key of that
-    one, and under "held" of the default control that holds. `settled` has held;
-    `trial` is on probation in its place. `release`: the firmware manifest as it came, signatures and all."""
+    """`numbers`: kind -> key -> highest version of that key that was ever taken or refused here, and its digest.
+    `settled` has held; `trial` is on probation in its place. `default_kid` signed the default control that holds.
+    `release`: the firmware manifest as it came, signatures and all."""
 
-    floors: Mapping[str, tuple[int, str]] = field(default_factory=dict)
+    numbers: Mapping[str, Mapping[str, tuple[int, str]]] = field(default_factory=dict)
     settled: Held = NOTHING
     trial: Held | None = None
     default: DefaultControl = field(default_factory=DefaultControl)
     release: str = ""
     fate: Fate | None = None
-    signers: Mapping[str, str] = field(default_factory=dict)
+    default_kid: str = ""
+
+    @property
+    def floors(self) -> dict[str, tuple[int, str]]:
+        """Kind -> highest version of all keys, and its digest: nothing up to it is news."""
+        return {kind: max(keys.values()) for kind, keys in self.numbers.items()}
 
     @property
     def held(self) -> Held:
@@ -80,24 +86,24 @@ class Remote:
         return self.settled if self.trial is None else self.trial
 
     def seen(self, kind: str, version: int, digest: str, kid: str = "") -> Remote:
-        """The same after that version was heard of, signed by `kid`."""
-        return replace(self, floors={**self.floors, kind: (version, digest)}, signers={**self.signers, kind: kid})
+        """The same after that version was heard of, signed by `kid`. The key that signed least lately gives way."""
+        keys = {**self.numbers.get(kind, {}), kid: (version, digest)}
+        latest = sorted(keys.items(), key=lambda each: each[1])[-MOST_KEYS:]
+        return replace(self, numbers={**self.numbers, kind: dict(latest)})
 
     def lapsed(self, kids: Set[str]) -> Remote:
         """The same without anything that those keys have set, nor a number that they used up; the same object if there
         is nothing of theirs. A raise of the reserve that has begun ends by itself."""
         trial = None if self.trial is not None and self.trial.kid in kids else self.trial
         settled = NOTHING if self.settled.kid in kids else self.settled
-        default = DefaultControl() if self.signers.get(HELD) in kids else self.default
-        floors = {kind: floor for kind, floor in self.floors.items() if self.signers.get(kind) not in kids}
-        signers = {kind: kid for kind, kid in self.signers.items() if kid not in kids}
-        if signers == self.signers and trial is self.trial and settled is self.settled:
+        theirs = self.default_kid in kids
+        default, default_kid = (DefaultControl(), "") if theirs else (self.default, self.default_kid)
+        left = {kind: {kid: keys[kid] for kid in keys if kid not in kids} for kind, keys in self.numbers.items()}
+        if left == self.numbers and trial is self.trial and settled is self.settled and not theirs:
             return self
-        held = settled if trial is None else trial
-        for kind, version in ((CONFIG, held.version), (DEFAULT, default.version)):
-            if version and kind not in floors:
-                floors[kind] = (version, "")
-        return replace(self, floors=floors, signers=signers, trial=trial, settled=settled, default=default)
+        numbers = {kind: keys for kind, keys in left.items() if keys}
+        after = replace(self, numbers=numbers, trial=trial, settled=settled)
+        return after.defaulted(default, default_kid)
 
     def tried(self, held: Held, sentence: str) -> Remote:
         """`held` goes on probation; one that was on probation is forgotten."""
@@ -109,7 +115,7 @@ class Remote:
 
     def defaulted(self, control: DefaultControl, kid: str = "") -> Remote:
         """The same with another default control, signed by `kid`."""
-        return replace(self, default=control, signers={**self.signers, HELD: kid})
+        return replace(self, default=control, default_kid=kid)
 
     def released(self, raw: str) -> Remote:
         """The same after a release was told of."""
@@ -129,7 +135,7 @@ class Remote:
 
     def dump(self) -> bytes:
         """The bytes that `parse` reads."""
-        return json.dumps({"v": 1, **asdict(self)}, separators=(",", ":"), sort_keys=True).encode("utf-8")
+        return json.dumps({"v": VERSION, **asdict(self)}, separators=(",", ":"), sort_keys=True).encode("utf-8")
 
 
 class InForce(NamedTuple):
@@ -197,20 +203,38 @@ def parse(data: bytes) -> Remote | str:
     """Inverse of `dump`, or a sentence."""
     try:
         raw = json.loads(data)
-        raw.setdefault("signers", {})  # of before keys were noted
-        if raw.pop("v") != 1 or set(raw) != {f.name for f in fields(Remote)}:
+        raw = _from_1(raw) if raw["v"] == 1 else raw
+        if raw.pop("v") != VERSION or set(raw) != {f.name for f in fields(Remote)}:
             return "it is not of a version that this program reads"
         return Remote(
-            floors={kind: (_int(version), str(digest)) for kind, (version, digest) in raw["floors"].items()},
+            numbers={str(kind): _floors(keys) for kind, keys in raw["numbers"].items()},
             settled=_held(raw["settled"]),
             trial=None if raw["trial"] is None else _held(raw["trial"]),
             default=default_of(raw["default"]),
             release=str(raw["release"]),
             fate=None if raw["fate"] is None else Fate(**raw["fate"]),
-            signers={str(kind): str(kid) for kind, kid in raw["signers"].items()},
+            default_kid=str(raw["default_kid"]),
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         return f"it is not readable: {error!r:.80}"
+
+
+def _from_1(raw: dict[str, Any]) -> dict[str, Any]:
+    """Text of before every key's numbers were kept: that had the highest of all keys, and of some kinds its key. What
+    holds tells one more."""
+    rest = {name: value for name, value in raw.items() if name not in ("v", "floors", "signers")}
+    signers = raw.get("signers", {})
+    default_kid = signers.get("held", "")
+    numbers = {kind: {signers.get(kind, ""): floor} for kind, floor in raw["floors"].items()}
+    held = [(CONFIG, each["version"], each.get("kid", "")) for each in (raw["settled"], raw["trial"]) if each]
+    for kind, version, kid in (*held, (DEFAULT, raw["default"]["version"], default_kid)):
+        if version:
+            numbers.setdefault(kind, {}).setdefault(kid, (version, ""))
+    return {"v": VERSION, **rest, "numbers": numbers, "default_kid": default_kid}
+
+
+def _floors(raw: Mapping[str, tuple[object, object]]) -> dict[str, tuple[int, str]]:
+    return {str(kid): (_int(version), str(digest)) for kid, (version, digest) in raw.items()}
 
 
 def _held(raw: Mapping[str, object]) -> Held:

@@ -47,11 +47,11 @@ def judge(book: Book, c: Command, cycle: Cycle) -> Verdict:
     if c.start_ms is not None and c.start_ms + moved_ms + c.duration_s * 1000 <= now_ms:
         over_s = (now_ms - c.start_ms - moved_ms) // 1000 - c.duration_s
         return Verdict(CommandState.REJECTED_LATE, "over", f"it was over {over_s} s ago")
-    return _now(book, c, cycle)
+    return _now(book, c, cycle, moved_ms)
 
 
-def _now(book: Book, c: Command, cycle: Cycle) -> Verdict:
-    """What the home, the disk and people leave of a command that makes sense."""
+def _now(book: Book, c: Command, cycle: Cycle, moved_ms: int) -> Verdict:
+    """What the home, the disk and people leave of a command that makes sense, and whose start was moved by so much."""
     if cycle.locked is not None:
         return _not_here(cycle.locked, "the agent accepts no dispatch now")
     if not cycle.disk_ok:
@@ -62,7 +62,7 @@ def _now(book: Book, c: Command, cycle: Cycle) -> Verdict:
     if c.kind in PLANS and sum(r.command.kind is c.kind for r in waiting) >= MAX_PLANS:
         return _not_here("full", f"{MAX_PLANS} of kind {c.kind.value} wait or run already")
     out = book.durable.opted_out
-    if out is not None and not _returns(out, c, cycle.clock.wall_ms):
+    if out is not None and not _returns(out, c, cycle.clock.wall_ms, moved_ms):
         return Verdict(CommandState.NO_PARTICIPATION, "opt_out", f"{out.by} has opted out for all its time")
     return Verdict(CommandState.RECEIVED, None, said(c))
 
@@ -71,9 +71,10 @@ def _not_here(reason: str, sentence: str) -> Verdict:
     return Verdict(CommandState.REJECTED_NOT_APPLICABLE, reason, sentence)
 
 
-def _returns(out: OptOut, c: Command, now_ms: int) -> bool:
-    """The home takes part again before the command is over."""
-    return bool(out.until_ms) and out.until_ms < (now_ms if c.start_ms is None else c.start_ms) + c.duration_s * 1000
+def _returns(out: OptOut, c: Command, now_ms: int, moved_ms: int) -> bool:
+    """The home takes part again before the command, as it was drawn, is over."""
+    start_ms = now_ms if c.start_ms is None else c.start_ms + moved_ms
+    return bool(out.until_ms) and out.until_ms < start_ms + c.duration_s * 1000
 
 
 def _wrong(c: Command, cycle: Cycle) -> tuple[str, str] | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -115,6 +116,11 @@ class Database:
     def last(self) -> int:
         """Highest sequence number; 0 = none. The newest row is never deleted, so this never goes back."""
         return int(self._db.execute("SELECT coalesce(max(seq), 0) FROM outbox").fetchone()[0])
+
+    def kept(self, seqs: Collection[int]) -> list[int]:
+        """Those of them that are rows, in order; some hundreds at most."""
+        query = f"SELECT seq FROM outbox WHERE seq IN ({', '.join('?' * len(seqs))}) ORDER BY seq"
+        return [int(row[0]) for row in self._db.execute(query, tuple(seqs))]
 
     def first(self) -> int | None:
         """Lowest sequence number; None = no rows."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from agent import mail
 from agent.runtime.part import Effect, Log, Now
 from agent.store.config import StoreConfig
@@ -9,7 +11,8 @@ from agent.store.database import Change
 from agent.store.vault import Vault
 
 S = 1_000_000_000
-MOST_AHEAD = 1_000_000_000  # a receipt for more rows than a home has in centuries is none of ours
+MOST_AHEAD = 1_000_000_000  # more rows than a home has in centuries are none of ours: by all receipts of a start
+MOST_ALSO = 4_096  # rows beyond `upto` that are remembered until they are forgotten; others stay until `upto` is there
 KEEP_NS = 900 * S  # rows of a resend stay so long after the last look at them
 TOLD_NS = 60 * S  # a complaint about receipts, at most this often: of rows, and of the chain
 
@@ -20,6 +23,7 @@ class Receipts:
     def __init__(self, config: StoreConfig) -> None:
         self._config = config
         self._upto = 0
+        self._ahead = MOST_AHEAD  # numbers that may still be passed over for a receipt
         self.also: set[int] = set()
         self._forgot_ns = 0
         self._keep_ns = 0  # nothing is forgotten before
@@ -28,18 +32,32 @@ class Receipts:
     def hear(self, receipt: mail.Receipted, vault: Vault, now: Now) -> list[Effect]:
         """One for numbers that this store never gave was earned by a later state of it: the card was put back to an
         older one, or another gateway has this home's keys. Numbers go on above; what was sent under them since then is
-        lost to the aggregator. While rows are held nothing was sent under them, and `Anchor` settles it."""
+        lost to the aggregator. While rows are held nothing was sent under them, and `Anchor` settles it. Without a
+        database nobody knows which rows there are: a later receipt says it again."""
         last = vault.last
-        if vault.open and receipt.upto > last:
-            if receipt.upto > last + MOST_AHEAD or vault.held is not None:
+        ahead = receipt.upto - vault.sent
+        if not vault.open:
+            return []
+        if ahead > 0:
+            if ahead > self._ahead or vault.held is not None:
                 return []
+            self._ahead -= ahead
             vault.skip(receipt.upto)
             what = f"the aggregator has rows up to {receipt.upto}, this store ends at {last}"
             advice = "was an old image restored, or does another gateway use its keys? Its rows go on above"
             return self._complaint("rows", f"{self._config.path}: {what}; {advice}", now)
-        self._upto = max(self._upto, receipt.upto)
-        self.also = {seq for seq in (*self.also, *receipt.also) if self._upto < seq <= last}
+        if receipt.upto > self._upto:
+            self._upto = receipt.upto
+            self.also = {seq for seq in self.also if seq > receipt.upto}
         return []
+
+    def note(self, also: Iterable[int], vault: Vault) -> None:
+        """Rows beyond `upto` that the aggregator has. A number without a row is worth nothing: it is used up, or not
+        yet given. sqlite3.Error."""
+        room = MOST_ALSO - len(self.also)
+        new = {seq for seq in also if self._upto < seq <= vault.sent} - self.also
+        if room and new:
+            self.also.update(vault.kept(new)[:room])
 
     def countersigned(self, receipt: mail.Receipted, vault: Vault, now: Now) -> list[Effect]:
         """Its word over the settlement chain, if it says any. OSError."""

@@ -108,7 +108,7 @@ class Store:
         if self._anchor is not None and self._vault.open and self._vault.after_ms >= self._anchor.after_ms:
             self._try(lambda: self._settle(out), now)
         if self._asked and self._vault.open and not self._vault.owes:
-            self._try(lambda: self._backlog(now, out), now)
+            self._try(lambda: self._backlog(now, out), now, wrote=False)
         self._tell(now, out)
         return out
 
@@ -145,9 +145,14 @@ class Store:
 
     def _receipt(self, receipt: mail.Receipted, now: Now, out: list[Effect]) -> None:
         out += self._receipts.hear(receipt, self._vault, now)
+        if receipt.also:
+            self._try(lambda: self._receipts.note(receipt.also, self._vault), now, wrote=False)
         if receipt.checkpoint is not None:
-            self._try(lambda: out.extend(self._receipts.countersigned(receipt, self._vault, now)), now)
+            self._try(lambda: self._countersigned(receipt, now, out), now, wrote=False)
             self._say_eras(out)
+
+    def _countersigned(self, receipt: mail.Receipted, now: Now, out: list[Effect]) -> None:
+        out += self._receipts.countersigned(receipt, self._vault, now)
 
     def _settle(self, out: list[Effect]) -> None:
         """Number what was written since the start above what the aggregator has, and let it go out."""
@@ -282,8 +287,9 @@ class Store:
             out.append(Post("link", mail.Backlog(tuple(rows), vault.last, vault.first(), vault.held, again)))
 
     # --- the disk ----------------------------------------------------------------------------------------------------
-    def _try(self, work: Callable[[], None], now: Now) -> bool:
-        """Do it; an error of the disk becomes our state. Without a database only `reopen` helps."""
+    def _try(self, work: Callable[[], None], now: Now, wrote: bool = True) -> bool:
+        """Do it; an error of the disk becomes our state, until it was written to. Without a database only `reopen`
+        helps."""
         if self._closed or not (self._vault.open or work == self._vault.reopen):
             return False
         try:
@@ -293,7 +299,7 @@ class Store:
             if self._retry_ns is None:
                 self._retry_ns = now.mono_ns + self._pause_ns
             return False
-        if self._vault.open:
+        if wrote and self._vault.open:
             self._bad, self._full, self._retry_ns, self._pause_ns = None, False, None, RETRY_NS
         return True
 

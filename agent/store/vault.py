@@ -9,7 +9,7 @@ import contextlib
 import dataclasses
 import json
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from agent.core.durable import SIGNED_AFTER, Durable, from_json, to_json
@@ -37,7 +37,7 @@ class Vault:
         self._floored: Durable | None = None  # that the floor file holds
         self._aside: Durable | None = None  # what the database did not take, and the floor file has
         self._unsure = False  # there was an outbox, and nothing tells how far it had come
-        self._gap: dict[str, object] | None = None  # to be told to the aggregator before the next row
+        self._gaps: list[dict[str, object]] = []  # to be told to the aggregator before the next row
         self._salvage = Salvage()  # rows of a lost database that come again with the next row
         self._drop_from: int | None = None
         self.held: int | None = None  # rows from here on wait until the aggregator has said how far it had heard of us
@@ -60,6 +60,11 @@ class Vault:
     def last(self) -> int:
         """Highest sequence number in use."""
         return self._next - 1
+
+    @property
+    def sent(self) -> int:
+        """Highest sequence number that can have gone out."""
+        return self.last if self.held is None else self.held - 1
 
     @property
     def after_ms(self) -> int:
@@ -111,7 +116,7 @@ class Vault:
             self._lost = text is None or self._next > 1 + BLOCK  # after a loss, only the Durable may have been written
         if self._lost:
             self._unsure = self._floored is None and salvaged == 0
-            self._gap, self._salvage = _lost(self._next), salvage(self.ledger.archive)
+            self._gaps, self._salvage = [_lost(self._next)], salvage(self.ledger.archive)
         if self._aside is not None:
             self._text, self.durable = None, self._aside
         if self._lost and not self.durable.account:
@@ -138,7 +143,7 @@ class Vault:
             salvaged = salvage_last(self._path)
             moved = quarantine(self._path)
             self._damaged, self._drop_from, self._marked = False, None, False
-            self._text, self._gap, self._salvage = None, _lost(self._next), salvage(self.ledger.archive)
+            self._text, self._gaps, self._salvage = None, [_lost(self._next)], salvage(self.ledger.archive)
             self.notes.append(
                 f"the store {self._path} was damaged ({error}) and is kept as {moved.name}; a new one is begun,"
                 " and rows that the aggregator had not receipted are lost"
@@ -155,12 +160,12 @@ class Vault:
         if self._unsure and new:
             before = self._next
             self._next = max(self._next, clock.wall_ms // 1000)  # fewer rows than seconds, ever
-            self._unsure, self._gap = False, _lost(self._next)
+            self._unsure, self._gaps = False, [_lost(self._next)]
             self.held = self._next if self.held == before else self.held
         again: tuple[OutboxRow, ...] = ()
-        if self._gap is not None and new:
+        if self._gaps and new:
             again = tuple(self._salvage.again(self.ledger.seal, self._next))
-            gone = gaps(self._gap, [row.seq for row in again])
+            gone = [part for gap in self._gaps for part in gaps(gap, [row.seq for row in again])]
             new = [*[("event", encode(gap)) for gap in gone], *new]
         stamp = (clock.boot, clock.wall_ms, mono_ms, str(clock.trust))
         if any(kind == SETTLEMENT for kind, _ in new):
@@ -176,7 +181,7 @@ class Vault:
         self._marked = self._marked or mark is not None
         self.ledger.committed(rows, tokens, head)
         if new:
-            self._gap, self._salvage = None, Salvage()
+            self._gaps, self._salvage = [], Salvage()
         if durable is not None:
             self.durable = durable
             self._caught_up()
@@ -218,7 +223,7 @@ class Vault:
         self.ledger.went_back(restored)
         self.ledger.committed(rows, tokens, head)
         gap = {"event": "gap", "reason": "store_replaced", "first": held, "last": top - 1 if rows else top}
-        self._gap = gap if self._gap is None else _lost(self._next)
+        self._gaps = [_lost(self._next) if self._gaps else gap]
         return shift
 
     def receipted(self, n: int, digest: str, token: bytes, wall_ms: int) -> str | None:
@@ -240,9 +245,14 @@ class Vault:
             self.notes.append(f"the archive of settlement cannot be read ({error}): the chain goes on by the store's")
 
     def skip(self, used: int) -> None:
-        """Numbers up to `used` belong to rows of another: the next one is above them, and the aggregator is told."""
-        self._next = used + 1
-        self._gap = _lost(self._next)
+        """Numbers up to `used` belong to rows of another: the next one is above them, and the aggregator is told, of
+        none that is ours: rows that it does not have yet come."""
+        first, self._next = self._next, used + 1
+        untold = self._gaps[-1] if self._gaps else {"last": None}
+        if untold["last"] == first - 1:
+            self._gaps[-1] = {**untold, "last": used}
+        else:
+            self._gaps.append({**_lost(self._next), "first": first})
 
     def keep_aside(self, durable: Durable) -> None:
         """What must not be forgotten while the database takes nothing; it counts for more than the database until that
@@ -296,6 +306,10 @@ class Vault:
     def after(self, seq: int, limit: int, batches: bool | None = None, upto: int = LAST) -> list[OutboxRow]:
         """Rows above `seq`, up to `upto`, in order; `batches` as in the database."""
         return [] if self._db is None else self._db.after(seq, limit, batches, upto)
+
+    def kept(self, seqs: Collection[int]) -> list[int]:
+        """Those of them that are rows, in order."""
+        return [] if self._db is None else self._db.kept(seqs)
 
     def first(self) -> int | None:
         """Lowest row that is kept."""

@@ -61,6 +61,7 @@ class Life:
         self._commit = 0
         self._book = Book(Durable())
         self._number = boot * 1_000_000
+        self._anchored = False
 
     def start(self) -> None:
         """As the daemon does it."""
@@ -134,6 +135,9 @@ class Life:
 
     def _receipt(self) -> None:
         told = sorted(seq for seq in self._ledger.rows if seq > self._ledger.upto)
+        if not self._anchored:
+            self._anchored = True
+            self._hand(mail.Anchor(0))  # a start's rows go out from here on
         if told:
             place = self._rng.randrange(len(told))
             also = tuple(seq for seq in told[place + 1 :] if self._rng.random() < 0.2)

@@ -31,7 +31,7 @@ def events(told: list[object]) -> list[tuple[object, object]]:
 
 
 KEPT = Remote(
-    {"config": (4, "d")}, settled=Held(3, Settings(export_limit_w=9000), 600), default=DefaultControl(2, "idle"),
+    {"config": {"": (4, "d")}}, settled=Held(3, Settings(export_limit_w=9000), 600), default=DefaultControl(2, "idle"),
     fate=Fate(3, "config_confirmed", "x"),
 )  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from agent import mail
 from agent import remote as remotes
 from agent.core.params import DefaultControl, Params
+from agent.link.bundle import ONLINE_KEYS
 from agent.remote import Remote, Settings, effective, parse
 from tests.agent.stewarding import SITE, Desk, config, default, fault, release
 
@@ -230,7 +232,7 @@ def test_a_release_is_kept_as_it_came_and_changes_nothing() -> None:
 
 # --- text -------------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("data", [
-    b"", b"{}", b"[]", b'{"v":2}', b"\xff", b"null", b'{"v":1}',
+    b"", b"{}", b"[]", b'{"v":2}', b'{"v":3}', b"\xff", b"null", b'{"v":1}',
     Remote().dump().replace(b'"version":0', b'"version":"0"'),
     Remote().dump().replace(b"self_consumption", b"discharge"),
     Remote().dump().replace(b'"groups":null', b'"groups":[1]', 1),
@@ -294,7 +296,8 @@ def test_nothing_that_is_set_loosens_what_was_commissioned(what: Settings, contr
 @settings(max_examples=50, deadline=None)
 def test_text_keeps_everything(one: Settings, two: Settings, control: DefaultControl, data: st.DataObject) -> None:
     trial = data.draw(st.none() | st.just(remotes.Held(3, two, 60)))
-    kept = Remote({"config": (3, "d")}, remotes.Held(2, one, 600), trial, control, "raw", remotes.Fate(3, "w", "s"))
+    numbers = {"config": {"a": (3, "d"), "b": (2, "e")}, "firmware": {"": (7, "f")}}
+    kept = Remote(numbers, remotes.Held(2, one, 600, "b"), trial, control, "raw", remotes.Fate(3, "w", "s"), "a")
     assert parse(kept.dump()) == kept
 
 
@@ -340,7 +343,7 @@ def test_what_another_key_had_set_before_stays_and_its_number_counts() -> None:
     assert desk.holds.site.utility_charge_w == 0
     revoke(desk, "thief")
     assert desk.holds.site.utility_charge_w == 700
-    assert desk.told[-1].floors == {"config": (3, ""), "default": (4, "digest 4")}
+    assert desk.told[-1].floors == {"config": (3, "digest 3"), "default": (4, "digest 4")}
 
 
 def test_what_is_on_its_way_to_the_disk_when_its_key_is_revoked_never_holds() -> None:
@@ -355,8 +358,66 @@ def test_what_is_on_its_way_to_the_disk_when_its_key_is_revoked_never_holds() ->
     assert desk.steward.in_force.remote.floors == {"default": (2, "digest 2")}
 
 
+def test_a_revoked_key_frees_its_own_numbers_alone() -> None:
+    """What the other key had set and what was taken back of it does not come again: the broker has the bytes."""
+    desk = Desk()
+    desk.send(by("good", default(2, "idle")))
+    desk.send(by("good", config(5, 60, charge_limit_w=700)))
+    desk.later(61, heard=True)
+    desk.send(by("good", config(8, raise_permille=400, raise_s=3600)))
+    desk.faults = (fault("actuation"),)
+    desk.later(1)
+    assert desk.words()[-1] == ("config_rolled_back", 8, "fault")
+    desk.faults = ()
+    desk.send(by("thief", config(9, 60)))
+    desk.send(by("thief", default(3)))
+    desk.later(61, heard=True)
+    desk = desk.restart()
+    revoke(desk, "thief")
+    assert desk.told[-1].floors == {"config": (8, "digest 8"), "default": (2, "digest 2")}
+    desk = desk.restart()
+    desk.send(by("good", config(5, 60, charge_limit_w=700)))
+    desk.send(by("good", config(8, raise_permille=400, raise_s=3600)))
+    desk.send(by("good", default(2, "idle")))
+    assert (desk.holds, desk.words(), desk.raises) == (SITE, [], [])
+    desk.send(by("good", config(9, charge_limit_w=800)))
+    assert desk.holds.site.utility_charge_w == 800
+
+
+def test_of_many_keys_the_numbers_of_the_latest_are_kept() -> None:
+    state = Remote()
+    for number in range(1, 40):
+        state = state.seen("config", number, "d", f"key {number}")
+    assert len(state.numbers["config"]) == remotes.MOST_KEYS >= 2 * ONLINE_KEYS
+    assert state.lapsed({"key 39", "key 37"}).floors == {"config": (38, "d")}
+
+
+BEFORE = (
+    '{"default":{"export_limit_w":null,"import_limit_w":null,"mode":"idle","ramp_permille_per_s":null,"version":2},'
+    '"fate":{"sentence":"u","version":9,"word":"config_applied"},"floors":{"config":[9,"d9"],"default":[3,"e3"]},'
+    '"release":"","settled":{"kid":"good","probation_s":60,"settings":{"export_limit_w":5000},"version":5},'
+    '"signers":{"config":"thief","default":"thief","held":"good"},'
+    '"trial":{"kid":"thief","probation_s":60,"settings":{},"version":9},"v":1}'
+)
+
+
+def test_state_of_before_every_keys_numbers_were_kept_is_read() -> None:
+    kept = parse(BEFORE.encode())
+    assert isinstance(kept, Remote), kept
+    assert kept.floors == {"config": (9, "d9"), "default": (3, "e3")}
+    assert (kept.held.version, kept.default.mode, kept.settled.settings.export_limit_w) == (9, "idle", 5000)
+    assert parse(kept.dump()) == kept
+    after = kept.lapsed({"thief"})
+    assert (after.held.version, after.default.version) == (5, 2)
+    assert after.floors == {"config": (5, ""), "default": (2, "")}
+    assert after.lapsed({"good"}) == Remote(fate=kept.fate)
+
+
 def test_state_of_before_keys_were_noted_is_read() -> None:
-    kept = Remote(settled=remotes.Held(2))
-    text = kept.dump().replace(b'"signers":{},', b"").replace(b'"kid":"",', b"")
-    assert b"kid" not in text
-    assert parse(text) == kept
+    raw = {name: value for name, value in json.loads(BEFORE).items() if name != "signers"}
+    for held in (raw["settled"], raw["trial"]):
+        del held["kid"]
+    kept = parse(json.dumps(raw).encode())
+    assert isinstance(kept, Remote), kept
+    assert kept.floors == {"config": (9, "d9"), "default": (3, "e3")}
+    assert kept.lapsed({"thief", "good"}) is kept

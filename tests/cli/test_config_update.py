@@ -188,7 +188,7 @@ def test_a_package_that_is_not_there(config: Path, run: Run) -> None:
 
 # --- config -----------------------------------------------------------------------------------------------------------
 KEPT = Remote(
-    {"config": (4, "d")},
+    {"config": {"": (4, "d")}},
     settled=Held(3, Settings(export_limit_w=9000), 600),
     trial=Held(4, Settings(export_limit_w=5000, import_limit_w=90_000, batch_s=30, groups=("north",)), 600),
     default=DefaultControl(2, "idle", None, 7000),

@@ -435,6 +435,25 @@ def test_r14_an_event_that_reaches_beyond_the_opt_out_is_accepted_during_it() ->
     assert reasons(home)[2:] == ["opt_out", None, None]
 
 
+@pytest.mark.parametrize(
+    ("start_s", "randomize_s", "draw", "states"),
+    [
+        (10, 60, 40_000, ["received", "scheduled"]),  # of 10..30 s, drawn to 50..70 s
+        (10, 60, 5_000, ["no_participation"]),  # to 15..35 s
+        (50, -40, 40_000, ["no_participation"]),  # of 50..70 s, drawn to 10..30 s
+    ],
+)
+def test_r14_whether_an_event_outlasts_the_opt_out_goes_by_its_drawn_time(
+    start_s: int, randomize_s: int, draw: int, states: list[str]
+) -> None:
+    home = ready()
+    home.tick(out(40))
+    home.tick(arriving(event(1, start_s, 20, randomize_s=randomize_s, draw=draw)))
+    assert home.states() == states
+    home.run(100)
+    assert home.states()[-1] == ("completed" if len(states) > 1 else "no_participation")
+
+
 def test_r14_a_direct_setpoint_that_comes_during_it_is_told_why_nothing_moves() -> None:
     home = ready()
     home.tick(out(30))

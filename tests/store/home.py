@@ -50,6 +50,13 @@ def started(directory: Path, **changes: Any) -> Store:
     return store
 
 
+def online(directory: Path, **changes: Any) -> Store:
+    """A start whose rows go out: the aggregator has said which it has."""
+    store = started(directory, **changes)
+    list(store.handle(mail.Anchor(0), at(0)))
+    return store
+
+
 def at(seconds: float) -> Now:
     return Now(int(seconds * S), 1_700_000_000_000 + int(seconds * 1000))
 

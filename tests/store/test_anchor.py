@@ -12,8 +12,9 @@ import pytest
 from agent import mail
 from agent.core.durable import SIGNED_AFTER, Window
 from agent.runtime.part import Log, Wake
+from agent.store.receipts import MOST_AHEAD, MOST_ALSO
 from agent.store.store import Store
-from tests.store.home import CLOCK, at, durable, posted, request, rows, started
+from tests.store.home import CLOCK, at, durable, online, posted, request, rows, started
 
 
 def batch(number: int) -> mail.AppendBatch:
@@ -139,6 +140,79 @@ def test_a_hostile_receipt_deletes_no_row_and_costs_no_memory(tmp_path: Path, up
     assert [row.seq for row in backlog.rows] == [1, 2]
 
 
+def test_receipts_for_numbers_that_were_passed_over_cost_no_memory(tmp_path: Path) -> None:
+    """A stolen service key moves the numbers up first, so that any number was given."""
+    store = started(tmp_path)
+    list(store.handle(request(1), at(1)))
+    list(store.handle(mail.Anchor(0), at(2)))
+    list(store.handle(mail.Receipted(MOST_AHEAD, ()), at(3)))
+    list(store.handle(batch(1), at(4)))
+    kept = store._vault.last
+    for n in range(50):
+        list(store.handle(mail.Receipted(1, (kept, *range(10 + 255 * n, 265 + 255 * n))), at(5)))
+    assert store._receipts.also == {kept}
+
+
+def test_rows_that_are_receipted_out_of_turn_are_remembered_up_to_a_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the others stay until `upto` is there."""
+    assert MOST_ALSO < 10_000
+    monkeypatch.setattr("agent.store.receipts.MOST_ALSO", 4)
+    store = started(tmp_path)
+    list(store.handle(mail.Anchor(0), at(0)))
+    for n in range(1, 9):
+        list(store.handle(request(n), at(n)))
+    for also in ((3, 5, 7), (3, 4, 6, 8), (8,)):
+        list(store.handle(mail.Receipted(1, also), at(10)))
+    assert store._receipts.also == {3, 4, 5, 7}
+    list(store.handle(mail.Receipted(4, (8,)), at(11)))
+    assert store._receipts.also == {5, 7, 8}
+    list(store.handle(batch(1), at(700)))
+    (backlog,) = posted(store.handle(mail.LoadBacklog(0, 9), at(701)), mail.Backlog)
+    assert [row.seq for row in backlog.rows] == [6, 9]
+
+
+def test_receipts_of_one_start_move_the_numbers_up_so_far_and_no_further(tmp_path: Path) -> None:
+    store = started(tmp_path)
+    list(store.handle(mail.Anchor(0), at(0)))
+    list(store.handle(request(1), at(1)))
+    for n in range(50):
+        list(store.handle(mail.Receipted(store._vault.last + MOST_AHEAD // 2, ()), at(2 + n)))
+    assert store._vault.last == 1 + MOST_AHEAD
+
+
+@pytest.mark.parametrize("upto", [2, 3, 1 << 60])
+def test_a_receipt_while_there_is_no_database_takes_no_row_whatever_comes_later(tmp_path: Path, upto: int) -> None:
+    store = started(tmp_path)
+    list(store.handle(mail.Anchor(0), at(0)))
+    list(store.handle(request(1), at(1)))
+    store._vault.abandon(damaged=False)
+    list(store.handle(mail.Receipted(upto, (1, 50)), at(2)))
+    store._vault.reopen()
+    for n in (2, 3, 4):
+        list(store.handle(request(n), at(n)))
+    list(store.handle(batch(1), at(700)))
+    (backlog,) = posted(store.handle(mail.LoadBacklog(0, 9), at(701)), mail.Backlog)
+    assert [row.seq for row in backlog.rows] == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("receipt", [mail.Receipted(9, ()), mail.Receipted(1, tuple(range(2, 10)))])
+def test_a_receipt_of_the_lost_life_takes_no_row_that_is_held(tmp_path: Path, receipt: mail.Receipted) -> None:
+    """It passes before any signed time: the broker plays it again, or had it in its queue."""
+    store = started(tmp_path)
+    list(store.handle(request(1), at(1)))
+    list(store.handle(mail.Anchor(0), at(1)))
+    store = started(shutil.copytree(tmp_path, tmp_path / "image"))
+    for n in range(2, 12):
+        list(store.handle(request(n), at(n)))
+    list(store.handle(receipt, at(20)))
+    list(store.handle(batch(1), at(700)))
+    list(store.handle(mail.Anchor(59), at(701)))
+    (backlog,) = posted(store.handle(mail.LoadBacklog(1, 99), at(702)), mail.Backlog)
+    assert [row.seq for row in backlog.rows] == list(range(60, 72)), "restored, ten acks, telemetry"
+
+
 def test_a_receipt_of_another_life_sets_numbers_above_it_deletes_nothing_and_is_told_once_a_minute(
     tmp_path: Path,
 ) -> None:
@@ -153,3 +227,45 @@ def test_a_receipt_of_another_life_sets_numbers_above_it_deletes_nothing_and_is_
     assert (gap.seq, json.loads(gap.payload)["last"], later.seq) == (5_030, 5_029, 5_031)
     (backlog,) = posted(store.handle(mail.LoadBacklog(0, 9), at(41)), mail.Backlog)
     assert [row.seq for row in backlog.rows] == [1, 5_030, 5_031]
+
+
+def gaps_of(found: list[mail.OutboxRow]) -> list[tuple[object, object]]:
+    bodies = [json.loads(row.payload) for row in found]
+    return [(body["first"], body["last"]) for body in bodies if body.get("event") == "gap"]
+
+
+def test_numbers_that_were_passed_over_are_a_gap_behind_the_last_row_of_ours(tmp_path: Path) -> None:
+    """What is kept and not yet sent comes: whoever believes the gap would receipt it away."""
+    store = online(tmp_path)
+    for n in range(1, 8):
+        list(store.handle(batch(n), at(n)))
+    for upto in (500, 600):
+        list(store.handle(mail.Receipted(upto, ()), at(20)))
+    assert gaps_of(rows(store.handle(request(8), at(21)))) == [(8, 600)]
+    list(store.handle(mail.Receipted(700, ()), at(22)))
+    assert gaps_of(rows(store.handle(request(9), at(23)))) == [(603, 700)]
+    (backlog,) = posted(store.handle(mail.LoadBacklog(0, 99), at(24)), mail.Backlog)
+    assert [row.seq for row in backlog.rows] == [*range(1, 8), 601, 602, 701, 702]
+
+
+def test_a_gap_that_was_not_told_yet_and_one_behind_rows_that_are_kept_are_two(tmp_path: Path) -> None:
+    store = online(tmp_path)
+    list(store.handle(request(1), at(1)))
+    store = started(shutil.copytree(tmp_path, tmp_path / "image"))
+    list(store.handle(request(2), at(2)))
+    list(store.handle(mail.Anchor(5_000), at(3)))
+    list(store.handle(mail.Receipted(6_000, ()), at(4)))
+    assert gaps_of(rows(store.handle(request(3), at(5)))) == [(2, 5_000), (5_003, 6_000)]
+    (backlog,) = posted(store.handle(mail.LoadBacklog(0, 99), at(6)), mail.Backlog)
+    assert [row.seq for row in backlog.rows] == [1, 5_001, 5_002, 6_001, 6_002, 6_003]
+
+
+def test_a_lost_database_leaves_one_gap_with_what_was_passed_over_behind_it(tmp_path: Path) -> None:
+    store = online(tmp_path)
+    list(store.handle(request(1), at(1)))
+    kill(store)
+    for side in ("", "-wal"):
+        (tmp_path / f"state.db{side}").unlink(missing_ok=True)
+    store = online(tmp_path)
+    list(store.handle(mail.Receipted(9_000, ()), at(2)))
+    assert gaps_of(rows(store.handle(request(2), at(3)))) == [(None, 9_000)]

@@ -107,6 +107,7 @@ def test_a_restart_goes_on_without_a_word(tmp_path: Path) -> None:
 
 def test_what_the_archive_did_not_take_comes_with_the_next_start(tmp_path: Path, monkeypatch: Any) -> None:
     made = store(tmp_path)
+    list(made.handle(mail.Anchor(0), at(0)))
     commit(made, 1, interval(1))
 
     def refuse(*_: object) -> None:
@@ -140,6 +141,7 @@ def test_what_the_archive_did_not_take_comes_with_the_next_record(tmp_path: Path
 
 def test_a_receipt_lets_go_only_of_what_the_archive_has(tmp_path: Path) -> None:
     made = store(tmp_path)
+    list(made.handle(mail.Anchor(0), at(0)))
     (stored,) = posted(commit(made, 1, interval(1)), mail.Stored)
     last = stored.rows[-1].seq
     batch = mail.AppendBatch(b"x", Clock(1, ClockTrust.SYNCED, "kernel", BOOT), 1, 60)
@@ -176,6 +178,7 @@ def test_a_lost_database_goes_on_where_the_archive_ends_and_says_so(tmp_path: Pa
 
 def test_a_lost_archive_goes_on_where_the_database_stands_and_says_so(tmp_path: Path) -> None:
     made = store(tmp_path)
+    list(made.handle(mail.Anchor(0), at(0)))
     (stored,) = posted(commit(made, 1, interval(1)), mail.Stored)
     list(made.handle(mail.Receipted(stored.rows[-1].seq, ()), at(2)))
     list(made.handle(mail.AppendBatch(b"x", Clock(1, ClockTrust.SYNCED, "k", BOOT), 1, 60), at(700)))

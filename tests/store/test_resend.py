@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from agent import mail
-from tests.store.home import CLOCK, at, posted, request, rows, started
+from tests.store.home import CLOCK, at, online, posted, request, rows, started
 
 
 def batch() -> mail.AppendBatch:
@@ -20,7 +20,7 @@ def resend(first: int, last: int) -> mail.Resend:
 
 
 def test_a_resend_tells_what_is_gone_and_keeps_the_rest_until_it_was_read(tmp_path: Path) -> None:
-    store = started(tmp_path)
+    store = online(tmp_path)
     for n in range(1, 11):
         list(store.handle(request(n), at(n)))
     list(store.handle(mail.Receipted(4, (6,)), at(11)))
@@ -55,7 +55,7 @@ def test_a_resend_of_what_is_not_there_yet(
 
 def test_a_resend_of_shreds_is_answered_in_parts(tmp_path: Path) -> None:
     """However the rows lie, one request leaves at most 17 rows."""
-    store = started(tmp_path)
+    store = online(tmp_path)
     for n in range(1, 101):
         list(store.handle(request(n), at(n)))
     list(store.handle(mail.Receipted(0, tuple(range(2, 101, 2))), at(101)))

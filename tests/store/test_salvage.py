@@ -54,6 +54,7 @@ def told(rows: list[mail.OutboxRow]) -> tuple[Ledger, Chain]:
 
 def test_records_that_nobody_has_receipted_come_again_as_they_were(tmp_path: Path) -> None:
     made = store(tmp_path)
+    list(made.handle(mail.Anchor(0), at(0)))
     commit(made, 1, interval(1))
     head = made._vault.ledger.head
     list(made.handle(mail.Receipted(1, (), (head.n, head.hash), line({"checkpoint": {"n": head.n}})), at(1)))

@@ -16,7 +16,7 @@ from agent.store import vault
 from agent.store.database import Change
 from agent.store.store import Store
 from hil.aggregator.ledger import Ledger
-from tests.store.home import CLOCK, S, at, config, durable, posted, record, request, rows, started
+from tests.store.home import CLOCK, S, at, config, durable, online, posted, record, request, rows, started
 
 
 def batch(number: int) -> mail.AppendBatch:
@@ -35,7 +35,7 @@ def test_a_commit_is_answered_after_it_is_on_disk_and_its_rows_follow(tmp_path: 
 
 
 def test_sequence_numbers_go_on_over_a_clean_stop_a_crash_and_receipts(tmp_path: Path) -> None:
-    store = started(tmp_path)
+    store = online(tmp_path)
     seen = [row.seq for n in range(3) for row in rows(store.handle(batch(n), at(n)))]
     store.handle(mail.Receipted(3, ()), at(4))
     list(store.handle(Stop(), at(5)))
@@ -65,7 +65,7 @@ def test_an_unchanged_durable_is_not_written_again(tmp_path: Path) -> None:
 
 
 def test_backlog_leaves_out_what_was_receipted_and_tells_the_highest(tmp_path: Path) -> None:
-    store = started(tmp_path)
+    store = online(tmp_path)
     for n in range(10):
         list(store.handle(batch(n), at(n)))
     list(store.handle(mail.Receipted(3, (5, 8)), at(11)))
@@ -76,7 +76,7 @@ def test_backlog_leaves_out_what_was_receipted_and_tells_the_highest(tmp_path: P
 
 
 def test_receipted_rows_are_deleted_in_bulk_with_later_telemetry(tmp_path: Path) -> None:
-    store = started(tmp_path, forget_ns=600 * S)
+    store = online(tmp_path, forget_ns=600 * S)
     for n in range(5):
         list(store.handle(batch(n), at(n)))
     list(store.handle(mail.Receipted(4, ()), at(6)))
@@ -103,7 +103,7 @@ def test_the_oldest_telemetry_gives_way_and_leaves_a_gap_record_but_acks_stay(tm
 
 def test_a_gap_of_telemetry_spans_no_row_that_is_kept(tmp_path: Path) -> None:
     """Else an aggregator that believes it receipts an ack that it never had."""
-    store = started(tmp_path, telemetry_rows=192)
+    store = online(tmp_path, telemetry_rows=192)
     gone: list[mail.OutboxRow] = []
     for number in range(193):
         if number in (1, 3):
@@ -437,7 +437,7 @@ def test_the_directory_is_made(tmp_path: Path) -> None:
 
 
 def test_receipts_that_come_late_or_twice_change_nothing(tmp_path: Path) -> None:
-    store = started(tmp_path)
+    store = online(tmp_path)
     for n in range(6):
         list(store.handle(batch(n), at(n)))
     for receipt in (mail.Receipted(3, (5,)), mail.Receipted(1, (2, 3)), mail.Receipted(3, (5,)), mail.Receipted(0, ())):
@@ -445,6 +445,19 @@ def test_receipts_that_come_late_or_twice_change_nothing(tmp_path: Path) -> None
     (backlog,) = posted(store.handle(mail.LoadBacklog(0, 16), at(8)), mail.Backlog)
     assert [row.seq for row in backlog.rows] == [4, 6]
     assert store._receipts.also == {5}
+
+
+@pytest.mark.parametrize(
+    "asked", [mail.LoadBacklog(0, 9), mail.Receipted(0, (1,)), mail.Receipted(0, (), (0, "0" * 64), b"x")]
+)
+def test_a_disk_that_is_full_is_no_better_for_being_read(tmp_path: Path, asked: object) -> None:
+    store = online(tmp_path)
+    list(store.handle(request(1), at(0)))
+    store._vault._db = Broken(store._vault._db, sqlite3.SQLITE_FULL)  # type: ignore[assignment]  # a disk that fails
+    assert [state.ok for state in posted(store.handle(request(2), at(1)), mail.DiskState)] == [False]
+    assert posted(store.handle(asked, at(2)), mail.DiskState) == []
+    store._vault._db = store._vault._db._real  # type: ignore[union-attr]  # and it is well again
+    assert [state.ok for state in posted(store.handle(Wake(), at(3)), mail.DiskState)] == [True]
 
 
 def test_a_retry_waits_its_time_and_longer_each_time(tmp_path: Path) -> None:
