@@ -269,6 +269,25 @@ def test_what_is_far_too_long_is_read_past_counted_and_never_comes_again(pki: Pk
         mqtt.handle(part.MqttDisconnect())
 
 
+def test_one_that_the_broker_retains_is_read_past_at_every_connection(pki: Pki, tmp_path: Path) -> None:
+    broker = Broker(tmp_path / "broker", pki)
+    broker._config = lambda: Broker._config(broker).replace("max_packet_size 262144", "")  # type: ignore[method-assign]
+    with broker:
+        events: Events = queue.SimpleQueue()
+        mqtt = MqttAdapter((("localhost", broker.port),), tls_of(pki), events.put)
+        publish(pki, broker, f"{ROOT}/down/trust", b"x" * (MAX_READ + 1), retain=True)
+        for _ in range(3):
+            up(mqtt, events)
+            mqtt.handle(part.MqttSubscribe(((f"{ROOT}/down/#", 1),)))
+            long = events.get(timeout=WAIT_S)
+            assert isinstance(long, part.MqttMessage)
+            assert (len(long.payload), long.retain) == (MAX_PACKET + 1, True)
+            publish(pki, broker, f"{ROOT}/down/command", b"a genuine stop")
+            assert events.get(timeout=WAIT_S) == part.MqttMessage(f"{ROOT}/down/command", b"a genuine stop", 1, False)
+            mqtt.handle(part.MqttDisconnect())
+            assert isinstance(events.get(timeout=WAIT_S), part.MqttDown)
+
+
 def test_more_than_a_broker_was_told_with_mqtt_5_ends_the_connection(pki: Pki) -> None:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(pki.broker.ca))
     context.load_cert_chain(str(pki.broker.cert), str(pki.broker.key))
@@ -302,7 +321,7 @@ def test_a_link_that_is_behind_is_handed_no_more(pki: Pki, broker: Broker) -> No
     mqtt.handle(part.MqttDisconnect())
 
 
-def publish(pki: Pki, broker: Broker, topic: str, payload: bytes, count: int = 1) -> None:
+def publish(pki: Pki, broker: Broker, topic: str, payload: bytes, count: int = 1, retain: bool = False) -> None:
     """As the aggregator, and the broker has it."""
     import paho.mqtt.client as paho
 
@@ -310,7 +329,7 @@ def publish(pki: Pki, broker: Broker, topic: str, payload: bytes, count: int = 1
     client.tls_set(str(pki.aggregator.ca), str(pki.aggregator.cert), str(pki.aggregator.key))
     client.connect("localhost", broker.port)
     client.loop_start()
-    last = [client.publish(topic, payload, qos=1) for _ in range(count)][-1]
+    last = [client.publish(topic, payload, 1, retain) for _ in range(count)][-1]
     last.wait_for_publish(WAIT_S)
     client.disconnect()
     client.loop_stop()
