@@ -88,10 +88,7 @@ LOCAL: Mapping[str, tuple[frozenset[str], str]] = MappingProxyType(
         "keys_enrol": (_TECHNICIAN, "makes this gateway's keys, takes the first bundle of a claim"),
         "keys_rotate": (_TECHNICIAN, "makes a new key of this gateway, announced by the old one"),
         "keys_root": (_TECHNICIAN, "takes another root or aggregator; the homeowner's consent besides"),
-        "keys_homeowner": (
-            _TECHNICIAN,
-            "names the homeowner's key; with the present one's consent, if there is one",
-        ),
+        "keys_homeowner": (_TECHNICIAN, "names the homeowner's key; with the PIN, or the consent of one named before"),
         "config_export": (_TECHNICIAN, "writes the settings with a hash, without any secret"),
         "replace_export": (_TECHNICIAN, "writes what a new gateway needs, without any private key"),
         "replace_import": (_TECHNICIAN, "takes it over on the new gateway; the reserve stays 100 % without the owner"),

@@ -2,9 +2,9 @@
 
 MQTT 3.1.1, which every broker speaks, or 5 where the configuration says so; a clean session in both, that ends with its
 connection (a queue at the broker would only deliver stale commands), unless the configuration has it kept. A broker is
-not trusted with our memory: what is larger than any message of the protocol ends the connection before it is read, and
-while the link has `WAITING` messages before it nothing more is read from the socket; nothing is dropped here, so that a
-stop is not either.
+not trusted with our memory: of what is larger than any message of the protocol we keep so much that the link counts it
+as too long (with MQTT 5 the broker knows our limit, and it ends the connection), and while the link has `WAITING`
+messages before it nothing more is read from the socket; no message is dropped here, so that a stop is not either.
 
 paho and ssl are imported by that thread, so that the first control cycle never waits for them.
 """
@@ -32,7 +32,7 @@ KEEPALIVE_S = 30
 IN_FLIGHT = 20
 MAX_PACKET = 65_536
 KEPT_S = 3600  # of a kept session of MQTT 5
-MAX_READ = 4 * MAX_PACKET + 1024  # up to there a message that is too long is counted, above it ends the connection
+MAX_READ = 4 * MAX_PACKET + 1024  # what is longer is shortened on its way (MQTT 5: ends the connection)
 WAITING = 128  # messages that the link has not looked at: 8 MB at most
 TAKEN_OVER = 142  # reason code of MQTT 5
 
@@ -147,7 +147,8 @@ class MqttAdapter:
         self._made_of = made_of
         self._context = None
         context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=str(self._tls.ca))
-        context.sslsocket_class = type("MqttSocket", (BufferedTls,), {"most": MAX_READ})
+        bounds = {"most": MAX_READ, "keep": 0 if self._five else MAX_PACKET + 1}
+        context.sslsocket_class = type("MqttSocket", (BufferedTls,), bounds)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.load_cert_chain(str(self._tls.cert), str(self._tls.key))
         self._context = context

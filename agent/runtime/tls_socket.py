@@ -10,15 +10,20 @@ import contextlib
 import ssl
 from typing import Any
 
+from agent.runtime.shorten import Shortener
+
 CHUNK = 16_384  # one record of TLS
 UNSENT = 4 * CHUNK
 
 
 class BufferedTls(ssl.SSLSocket):
     """As `SSLContext.sslsocket_class`. Non-blocking after the handshake: `send` only fills the buffer, which `flush`
-    empties as far as the connection takes it. `recv` of more than `most` bytes in one piece is refused."""
+    empties as far as the connection takes it. `recv` of more than `most` bytes in one piece is refused; with `keep` a
+    longer publication of MQTT 3.1.1 is cut to so much of its payload before."""
 
     most = UNSENT
+    keep = 0
+    _shortener: Shortener | None = None
     _in = b""
     _at = 0
     _out = b""
@@ -28,12 +33,22 @@ class BufferedTls(ssl.SSLSocket):
         if buflen > self.most:
             raise ConnectionAbortedError(f"a message of {buflen} bytes")
         if self._at == len(self._in):
-            if buflen >= CHUNK:
-                return super().recv(buflen, flags)
-            self._in, self._at = super().recv(CHUNK, flags), 0
+            self._in, self._at = self._come(flags), 0
         piece = self._in[self._at : self._at + buflen]
         self._at += len(piece)
         return piece
+
+    def _come(self, flags: int) -> bytes:
+        """One read of the connection; empty at its end."""
+        came = super().recv(CHUNK, flags)
+        if not came or not self.keep:
+            return came
+        if self._shortener is None:
+            self._shortener = Shortener(self.most, self.keep)
+        left = self._shortener.feed(came)
+        if not left:
+            raise ssl.SSLWantReadError
+        return left
 
     def pending(self) -> int:
         """Bytes that can be read without the network."""

@@ -228,8 +228,7 @@ def _homeowner(home: Gateway, args: argparse.Namespace) -> Body:
         raise Refused(
             4, f"{key.kid} is a key of the aggregator's bundle", "the homeowner's key is the homeowner's alone"
         )
-    if held.homeowner or home.config.file.local.homeowner_pin_hash:
-        held = enrol.consent(home, held, "homeowner_key", _digest_of(key), _consented(home, args), _moment())
+    held = enrol.consent(home, held, "homeowner_key", _digest_of(key), _consented(home, args), _moment())
     named = dict(list(held.homeowner.items())[-(HOMEOWNER_KEYS - 1) :]) | {key.kid: key}
     home.keep(held.named(named))
     return _done(

@@ -8,6 +8,7 @@ one month, into that month. What is left has no place, and is told as that.
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,10 @@ _OF = {
     "lost": "from_ms",
 }
 _DOUBTED = "untrusted"
+_DAY = re.compile("([0-9]{4,6})-([0-9]{2})-([0-9]{2})")
+_DAY_MS = 86_400_000
+_CYCLE_DAYS = 146_097  # 400 years, after which the calendar begins again: Python's ends with 9999, ours does not
+END_MS = 253_402_300_800_000  # of the year 9999: a month beyond is nobody's, whatever a clock said
 SLACK_MS = 5_000  # a record is committed a little after the time that it tells
 Body = Mapping[str, Any]
 
@@ -84,8 +89,7 @@ def _own(r: Body) -> int | None:
     """What the record says, trusted or not."""
     kind = r.get("record")
     if kind in ("reserve", "checkpoint"):
-        day = dt.datetime.strptime(f"{r['day']}+0000", "%Y-%m-%d%z")
-        return int(day.timestamp()) * 1000
+        return _day(str(r["day"])) * _DAY_MS
     found = r.get(_OF.get(str(kind), "iat"), r.get("iat"))
     return found if isinstance(found, int) else None
 
@@ -136,5 +140,15 @@ def _shifts(records: Sequence[Body]) -> dict[int, int]:
 
 
 def _month(ms: int) -> tuple[int, int]:
-    at = dt.datetime.fromtimestamp(ms / 1000, dt.UTC)
-    return at.year, at.month
+    cycles, rest = divmod(ms, _CYCLE_DAYS * _DAY_MS)
+    at = dt.datetime.fromtimestamp(rest / 1000, dt.UTC)
+    return at.year + 400 * cycles, at.month
+
+
+def _day(words: str) -> int:
+    """Days since 1970 of YYYY-MM-DD, whatever the year. ValueError: none."""
+    if (found := _DAY.fullmatch(words)) is None:
+        raise ValueError(f"{words!r} is no day")
+    cycles, year = divmod(int(found[1]), 400)
+    in_cycle = dt.date(2000 + year, int(found[2]), int(found[3])) - dt.date(1970, 1, 1)
+    return in_cycle.days + (cycles - 5) * _CYCLE_DAYS

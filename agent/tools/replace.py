@@ -33,6 +33,7 @@ from agent.tools.lines import Refused
 from drivers.events import Identity
 
 MOST = 1 << 20
+_STATE = ("store.db", "reserve", "trust", "pins", NUMBERS)
 _KEYS = frozenset({"v", "device", "fleet", "made_ms", "old_kid", "configuration", "profiles", "reserve", "pins"}) | {
     "homeowner"
 }
@@ -175,16 +176,12 @@ def _take(body: dict[str, Any], config: Config, args: argparse.Namespace) -> boo
     """Put everything but the configuration in its place. True: the homeowner agreed to the reserve."""
     owner = keyfiles.owner_of(config.state_dir)
     _allowed("replace_import", owner.uid)
-    if any(os.path.lexists(config.state_dir / name) for name in ("store.db", "reserve", "trust", "pins", NUMBERS)):
-        raise Refused(
-            2, f"{config.state_dir} holds another gateway's state", "a replacement begins empty: move it away"
-        )
+    _begins_empty(body["profiles"], config)
     agreed = _agreed(config, args)
-    if body["profiles"] and config.file.agent.profiles is not None:
-        where = config.resolve(config.file.agent.profiles)
-        where.mkdir(parents=True, exist_ok=True)
-        for name, text in body["profiles"].items():
-            (where / name).write_text(text, "utf-8")
+    for name, text in body["profiles"].items() if config.file.agent.profiles is not None else ():
+        path = _profile_dir(config) / name
+        if not os.path.lexists(path):
+            keyfiles.Owner(os.geteuid(), os.getegid()).put(path, text.encode(), 0o644)
     pins = {name: Identity(*words) for name, words in body["pins"].items()}
     serials = {device.name: device.serial for device in config.file.device if device.serial}
     wrong = Pins(config.state_dir / "pins").write(pins, serials) if pins else None
@@ -197,6 +194,32 @@ def _take(body: dict[str, Any], config: Config, args: argparse.Namespace) -> boo
     for path in config.state_dir.iterdir():
         owner.take(path)
     return agreed
+
+
+def _begins_empty(profiles: dict[str, str], config: Config) -> None:
+    """Refused where a file is already that an import writes; a profile that says the same is left as it is."""
+    state = [name for name in _STATE if os.path.lexists(config.state_dir / name)]
+    if state:
+        text = f"{config.state_dir} holds another gateway's state: {', '.join(state)}"
+        raise Refused(2, text, "a replacement begins empty: move it away")
+    if not profiles or config.file.agent.profiles is None:
+        return
+    where = _profile_dir(config)
+    if where.is_symlink():  # root writes there
+        raise Refused(2, f"{where} is a symbolic link", "put the folder itself there, or name it in [agent] profiles")
+    other = [
+        name
+        for name, text in profiles.items()
+        if os.path.lexists(where / name) and files.read(where / name, MOST, follow=False) != text.encode()
+    ]
+    if other:
+        text = f"{where} has other profiles of the same name: {', '.join(other)}"
+        raise Refused(2, text, "move them away, import again, then compare: which register map is right?")
+
+
+def _profile_dir(config: Config) -> Path:
+    """Where the site's own profiles are, a link not followed."""
+    return config.path.parent / (config.file.agent.profiles or "")
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from agent.store.archive import payload, record
 from agent.tools import chainfiles
 from agent.tools.findings import Line
 from agent.tools.lines import Refused, guarded
-from agent.tools.placing import place
+from agent.tools.placing import END_MS, Placed, place
 from agent.tools.retold import once
 from agent.tools.stretch import Read, covering
 from agent.tools.totals import Totals, both, flows, of_month
@@ -74,8 +74,7 @@ def _run(args: argparse.Namespace) -> None:
     for each in damaged:
         print(f"{text.symbol('warn')}  {each.path.name} is left out: {each.why}", file=sys.stderr)
     records = place([found.bodies[n] for n in sorted(found.bodies)])
-    newest_ms = max((r.ms for r in records if r.ms is not None and r.body.get("record") in _TELLING), default=0)
-    begin, end, month = _month(args.month, newest_ms)
+    begin, end, month = _month(args.month, _newest(records))
     if args.export:
         of = (begin, end) if args.month else (0, _EVER)
         _export(args, covering(found, records, *of), month)
@@ -92,6 +91,12 @@ def _run(args: argparse.Namespace) -> None:
     else:
         for row in page(totals, capacity, min(found.bodies, default=0)):
             print(row)
+
+
+def _newest(records: Sequence[Placed]) -> int:
+    """When the last one that tells of energy was; a clock that was far ahead for a while names no month."""
+    telling = (r.ms for r in reversed(records) if r.body.get("record") in _TELLING)
+    return next((ms for ms in telling if ms is not None and ms < END_MS), 0)
 
 
 def _month(words: str, newest_ms: int) -> tuple[int, int, str]:
@@ -206,11 +211,12 @@ def _events(t: Totals) -> list[str]:
         return []
     rows = ["    UTC, kWh       TO GIVE    GIVEN  TO TAKE    TAKEN  STATE"]
     for event in sorted(t.events, key=lambda e: int(e["ended_ms"]), reverse=True)[:EVENTS_SHOWN]:
-        at = dt.datetime.fromtimestamp(int(event["started_ms"] or event["received_ms"]) / 1000, dt.UTC)
+        ms = int(event["started_ms"] or event["received_ms"])
+        at = f"{dt.datetime.fromtimestamp(ms / 1000, dt.UTC):%m-%d %H:%M}" if ms < END_MS else "beyond 9999"
         why = f" ({event['reason']})" if event["reason"] else ""
         (to_give, to_take), (given, taken) = both(event, "requested"), both(event, "delivered")
         energy = "".join(f"{wh / 1000:9.2f}" for wh in (to_give, given, to_take, taken))
-        rows.append(f"    {at:%m-%d %H:%M}{energy}  {event['state']}{why}")
+        rows.append(f"    {at}{energy}  {event['state']}{why}")
     left = len(t.events) - EVENTS_SHOWN
     return [*rows, f"    and {left} more: --json has all"] if left > 0 else rows
 

@@ -21,6 +21,7 @@ from hil.aggregator.keys import SigningKey, load_signing_key
 
 DAY_MS = 86_400_000
 SETPOINT_MS = 10_000
+TRUST_BYTES = 60 * 1024  # docs/protocol.md: no home reads more
 RAMPS = ("direct", "scheduled", "urgent", "regulation")
 DRAWN = ("randomize_start_s", "randomize_both")
 PRICED = ("interval_s", "currency", "prices_micro_per_kwh", "export_micro_per_kwh")
@@ -340,4 +341,6 @@ def bundle(path: Path, fleet: str, devices: tuple[str, ...]) -> tuple[Publish, .
         good = False
     if not good:
         raise ValueError(f"{path}: expected signed bundles, as a root ceremony gives them (docs/trust.md)")
+    if len(data) > TRUST_BYTES:
+        raise ValueError(f"{path}: {len(data)} bytes, at most {TRUST_BYTES} are read; take the newest bundles")
     return tuple(Publish(f"battery/v1/{fleet}/{device}/down/trust", data, True) for device in devices)

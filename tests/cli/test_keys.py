@@ -368,10 +368,23 @@ def test_the_homeowners_key_is_named_with_the_pin(gateway: Gateway) -> None:
     assert list(gateway.anchor().homeowner) == [json.loads(key.read_text())["kid"]]
 
 
-def test_a_second_homeowners_key_comes_with_the_firsts_signature(gateway: Gateway) -> None:
+def test_without_a_pin_the_first_homeowners_key_is_named_by_nobody(gateway: Gateway) -> None:
     gateway.config = gateway.write()
     gateway.enrol()
-    assert gateway.ctl("homeowner", "--key", _public(gateway.root / "a.json", "phone")).returncode == 0
+    key = _public(gateway.root / "mine.json", "technician")
+    public = Ed25519PrivateKey.from_private_bytes(seed_of("technician")).public_key().public_bytes_raw()
+    consent = _consent(gateway, "technician", "homeowner_key", hashlib.sha256(public).hexdigest())
+    refused(gateway.ctl("homeowner", "--key", key), 4, "homeowner's consent", "agent.tools.pin")
+    refused(gateway.ctl("homeowner", "--key", key, "--pin-stdin", stdin="\n"), 4, "agent.tools.pin")
+    refused(gateway.ctl("homeowner", "--key", key, "--consent", consent), 4, "no consent")
+    assert not gateway.anchor().homeowner
+
+
+def test_a_second_homeowners_key_comes_with_the_firsts_signature(gateway: Gateway) -> None:
+    gateway.enrol()
+    first = _public(gateway.root / "a.json", "phone")
+    assert gateway.ctl("homeowner", "--key", first, "--pin-stdin", stdin=f"{PIN}\n").returncode == 0
+    gateway.config = gateway.write()
     second = _public(gateway.root / "b.json", "tablet")
     refused(gateway.ctl("homeowner", "--key", second), 4, "consent")
     public = Ed25519PrivateKey.from_private_bytes(seed_of("tablet")).public_key().public_bytes_raw()

@@ -170,15 +170,80 @@ def test_a_changed_export_is_refused_by_its_sum_and_a_wrong_one_by_its_form(
         assert taken(file, tmp_path / "new", monkeypatch, PIN) == 2
 
 
-def test_nothing_that_is_there_is_overwritten(old: Gateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_that_is_there_is_overwritten(
+    old: Gateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     file = export(old)
     before = old.config.read_text()
     assert replace.main(["import", str(file), "--config", str(old.config)]) == 2
     assert old.config.read_text() == before
     (tmp_path / "new" / "state").mkdir(parents=True)
     (tmp_path / "new" / "state" / "reserve").write_bytes(b"x")
+    capsys.readouterr()
     assert taken(file, tmp_path / "new", monkeypatch, PIN) == 2
+    assert "another gateway's state: reserve" in " ".join(capsys.readouterr().err.split())
     assert list((tmp_path / "new").glob(".replace*")) == []
+
+
+def _with_profiles(old: Gateway) -> tuple[Path, Path]:
+    """An export with two profiles of the site's own; and where the new gateway has them, which is not there yet."""
+    place = old.root / "profiles"
+    place.mkdir()
+    for name in ("mine.toml", "yours.toml"):
+        (place / name).write_text(f"# {name} of the export\n")
+    (place / "notes.txt").write_text("not a profile")
+    old.config.write_text(old.config.read_text().replace("[agent]", '[agent]\nprofiles = "profiles"', 1))
+    return export(old), old.root / "new" / "profiles"
+
+
+def test_profiles_of_the_sites_own_come_along(old: Gateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file, place = _with_profiles(old)
+    assert taken(file, tmp_path / "new", monkeypatch, PIN) == 0
+    assert {path.name: path.read_text() for path in place.iterdir()} == {
+        name: f"# {name} of the export\n" for name in ("mine.toml", "yours.toml")
+    }
+    assert {path.stat().st_mode & 0o777 for path in place.iterdir()} == {0o644}
+
+
+@pytest.mark.parametrize("there", ["other", "link", "folder", "where"])
+def test_a_profile_that_is_there_is_not_overwritten(
+    old: Gateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], there: str
+) -> None:
+    file, place = _with_profiles(old)
+    place.parent.mkdir()
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    mine = place / "mine.toml"
+    if there == "where":
+        place.symlink_to(elsewhere)
+    else:
+        place.mkdir()
+        (place / "yours.toml").write_text("# yours.toml of the export\n")
+    if there == "other":
+        mine.write_text("# commissioned here\n")
+    elif there == "link":
+        mine.symlink_to(elsewhere / "target")
+    elif there == "folder":
+        mine.mkdir()
+    capsys.readouterr()
+    assert taken(file, tmp_path / "new", monkeypatch, PIN) == 2
+    flat = " ".join(capsys.readouterr().err.split())
+    assert ("symbolic link" if there == "where" else "of the same name: mine.toml next move them away") in flat
+    assert list(elsewhere.iterdir()) == []
+    assert not (tmp_path / "new" / "batteryd.toml").exists()
+    assert not any((tmp_path / "new" / "state").glob("*"))
+    if there == "other":
+        assert mine.read_text() == "# commissioned here\n"
+
+
+def test_a_profile_that_says_the_same_stands_in_nobodys_way(
+    old: Gateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As an import that broke off has left it."""
+    file, place = _with_profiles(old)
+    shutil.copytree(old.root / "profiles", place)
+    assert taken(file, tmp_path / "new", monkeypatch, PIN) == 0
+    assert (place / "mine.toml").read_text() == "# mine.toml of the export\n"
 
 
 def test_a_running_daemon_is_left_alone(old: Gateway, tmp_path: Path) -> None:

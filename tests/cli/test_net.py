@@ -202,3 +202,9 @@ def test_no_link_is_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str
     path = write_config(tmp_path, line={"port": "/dev/null"})
     assert netcheck.main(["--config", str(path)]) == 2
     assert "next" in capsys.readouterr().err
+
+
+def test_the_pages_for_whoever_runs_a_broker_name_it_as_it_comes() -> None:
+    for page in ("trust", "scale"):
+        text = (Path(__file__).parents[2] / f"docs/{page}.md").read_text("utf-8")
+        assert f"as `DEVICE{netcheck.CHECK}`" in text

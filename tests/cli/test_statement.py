@@ -101,6 +101,27 @@ def test_a_month_on_one_screen(gateway: Gateway, capsys: pytest.CaptureFixture[s
     assert "completed" in page
 
 
+def test_a_clock_that_was_beyond_the_year_9999_for_a_while_keeps_no_month_back(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tally, ahead_ms = Tally(registers=True), 8_000_000_000_000_000
+    for step_ms in (0, ahead_ms, 86_400_000, -ahead_ms):
+        tally.offset_ms += step_ms
+        for _ in range(100):
+            tally.put(0, s=9)
+    days = {str(r["day"]) for r in tally.records if r["record"] == "reserve"}
+    assert max(map(len, days)) == len("255484-01-01")
+    home = Gateway(tmp_path)
+    assert home.enrol().returncode == 0
+    events = [{**r, "started_ms": ahead_ms} for r in day() if r["record"] == "performance"]
+    write(home, [(1_700_000_000_000, r) for r in [*tally.records, *events]])
+    for words in ((), ("--month", MONTH), ("--month", MONTH, "--csv"), ("--export", str(tmp_path / "all.jws"))):
+        capsys.readouterr()
+        assert run(statement, home, *words) == 0, capsys.readouterr().err
+        assert words or f"STATEMENT {MONTH}" in capsys.readouterr().out
+    assert run(verify, home) == 0
+
+
 def test_json_and_csv_have_the_same_sums(gateway: Gateway, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(statement, gateway, "--month", MONTH, "--json") == 0
     body = json.loads(capsys.readouterr().out)

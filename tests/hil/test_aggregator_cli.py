@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import subprocess
@@ -16,6 +17,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from agent.link import bundle
 from hil.aggregator import cli, verbs
 from hil.aggregator.cli import main
 from hil.aggregator.forge import FORGERIES
@@ -245,6 +247,14 @@ def test_a_line_or_a_bundle_of_another_form_is_a_sentence(text: str, tmp_path: P
         cli._entry(text)
     (tmp_path / "bundle").write_text(text)
     with pytest.raises(ValueError, match="expected signed bundles"):
+        verbs.bundle(tmp_path / "bundle", "demo", ("home-1",))
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_bundles_that_no_home_would_read_are_not_handed_out(more: int, tmp_path: Path) -> None:
+    text = json.dumps({"bundles": [{"payload": "x", "signatures": []}]})
+    (tmp_path / "bundle").write_text(text.ljust(bundle.MAX_BYTES + more))
+    with pytest.raises(ValueError, match="61441 bytes") if more else contextlib.nullcontext():
         verbs.bundle(tmp_path / "bundle", "demo", ("home-1",))
 
 

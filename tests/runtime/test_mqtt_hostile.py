@@ -14,7 +14,7 @@ import pytest
 
 from agent.link.session import Session
 from agent.runtime import part
-from agent.runtime.mqtt import MAX_READ, WAITING, MqttAdapter, Tls
+from agent.runtime.mqtt import MAX_PACKET, MAX_READ, WAITING, MqttAdapter, Tls
 from agent.runtime.real import now
 from hil.broker import Broker
 from hil.pki import Authority, Pki, make_pki
@@ -52,6 +52,14 @@ def up(mqtt: MqttAdapter, events: Events, broker: int = 0) -> None:
     mqtt.handle(part.MqttConnect(broker, DEVICE, f"{ROOT}/up/state", b"lost"))
     event = events.get(timeout=WAIT_S)
     assert isinstance(event, part.MqttUp), event
+
+
+def listen(mqtt: MqttAdapter, events: Events) -> None:
+    """Up, and the broker has the subscription."""
+    up(mqtt, events)
+    mqtt.handle(part.MqttSubscribe(((f"{ROOT}/down/#", 1),)))
+    mqtt.handle(part.MqttPublish(1, f"{ROOT}/up/event", b"x", 1, False))
+    assert events.get(timeout=WAIT_S) == part.MqttAcked((1,))
 
 
 class Line:
@@ -235,31 +243,73 @@ def test_a_broker_that_says_who_took_the_connection_is_heard(pki: Pki) -> None:
     assert "taken over" in down.reason
 
 
-def test_a_message_that_is_far_too_long_ends_the_connection_unread(pki: Pki, tmp_path: Path) -> None:
-    """A broker that lets half a megabyte pass costs us no half megabyte."""
+@pytest.mark.parametrize("kept", [False, True], ids=["clean", "kept"])
+def test_what_is_far_too_long_is_read_past_counted_and_never_comes_again(pki: Pki, tmp_path: Path, kept: bool) -> None:
+    """At a broker without a limit: what is not acknowledged it would deliver at every connection of a kept session."""
+    broker = Broker(tmp_path / "broker", pki)
+    broker._config = lambda: Broker._config(broker).replace("max_packet_size 262144", "")  # type: ignore[method-assign]
+    with broker:
+        events: Events = queue.SimpleQueue()
+        mqtt = MqttAdapter((("localhost", broker.port),), tls_of(pki), events.put, kept=kept)
+        listen(mqtt, events)
+        for size in (MAX_READ + 1, 5_000_000):
+            publish(pki, broker, f"{ROOT}/down/command", b"x" * size)
+        publish(pki, broker, f"{ROOT}/down/command", b"a genuine stop")
+        came = [events.get(timeout=WAIT_S) for _ in range(3)]
+        assert [len(each.payload) for each in came if isinstance(each, part.MqttMessage)] == [MAX_PACKET + 1] * 2 + [14]
+        session = Session(config(device=DEVICE, fleet=FLEET), "b" * 32, bytes)
+        for event in came:
+            session.handle(event, now())
+        assert session._counters["oversized"] == 2
+        mqtt.handle(part.MqttDisconnect())
+        assert isinstance(events.get(timeout=WAIT_S), part.MqttDown)
+        listen(mqtt, events)
+        publish(pki, broker, f"{ROOT}/down/command", b"another")
+        assert events.get(timeout=WAIT_S) == part.MqttMessage(f"{ROOT}/down/command", b"another", 1, False)
+        mqtt.handle(part.MqttDisconnect())
+
+
+def test_one_that_the_broker_retains_is_read_past_at_every_connection(pki: Pki, tmp_path: Path) -> None:
     broker = Broker(tmp_path / "broker", pki)
     broker._config = lambda: Broker._config(broker).replace("max_packet_size 262144", "")  # type: ignore[method-assign]
     with broker:
         events: Events = queue.SimpleQueue()
         mqtt = MqttAdapter((("localhost", broker.port),), tls_of(pki), events.put)
-        up(mqtt, events)
-        mqtt.handle(part.MqttSubscribe(((f"{ROOT}/down/#", 1),)))
-        mqtt.handle(part.MqttPublish(1, f"{ROOT}/up/event", b"x", 1, False))
-        assert events.get(timeout=WAIT_S) == part.MqttAcked((1,))
-        publish(pki, broker, f"{ROOT}/down/command", b"x" * (MAX_READ + 1))
-        assert isinstance(events.get(timeout=WAIT_S), part.MqttDown)
-        up(mqtt, events)
-        mqtt.handle(part.MqttDisconnect())
+        publish(pki, broker, f"{ROOT}/down/trust", b"x" * (MAX_READ + 1), retain=True)
+        for _ in range(3):
+            up(mqtt, events)
+            mqtt.handle(part.MqttSubscribe(((f"{ROOT}/down/#", 1),)))
+            long = events.get(timeout=WAIT_S)
+            assert isinstance(long, part.MqttMessage)
+            assert (len(long.payload), long.retain) == (MAX_PACKET + 1, True)
+            publish(pki, broker, f"{ROOT}/down/command", b"a genuine stop")
+            assert events.get(timeout=WAIT_S) == part.MqttMessage(f"{ROOT}/down/command", b"a genuine stop", 1, False)
+            mqtt.handle(part.MqttDisconnect())
+            assert isinstance(events.get(timeout=WAIT_S), part.MqttDown)
+
+
+def test_more_than_a_broker_was_told_with_mqtt_5_ends_the_connection(pki: Pki) -> None:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(pki.broker.ca))
+    context.load_cert_chain(str(pki.broker.cert), str(pki.broker.key))
+    events: Events = queue.SimpleQueue()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        mqtt = MqttAdapter((("localhost", listening.getsockname()[1]),), tls_of(pki), events.put, five=True)
+        mqtt.handle(part.MqttConnect(0, DEVICE, f"{ROOT}/up/state", b"lost"))
+        raw, _ = listening.accept()
+        with context.wrap_socket(raw, server_side=True) as line:
+            asked = line.recv(1000)
+            assert b"\x27" + MAX_READ.to_bytes(4, "big") in asked, "Maximum Packet Size"
+            line.sendall(b"\x20\x03\x00\x00\x00")
+            assert isinstance(events.get(timeout=WAIT_S), part.MqttUp)
+            line.sendall(b"\x30\xff\xff\xff\x7f" + b"\x00\x01a\x00")
+            assert isinstance(events.get(timeout=WAIT_S), part.MqttDown)
 
 
 def test_a_link_that_is_behind_is_handed_no_more(pki: Pki, broker: Broker) -> None:
     """Ten times as many as it may have before it: it has so many, and later all."""
     events: Events = queue.SimpleQueue()
     mqtt = MqttAdapter((("localhost", broker.port),), tls_of(pki), events.put, waiting=events.qsize)
-    up(mqtt, events)
-    mqtt.handle(part.MqttSubscribe(((f"{ROOT}/down/#", 1),)))
-    mqtt.handle(part.MqttPublish(1, f"{ROOT}/up/event", b"x", 1, False))
-    assert events.get(timeout=WAIT_S) == part.MqttAcked((1,))
+    listen(mqtt, events)
     sender = threading.Thread(target=publish, args=(pki, broker, f"{ROOT}/down/command", b"y", 10 * WAITING))
     sender.start()
     came = most = 0
@@ -271,7 +321,7 @@ def test_a_link_that_is_behind_is_handed_no_more(pki: Pki, broker: Broker) -> No
     mqtt.handle(part.MqttDisconnect())
 
 
-def publish(pki: Pki, broker: Broker, topic: str, payload: bytes, count: int = 1) -> None:
+def publish(pki: Pki, broker: Broker, topic: str, payload: bytes, count: int = 1, retain: bool = False) -> None:
     """As the aggregator, and the broker has it."""
     import paho.mqtt.client as paho
 
@@ -279,7 +329,7 @@ def publish(pki: Pki, broker: Broker, topic: str, payload: bytes, count: int = 1
     client.tls_set(str(pki.aggregator.ca), str(pki.aggregator.cert), str(pki.aggregator.key))
     client.connect("localhost", broker.port)
     client.loop_start()
-    last = [client.publish(topic, payload, qos=1) for _ in range(count)][-1]
+    last = [client.publish(topic, payload, 1, retain) for _ in range(count)][-1]
     last.wait_for_publish(WAIT_S)
     client.disconnect()
     client.loop_stop()
