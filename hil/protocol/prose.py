@@ -203,7 +203,8 @@ and one an hour besides; the last one, if it comes again, counts for nothing."""
     "up-settlement": """The record `n` is signed like any row; `prev` makes the chain: the hash of a record is
 SHA-256(`prev` || SHA-256(its signed payload)), and that is the next one's `prev`. Energy is what registers say at
 both ends; what is `estimated` is an integral of the agent's own, and adds up the same way. Where a register jumped,
-take `after_wh` - `before_wh` out, and `estimated_wh` in.""",
+take `after_wh` - `before_wh` out, and `estimated_wh` in. A clock that is put into another day ends the day: two
+`reserve` records and two checkpoints may bear one date, in two eras, and add up.""",
     "down-config": "Tried, kept or taken back: [what is set from afar](configuration.md). `version` counts, not `seq`.",
     "down-default": "It holds at once: [default control](configuration.md#default-control).",
     "down-firmware": "Nothing is installed by it: [releases](configuration.md#releases).",
