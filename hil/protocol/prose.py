@@ -195,6 +195,9 @@ The first one of a boot that echoes the nonce of its latest birth within half a 
 then on, and rows of this start go out, above `last`. (A gateway that has network time takes a slower one too.) Rows
 of earlier starts do not wait for it. Who does not know your highest row, such as a tool beside you, answers no birth:
 the first answer decides whether a disk that was put back is seen.""",
+    "down-homeowner": """Of each kind a home takes 100 a day of a key (50 at once), and none while 32 wait for
+its disk (64 for an `opt_out`, which waits for none): what is beyond is counted as `flood`, its `seq` is not used up,
+and it may come again.""",
     "down-receipt": """`checkpoint` countersigns the settlement chain: send it once you have every record up to a
 `checkpoint` record `n`; `head` is the hash that you computed of that. The device keeps the signed receipt beside its
 records; one over another hash, or beyond its own records, makes it say so in a `chain` record. It looks at those over
