@@ -66,7 +66,15 @@ def test_every_attacker_can_something_and_something_not_and_a_test_shows_it() ->
     for who, can, cannot, by, shown in rows:
         assert all((can, cannot, by)), who
         assert list(named(shown)), who
-    for word in ("stolen dispatch key", "operations key", "service key", "malicious broker", "LAN", "SD card"):
+    for word in (
+        "stolen dispatch key",
+        "operations key",
+        "service key",
+        "homeowner's key",
+        "malicious broker",
+        "LAN",
+        "SD card",
+    ):
         assert any(word in row[0] for row in rows), word
     for word in ("curious aggregator", "technician"):
         assert any(word in row[0] for row in rows), word

@@ -210,14 +210,14 @@ def _closed(ledger: Ledger, now: Now, t1_ms: int) -> Ledger:
 
 
 def _opened(ledger: Ledger, now: Now, t0_ms: int) -> Ledger:
-    """A new interval from `t0_ms` on; a UTC day that is over by a trusted clock is told."""
+    """A new interval from `t0_ms` on; a UTC day that is over by a trusted clock, or that it denies, is told."""
     kept, trust = ledger.kept, str(now.i.clock.trust)
-    day = kept.day
-    if now.trusted and t0_ms // guarantee.DAY_MS > day.number:
+    day, today = kept.day, t0_ms // guarantee.DAY_MS
+    if now.trusted and today != day.number:
         if day.number:
-            now.say.records.append(guarantee.kept(day))
-            now.say.records.append(_checkpoint(day.number, kept.stand))
-        day = Day(t0_ms // guarantee.DAY_MS)
+            now.say.records += [guarantee.kept(day), _checkpoint(day.number, kept.stand)]
+            day = Day()
+        day = day._replace(number=today)  # with what was before any day was known
     late = kept.unread.late(kept.stand.registers)
     kept = kept._replace(
         open=Open(t0_ms, kept.stand, trust=trust, late=late),

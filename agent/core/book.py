@@ -56,6 +56,7 @@ class Book:
     paces: tuple[Pace, ...] = ()  # of the sessions that this process has accepted
     quoted_ns: tuple[int, ...] = ()  # when the last quotes were answered
     hushed: tuple[Unseen, ...] = ()  # called off beyond the budget of its key: to the disk with the next commit
+    remembered: unseen.Since = ()  # of what was called off before it came, and is on the disk
     refused_ns: int = -(1 << 62)  # the budget of acks of rejected commands is as full as now is ahead of this
 
 
@@ -101,15 +102,20 @@ def settled(book: Book) -> Book:
     return replace(book, durable=replace(book.durable, commands=commands), meters=book.meters.folded())
 
 
-def pruned(book: Book, clock: Clock) -> Book:
-    """Without finished commands of which nothing can be accepted any more, by a trusted clock; and never too many."""
+def pruned(book: Book, clock: Clock, now_ns: int) -> Book:
+    """Without finished commands of which nothing can be accepted any more, by a trusted clock, and what was called off
+    so long ago; and never too many."""
     durable = book.durable
     trusted = clock.trust is not ClockTrust.UNTRUSTED
     horizon = clock.wall_ms - REMEMBER_MS
     finished = [r for r in durable.commands if r.state in TERMINAL]
     forget = {r.command.id for r in finished if trusted and _until(r) <= horizon}
     forget |= {r.command.id for r in finished[: max(0, len(durable.commands) - MAX_RECORDS)]}
-    cancelled = tuple(c for c in durable.cancelled if c[1] > clock.wall_ms) if trusted else durable.cancelled
+    cancelled, known = durable.cancelled, unseen.since(book.remembered, durable.cancelled, now_ns)
+    if clock.own and cancelled:
+        cancelled = unseen.lasting(cancelled, known, clock.wall_ms, now_ns)
+    if known is not book.remembered:
+        book = replace(book, remembered=known)
     if not forget and len(cancelled) == len(durable.cancelled):
         return book
     commands = tuple(r for r in durable.commands if r.command.id not in forget)

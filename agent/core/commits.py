@@ -66,7 +66,7 @@ def store(book: Book, desk: Desk, say: Cycle) -> tuple[Book, Desk, Commit | None
     checkpoint = (book.meters.energy or book.hushed) and say.now_ns - desk.asked_ns >= CHECKPOINT_NS
     if not say.records and not desk.backlog and book.durable is desk.stored and not checkpoint:
         return book, desk, None
-    book = pruned(unhushed(settled(book)), say.clock)
+    book = pruned(unhushed(settled(book)), say.clock, say.now_ns)
     if accounts is not None and (say.records or desk.backlog or checkpoint or not _same(book.durable, desk.stored)):
         book = replace(book, durable=replace(book.durable, account=accounts(book)))
     desk, commit = propose(desk, book.durable, tuple(say.records), say.disk_ok, say.now_ns)

@@ -27,7 +27,7 @@ from agent.core.book import (
 from agent.core.command import TERMINAL, Command, CommandKind, CommandState
 from agent.core.decision import LimitValue
 from agent.core.durable import SIGNED_AFTER, CommandRecord, Window
-from agent.core.inputs import ClockTrust, CommandIn
+from agent.core.inputs import CommandIn
 
 REJECTED_NS, REJECTED_AT_ONCE = 86_400 * 1_000_000_000 // 1000, 200  # acks of rejected commands: 1,000 a day
 SESSION_ACK_NS = 60 * 1_000_000_000  # limits of a session are told this often at most: its setpoints come every second
@@ -115,15 +115,13 @@ def _cancel(book: Book, event: CommandIn, cycle: Cycle) -> Book:
 
 
 def _unseen(book: Book, event: CommandIn, target: str, cycle: Cycle) -> Book:
-    """The cancel of an id that has not come: remembered, for as long as it could still come. `quiet`: it goes to the
-    disk with what goes there anyway."""
-    until = event.command.created_ms + unseen.LIFE_MS
-    late = cycle.clock.trust is not ClockTrust.UNTRUSTED and until <= cycle.clock.wall_ms
-    new = not late and not called_off(book, target)
+    """The cancel of an id that has not come: remembered, for as long as it could still come, whatever the clock says:
+    it may be ahead. `quiet`: it goes to the disk with what goes there anyway."""
+    new = not called_off(book, target)
     book = _done(book, event, new, f"cancel of {target}", cycle)
     if not new:
         return book
-    entry = (target, until, event.key)
+    entry = (target, event.command.created_ms + unseen.LIFE_MS, event.key)
     if event.quiet:
         return replace(book, hushed=unseen.plus(book.hushed, entry))
     cycle.notices.append(f"cancel of {target}, which is not known: remembered")

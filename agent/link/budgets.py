@@ -17,6 +17,7 @@ KEPT = frozenset({"operations", "homeowner"})
 COMMANDS_PER_DAY, COMMANDS_AT_ONCE = 8640, 2000  # of each key: one every ten seconds; each is written to the disk
 ENDINGS_PER_DAY, ENDINGS_AT_ONCE = 1000, 200  # of each key: cancels and stops that are recorded and acknowledged
 CHECKPOINTS_PER_H, CHECKPOINTS_AT_ONCE = 1, 32  # receipts that countersign the chain: kept for years, 16 KiB each
+SAID_PER_DAY, SAID_AT_ONCE = 100, 50  # of each homeowner's key, of each kind: an event and both slots of the trust each
 DOCUMENTS_PER_H, DOCUMENTS_AT_ONCE = 4, 8  # of each kind: a file and an event each
 
 
@@ -53,6 +54,7 @@ class Budgets:
         self._documents: dict[str, Bucket] = {}
         self._days: dict[str, Bucket] = {}
         self._endings: dict[str, Bucket] = {}
+        self._said: dict[tuple[str, str], Bucket] = {}
         self._commands = Bucket(5, 20)
         self._resends = Bucket(1, 4, per_s=60)
 
@@ -69,6 +71,7 @@ class Budgets:
         self._signatures = {name: bucket for name, bucket in self._signatures.items() if name[1] in kids}
         self._days = {kid: bucket for kid, bucket in self._days.items() if kid in kids}
         self._endings = {kid: bucket for kid, bucket in self._endings.items() if kid in kids}
+        self._said = {name: bucket for name, bucket in self._said.items() if name[0] in kids}
 
     def command(self, now_ns: int) -> bool:
         """Whether one more command that is not cancel or stop is taken."""
@@ -86,6 +89,14 @@ class Budgets:
         found = self._endings.get(kid)
         if found is None:
             found = self._endings[kid] = Bucket(ENDINGS_PER_DAY, ENDINGS_AT_ONCE, per_s=86_400)
+        return found.take(now_ns)
+
+    def said(self, kid: str, kind: str, now_ns: int) -> bool:
+        """Whether that key of the homeowner has one more message of that kind: an app in a loop of one, or a thief of
+        the key, leaves room for every other, and the disk in peace."""
+        found = self._said.get((kid, kind))
+        if found is None:
+            found = self._said[kid, kind] = Bucket(SAID_PER_DAY, SAID_AT_ONCE, per_s=86_400)
         return found.take(now_ns)
 
     def resend(self, now_ns: int) -> bool:

@@ -42,7 +42,8 @@ class _Route:
 
 
 class Inbound:
-    """Holds what was heard and the budgets. `known`: ids and digests of commands from before this boot."""
+    """Holds what was heard and the budgets. `known`: ids and digests of commands from before this boot. `room`: whether
+    one more message of the homeowner may wait for the disk, or for its record alone (True)."""
 
     def __init__(
         self,
@@ -51,8 +52,10 @@ class Inbound:
         windows: Iterable[tuple[str, Window]],
         known: Iterable[tuple[str, str]],
         random: Callable[[int], bytes],
+        room: Callable[[bool], bool] = lambda at_once: True,
     ) -> None:
         self._config = config
+        self._room = room
         self.time_kid = ""  # that signed the last time which was proven
         self._nonces = [boot]  # the last one is asked with, the others are spent
         self._numbers = Numbers(windows, known, config.seed)
@@ -210,12 +213,19 @@ class Inbound:
     ) -> Spoken | Refusal:
         if not isinstance(body, OptOut):
             late = self._late(body, clock, fresh, now_ns)
-            if late is not None:
-                return late
-            return refusal(self._keeper.spoken(body, kid, payload))
+            return late or self._spoken(body, kid, payload, 0, now_ns)
         for_s = left_s(body.iat, body.for_s, clock, now_ns)
         if body.for_s and not for_s:
             return Refusal("expired", f"an opt-out for {body.for_s} s, which are over")
+        return self._spoken(body, kid, payload, for_s, now_ns)
+
+    def _spoken(self, body: AnyHomeowner, kid: str, payload: bytes, for_s: int, now_ns: int) -> Spoken | Refusal:
+        """What is repeated uses up nothing, and what finds no room may come again."""
+        if self._keeper.unheard(body, kid) is None:
+            if not self._room(isinstance(body, OptOut)):
+                return Refusal("flood", "more messages of the homeowner than the disk keeps up with")
+            if not self._budgets.said(kid, body.kind, now_ns):
+                return Refusal("flood", f"more {body.kind} of {kid} a day than this home takes")
         return refusal(self._keeper.spoken(body, kid, payload, for_s))
 
     def _command(

@@ -16,6 +16,7 @@ from agent.link.homeowner import Consent, SetReserve, Storm
 from agent.link.trusting import Changed, Spoken
 from agent.runtime.part import Effect, Log, Now, Post
 
+WAIT, MOST = 32, 64  # writes under way, beyond which no message waits for one; and nothing of the homeowner is taken
 BY = "the homeowner, from afar (homeowner)"
 
 
@@ -24,6 +25,10 @@ class Relayed:
 
     def __init__(self) -> None:
         self._waiting: deque[tuple[Effect, ...]] = deque()  # what follows each WriteTrust that is under way
+
+    def room(self, at_once: bool) -> bool:
+        """Whether one more message of the homeowner is taken. `at_once`: it acts before the disk has it."""
+        return len(self._waiting) < (MOST if at_once else WAIT)
 
     def changed(self, changed: Changed, clock: Clock, now: Now) -> Iterable[Effect]:
         """A bundle acts at once; that it is kept follows. The next birth tells its version."""

@@ -56,11 +56,11 @@ class Session:
         self._config = config
         self._boot = boot
         self._sender = upward.Sender(config.device, config.fleet, jws.signer(config.seed))
-        self._inbound = Inbound(config, boot, windows, known, random)
+        self._relayed = Relayed()
+        self._inbound = Inbound(config, boot, windows, known, random, self._relayed.room)
         self._rows = Rows(config, self._sender)
         self._random = random
         self._comeback = Comeback(config.backoff_floor_ns, config.backoff_cap_ns, config.brokers, random)
-        self._relayed = Relayed()
         self._block = upward.Block(config.settings.batch_s or config.block_s)
         self._trial = False  # a configuration is on probation: control wants to hear of the service
         self._phase = _Phase.NEW

@@ -94,8 +94,8 @@ class Keeper:
         text += f"; revoked: {', '.join(sorted(revoked))}" if revoked else ""
         return Changed(self.trust, state, gone, text, revoked)
 
-    def spoken(self, body: AnyHomeowner, kid: str, token: bytes, for_s: int = 0) -> Spoken | Refused:
-        """A proven message of the homeowner; its number is taken from now on."""
+    def unheard(self, body: AnyHomeowner, kid: str) -> Refused | None:
+        """Why that proven message of the homeowner is not taken; None: it is news."""
         anchor = self._anchor
         if anchor is None:
             return Refused("bad_role", "this home was given a plain trust file; enrol it and name the homeowner's key")
@@ -103,7 +103,15 @@ class Keeper:
             return Refused("replay", f"seq {body.seq}")
         if body.iat < anchor.since_ms and not isinstance(body, OptOut):
             return Refused("replay", f"signed {anchor.since_ms - body.iat} ms before this home began to trust")
-        self._anchor = anchor.spoken(kid, body.seq)
+        return None
+
+    def spoken(self, body: AnyHomeowner, kid: str, token: bytes, for_s: int = 0) -> Spoken | Refused:
+        """A proven message of the homeowner; its number is taken from now on."""
+        refused = self.unheard(body, kid)
+        if refused is not None:
+            return refused
+        assert self._anchor is not None
+        self._anchor = self._anchor.spoken(kid, body.seq)
         return Spoken(body, kid, token, self._anchor.dump(), for_s)
 
     def rotated(self, kid: str) -> bytes | None:

@@ -22,13 +22,14 @@ def once(records: Sequence[Placed]) -> tuple[list[Placed], int]:
     count, or less than they say. What was told first counts."""
     told: list[Placed] = []
     again: list[Placed] | None = None  # energy since the last record that says `restored`, until its gap
-    seen: set[object] = set()
-    restored, left = False, 0
+    lost: set[object] = set()  # told before a record that says `restored`
+    since: set[object] = set()
+    left = 0
     for placed in records:
         kind, key = placed.body.get("record"), _key(placed.body)
         if kind == "chain" and placed.body.get("why") == "restored":
             told += again or []
-            again, restored = [], True
+            again, lost, since = [], lost | since, set()
             told.append(placed)
         elif kind in _ENERGY and again is not None:
             again.append(placed)
@@ -37,16 +38,17 @@ def once(records: Sequence[Placed]) -> tuple[list[Placed], int]:
                 left += len(again) if kept != again else 0
                 told += kept
                 again = None
-        elif restored and key is not None and key in seen:
+        elif key is not None and key in lost:
             left += 1
         else:
-            seen.add(key)
+            since.add(key)
             told.append(placed)
     return sorted([*told, *(again or [])], key=lambda p: int(p.body["n"])), left
 
 
 def _key(body: Body) -> object:
-    """Of what there is once; None: of anything else."""
+    """Of what a life of the database tells once (a day in two parts, where the clock was put back); None: anything
+    else."""
     if body.get("record") in ("performance", "session"):
         return str(body["command_id"]), str(body.get("digest"))
     return str(body["day"]) if body.get("record") == "reserve" else None

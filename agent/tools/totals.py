@@ -40,8 +40,13 @@ class Totals:
     served_wh: int = 0
     excursions: int = 0
     consents: list[Mapping[str, Any]] = field(default_factory=list)
-    days: int = 0
+    days_told: set[str] = field(default_factory=set)  # a clock that was put back tells a day in two records
     told_again: int = 0  # of all records, not of the month alone: left out, or cut down to what they alone tell
+
+    @property
+    def days(self) -> int:
+        """Of which the reserve was told."""
+        return len(self.days_told)
 
     @property
     def given_wh(self) -> int:
@@ -138,7 +143,7 @@ def _count(t: Totals, r: Mapping[str, Any]) -> None:
     elif kind in ("performance", "session"):
         t.events.append(r)
     elif kind == "reserve":
-        t.days += 1
+        t.days_told.add(str(r["day"]))
         t.outage_s += r["outage_s"]
         t.served_wh += r["outage_served_wh"]
         _add(t.below, r["below"])

@@ -195,6 +195,9 @@ The first one of a boot that echoes the nonce of its latest birth within half a 
 then on, and rows of this start go out, above `last`. (A gateway that has network time takes a slower one too.) Rows
 of earlier starts do not wait for it. Who does not know your highest row, such as a tool beside you, answers no birth:
 the first answer decides whether a disk that was put back is seen.""",
+    "down-homeowner": """Of each kind a home takes 100 a day of a key (50 at once), and none while 32 wait for
+its disk (64 for an `opt_out`, which waits for none): what is beyond is counted as `flood`, its `seq` is not used up,
+and it may come again.""",
     "down-receipt": """`checkpoint` countersigns the settlement chain: send it once you have every record up to a
 `checkpoint` record `n`; `head` is the hash that you computed of that. The device keeps the signed receipt beside its
 records; one over another hash, or beyond its own records, makes it say so in a `chain` record. It looks at those over
@@ -203,7 +206,8 @@ and one an hour besides; the last one, if it comes again, counts for nothing."""
     "up-settlement": """The record `n` is signed like any row; `prev` makes the chain: the hash of a record is
 SHA-256(`prev` || SHA-256(its signed payload)), and that is the next one's `prev`. Energy is what registers say at
 both ends; what is `estimated` is an integral of the agent's own, and adds up the same way. Where a register jumped,
-take `after_wh` - `before_wh` out, and `estimated_wh` in.""",
+take `after_wh` - `before_wh` out, and `estimated_wh` in. A clock that is put into another day ends the day: two
+`reserve` records and two checkpoints may bear one date, in two eras, and add up.""",
     "down-config": "Tried, kept or taken back: [what is set from afar](configuration.md). `version` counts, not `seq`.",
     "down-default": "It holds at once: [default control](configuration.md#default-control).",
     "down-firmware": "Nothing is installed by it: [releases](configuration.md#releases).",

@@ -34,9 +34,10 @@ REASONS: dict[str, str] = {
     "unknown_key": "nobody of that `kid`, or a key that can prove nothing",
     "bad_role": "that role may not sign this",
     "flood": "a second: more than 50 signatures of a key on a topic (200 of operations and the homeowner), 5 commands "
-    "(20 at once), a bundle (4 at once); more than 8,640 commands of a key a day (2,000 at once), or 4 documents of a "
-    "kind an hour (8 at once). The last bundle and the latest document wait and are looked at again; of what "
-    "looks like a cancel, stop or opt_out 300 a second besides are drawn",
+    "(20 at once), a bundle (4 at once); more than 8,640 commands of a key a day (2,000 at once), 100 messages of a "
+    "homeowner's key of each kind a day (50 at once), or 4 documents of a kind an hour (8 at once). The last bundle "
+    "and the latest document wait and are looked at again; of what looks like a cancel, stop or opt_out 300 a second "
+    "besides are drawn",
     "bad_signature": "does not verify",
     "bad_version": "`v` is none of the `protocols` of its birth",
     "bad_body": "a member that is missing, unknown, of the wrong type, out of range, or against another",

@@ -72,6 +72,15 @@ def flowed(t: Totals, name: str) -> int:
     return t.energy[name] + t.gap_wh[name]
 
 
+def test_a_day_of_two_records_is_one_day_with_the_sum_of_both_also_long_after_an_older_image() -> None:
+    """As a clock tells it that was ahead of its midnight and was put back."""
+    twice = [reserve(7, "2023-11-20"), reserve(8, "2023-11-20")]
+    t = total(twice)
+    assert (t.days, t.outage_s, t.told_again) == (1, 18, 0)
+    t = total(BEFORE, LOST, AGAIN, [{**each, "n": each["n"] + 30} for each in twice])
+    assert (t.days, t.outage_s) == (3, 36), "the days of both branches, and this one"
+
+
 def test_events_days_and_energy_of_both_branches_count_once() -> None:
     t = total(BEFORE, LOST, AGAIN)
     assert flowed(t, "import_wh") == 800

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from agent.core import unseen
 from agent.core.decision import Mode
 from agent.core.inputs import ClockTrust, CommandIn, FreshTime, LocalResume, LocalStop
@@ -43,19 +45,55 @@ def test_cancel_of_a_command_that_comes_later() -> None:
     assert home.writes == []
 
 
-def test_a_cancelled_id_is_forgotten_after_its_time() -> None:
+DAY_S = 86_400
+DAY_MS = DAY_S * 1000
+
+
+def test_a_cancelled_id_is_forgotten_when_clock_and_count_say_so() -> None:
     home = Home().ready()
     home.tick(arriving(command(2, target=command().id, **CANCEL)))
-    assert len(home.disk.cancelled) == 1
-    home.wall_offset_ms += 7 * 86_400_000
-    home.tick(arriving(command(3, duration_s=0)))
+    assert len(home.disk.cancelled) == len(home.state.book.remembered) == 1
+    for day in range(7):
+        home.tick(arriving(command(3 + day, duration_s=0)), s=DAY_S)
     assert len(home.disk.cancelled) == 1, "a schedule may live for seven days"
-    home.wall_offset_ms += 2 * 3_600_000
-    home.tick(arriving(command(4, duration_s=0)))
+    home.signed = True
+    home.tick(arriving(command(20, duration_s=0)), s=3600)
+    assert len(home.disk.cancelled) == 1, "the aggregator's word for the time alone ends none"
+    home.signed = False
+    home.wall_offset_ms -= DAY_MS
+    home.tick(arriving(command(21, duration_s=0)))
+    assert len(home.disk.cancelled) == 1, "nor does the count, while what it names might be accepted by the clock"
+    home.wall_offset_ms += DAY_MS
+    home.tick(arriving(command(22, duration_s=0)))
     assert not home.disk.cancelled
-    home.tick(arriving(command(5, target=command().id, **CANCEL)))
-    assert home.states(5) == ["completed"]
-    assert not home.disk.cancelled, "what it names is over, whatever it was"
+    home.tick(arriving(command(23, duration_s=0)))
+    assert not home.state.book.remembered
+
+
+@pytest.mark.parametrize("early", [False, True], ids=["it came before", "it comes meanwhile"])
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("boot", ["", "kernel", "kernel-2"])
+@pytest.mark.parametrize("ahead_s", [1, 400, 2 * 3600])
+def test_no_clock_that_is_ahead_for_a_while_brings_back_what_was_called_off(
+    ahead_s: int, boot: str, signed: bool, early: bool
+) -> None:
+    home = Home().ready()
+    home.signed = signed
+    word = command(9, target=command().id, created_ms=wall(home), **CANCEL)
+    home.tick(*([] if early else [arriving(word)]))
+    home.wall_offset_ms += 8 * DAY_MS
+    home.tick(*([arriving(word)] if early else []))
+    for second in range(0, ahead_s, 100):
+        home.tick(arriving(command(100 + second, duration_s=0)), s=100)
+    if boot:
+        home = home.crash(kernel_boot=boot).ready()
+        home.tick(arriving(command(50, duration_s=0)))
+    home.wall_offset_ms -= 8 * DAY_MS
+    home.run(3)
+    home.tick(arriving(command(1, created_ms=wall(home), exp_ms=wall(home) + DAY_MS)))
+    home.run(10)
+    assert home.states(1) == ["cancelled"]
+    assert home.powers() == []
 
 
 def called_off(home: Home, number: int, key: str, quiet: bool = False) -> None:
