@@ -21,7 +21,7 @@ _OURS = os.O_CLOEXEC | os.O_NOFOLLOW  # root writes here too, where the daemon's
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What the file holds. `payload` None: nothing valid. `fresh`: no write ever came to its end. `whole`: both slots agree."""
+    """What the file holds. `payload` None: nothing valid. `fresh`: no write came to its end. `whole`: both alike."""
 
     payload: bytes | None
     generation: int
@@ -72,7 +72,7 @@ class Slots:
             os.close(fd)
 
     def _unwritten(self, fd: int) -> bool:
-        """No write was ever told as done. With a mirror one empty slot says so: a first write was cut off in the other."""
+        """No write was ever told as done. With a mirror one empty slot says so: a first write was cut off."""
         slots = [os.pread(fd, self._size, i * self._size) for i in (0, 1)]
         return (self._mirror and bytes(self._size) in slots) or not b"".join(slots).strip(b"\0")
 
