@@ -572,3 +572,24 @@ def test_a_leg_that_carries_more_than_its_fuse_is_seen_where_we_add_to_it() -> N
     assert fused(6_500.0, -3_000.0) == {SITE}
     assert fused(6_200.0, -3_000.0) == set()
     assert fused(6_500.0, 3_000.0) == set()
+
+
+def test_a_fault_that_does_nothing_is_counted_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    acts = [Act(30, "bus.cut", {"device": "meter"}, 20, "fault1"), Act(31, "meter.mute", {}, 20, "fault2")]
+    case = Case("idle", 1, 60, {"soc_permille": 600}, {}, acts)
+    result = run(case)
+    assert result.tried == {"bus.cut": 1, "meter.mute": 1}
+    assert result.shown == {"bus.cut": 1}, "whom nobody reaches is not seen to be mute"
+    monkeypatch.setattr("hil.wire.virtual.VirtualWire.set_cut", lambda *_: None)
+    assert run(case).shown == {"meter.mute": 1}
+
+
+def test_a_kind_of_fault_that_never_takes_effect_fails_the_campaign() -> None:
+    tally = cli.Tally()
+    tally.tried.update({"bms.mute": cli.TRIED, "bus.cut": cli.TRIED, "bus.echo": cli.TRIED - 1})
+    tally.tried.update(dict.fromkeys(cli.SELDOM, cli.TRIED))
+    tally.shown.update({"bms.mute": 1})
+    idle = cli._shown(tally)[0]
+    assert (idle.value, idle.note, idle.holds) == (1, "bus.cut", False)
+    tally.shown.update({"bus.cut": 1})
+    assert cli._shown(tally)[0].holds
