@@ -6,8 +6,10 @@ from argparse import Namespace
 from collections.abc import Iterator
 
 from agent.cli import talk, text
+from agent.cli.clock import local_minute
 
 EXAMPLE = "batteryctl reserve storm 80 --for 12h"
+DATES_END_MS = 253_402_128_000_000  # two days before the year 10000, where Python's dates end
 
 
 def run(args: Namespace) -> int:
@@ -51,6 +53,8 @@ def _window(args: Namespace, wall_ms: int) -> dict[str, object]:
         return {"for_s": args.length}
     if not args.until:
         raise ValueError("until when? --for 12h, or --until 18:30")
+    if wall_ms >= DATES_END_MS:
+        raise ValueError(f"the gateway's clock says {local_minute(wall_ms)}: until when is not to be told by it")
     from datetime import datetime
 
     now = datetime.fromtimestamp(wall_ms / 1000).astimezone()
@@ -75,7 +79,7 @@ def _instant(words: str, after: datetime) -> datetime:
             found = datetime.combine(after.date(), clock).astimezone()
             return found if found > after else datetime.combine(after.date() + timedelta(days=1), clock).astimezone()
         return datetime.fromisoformat(words).astimezone()
-    except ValueError:
+    except (ValueError, OverflowError):
         raise ValueError(f"{words!r} is not a time, expected such as 18:30 or 2026-11-24T06:00") from None
 
 
@@ -83,10 +87,8 @@ def _lines(reply: talk.Reply) -> Iterator[str]:
     row = reply.get("reserve") or {}
     yield from text.hang(f"RESERVE  {text.symbol(row.get('level'))}  ", str(row.get("text")), 13)
     for one in row.get("raises") or []:
-        from datetime import datetime
-
-        dates = [datetime.fromtimestamp(ms / 1000).astimezone() for ms in (one["start_ms"], one["end_ms"]) if ms]
-        span = " to ".join(f"{date:%Y-%m-%d %H:%M}" for date in dates) or "no clock yet"
+        dates = [local_minute(ms) for ms in (one["start_ms"], one["end_ms"]) if ms]
+        span = " to ".join(dates) or "no clock yet"
         state = "in force" if one["in_force"] else "to come"
         yield from text.hang(
             f"{one['kind'].upper():9}{text.symbol('note')}  ",

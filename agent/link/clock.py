@@ -49,6 +49,11 @@ class LinkClock:
         """Our own clock and the signed time contradict each other."""
         return self._apart
 
+    @property
+    def settled(self) -> bool:
+        """A signed time can only bear out or contradict what is known, not set it."""
+        return self._own or self._narrow
+
     def kernel(self, clock: Clock, at_ns: int) -> None:
         """The agent's clock, as control has it. Where that rests on signed times alone it is no word of its own."""
         self._kernel = (clock.wall_ms, at_ns)

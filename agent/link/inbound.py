@@ -135,7 +135,7 @@ class Inbound:
         if body.aud != route.audience:
             return Refusal("bad_audience", f"aud {body.aud} on a topic of {route.audience}")
         if isinstance(body, Time | Receipt):
-            return self._fact(body, found.header.kid)
+            return self._fact(body, found.header.kid, clock)
         if not self.trust.may(found.header.kid, route.typ, body.kind):
             return Refusal("bad_role", f"this key may not sign {body.kind}")
         if isinstance(body, AnyHomeowner):
@@ -194,19 +194,24 @@ class Inbound:
             return Refusal("bad_role", f"kid {header.kid} may not sign {route.typ}")
         return header
 
-    def _fact(self, body: Time | Receipt, kid: str) -> Time | Receipt | Refusal:
+    def _fact(self, body: Time | Receipt, kid: str, clock: LinkClock) -> Time | Receipt | Refusal:
         """Time is bound to the nonce, a receipt to numbers that are never used twice: `exp` adds nothing to either."""
         if isinstance(body, Time) and body.nonce != self._nonces[-1]:
             other = None if body.nonce in self._nonces else body.iat
             return Refusal("replay", "the nonce is not of this boot, or is spent", other_ms=other)
-        if isinstance(body, Time) and not (
-            self.trust.current(kid, body.wall_ms) and body.wall_ms >= self.trust.issued_ms - SKEW_MS
-        ):
+        if isinstance(body, Time) and not self._in_force(body.wall_ms, kid, clock):
             return Refusal("key_time", "a time at which this key, or this bundle, was not in force")
         refused = self._numbers.admit(body, kid, self._far(kid))
         if isinstance(body, Time) and refused is None:
             self.time_kid = kid
         return refused or body
+
+    def _in_force(self, wall_ms: int, kid: str, clock: LinkClock) -> bool:
+        """Whether key and bundle were in force then. After the bundle's end a time sets no clock; it may bear out one
+        that is set, so that a home goes on in what an expired bundle leaves to it."""
+        begun = wall_ms >= self.trust.issued_ms - SKEW_MS
+        over = self.trust.expired(wall_ms - SKEW_MS) and not clock.settled
+        return begun and not over and self.trust.current(kid, wall_ms)
 
     def _homeowners(
         self, body: AnyHomeowner, kid: str, payload: bytes, clock: LinkClock, fresh: bool, now_ns: int

@@ -53,7 +53,7 @@ REASONS: dict[str, str] = {
     "version_rollback": "a configuration, default control or release older than what is known",
     "version_fork": "the same version of it with other content",
     "version_jump": "configuration or default control more than 1,000,000 above the last one; the first above 2^30",
-    "key_time": "the key is outside its `nbf` and `exp`; a time from before the bundle",
+    "key_time": "the key is outside its `nbf` and `exp`; a time from before the bundle, or, without a clock, after it",
     "trust_root": "not the bundle that the claim named; a root that could do without those of enrolment; a plain file",
     "trust_threshold": "too few keys of the old root, or of the new one, have signed; of a release, of firmware",
     "trust_rollback": "an older bundle",

@@ -117,6 +117,23 @@ def test_a_raise_is_shown_with_its_dates(serve: Serve, run: Run) -> None:
     assert "STORM    --  80.0 %, 2026-10-18 16:00, in force; ann: snow\n" in run("reserve")[1]
 
 
+def test_a_clock_beyond_the_year_9999_breaks_nothing(serve: Serve, run: Run) -> None:
+    far_ms = 253_402_300_800_000 + 366 * 86_400_000
+    begun = RaiseValue("storm", "storm", 800, "homeowner", "ann", "snow", far_ms, 2**53 - 1, 3600, True)
+    state = decided(raises=(begun,))
+    harness = serve(replace(state, clock=replace(state.clock, wall_ms=far_ms)), answer=accept)
+
+    code, out, _ = run("reserve")
+    assert code == 0
+    assert "STORM    --  80.0 %, 10001-01-01" in out
+    code, _, err = run("reserve", "storm", "80", "--until", "23:59")
+    assert code == 2
+    assert "the gateway's clock says 10001-01-01" in " ".join(err.split())
+    assert run("reserve", "storm", "80", "--until", "9999-12-31T23:59-14:00")[0] == 2
+    assert run("reserve", "storm", "80", "--for", "12h")[0] == 0
+    assert [verb.for_s for verb in harness.verbs] == [43_200]
+
+
 # --- stop, resume, device ---------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("verb", ["stop", "resume"])
 def test_stop_and_resume(verb: str, serve: Serve, run: Run) -> None:

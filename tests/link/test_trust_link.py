@@ -15,9 +15,10 @@ from agent.core.command import CommandKind
 from agent.core.durable import Window
 from agent.core.inputs import CommandIn, Consent
 from agent.link import anchor as anchors
+from agent.link.timing import SKEW_MS
 from agent.link.trust import of_bundle
 from agent.link.trusting import STATE_MAX
-from agent.runtime.part import Effect, Log, MqttMessage
+from agent.runtime.part import Effect, Log, MqttMessage, Wake
 from agent.store.mirrored import SIZE
 from hil.bundles import DAY_MS, Draft, Envelope, chain, entry, root_hash
 from tests.link.home import (
@@ -202,6 +203,56 @@ def test_a_retired_service_key_cannot_turn_the_clock_back_into_its_time() -> Non
     assert counted(home, home.agg.time(home.now, wall_ms=WALL - 5 * DAY_MS)) == "key_time"  # before the bundle
     home.send(home.agg.time(home.now, role="later"))
     assert posted(home.send(home.agg.command(home.now)), CommandIn)
+
+
+def unclocked(life_ms: int) -> Home:
+    """Without network time, under a bundle that lives so long from `WALL` on; connected."""
+    held = anchored(draft(life_ms=DAY_MS + life_ms))
+    home = Home(trust=of_bundle(held.bundle, held.homeowner), anchor=held, synced=False)
+    home.up()
+    return home
+
+
+@pytest.mark.parametrize("beyond_ms", [SKEW_MS + 1, 30 * DAY_MS, 2**53 - 10**7 - WALL - 120_000])
+def test_no_signed_time_sets_a_clock_to_beyond_the_bundles_life(beyond_ms: int) -> None:
+    home = unclocked(120_000)
+    assert counted(home, home.agg.time(home.now, wall_ms=WALL + 120_000 + beyond_ms)) == "key_time"
+    assert not home.session._clock.known
+    home.send(home.agg.time(home.now, wall_ms=WALL + 120_000 + SKEW_MS))
+    assert home.session._clock.read(home.now.mono_ns) == WALL + 120_000 + SKEW_MS
+
+
+def test_a_home_that_was_off_until_its_bundle_had_expired_comes_back_by_a_later_one() -> None:
+    home = unclocked(1)
+    home.later(40 * 86_400)
+    assert counted(home, home.agg.time(home.now)) == "key_time"
+    assert counted(home, home.agg.command(home.now)) == "not_fresh"
+    assert posted(home.send(home.agg.command(home.now, kind="stop")), CommandIn), "it may still be stopped"
+    assert posted(home.send(said(home, "opt_out")), mail.Verb)
+    later = draft().next(life_ms=80 * DAY_MS)
+    effects = home.send(trust_message(signed(later)))
+    home.later(3)
+    assert published([*effects, *home.send(Wake())], "up/birth"), "which asks for the time anew"
+    for _ in range(2):  # the first nonce is 40 days old
+        home.send(home.agg.time(home.now, nonce=home.session._presence.nonce))
+        home.later(3)
+        home.send(Wake())
+    assert posted(home.send(home.agg.command(home.now)), CommandIn)
+
+
+def test_a_clock_that_runs_goes_on_over_the_bundles_end_and_is_set_by_nobody() -> None:
+    home = unclocked(120_000)
+    home.send(home.agg.time(home.now))
+    home.later(300)
+    home.send(home.agg.time(home.now))
+    assert not home.session._counters, "it bears out what is known"
+    assert kept(home.send(said(home, "reserve", permille=900))), "the homeowner goes on"
+    assert counted(home, home.agg.command(home.now)) == "trust_expired"
+    home.send(home.agg.time(home.now, wall_ms=home.now.wall_ms + DAY_MS))
+    assert home.session._counters["clock_conflict"] == 1
+    at_ms = home.session._clock.read(home.now.mono_ns)
+    assert at_ms is not None
+    assert home.now.wall_ms - 1_000 < at_ms <= home.now.wall_ms
 
 
 def test_a_plain_trust_file_takes_no_bundle() -> None:
