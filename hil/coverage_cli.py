@@ -15,6 +15,7 @@ from hil import coverage, fleet, phases
 from hil.backends import make_backend
 from hil.coverage import Cell
 from hil.figures import Report
+from hil.program import of_this_source
 from hil.progress import TIMES, Progress
 from hil.report import directory as reports
 from hil.report import index
@@ -22,6 +23,7 @@ from hil.report.recording import Recording
 from hil.runner import Outcome
 from hil.scenario import Scenario
 from hil.stall import unstalled
+from hil.strict import FileError
 from hil.talk import say
 
 BACKENDS = ("virtual", "process")
@@ -49,6 +51,12 @@ def main(argv: Sequence[str]) -> int:
     if not any(plan.values()):
         names = ", ".join(f"{s.name} ({' and '.join(s.backends)})" for s in chosen)
         say(f"nothing to run on {' or '.join(asked)}: {names}; say --backend, or leave --only away")
+        return 2
+    try:
+        if plan.keys() - {"virtual"}:
+            of_this_source()
+    except FileError as error:
+        say(str(error))
         return 2
     cells: list[Cell] = []
     kept: dict[str, str] = {}

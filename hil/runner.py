@@ -103,6 +103,7 @@ class Outcome:
     ended_ns: int
     trace: str | None
     notes: tuple[str, ...]
+    unseen: tuple[str, ...] = ()  # ids of events that were done, and that the world never showed
 
     @property
     def ok(self) -> bool:
@@ -164,7 +165,8 @@ class Runner:
         notes = (*ending.notes, f"logs and traces: {ending.logs}") if broken and ending.logs else ending.notes
         if not broken:
             backend.discard()
-        return Outcome(scenario, backend.name, self._seed, self._verdicts, ended, ending.trace, notes)
+        unseen = tuple(self._unseen)
+        return Outcome(scenario, backend.name, self._seed, self._verdicts, ended, ending.trace, notes, unseen)
 
     # --- the story ---------------------------------------------------------------------------------------------------
     def _live(self) -> None:

@@ -195,6 +195,15 @@ class Supervisor:
         process = self._process
         return None if process is None else process.pid
 
+    @property
+    def stopped(self) -> bool:
+        """Whether the kernel lets nothing of the program run (SIGSTOP), from /proc."""
+        try:
+            stat = Path(f"/proc/{self.pid}/stat").read_text()
+        except OSError:
+            return False
+        return stat.rpartition(")")[2].split()[0] == "T"
+
     def wait_ready(self, timeout_s: float) -> bool:
         """Whether the running program said READY=1 within the time."""
         return self.wait_for(lambda: self.notified.ready and self._process is not None, timeout_s)

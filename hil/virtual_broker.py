@@ -59,6 +59,7 @@ class VirtualBroker:
         self._keepalive_ns = keepalive_ns
         self._allow = allow
         self._up = True
+        self.turned_away = 0  # connections that ended, or were refused, because it is down
         self._unreachable: set[str] = set()
         self._links: dict[str, _Link] = {}  # the client's idea of its connection
         self._sessions: dict[str, _Session] = {}
@@ -113,6 +114,7 @@ class VirtualBroker:
         for session in list(self._sessions.values()):
             if session.link is not None:
                 session.link.will = None  # a killed broker publishes nothing
+                self.turned_away += 1
                 self._end(session.link, "the broker closed the connection")
         self._sessions.clear()
         self._retained.clear()
@@ -132,6 +134,7 @@ class VirtualBroker:
     # --- the broker ---------------------------------------------------------------------------------------------------
     def _accept(self, link: _Link, clean: bool) -> None:
         if not self._up:
+            self.turned_away += 1
             self._later(self._latency(), lambda: link.on_event(MqttDown("connection refused")))
             return
         session = self._sessions.get(link.client_id)

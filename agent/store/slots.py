@@ -21,7 +21,7 @@ _OURS = os.O_CLOEXEC | os.O_NOFOLLOW  # root writes here too, where the daemon's
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What the file holds. `payload` None: nothing valid. `fresh`: never written. `whole`: both slots agree."""
+    """What the file holds. `payload` None: nothing valid. `fresh`: no write came to its end. `whole`: both alike."""
 
     payload: bytes | None
     generation: int
@@ -49,7 +49,7 @@ class Slots:
             found = [self._slot(fd, i * self._size) for i in (0, 1)]
             valid = [(slot[0], -i, slot[1]) for i, slot in enumerate(found) if slot is not None]
             if not valid:
-                return Content(None, 0, 0, fresh=not os.pread(fd, 2 * self._size, 0).strip(b"\0"), whole=False)
+                return Content(None, 0, 0, fresh=self._unwritten(fd), whole=False)
         finally:
             os.close(fd)
         generation, index, payload = max(valid)
@@ -70,6 +70,11 @@ class Slots:
                 os.fsync(fd)
         finally:
             os.close(fd)
+
+    def _unwritten(self, fd: int) -> bool:
+        """No write was ever told as done. With a mirror one empty slot says so: a first write was cut off."""
+        slots = [os.pread(fd, self._size, i * self._size) for i in (0, 1)]
+        return (self._mirror and bytes(self._size) in slots) or not b"".join(slots).strip(b"\0")
 
     def _open(self) -> int:
         """The file, of full size and known to its directory."""

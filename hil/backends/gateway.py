@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import re
+import socket
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +16,7 @@ from typing import Any
 from hil.backends import state
 from hil.backends.disk import Disk
 from hil.expr import Value
+from hil.faults.shown import ACTED, Probe, Shown, became
 from hil.scenario import Scenario
 from hil.supervisor import Supervisor
 
@@ -21,6 +24,7 @@ ROOT = Path(__file__).parents[2]
 UNIT = ROOT / "systemd" / "batteryd.service"
 _INSIDE = ("proc.stall", "proc.leak", "clock.step", "clock.untrusted")
 _DISK = ("disk.full", "disk.readonly")
+CONNECT_S = 5.0
 _HANGS = ("proc.stall", "proc.freeze")
 
 
@@ -29,6 +33,15 @@ def of_unit(key: str) -> int:
     found = re.search(rf"^{key}=(\d+)", UNIT.read_text(encoding="utf-8"), re.MULTILINE)
     assert found is not None, f"{UNIT} has {key}"
     return int(found[1])
+
+
+def answers(address: tuple[str, int]) -> bool:
+    """Whether somebody takes connections there."""
+    try:
+        socket.create_connection(address, CONNECT_S).close()
+    except OSError:
+        return False
+    return True
 
 
 class Gateway:
@@ -46,7 +59,8 @@ class Gateway:
         self._image = directory / "image"
         self._needed: dict[str, tuple[bytes, int]] = {}
         self._rng = random.Random(f"{seed}/gateway")
-        self._on: set[str] = set()
+        self.shown = Shown()
+        self._link = directory / "bus"
         self.supervisor: Supervisor | None = None
         self.unplug: Callable[[bool], None] = lambda on: None
         self.reconfigure: Callable[[Mapping[str, Value]], None] = lambda keys: None
@@ -58,14 +72,6 @@ class Gateway:
             self._order()
             program = [sys.executable, "-m", "hil.faults.inside", str(self._orders)]
         return [*(self.disk.enter if self.disk is not None else ()), *program, *rest]
-
-    def on(self) -> str:
-        """Names of what is on."""
-        return " ".join(sorted(self._on))
-
-    def mark(self, name: str, on: bool) -> None:
-        """Somebody else did it."""
-        (self._on.add if on else self._on.discard)(name)
 
     def heard(self) -> None:
         """The device told something: what it needed for that is on the disk."""
@@ -81,6 +87,8 @@ class Gateway:
     def do(self, op: str, args: Mapping[str, Value]) -> None:
         """One verb. ValueError for one that nobody knows."""
         on = bool(args.get("on", True))
+        self._took = False
+        probe = self._probe(op, args)
         if op == "clock_step":
             self._told["clock_ms"] = self._told.get("clock_ms", 0) + 1000 * int(args["s"] or 0)
         elif op == "untrusted":
@@ -91,7 +99,8 @@ class Gateway:
         elif op == "unplug":
             self.unplug(on)
         elif op == "config":
-            self._while_dead(lambda: self.reconfigure({str(args["key"]): args["value"]} if on else {}))
+            keys = {str(args["key"]): args["value"]} if on else {}
+            self._while_dead(lambda: self._changes(self._link.parent, lambda: self.reconfigure(keys), "*.toml"))
         elif op == "disk_full":
             self._disk.fill(on)
         elif op == "readonly" and on:
@@ -102,7 +111,10 @@ class Gateway:
             self._state(op)
         if self._orders is not None:
             self._order()
-        self.mark(op, on)
+        if on:
+            self.shown.ask(op, probe)
+        else:
+            self.shown.end(op)
 
     def close(self) -> None:
         """The file system of its own is gone."""
@@ -111,15 +123,47 @@ class Gateway:
 
     def _state(self, op: str) -> None:
         if op == "keep":
-            state.keep(self.state, self._image)
-        elif op == "restore":
-            self._while_dead(lambda: state.restore(self.state, self._image))
-        elif op == "corrupt":
-            self._while_dead(lambda: state.corrupt(self.state, self._rng))
-        elif op == "cut":
-            self._while_dead(lambda: state.tear(self.state, self._needed, self._rng))
-        else:
+            self._changes(self._image, lambda: state.keep(self.state, self._image))
+            return
+        acts: Mapping[str, Callable[[], object]] = {
+            "restore": lambda: state.restore(self.state, self._image),
+            "corrupt": lambda: state.corrupt(self.state, self._rng),
+            "cut": lambda: state.tear(self.state, self._needed, self._rng),
+        }
+        if op not in acts:
             raise ValueError(f"a process cannot {op!r}")
+        self._while_dead(lambda: self._changes(self.state, acts[op]))
+
+    def _changes(self, directory: Path, act: Callable[[], object], files: str = "*") -> None:
+        """Keep whether it left other bytes than there were: nobody else writes there meanwhile."""
+        self._took = state.changes(directory, act, files)
+
+    def _probe(self, op: str, args: Mapping[str, Value]) -> Probe:
+        """How it shows: by what the daemon's process tells of its orders, by the kernel and by the files."""
+        if op == "clock_step":
+            there = self._told.get("clock_ms", 0) + 1000 * int(args["s"] or 0)
+            return became(lambda: self._acted().get("clock_ms", 0) == there)
+        if op == "untrusted":
+            return became(lambda: self._acted().get("synced") is False)
+        if op in ("stall", "leak"):
+            return lambda: self._acted().get(op) == (self._told.get(op) or (None, 0))[1]
+        if op == "unplug":
+            return became(lambda: not os.path.lexists(self._link))
+        if op == "disk_full":
+            return became(lambda: os.statvfs(self._disk.path).f_bfree == 0)
+        if op == "readonly":
+            return became(lambda: bool(os.statvfs(self._disk.path).f_flag & os.ST_RDONLY))
+        return lambda: self._took
+
+    def _acted(self) -> dict[str, Any]:
+        """What came of the orders, as the daemon's process tells."""
+        if self._orders is None:
+            return {}
+        try:
+            acted: dict[str, Any] = json.loads(self._orders.with_suffix(ACTED).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return {}
+        return acted
 
     def _while_dead(self, act: Callable[[], object]) -> None:
         """Killed with nobody to clean up; what is to happen; started again by the service manager."""

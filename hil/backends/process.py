@@ -35,7 +35,7 @@ from hil.aggregator.keys import load_keyring
 from hil.aggregator.live import LiveAggregator
 from hil.aggregator.live import now as clocks
 from hil.backends.backend import Ending
-from hil.backends.gateway import Gateway, of_unit
+from hil.backends.gateway import Gateway, answers, of_unit
 from hil.backends.timers import timers_of
 from hil.broker import AnyBroker, Broker
 from hil.ceremony import Ceremony
@@ -43,6 +43,7 @@ from hil.commission import commission
 from hil.desk import Desk, ack_fields, aggregator_signals, local_fields, uplink_fields
 from hil.devices.client import HomeClient
 from hil.expr import Value
+from hil.faults.shown import became, grew
 from hil.heard import Heard
 from hil.kin import kin
 from hil.pki import Pki, make_pki
@@ -308,18 +309,26 @@ class ProcessBackend:
     def broker(self, up: bool) -> None:
         if up:
             self.mosquitto.start()
+            self._gateway.shown.end("broker")
         else:
+            probe = became(lambda: not answers(self._addresses()[0]))
             self.mosquitto.kill()
-        self._gateway.mark("broker", not up)
+            self._gateway.shown.ask("broker", probe)
 
     def process(self, op: str) -> None:
         if op in ("hold", "unhold"):
             self.supervisor.withhold(op == "hold")
         elif op == "kill9":
+            probe = grew(lambda: sum(each.code == -9 for each in self.supervisor.ended))
             self.supervisor.signal(9)
-        elif op in ("stop", "cont"):
-            (self.supervisor.freeze if op == "stop" else self.supervisor.thaw)()
-            self._gateway.mark("frozen", op == "stop")
+            self._gateway.shown.ask("killed", probe)
+        elif op == "stop":
+            probe = became(lambda: self.supervisor.stopped)
+            self.supervisor.freeze()
+            self._gateway.shown.ask("frozen", probe)
+        elif op == "cont":
+            self.supervisor.thaw()
+            self._gateway.shown.end("frozen")
         elif op == "start":
             self.supervisor.start()
         elif op == "term":
@@ -345,7 +354,7 @@ class ProcessBackend:
             self._record("local", time.monotonic_ns(), **local_fields(verb, args.get("permille"), told))
 
     def _on(self) -> str:
-        return f"{self._gateway.on()} {self._home_faults}".strip()
+        return " ".join(sorted({*self._gateway.shown.names(), *self._home_faults.split()}))
 
     # --- for the desk ------------------------------------------------------------------------------------------------
     def build(self, build: Callable[[Aggregator, Now], T]) -> T:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 TORN_BYTES = 4096
@@ -34,6 +35,17 @@ def corrupt(state: Path, rng: random.Random) -> int:
         path.write_bytes(data)
         hit += bool(data)
     return hit
+
+
+def changes(directory: Path, act: Callable[[], object], files: str = "*") -> bool:
+    """Do `act`; whether other bytes are in those files of the directory then."""
+    before = _contents(directory, files)
+    act()
+    return _contents(directory, files) != before
+
+
+def _contents(directory: Path, files: str) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in directory.glob(files) if path.is_file()}
 
 
 def log_size(state: Path) -> dict[str, tuple[bytes, int]]:

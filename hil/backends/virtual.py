@@ -21,20 +21,20 @@ from agent.mail import View
 from agent.runtime import part
 from agent.runtime.part import Effect, Now, Part
 from agent.runtime.virtual import VirtualRuntime
-from drivers import events as bus_events
 from drivers.bus import Bus
 from hil import site
 from hil.aggregator.aggregator import Aggregator, Publish, Verdict
 from hil.aggregator.keys import load_keyring
 from hil.aggregator.virtual import VirtualAggregator
-from hil.backends import state
 from hil.backends.backend import Ending
+from hil.backends.machine import Machine, Plug
 from hil.backends.timers import timers_of
 from hil.ceremony import Ceremony
 from hil.commission import commission
 from hil.desk import Desk, ack_fields, aggregator_signals, local_fields, uplink_fields
 from hil.devices.world import World
 from hil.expr import Value
+from hil.faults.shown import grew
 from hil.heard import Heard
 from hil.scenario import RESERVE, VARIANT, Scenario
 from hil.signals import SIGNALS, Happening
@@ -68,22 +68,6 @@ class Tap:
         return self._inner.handle(event, now)
 
 
-class Plug:
-    """A bus behind an adapter that may be pulled: then its line does not open."""
-
-    def __init__(self, inner: Bus, plugged: Callable[[], bool]) -> None:
-        self._inner = inner
-        self._plugged = plugged
-
-    def handle(self, event: bus_events.BusEvent, now_ns: int) -> list[bus_events.BusEffect]:
-        """As the bus itself."""
-        if not self._plugged() and isinstance(event, bus_events.Opened):
-            event = bus_events.Lost("the adapter is not there")
-        elif not self._plugged() and isinstance(event, bus_events.Received):
-            event = bus_events.Wake()  # what was on its way is lost with it, and it was told of that once
-        return self._inner.handle(event, now_ns)
-
-
 class VirtualBackend:
     """See the module."""
 
@@ -107,13 +91,12 @@ class VirtualBackend:
         self._seen_writes = 0
         self._view: View | None = None
         self._decided: tuple[Value, ...] = ()
-        self._starts = 0
+        self._starts = self._killed = 0
         self._exit: int | None = None
         self._held = False
         self._life = 0
         self._conn = 0
         self._typed: dict[int, tuple[str, Value]] = {}  # requests on the local socket that are not answered yet
-        self._faults: set[str] = set()
         self._heard = Heard()
         self._refused = 0
         self.log: list[tuple[int, part.Log]] = []
@@ -137,6 +120,7 @@ class VirtualBackend:
         self.runtime = runtime = VirtualRuntime(self.begins_ms)
         self._t0 = runtime.mono_ns
         settings = {key: value for key, value in scenario.home.items() if key != RESERVE}
+        self._machine = Machine(runtime, site.BUS, self.config.state_dir, lambda: self._ended(-9))
         self.world = World(seed, {"load_w": 900, "pv_w": 0, **settings}, runtime.mono_ns)
         self.wire = self.world.wire = VirtualWire(
             self.world.slaves,
@@ -207,7 +191,7 @@ class VirtualBackend:
         runtime.start()
 
     def _bus(self, bus: Bus) -> Plug:
-        return Plug(bus, lambda: "unplug" not in self._faults)
+        return Plug(bus, self._machine.adapter)
 
     def _part(self, name: str, agent_part: Part) -> Part:
         return Tap(agent_part, self._told) if name == "local" and self._observed else agent_part
@@ -216,6 +200,7 @@ class VirtualBackend:
         self._life += 1
         life = self._life
         self._exit = status
+        self._killed += status == -9
         self._view = None
         self.runtime.kill()
         self._bury()
@@ -315,14 +300,21 @@ class VirtualBackend:
         self._desk.do(op, label, args)
 
     def broker(self, up: bool) -> None:
-        self._broker.set_up(up)
-        self._mark("broker", not up)
+        shown, broker = self._machine.shown, self._broker
+        probe = grew(lambda: broker.turned_away)
+        broker.set_up(up)
+        if up:
+            shown.end("broker")
+        else:
+            shown.ask("broker", probe)
 
     def process(self, op: str) -> None:
         if op in ("hold", "unhold"):
             self._held = op == "hold"
-        elif op == "kill9" and self.runtime.alive():
-            self._ended(-9)
+        elif op == "kill9":
+            self._machine.shown.ask("killed", grew(lambda: self._killed))
+            if self.runtime.alive():
+                self._ended(-9)
         elif op == "start" and not self.runtime.alive():
             self._life += 1
             self._boot()
@@ -353,37 +345,10 @@ class VirtualBackend:
         self._live.publish(message)
 
     def gateway(self, op: str, **args: Value) -> None:
-        runtime = self.runtime
-        if op == "clock_step":
-            runtime.step_wall(1000 * int(args["s"] or 0))
-        elif op == "untrusted":
-            runtime.ntp_synced = not args["on"]
-            runtime.post("control", part.Kernel(runtime.ntp_synced))
-        elif op == "unplug":
-            if args["on"]:
-                runtime.post(f"bus:{site.BUS}", bus_events.Lost("the adapter is gone"))
-        elif op in ("keep", "restore", "corrupt"):
-            self._state(op)
-        else:
-            raise ValueError(f"virtual time cannot {op!r}")
-        self._mark(op, bool(args.get("on", True)))
-
-    def _state(self, op: str) -> None:
-        image = Path(self._directory.name) / "image"
-        if op == "keep":
-            state.keep(self.config.state_dir, image)
-            return
-        self._ended(-9)
-        if op == "restore":
-            state.restore(self.config.state_dir, image)
-        else:
-            state.corrupt(self.config.state_dir, self._rng)
-
-    def _mark(self, name: str, on: bool) -> None:
-        (self._faults.add if on else self._faults.discard)(name)
+        self._machine.do(op, args, Path(self._directory.name) / "image", self._rng)
 
     def _on(self) -> str:
-        return " ".join(sorted({*self._faults, *self.world.faults.text().split()}))
+        return " ".join(sorted(self._machine.shown.names() | self.world.shown()))
 
     def local(self, verb: str, **args: Value) -> None:
         self._conn += 1

@@ -17,7 +17,6 @@ Section = Mapping[str, Value]
 SHORT_S, LONG_S = 330, 600
 QUIET_S = 20  # first the home comes up
 SHORT_TIMERS: Section = {
-    "reversion_s": 10,
     "refresh_s": 2,
     "release_delay_s": 4,
     "hold_s": 2,
@@ -26,6 +25,7 @@ SHORT_TIMERS: Section = {
     "grid_dwell_s": 5,
     "grid_jitter_s": 5,
 }
+REVERSIONS_S = (10, 30)  # what is sold ahead in the time of the first is little more than the SoC's own step can hide
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,11 @@ class Deck:
         seed, home = rng.randrange(1 << 30), _home(rng)
         if any(dish.verb == "bms.asks" for dish in hand):
             home = {**home, "asking": 1}
-        return Case(f"case_{number}", seed, length_s, home, _config(rng, short), acts)
+        config = dict(_config(rng, short))
+        if short:
+            reversion_s = Random(f"{self._seed}/timers/{number}").choice(REVERSIONS_S)
+            config["timers"] = {"reversion_s": reversion_s, **SHORT_TIMERS}
+        return Case(f"case_{number}", seed, length_s, home, config, acts)
 
     def _cover(self) -> list[tuple[int, ...]]:
         """Triples so that every pair is in one: greedy, from a shuffled list."""
@@ -176,7 +180,6 @@ def _config(rng: Random, short: bool) -> Mapping[str, Section]:
         config["site"] = {**config.get("site", {}), **fuse}
     if short:
         config["agent"] = {"demo": True}
-        config["timers"] = SHORT_TIMERS
     return config
 
 

@@ -42,6 +42,8 @@ from hil.talk import say
 DAY_S = 86_400
 ACTING = 0.15  # share of cycles: a campaign in which the agent never acts proves nothing
 REGRESSIONS = Path(__file__).with_name("regressions")
+TRIED = 20  # times; of the kinds that are drawn, the one that shows least does so in two of five
+SELDOM = ("meter.dies_with_grid",)  # shows only where an outage follows in the same case
 MOST_CASES = 1_000_000  # of one run: some twenty years
 MOST_SHRUNK = 5  # of one run: each costs up to a hundred runs of its case
 _WORD = re.compile(r"[^A-Za-z0-9_-]+")  # what a name of a hand-written case may have and a file's should not
@@ -60,6 +62,8 @@ class Tally:
     faults: int = 0
     crossed: int = 0
     wrong: Counter[str] = field(default_factory=Counter)
+    tried: Counter[str] = field(default_factory=Counter)  # faults by verb, of those that can be seen
+    shown: Counter[str] = field(default_factory=Counter)  # those of them that the world showed
     failures: list[str] = field(default_factory=list)
 
     def add(self, case: Case, result: Result) -> None:
@@ -71,6 +75,8 @@ class Tally:
         self.margin_permille = min(self.margin_permille, result.margin_permille)
         self.faults += _faults(case)
         self.crossed += result.crossed
+        self.tried.update(result.tried)
+        self.shown.update(result.shown)
         self.wrong.update(v.promise for v in result.violations)
         self.failures += [f"{case.name}: {v}" for v in result.violations]
 
@@ -151,7 +157,7 @@ def campaign(
     with Progress("campaign", max(0.0, days * DAY_S - before)) as bar:
         for case, result in _lived(deck, seed, tally.done, round(days * DAY_S) - before, jobs):
             tally.add(case, result)
-            resume.save({**{name: getattr(tally, name) for name in Tally.__slots__}, "wrong": dict(tally.wrong)})
+            resume.save({name: getattr(tally, name) for name in Tally.__slots__})
             if result.violations and shrinks and shrunk < MOST_SHRUNK:
                 _told(case, result, seed, resume.commit, keep)  # at once: a run that is broken off has told it as well
                 shrunk += 1
@@ -170,6 +176,8 @@ def _known(resume: Resume) -> Tally:
         **{name: counts.number(name) for name in ("done", "seconds", "cycles", "acting", "faults", "crossed")},
         margin_permille=counts.real("margin_permille", -1000.0, 1000.0),
         wrong=counts.by_name("wrong", PROMISES),
+        tried=counts.by_name("tried", VERBS),
+        shown=counts.by_name("shown", VERBS),
         failures=counts.texts("failures"),
     )
     counts.done()
@@ -179,6 +187,7 @@ def _known(resume: Resume) -> Tally:
     faults = sum(map(_faults, cases))
     counts.must(tally.seconds == lived_s, f"{tally.done} cases in {tally.seconds} s, and they last {lived_s} s")
     counts.must(tally.faults == faults, f"{tally.done} cases with {tally.faults} faults, and they have {faults}")
+    counts.must(tally.shown <= tally.tried, "a kind of fault was seen more often than it was tried")
     counts.must(tally.acting <= tally.cycles, f"a command in force in {tally.acting} of {tally.cycles} cycles")
     counts.must((tally.cycles > 0) == (tally.done > 0), f"{tally.cycles} cycles in {tally.done} cases")
     counts.must(tally.wrong.total() == len(tally.failures), f"{tally.wrong.total()} broken, {len(tally.failures)} told")
@@ -241,6 +250,18 @@ def _told(case: Case, result: Result, seed: int, at: str, keep: Path | None) -> 
         say(f"-- {picture(small, path.with_suffix(''))}")
 
 
+def _shown(tally: Tally) -> list[Figure]:
+    """A kind of fault that comes to nothing as often as it is tried is none: nothing was shown against it."""
+    idle = sorted(
+        verb for verb, tried in tally.tried.items() if tried >= TRIED and not tally.shown[verb] and verb not in SELDOM
+    )
+    share = tally.shown.total() / max(1, tally.tried.total())
+    return [
+        Figure("kinds of faults that never took effect", len(idle), "", "== 0", note=", ".join(idle)),
+        Figure("faults that took effect", round(share, 3), "", None, {"of": tally.tried.total()}),
+    ]
+
+
 def _report(tally: Tally, deck: Deck, resume: Resume, seconds: float, lived_s: int, jobs: int) -> Report:
     days = max(lived_s, 1) / DAY_S
     cost = {
@@ -255,6 +276,7 @@ def _report(tally: Tally, deck: Deck, resume: Resume, seconds: float, lived_s: i
         *(Figure(f"promise broken: {promise}", tally.wrong[promise], "", "== 0") for promise in PROMISES),
         Figure("cycles with a command in force", round(tally.acting / max(1, tally.cycles), 3), "", f">= {ACTING}"),
         Figure("kinds of faults", len(dishes()), "", None, {"pairs covered": pairs, "not able here": len(left)}),
+        *_shown(tally),
         Figure("closest to the reserve's bound", round(tally.margin_permille, 2), "permille"),
         Figure("houses darkened by a renewal that crossed with the outage", tally.crossed),
         Figure("time", round(seconds, 1), "s", None, cost),

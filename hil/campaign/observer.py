@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from hil.campaign.bounds import BMS, SITE, Bounds
 from hil.campaign.homeowner import Homeowner
-from hil.campaign.kept import BEYOND, SENSOR, Kept
+from hil.campaign.kept import Kept
 from hil.campaign.menu import takes_of
 from hil.campaign.orders import CANCELLED, EARLY, FORGED, TWICE, Orders
 from hil.expr import Value
@@ -227,13 +227,14 @@ class Observer(Quiet):
             self._broken(RESERVE, at_ns, found)
 
     def _see_ahead(self, at_ns: int, s: Mapping[str, Value]) -> None:
-        """Whatever is permitted may run for the stated time with nobody looking, and the reserve is still there."""
+        """Whatever is permitted may run for the stated time with nobody looking, and the reserve is still there: to the
+        watt-hour, as what the sensor may be off by is the agent's to leave."""
         hi = s["agent.hi_w"]
         if self._taken("soc"):
             self._misled_ns = at_ns
         if not hi or self._off_since_ns is not None or at_ns - self._misled_ns < FOLLOWS_S * NS or at_ns < SETTLED_NS:
             return
-        spare_permille = max(0.0, _number(s["truth.soc_permille"]) - self._kept.ahead_permille(at_ns)) + SENSOR + BEYOND
+        spare_permille = max(0.0, _number(s["truth.soc_permille"]) - self._kept.ahead_permille(at_ns))
         spare_wh = spare_permille * CAPACITY_WH / 1000
         asked_wh = _number(hi) * self._stated_s / 3600
         if asked_wh > spare_wh:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import traceback
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 from hil.backends.virtual import VirtualBackend
@@ -30,6 +31,8 @@ class Result:
     margin_permille: float
     trace: str | None
     crossed: int = 0  # houses that went dark by a renewal that crossed with an outage
+    tried: Counter[str] = dataclasses.field(default_factory=Counter)  # faults by verb, of those that can be seen
+    shown: Counter[str] = dataclasses.field(default_factory=Counter)  # those of them that the world showed
 
 
 def run(case: Case, traced: bool = False) -> Result:
@@ -37,17 +40,22 @@ def run(case: Case, traced: bool = False) -> Result:
     time nothing outside can be the reason."""
     scenario = case.scenario()
     observer = Observer(scenario.home, scenario.config)
+    tried, shown = Counter[str](), Counter[str]()
     try:
         backend = VirtualBackend(PLAIN_POLLS if scenario.seed % OWN_POLLS else None, traced=traced)
-        trace = Runner(scenario, backend, scenario.seed, observer).run().trace
+        outcome = Runner(scenario, backend, scenario.seed, observer).run()
+        trace = outcome.trace
+        tried.update(event.verb for event in scenario.events if event.observe is not None)
+        shown.update(e.verb for e in scenario.events if e.observe is not None and e.id not in outcome.unseen)
     except Exception as error:  # noqa: BLE001 - what it is does not matter: the agent or the bench fell
         where = traceback.extract_tb(error.__traceback__)[-1]
         sentence = f"{error!r} in {where.filename.rpartition('/')[2]}:{where.lineno}"
         observer.violations.append(Violation(CRASHED, 0.0, sentence))
         trace = None
     return Result(
-        observer.violations, observer.cycles, observer.acting, observer.margin_permille, trace, observer.crossed
-    )
+        observer.violations, observer.cycles, observer.acting, observer.margin_permille, trace, observer.crossed,
+        tried, shown,
+    )  # fmt: skip
 
 
 def breaks(promise: str) -> Callable[[Case], bool]:

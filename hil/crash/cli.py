@@ -27,7 +27,7 @@ from hil.crash import evidence
 from hil.crash.run import Kills, Run
 from hil.crash.story import KINDS, NS
 from hil.figures import Figure, Report
-from hil.program import installed_from
+from hil.program import installed_from, of_this_source
 from hil.progress import Progress
 from hil.report import sheet
 from hil.stall import Stalls, unstalled
@@ -65,6 +65,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         if args.judge is not None:
             return _judged(args.judge)
+        of_this_source()
         report = campaign(args.kills, args.seed, args.homes, args.state, args.keep, args.home)
         return sheet.told(report, args, "crash", argv)
     except FileError as error:

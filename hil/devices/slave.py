@@ -131,6 +131,7 @@ class Slave:
         self.muted = False  # it lives, and nobody hears it
         self.spoil: Callable[[int, int, bytes], bytes] | None = None  # changes what it says: hil.faults.registers
         self.turnaround_ns = turnaround_ns
+        self.unheard = self.slept = self.stale = 0  # requests: muted, without power or asleep, answered of earlier
         self._tables = tables
         self._max_count = max_count
         self._write = write
@@ -147,7 +148,13 @@ class Slave:
     def answer(self, pdu: bytes, now_ns: int, trace: list[WrittenRegisters]) -> bytes | None:
         """The reply PDU; None = silence."""
         self.world.advance_to(now_ns)
-        if self.muted or self.silent() or not pdu:
+        if not pdu:
+            return None
+        if self.muted:
+            self.unheard += 1
+            return None
+        if self.silent():
+            self.slept += 1
             return None
         function = pdu[0]
         if function in (3, 4, 1, 2):
@@ -166,6 +173,7 @@ class Slave:
             return ILLEGAL_FUNCTION
         if len(pdu) != 5:
             return ILLEGAL_VALUE
+        self.stale += self._revision() != self.world.revision
         address, count = (pdu[1] << 8) | pdu[2], (pdu[3] << 8) | pdu[4]
         if function < 3:
             return self._bits(function, images, address, count)
@@ -221,6 +229,7 @@ class Slaves:
         self.by_unit = {slave.unit: slave for slave in slaves}
         self.trace: list[WrittenRegisters] = []
         self.bad_frames = 0
+        self.misplaced: dict[int, int] = {}  # by address: requests that another unit took
 
     def rtu(self, frame: bytes, now_ns: int) -> bytes | None:
         """One RTU frame; silence for another unit's, broken or broadcast ones (unit 0 is a unit if one is set up)."""
@@ -230,6 +239,8 @@ class Slaves:
         slave = self.by_unit.get(frame[0])
         if slave is None:
             return None
+        if slave.unit != frame[0]:
+            self.misplaced[frame[0]] = self.misplaced.get(frame[0], 0) + 1
         reply = slave.answer(frame[1:-2], now_ns, self.trace)
         return None if reply is None else seal(frame[:1] + reply)
 

@@ -11,10 +11,13 @@ from typing import Protocol
 from hil.devices.demo import VARIANTS, demo_devices, units_of
 from hil.devices.truth import truth_signals
 from hil.faults.home import HomeFaults, Line
+from hil.faults.probes import name_of, probe_of, taken_back
+from hil.faults.registers import Spoil
+from hil.faults.shown import Shown
 from hil.plant.battery import PackParams
 from hil.plant.bms import Bms, BmsParams
 from hil.plant.home import Home, HomeParams
-from hil.plant.inverter import InverterParams
+from hil.plant.inverter import Inverter, InverterParams
 
 RATED_W, CAPACITY_AH = InverterParams().rated_w, PackParams().capacity_ah
 UNITS: Mapping[str, int] = units_of()
@@ -42,7 +45,7 @@ class WireControl(Line, Protocol):
         ...
 
     def counters(self) -> Mapping[str, int]:
-        """At least "requests", "replies", "violations"."""
+        """At least "requests", "replies", "violations"; and what its faults did, by name and unit ("cut:1")."""
         ...
 
 
@@ -95,6 +98,7 @@ class World:
         self._units = units_of(self.home.params.packs, self.home.params.inverters)
         self.wire: WireControl | None = None
         self.faults = HomeFaults(self.slaves, self._units, self._the_wire)
+        self._shown = Shown()
         self._kinds = {"power": 0, "clear": 0, "floor": 0, "other": 0}
         self._counted = 0
         self._ops: Mapping[str, Callable[..., None]] = {
@@ -124,6 +128,7 @@ class World:
             "no_reversion": self._no_reversion,
             "zero_ignored": self._zero_ignored,
             "remote": self._remote,
+            "forgets": self._forgets,
             "mark": self._mark,
             **self.faults.ops,
         }
@@ -135,11 +140,19 @@ class World:
             raise ValueError(f"a home cannot {op!r}; it can {', '.join(sorted(self._ops))}")
         self.home.sync(now_ns)
         try:
+            probe = None if taken_back(op, args) else probe_of(self, op, args)
             operation(**args)
-        except TypeError as wrong:
+        except (TypeError, KeyError, AssertionError) as wrong:
             raise ValueError(f"{op}: {wrong}") from wrong
         self.home.revision += 1
-        self.faults.note(op, args)
+        if probe is None:
+            self._shown.end(name_of(op, args))
+        else:
+            self._shown.ask(name_of(op, args), probe)
+
+    def shown(self) -> set[str]:
+        """Names of the faults that are on, as this world shows."""
+        return self._shown.names()
 
     def signals(self, now_ns: int) -> dict[str, Value]:
         """Plant truth and wire counters."""
@@ -150,24 +163,24 @@ class World:
             if not write.exception:
                 self._kinds[write.kind] += 1
         self._counted = len(trace)
-        wire = self.wire.counters() if self.wire is not None else {}
+        wire = self.line()
         return {
             **truth_signals(home),
             "wire.transactions": wire.get("replies", 0),
             **{f"wire.{kind}": count for kind, count in self._kinds.items()},
             "wire.violations": wire.get("violations", 0),
-            "bench.faults": self.faults.text(),
+            "bench.faults": " ".join(sorted(self.shown())),
         }
 
     # --- operations: every one is a row of `_ops` ---------------------------------------------------------------------
     def _mute(self, device: str, on: bool) -> None:
-        self.slaves.by_unit[self._unit(device)].muted = on
+        self.slaves.by_unit[self.unit(device)].muted = on
 
     def _freeze(self, device: str, on: bool) -> None:
-        self.slaves.by_unit[self._unit(device)].freeze(on)
+        self.slaves.by_unit[self.unit(device)].freeze(on)
 
     def _cut(self, device: str = "battery", on: bool = True) -> None:
-        self._the_wire().set_cut(self._unit(device), on)
+        self._the_wire().set_cut(self.unit(device), on)
 
     def _noise(self, permille: float = 0, on: bool = True) -> None:
         self._the_wire().set_noise(permille / 1000 if on else 0.0)
@@ -176,10 +189,7 @@ class World:
         self._the_wire().set_broken(on)
 
     def _deaf(self, on: bool, device: str = "inverter") -> None:
-        names = [name for name in self._units if name.startswith("inverter")]
-        if device not in names:
-            raise ValueError(f"there is no inverter {device!r}; there are {', '.join(names)}")
-        self.home.inverters[names.index(device)].ignores_writes = on
+        self.inverter(device).ignores_writes = on
 
     def _outage(self, on: bool = True) -> None:
         (self.home.grid.outage if on else self.home.grid.restore)()
@@ -217,13 +227,13 @@ class World:
         self.home.bms.step(0.0)
 
     def _open(self, on: bool, device: str = "battery", side: str = "both") -> None:
-        bms = self._bms(device)
+        bms = self.bms(device)
         bms.opened = frozenset() if not on else frozenset(("charge", "discharge") if side == "both" else (side,))
         bms.step(0.0)
 
     def _limits(self, ccl_ma: float | None = None, dcl_ma: float | None = None, device: str = "battery") -> None:
-        self._bms(device).forced_ccl_a = None if ccl_ma is None else ccl_ma / 1000
-        self._bms(device).forced_dcl_a = None if dcl_ma is None else dcl_ma / 1000
+        self.bms(device).forced_ccl_a = None if ccl_ma is None else ccl_ma / 1000
+        self.bms(device).forced_dcl_a = None if dcl_ma is None else dcl_ma / 1000
 
     def _meter_dies(self, on: bool) -> None:
         self.home.meter.dies_with_grid = on
@@ -247,13 +257,14 @@ class World:
     def _zero_ignored(self, on: bool) -> None:
         self.home.inverter.ignores_zero = on
 
-    def _remote(self, w: float | None, revert_s: int = 0) -> None:
-        """Another hand commands the inverter; None = releases it."""
-        share = (w or 0.0) / self.home.params.inverter.rated_w
-        if w is None:
-            self.home.inverter.command(self.home.now_ns, mode=0, out_share=1.0, in_share=1.0)
-        else:
-            self.home.inverter.command(self.home.now_ns, 3, share, -share, revert_s)
+    def _remote(self, w: float, revert_s: int = 0) -> None:
+        """Another hand commands the inverter."""
+        share = w / self.home.params.inverter.rated_w
+        self.home.inverter.command(self.home.now_ns, 3, share, -share, revert_s)
+
+    def _forgets(self) -> None:
+        """It goes back to its own mode."""
+        self.home.inverter.command(self.home.now_ns, mode=0, out_share=1.0, in_share=1.0)
 
     def _mark(self) -> None:
         self.home.mark()
@@ -263,13 +274,31 @@ class World:
             raise ValueError("this home is on no wire; operations on the wire need one")
         return self.wire
 
-    def _bms(self, device: str) -> Bms:
+    # --- for the probes ----------------------------------------------------------------------------------------------
+    def line(self) -> Mapping[str, int]:
+        """Counters of the wire; none of one that is not there."""
+        return self.wire.counters() if self.wire is not None else {}
+
+    def spoil(self, device: str) -> Spoil:
+        """What changes the words of that device."""
+        return self.faults.spoil(device)
+
+    def inverter(self, device: str) -> Inverter:
+        """By its name."""
+        names = [name for name in self._units if name.startswith("inverter")]
+        if device not in names:
+            raise ValueError(f"there is no inverter {device!r}; there are {', '.join(names)}")
+        return self.home.inverters[names.index(device)]
+
+    def bms(self, device: str) -> Bms:
+        """By the name of its pack."""
         names = [name for name in self._units if name.startswith("battery")]
         if device not in names:
             raise ValueError(f"there is no battery {device!r}; there are {', '.join(names)}")
         return self.home.bmss[names.index(device)]
 
-    def _unit(self, device: str) -> int:
+    def unit(self, device: str) -> int:
+        """Its address on the line."""
         unit = self._units.get(device)
         if unit is None:
             raise ValueError(f"there is no device {device!r}; there are {', '.join(self._units)}")

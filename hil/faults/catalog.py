@@ -108,7 +108,10 @@ def _report(name: str, sentence: str, hazards: tuple[int, ...], args: Takes | No
         told = {**on, **given}
         rig.home("report", on=False, **{key: told[key] for key in ("device", "field", "offset") if key in told})
 
-    seen = f"on('report:{on.get('device', '{device}')}')"
+    parts = [
+        str(on.get(key, f"{{{key}}}")) for key in ("device", "field", "offset") if key in on or key in (args or {})
+    ]
+    seen = f"on('report:{':'.join(parts)}')"
     return Verb(name, sentence, _switch("report", True, **on), args or {}, end, hazards, seen, REAL)
 
 
@@ -281,8 +284,8 @@ _INVERTER = (
     _report("inverter.word", "one register reads that word", (3, 4, 30, 47), {**_FIELD, **_ONE_INVERTER}),
     Verb("inverter.reboot", "the inverter restarts and forgets its setpoint", _home("reboot"), {}, None, (19,),
          "on('reboot')", REAL),
-    Verb("inverter.forgets", "it drops our setpoint and goes back to its own mode", _home("remote", w=None), {}, None,
-         (19,), "not truth.remote", REAL),
+    Verb("inverter.forgets", "it drops our setpoint and goes back to its own mode", _home("forgets"), {}, None,
+         (19,), "on('forgets')", REAL),
     Verb("inverter.floor", "another hand writes the inverter's own floor", _home("floor"),
          {"permille": ("int", REQUIRED)}, None, (), "on('floor')", REAL),
     Verb("inverter.remote", "another hand commands the inverter", _home("remote"),
@@ -295,7 +298,12 @@ _METER = (
     _fault("meter.flip", "the clamps are on the wrong way round", "meter_flip", (6,)),
     _fault("meter.clamp", "one clamp is off, or the wrong way round", "meter_clamp", (6, 7), _CLAMP),
     _report("meter.word", "one register reads that word", (7,), _FIELD, device="meter"),
-    Verb("meter.dies_with_grid", "from now on the meter has no power in an outage", _home("meter_dies", on=True)),
+    Verb(
+        "meter.dies_with_grid",
+        "from now on the meter has no power in an outage",
+        _home("meter_dies", on=True),
+        observe="on('meter_dies')",
+    ),
 )
 
 _LINE = (
@@ -334,7 +342,8 @@ _GATEWAY = (
          _gateway("untrusted", on=False), (35,), "on('untrusted')", {"bench": "the clock of a gateway is its owner's"}),
     _away("proc.kill9", "SIGKILL; nobody restarts it", (21,)),
     _away("proc.term", "SIGTERM: a clean stop; nobody restarts it"),
-    Verb("proc.crash", "SIGKILL; the service manager restarts it", _process("kill9"), {}, None, (21, 23)),
+    Verb("proc.crash", "SIGKILL; the service manager restarts it", _process("kill9"), {}, None, (21, 23),
+         "on('killed')"),
     Verb("proc.start", "the daemon is started again", _process("unhold", "start")),
     _inside("proc.stall", "a thread hangs: `who` is control, store or the line", "stall", (22,),
             {"who": ("str", "control")}),

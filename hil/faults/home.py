@@ -1,5 +1,5 @@
-"""Faults of the simulated home that need nothing of the plant: what devices say, who sits where on the line, and which
-of all faults are on. Every operation is one of `hil.devices.world.World.do`.
+"""Faults of the simulated home that need nothing of the plant: what devices say, and who sits where on the line.
+Every operation is one of `hil.devices.world.World.do`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from hil.devices.slave import Slaves
 from hil.faults.registers import FIELDS, Spoil
 
 Value = bool | int | float | str | None
-TAKEN_BACK = ("limits", "frequency", "voltage", "bias")  # by being done again without a value
 
 
 class Line(Protocol):
@@ -31,12 +30,11 @@ class Line(Protocol):
 
 
 class HomeFaults:
-    """`ops` by name; `text` of what is on now, such as "mute:battery outage"."""
+    """`ops` by name."""
 
     def __init__(self, slaves: Slaves, units: Mapping[str, int], wire: Callable[[], Line]) -> None:
         self._slaves, self._units, self._wire = slaves, dict(units), wire
         self._spoils: dict[str, Spoil] = {}
-        self._on: set[str] = set()
         self.ops: Mapping[str, Callable[..., None]] = {
             "report": self._report,
             "zeros": self._zeros,
@@ -46,29 +44,17 @@ class HomeFaults:
             "stranger": self._stranger,
         }
 
-    def note(self, op: str, args: Mapping[str, Value]) -> None:
-        """An operation was done: keep what is on."""
-        name = f"{op}:{args['device']}" if "device" in args else op
-        nothing = 0 if op == "bias" else None
-        said = [value for key, value in args.items() if key != "device"]
-        taken_back = args.get("on") is False or (op in TAKEN_BACK and all(value is nothing for value in said))
-        (self._on.discard if taken_back else self._on.add)(name)
-
-    def text(self) -> str:
-        """Names of what is on, sorted, space between."""
-        return " ".join(sorted(self._on))
-
     def _report(
         self, device: str, field: str, way: str = "set", value: int = 0, offset: int = 0, on: bool = True
     ) -> None:
-        spoil = self._spoil(device)
+        spoil = self.spoil(device)
         if on:
             spoil.say(field, way, value, offset)
         else:
             spoil.unsay(field, offset)
 
     def _zeros(self, device: str, count: int = 1, on: bool = True) -> None:
-        self._spoil(device).zeros = count if on else 0
+        self.spoil(device).zeros = count if on else 0
 
     def _swap(self, device: str, other: str, on: bool = True) -> None:
         """Two units sit at each other's address."""
@@ -85,7 +71,8 @@ class HomeFaults:
     def _stranger(self, every_ms: float = 700, on: bool = True) -> None:
         self._wire().set_stranger(every_ms if on else 0)
 
-    def _spoil(self, device: str) -> Spoil:
+    def spoil(self, device: str) -> Spoil:
+        """What changes the words of that device."""
         spoil = self._spoils.get(device)
         if spoil is None:
             slave = self._slaves.by_unit[self._unit(device)]

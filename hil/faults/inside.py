@@ -3,6 +3,8 @@
 There is no such hook in the product: before `main` runs, its clock and the methods of its parts are given others here.
 FILE is JSON that the bench replaces whole: {"clock_ms": 0, "synced": null, "stall": [who, since], "leak": [mb_per_s,
 since]}; `since` is monotonic ns. What began before this process did is not for it: a restart ends a stall or a leak.
+What came of it stands beside FILE: {"clock_ms": how far the daemon's clock was ahead when it last looked, "synced":
+false once it was told so, "stall": `since` of the order that holds a thread, "leak": of the one that takes memory}.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from agent.control import Control
 from agent.runtime import real
 from agent.store.store import Store
 from drivers.line import SerialLine
+from hil.faults.shown import ACTED
 
 WHO: dict[str, tuple[type, str]] = {
     "control": (Control, "handle"),
@@ -38,6 +41,8 @@ class Orders:
         self._never = threading.Event()
         self._kept: list[bytearray] = []
         self.told: dict[str, Any] = {}
+        self.acted: dict[str, Any] = {}  # what came of them
+        self._told_of: dict[str, Any] = {}
         self.look()
 
     def look(self) -> None:
@@ -55,7 +60,17 @@ class Orders:
     def hold(self, who: str) -> None:
         """Does not come back while `who` is to hang."""
         while self.mine("stall") == who:
+            self.acted["stall"] = self.told["stall"][1]
             self._never.wait(LOOK_S)
+
+    def tell(self) -> None:
+        """Write down what came of the orders since the last time."""
+        acted = dict(self.acted)
+        if acted != self._told_of:
+            fresh = self._path.with_suffix(".fresh")
+            fresh.write_text(json.dumps(acted), encoding="utf-8")
+            fresh.replace(self._path.with_suffix(ACTED))
+            self._told_of = acted
 
     def run(self) -> None:
         """Look for ever; take memory when told to."""
@@ -64,17 +79,24 @@ class Orders:
             rate = self.mine("leak")
             if rate:
                 self._kept.append(bytearray(b"\1" * int(rate * MB * LOOK_S)))
+                self.acted["leak"] = self.told["leak"][1]
+            self.tell()
 
 
 def main(argv: list[str]) -> int:
     """The daemon's own main, and its exit code."""
     orders = Orders(Path(argv[0]))
     wall_ns, ntp = time.time_ns, real.ntp_synced
-    time.time_ns = lambda: wall_ns() + int(orders.told.get("clock_ms", 0)) * 1_000_000
+
+    def shifted() -> int:
+        ahead_ms = orders.acted["clock_ms"] = int(orders.told.get("clock_ms", 0))
+        return wall_ns() + ahead_ms * 1_000_000
 
     def synced() -> bool:
-        told = orders.told.get("synced")
+        told = orders.acted["synced"] = orders.told.get("synced")
         return ntp() if told is None else bool(told)
+
+    time.time_ns = shifted
 
     real.ntp_synced = vars(daemon)["ntp_synced"] = synced
     for who, (kind, method) in WHO.items():

@@ -69,13 +69,15 @@ class Spoil:
         self._fields = fields
         self._rules: dict[str, Callable[[int], int]] = {}
         self.zeros = 0  # so many answers to reads are of zeros alone
+        self.zeroed = 0  # answers that were
+        self.changed: dict[str, int] = {}  # by name and offset: values that left otherwise than they were
 
     def say(self, name: str, way: str, value: int, offset: int = 0) -> None:
         """From now on `name` (with `bits`, the bit `offset` after it) reads otherwise; "hold" keeps its next value."""
         field = self._field(name)
         if way not in WAYS:
             raise ValueError(f"{way!r} is not one of {', '.join(WAYS)}")
-        key = f"{name}+{offset}" if offset else name
+        key = key_of(name, offset)
         if way == "hold":
             kept: list[int] = []
 
@@ -90,7 +92,7 @@ class Spoil:
     def unsay(self, name: str, offset: int = 0) -> None:
         """It reads as it is again."""
         self._field(name)
-        self._rules.pop(f"{name}+{offset}" if offset else name, None)
+        self._rules.pop(key_of(name, offset), None)
 
     def __bool__(self) -> bool:
         return bool(self._rules or self.zeros)
@@ -103,6 +105,7 @@ class Spoil:
         if self.zeros:
             self.zeros -= 1
             out[2:] = bytes(len(out) - 2)
+            self.zeroed += out != reply
             return bytes(out)
         for key, rule in self._rules.items():
             name, _, offset = key.partition("+")
@@ -110,18 +113,25 @@ class Spoil:
             place = field.at + int(offset or 0) - address
             if field.function != function or place < 0:
                 continue
+            before = bytes(out)
             if field.bits and place // 8 + 2 < len(out):
                 old = out[2 + place // 8] >> place % 8 & 1
                 out[2 + place // 8] ^= (old ^ (rule(old) & 1)) << place % 8
             elif not field.bits and 2 * place + 4 <= len(out):
                 word = rule(int.from_bytes(out[2 + 2 * place : 4 + 2 * place], "big"))
                 out[2 + 2 * place : 4 + 2 * place] = (word & 0xFFFF).to_bytes(2, "big")
+            self.changed[key] = self.changed.get(key, 0) + (out != before)
         return bytes(out)
 
     def _field(self, name: str) -> Field:
         if name not in self._fields:
             raise ValueError(f"it has no {name!r}; it has {', '.join(self._fields)}")
         return self._fields[name]
+
+
+def key_of(name: str, offset: int) -> str:
+    """A value by its name; with an offset, the bit so far behind it."""
+    return f"{name}+{offset}" if offset else name
 
 
 def _signed(word: int) -> int:

@@ -17,7 +17,8 @@ from agent.runtime.mqtt import Tls
 from agent.runtime.part import Effect, Now, Part
 from drivers import events as bus_events
 from drivers.bus import Bus
-from hil.backends.virtual import Plug, VirtualBackend
+from hil.backends.machine import Adapter, Plug
+from hil.backends.virtual import VirtualBackend
 from hil.bench.command import POLLS
 from hil.ceremony import Ceremony
 from hil.group.post import MqttPort, Post
@@ -97,7 +98,7 @@ class WatchedBus(Plug):
     """A bus, and when the gate's first order came to it after a command."""
 
     def __init__(self, inner: Bus, home: GroupHome) -> None:
-        super().__init__(inner, lambda: True)
+        super().__init__(inner, Adapter())
         self._home = home
 
     def handle(self, event: bus_events.BusEvent, now_ns: int) -> list[bus_events.BusEffect]:

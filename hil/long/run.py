@@ -19,6 +19,7 @@ from hil.campaign.resume import ROOT, Resume
 from hil.figures import machine
 from hil.kin import kin
 from hil.long.part import Done, Part, Report
+from hil.program import of_this_source
 from hil.strict import FileError
 from hil.talk import say
 
@@ -157,11 +158,5 @@ def python(root: Path = ROOT) -> str:
     own = root / ".venv" / "bin" / "python"
     if not own.with_name("batteryd").is_file():
         return sys.executable
-    asked = [str(own), "-I", "-c", "import agent, drivers; print(agent.__path__[0], drivers.__path__[0], sep='\\n')"]
-    found = subprocess.run(asked, cwd="/", capture_output=True, text=True, check=False).stdout.split("\n")
-    for name, there in zip(("agent", "drivers"), found, strict=False):
-        for path in (root / name).rglob("*.py"):
-            other = Path(there) / path.relative_to(root / name)
-            if not other.is_file() or other.read_bytes() != path.read_bytes():
-                raise FileError(f"the installed daemon is not of this source ({name}/{path.name} differs): make env")
+    of_this_source(str(own), root)
     return str(own)

@@ -32,6 +32,10 @@ def share(curve: Curve, x: float) -> float:
     return curve[-1][1]
 
 
+def _share(value: float) -> float:
+    return 0.0 if value < 0.0 else 1.0 if value > 1.0 else value
+
+
 @dataclass(frozen=True, slots=True)
 class BmsParams:
     """How good this BMS is."""
@@ -93,6 +97,8 @@ class Bms:
         self.forced_ccl_a: float | None = None
         self.forced_dcl_a: float | None = None
         self.opened = frozenset[str]()  # "charge", "discharge": switched off by hand
+        self.misled = 0.0  # what `bias` makes of the SoC that it believes
+        self.narrowed: dict[str, float] = {}  # "ccl", "dcl": what is forced, where that is less than it would allow
         self.charge_w = 0.0  # what the inverter may do now, W >= 0
         self.discharge_w = 0.0
         self.soc = 0.0  # as it reports to the inverter
@@ -120,8 +126,8 @@ class Bms:
         if dt_s:
             self._at = (self._at + STRIDE) % DITHER
             self._lagged += (battery.soc - self._lagged) * (1.0 - math.exp(-dt_s / params.soc_lag_s))
-        believed = self._lagged + self.bias
-        believed = 0.0 if believed < 0.0 else 1.0 if believed > 1.0 else believed
+        believed = _share(self._lagged + self.bias)
+        self.misled = believed - _share(self._lagged)
         self.soc = round(believed / params.soc_quantum) * params.soc_quantum
         low, high, temp = battery.cell_min_v, battery.cell_max_v, battery.temp_c
         self._over_v = high > (params.over_v_clear if self._over_v else params.over_v)
@@ -140,15 +146,20 @@ class Bms:
             if low < 3.05 or not 0.0 < temp < 50.0
             else params.max_discharge_a
         )
-        if self.forced_ccl_a is not None:
-            charge_a = min(charge_a, self.forced_ccl_a)
-        if self.forced_dcl_a is not None:
-            discharge_a = min(discharge_a, self.forced_dcl_a)
-        self._limits = (charge_a, discharge_a)
+        self._limits = charge_a, discharge_a = self._forced(charge_a, discharge_a)
         self.charge_w = charge_a * battery.pack_v if self.charge_fet else 0.0
         self.discharge_w = discharge_a * battery.pack_v if self.discharge_fet else 0.0
         if battery.current_a > 0.0:
             self._throughput_as += battery.current_a * dt_s
+
+    def _forced(self, charge_a: float, discharge_a: float) -> tuple[float, float]:
+        """What is left of its own limits."""
+        self.narrowed.clear()
+        if self.forced_ccl_a is not None and self.forced_ccl_a < charge_a:
+            self.narrowed["ccl"] = charge_a = self.forced_ccl_a
+        if self.forced_dcl_a is not None and self.forced_dcl_a < discharge_a:
+            self.narrowed["dcl"] = discharge_a = self.forced_dcl_a
+        return charge_a, discharge_a
 
     @property
     def charge_fet(self) -> bool:

@@ -67,6 +67,7 @@ class Inverter:
         self.ignores_writes = False  # acknowledges and does not apply
         self.ignores_reversion = False
         self.ignores_zero = False  # a 0 W window has no effect
+        self.unfollowed = self.untimed = self.zeros_ignored = 0  # what those three did: writes, timers, windows
         self.in_force: Window | None = None  # what it obeys now; None = self-use
         self.taken_ns: int | None = None  # when it last left self-use for a remote window
         self.back_ns: int | None = None  # when an outage was last over for it: the relay is closed again
@@ -92,21 +93,26 @@ class Inverter:
     ) -> None:
         """A write to the control block: takes effect after the dead time and restarts the reversion timer."""
         if self.ignores_writes:
+            self.unfollowed += 1
             return
         self.mode = self.mode if mode is None else mode
         self.out_share = self.out_share if out_share is None else out_share
         self.in_share = self.in_share if in_share is None else in_share
         self.revert_s = self.revert_s if revert_s is None else revert_s
-        timed = self.mode and self.revert_s and not self.ignores_reversion
+        wanted = bool(self.mode and self.revert_s)
+        timed = wanted and not self.ignores_reversion
+        self.untimed += wanted and not timed
         self.revert_at_ns = now_ns + self.revert_s * S if timed else NEVER
         self._pending.append((now_ns + int(self.params.dead_s * S), self.window()))
         self._plan()
 
     def set_floor(self, pct: float) -> None:
         """MinRsvPct, by whoever writes it."""
-        if not self.ignores_writes:
-            self.floor_pct = pct
-            self._resting = False
+        if self.ignores_writes:
+            self.unfollowed += 1
+            return
+        self.floor_pct = pct
+        self._resting = False
 
     def reboot(self, now_ns: int) -> None:
         """Power and bus go away for `boot_s`; the window is forgotten, reversion time and floor are not."""
@@ -181,6 +187,7 @@ class Inverter:
         high = self.out_share * rated if self.mode & 2 else rated
         low = -self.in_share * rated if self.mode & 1 else -rated
         if self.ignores_zero and abs(low) < 1.0 and abs(high) < 1.0:
+            self.zeros_ignored += 1
             return None
         return (low, high)
 

@@ -132,7 +132,7 @@ class Platter:
         names = dict(self._names)
         for named in self._named[: rng.randrange(len(self._named) + 1)]:
             _name(names, named)
-        manner = rng.choice(("any", "any", "none", "all", "first", "last", "torn"))
+        manner = rng.choice(("any", "any", "none", "all", "first", "last", "torn", "rags"))
         for place, op in enumerate(self._waiting):
             kept = _kept(manner, place, len(self._waiting), rng)
             if kept:
@@ -149,7 +149,7 @@ def _kept(manner: str, place: int, count: int, rng: Random) -> str:
         return "whole" if place < count - 1 else "torn"
     if manner in ("first", "last"):
         return "whole" if (place < count // 2) is (manner == "first") else ""
-    return "whole" if manner == "all" else ""
+    return {"all": "whole", "rags": "torn"}.get(manner, "")
 
 
 def _name(names: dict[str, int], op: Op) -> None:

@@ -18,10 +18,12 @@ from agent.link.replay import admit
 from agent.runtime.part import Log, Now, Post, Start
 from agent.store.archive import lines, record
 from agent.store.chain import NONE, link
+from agent.store.documents import DocumentsFile
 from agent.store.floor import FloorFile
 from agent.store.memories import Memories
 from agent.store.pins import Pins
 from agent.store.store import Store
+from agent.store.trust import TrustFile
 from drivers.events import Identity
 from drivers.memory import Memory
 from hil.powercut.ledger import Ledger, asked_rows, gaps, plain
@@ -42,6 +44,8 @@ class Found:
     reserve: Reserve
     pins: dict[str, Identity]
     memory: dict[str, Memory]
+    trust: bytes | str | None  # a sentence: what it cannot be read for
+    documents: bytes | str | None
     floor: int | None  # number up to which seq is reserved
     next_seq: int | None  # of the first row that is written now; None = it could not be
     complaints: tuple[str, ...]
@@ -71,6 +75,8 @@ def look(directory: Path) -> Found:
         reserve,
         Pins(config.pins_path).read(),
         Memories(config.memories_path, KERNEL).read(),
+        TrustFile(config.trust_path).read(),
+        DocumentsFile(config.documents_path).read(),
         None if floor is None else floor.reserved,
         stored[0].rows[0].seq if stored else None,
         complaints,
@@ -184,7 +190,16 @@ def _small(ledger: Ledger, found: Found) -> list[tuple[str, str]]:
         memory.append({**ledger.memory, asked.what.device: asked.what.memory})
     if found.memory not in memory:
         wrong.append((LOST, "what must be remembered of the devices is other than was told"))
+    trust = (ledger.trust, asked.state) if isinstance(asked, mail.WriteTrust) else (ledger.trust,)
+    documents = (ledger.documents, asked.state) if isinstance(asked, mail.WriteDocuments) else (ledger.documents,)
+    for name, told, there in (("trust", trust, found.trust), ("documents", documents, found.documents)):
+        if there not in told:
+            wrong.append((LOST, f"{name}: {_short(told[0])} was told, {_short(there)} is there"))
     return wrong
+
+
+def _short(content: bytes | str | None) -> str:
+    return content if isinstance(content, str) else repr((content or b"nothing")[:20])
 
 
 def _name(durable: Durable) -> str:
@@ -197,6 +212,8 @@ def lived_on(ledger: Ledger, found: Found) -> Ledger:
     after.durable, after.asking = found.durable, None
     after.rows.update(found.rows)
     after.pins, after.memory = dict(found.pins), dict(found.memory)
+    after.trust = found.trust if isinstance(found.trust, bytes) else None
+    after.documents = found.documents if isinstance(found.documents, bytes) else None
     after.reserve = found.reserve.permille if found.reserve.source == "file" else None
     there = {record.command.id for record in found.durable.commands}
     after.acts.update({name: sent for name, sent in after.sent.items() if name in there})

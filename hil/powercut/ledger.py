@@ -44,6 +44,8 @@ class Ledger:
     reserve: int | None = None
     pins: dict[str, Identity] = field(default_factory=dict)
     memory: dict[str, Memory] = field(default_factory=dict)
+    trust: bytes | None = None
+    documents: bytes | None = None
     asking: object = None
 
     def copy(self) -> Ledger:
@@ -58,6 +60,8 @@ class Ledger:
             self.reserve,
             dict(self.pins),
             dict(self.memory),
+            self.trust,
+            self.documents,
             self.asking,
         )
 
@@ -88,6 +92,10 @@ class Ledger:
             self.rows.update((row.seq, (row.kind, row.payload)) for row in answer.rows)
         elif isinstance(answer, mail.ReserveStored) and answer.error is None:
             self.reserve = answer.permille
+        elif isinstance(answer, mail.TrustStored) and isinstance(event, mail.WriteTrust) and answer.error is None:
+            self.trust = event.state
+        elif isinstance(answer, mail.DocumentsStored) and isinstance(event, mail.WriteDocuments) and not answer.error:
+            self.documents = event.state
         elif isinstance(answer, Remembered) and isinstance(event, mail.WriteMemory):
             self.memory[answer.device] = event.what.memory
 
@@ -125,6 +133,9 @@ def asked_rows(event: object) -> list[tuple[str, bytes]]:
         return [("batch", event.payload)]
     if isinstance(event, mail.CommitRequest):
         return [(r.kind, json.dumps(r.body, separators=(",", ":"), default=str).encode()) for r in event.records]
+    if isinstance(event, mail.WriteTrust | mail.WriteDocuments):
+        told = event.events if isinstance(event, mail.WriteDocuments) else (event.event,) if event.event else ()
+        return [("event", json.dumps(body, separators=(",", ":")).encode()) for body in told]
     return []
 
 

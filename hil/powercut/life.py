@@ -6,6 +6,7 @@ Everything goes through `Store.handle`, as the runtime does it, and every answer
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -82,6 +83,8 @@ class Life:
             (2, self._reserve),
             (2, self._memory),
             (1, self._pins),
+            (1, self._trust),
+            (1, self._documents),
             (1, self._latch),
             (4, self._settle),
         )
@@ -156,6 +159,16 @@ class Life:
         serial = f"{self._rng.getrandbits(32):08x}"
         self._hand(mail.WritePins({name: Identity("maker", "model", "1", serial) for name in DEVICES}))
 
+    def _trust(self) -> None:
+        """Whom to believe, now and then with the record of a consent before it."""
+        event = {"event": "consent", "number": self._number} if self._rng.random() < 0.5 else None
+        self._hand(mail.WriteTrust(self._state("trust"), event, self._clock(), self._mono_ns // 1_000_000))
+
+    def _documents(self) -> None:
+        """What was set from afar, with a record of each change."""
+        events = tuple({"event": "config", "number": self._number, "place": n} for n in range(self._rng.randrange(3)))
+        self._hand(mail.WriteDocuments(self._state("documents"), events, self._clock(), self._mono_ns // 1_000_000))
+
     def _settle(self) -> None:
         """A settlement record: its number and the hash before it are the store's to give."""
         self._number += 1
@@ -176,6 +189,12 @@ class Life:
         self._turn(lambda book, cycle: replace(book, durable=durable))
 
     # --- inside ------------------------------------------------------------------------------------------------------
+    def _state(self, name: str) -> bytes:
+        """Some content of that file, as long as one in use: a cut may tear it anywhere."""
+        self._number += 1
+        noise = self._rng.randbytes(self._rng.randrange(20, 4000)).hex()
+        return json.dumps({name: self._number, "noise": noise}).encode()
+
     def _turn(self, change: Callable[[Book, Cycle], Book]) -> None:
         """A cycle of the core: what it makes of the book goes to the disk, and counts once that answered."""
         cycle = Cycle(self._mono_ns, self._clock(), PARAMS, True, True, None)

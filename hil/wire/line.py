@@ -7,7 +7,7 @@ import json
 import os
 import random
 import time
-from collections import deque
+from collections import Counter, deque
 from pathlib import Path
 
 from hil.wire.pty_end import Pty
@@ -36,6 +36,7 @@ class Wire:
         self.counters = dict.fromkeys(
             ("requests", "replies", "violations", "collisions", "flips", "drops", "request_bytes", "reply_bytes"), 0
         )
+        self.did: Counter[str] = Counter()  # what each fault of the line did, by name and unit
         self.errors: deque[float] = deque(maxlen=20_000)  # of a delivered frame's last byte, share of the frame's time
         self.gaps_ns: deque[int] = deque(maxlen=20_000)  # reply end -> next request begins
         self._rng = random.Random(options.seed)
@@ -80,6 +81,7 @@ class Wire:
     def _stranger(self, now: int) -> None:
         """It listens to nobody: what is under way is spoiled by it, and it by that."""
         self._stranger_due = now + self._stranger_ns
+        self.did["strangers"] += 1
         if now < self._free_ns:
             self.counters["collisions"] += 1
             self._spoil()
@@ -109,7 +111,7 @@ class Wire:
             self.counters["requests"] += 1
             if self._sender == "slave" and idle_ns >= 0:
                 self.gaps_ns.append(idle_ns)
-            self._heard = data[0] not in self.cut and not self.broken
+            self._heard = not self._lost(data[0])
             if self._sender == "slave" and idle_ns < 0:
                 self.counters["collisions"] += 1
                 self._spoil()
@@ -126,6 +128,7 @@ class Wire:
         self._sender = "master"
         self._send(data, start, [self.slaves] if self._heard else [], self.options.slave_fifo, notes)
         if self.options.echo:
+            self.did["echoes"] += 1
             self._schedule(data, start, self.master, self.options.fifo)
             self._queue = deque(sorted(self._queue, key=lambda item: item[0]))
 
@@ -137,15 +140,26 @@ class Wire:
             if now < self._free_ns:  # it speaks into the request
                 self.counters["collisions"] += 1
                 ends, notes = [], ["collision"]
-            start = max(now, self._free_ns + self.t35_ns + self.turnaround_ns) + self.late_ns.get(data[0], 0)
+            late_ns = self.late_ns.get(data[0], 0)
+            if late_ns:
+                self.did[f"late:{data[0]}"] += 1
+            start = max(now, self._free_ns + self.t35_ns + self.turnaround_ns) + late_ns
             self.counters["replies"] += 1
         else:
             start = max(now, self._free_ns)
-        if data[0] in self.cut or self.broken:
+        if self._lost(data[0]):
             ends, notes = [], [*notes, "cut"]
         self.counters["reply_bytes"] += len(data)
         self._sender = "slave"
         self._send(data, start, ends, self.options.fifo, notes)
+
+    def _lost(self, unit: int) -> bool:
+        """Whether a frame to or from `unit` does not come over the line as it is now."""
+        if self.broken:
+            self.did["broken"] += 1
+        if unit in self.cut:
+            self.did[f"cut:{unit}"] += 1
+        return self.broken or unit in self.cut
 
     def _send(self, data: bytes, start: int, ends: list[Pty], fifo: int, notes: list[str]) -> None:
         self._free_ns = start + len(data) * self.byte_ns
@@ -220,7 +234,7 @@ class Wire:
                 return {"ok": False, "error": f"a wire cannot {verb!r}; it can {known}"}
         except (ValueError, KeyError, TypeError) as wrong:
             return {"ok": False, "error": f"not a command of a wire: {wrong!r}"}
-        return {"ok": True, **self.counters}
+        return {"ok": True, **self.counters, **self.did}
 
     def plug(self, on: bool) -> None:
         """Unplug the master's adapter, or plug it in again under the same name."""

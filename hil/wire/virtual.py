@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -59,6 +60,7 @@ class VirtualWire:
         self.flips = 0
         self.requests = 0
         self.replies = 0  # delivered whole or damaged
+        self.did: Counter[str] = Counter()  # what each fault of the line did, by name and unit
         self.log = log
         self._at, self._deliver = at, deliver
         self._rng = random.Random(f"{seed}/wire")
@@ -108,6 +110,7 @@ class VirtualWire:
             "violations": self.violations,
             "collisions": self.collisions,
             "flips": self.flips,
+            **self.did,
         }
 
     def transmit(self, data: bytes, now_ns: int) -> None:
@@ -115,7 +118,7 @@ class VirtualWire:
         self.requests += 1
         self._turn += 1
         end = now_ns + len(data) * self._byte_ns
-        heard = not self.broken and bool(data) and data[0] not in self.cut
+        heard = bool(data) and not self._lost(data[0])
         if now_ns < self._free_ns:
             self.collisions += 1
             heard = False
@@ -126,9 +129,11 @@ class VirtualWire:
         if self.log is not None:
             self.log(WireFrame("master", now_ns, end, data))
         if self.echo:
+            self.did["echoes"] += 1
             self._at(end, lambda: self._deliver(data, end))
         if self._stranger_ns and now_ns >= self._stranger_due:
             self._stranger_due = now_ns + self._stranger_ns
+            self.did["strangers"] += 1
             end += self._t35_ns + len(STRANGER) * self._byte_ns  # it asks first; the slave waits for silence
             spoken = end
             self._at(spoken, lambda: self._deliver(STRANGER, spoken))
@@ -145,6 +150,7 @@ class VirtualWire:
             return
         late_ns = self.late_ns.get(reply[0], 0)
         if late_ns:
+            self.did[f"late:{reply[0]}"] += 1
             self._late(reply, end_ns + late_ns)
             return
         start = end_ns + self._t35_ns + self.slaves.by_unit[reply[0]].turnaround_ns
@@ -162,9 +168,17 @@ class VirtualWire:
         self._at(end, lambda: self._deliver(reply, end))
 
     def _replied(self, reply: bytes, at_ns: int, turn: int) -> None:
-        if turn == self._turn and not self.broken and reply[0] not in self.cut:
+        if turn == self._turn and not self._lost(reply[0]):
             self.replies += 1
             self._deliver(reply, at_ns)
+
+    def _lost(self, unit: int) -> bool:
+        """Whether a frame to or from `unit` does not come over the line as it is now."""
+        if self.broken:
+            self.did["broken"] += 1
+        if unit in self.cut:
+            self.did[f"cut:{unit}"] += 1
+        return self.broken or unit in self.cut
 
     def _damage(self, data: bytes) -> bytes | None:
         """`data` as it arrives; None = not at all."""

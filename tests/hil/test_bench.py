@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from hil import coverage_cli, program
 from hil.backends.backend import Ending
 from hil.backends.process import ProcessBackend
 from hil.bench import cli, virtual
@@ -16,10 +17,12 @@ from hil.bench.dispatch import Sent, Write, latency_ms, writes_of
 from hil.bench.footprint import _start
 from hil.bench.rig import NotReady, ending
 from hil.bench.step import measure
+from hil.crash import cli as crash
 from hil.devices import sunspec_hybrid as model
 from hil.devices.slave import seal
 from hil.figures import Figure, Report
 from hil.program import batteryctl, batteryd, installed_from
+from hil.strict import FileError
 
 
 def _frame(sender: str, t0: int, body: bytes) -> str:
@@ -77,6 +80,28 @@ def test_memory_of_a_short_program_is_its_own() -> None:
 def test_the_started_program_is_named() -> None:
     assert installed_from() == "source" or "site-packages" in installed_from()
     assert (len(batteryd()) == 1) == (len(batteryctl()) == 1)
+
+
+def test_a_started_daemon_of_another_source_is_refused_and_pythonpath_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("agent", "drivers"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(program, "batteryd", lambda: ["batteryd"])
+    installed_from.cache_clear()
+    try:
+        assert installed_from() == str(tmp_path / "agent" / "__init__.py")
+    finally:
+        installed_from.cache_clear()
+    with pytest.raises(FileError, match="is not of this source"):
+        program.of_this_source()
+    assert crash.main(["--kills", "1"]) == 2
+    assert coverage_cli.main(["--backend", "process", "--only", "proc_death"]) == 2
+    assert capsys.readouterr().err.count("make env") == 2
+    monkeypatch.setenv("PYTHONPATH", str(program.CLONE))
+    program.of_this_source()
 
 
 def test_bench_ends_with_1_when_a_reach_is_missed(

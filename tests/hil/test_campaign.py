@@ -13,7 +13,7 @@ import pytest
 
 from hil.campaign import cli
 from hil.campaign.bounds import BMS, SITE
-from hil.campaign.case import Act, Case, Deck, of_scenario
+from hil.campaign.case import REVERSIONS_S, Act, Case, Deck, of_scenario
 from hil.campaign.menu import LEFT_OUT, MENU, dishes, takes_of
 from hil.campaign.observer import (
     AHEAD,
@@ -34,6 +34,8 @@ from hil.expr import Value
 from hil.faults.catalog import VERBS
 from hil.scenario import Event, load, parse
 from hil.signals import SIGNALS, Happening
+from hil.site import CAPACITY_WH, RATED_W
+from hil.stated import stated_end_s
 
 KEPT = sorted(cli.REGRESSIONS.glob("*.toml"))
 
@@ -156,20 +158,25 @@ def test_a_good_run_breaks_nothing() -> None:
     assert watched(lambda second: {}) == set()
 
 
+def but_for_the_permit(change: Callable[[int], Mapping[str, Value]]) -> set[str]:
+    """What is seen beside the permit of all those seconds, which is more than the home has."""
+    return watched(change) - {AHEAD}
+
+
 def test_truth_below_the_reserve_is_seen_unless_an_outage_took_it() -> None:
     sinking = {n: 210.0 - n / 10 for n in range(200)}
-    assert watched(lambda n: {"truth.soc_permille": sinking[n]}) == {RESERVE}
+    assert but_for_the_permit(lambda n: {"truth.soc_permille": sinking[n]}) == {RESERVE}
     off = {"truth.grid_on": False, "truth.remote": False}
-    assert watched(lambda n: {"truth.soc_permille": sinking[n], **off}) == set()
+    assert but_for_the_permit(lambda n: {"truth.soc_permille": sinking[n], **off}) == set()
     back = {n: sinking[min(n, 150)] for n in range(200)}
     away = range(10, 150)
-    assert watched(lambda n: {"truth.soc_permille": back[n], **(off if n in away else {})}) == set()
-    assert watched(lambda n: {"truth.soc_permille": sinking[n], **(off if n in away else {})}) == {RESERVE}
+    assert but_for_the_permit(lambda n: {"truth.soc_permille": back[n], **(off if n in away else {})}) == set()
+    assert but_for_the_permit(lambda n: {"truth.soc_permille": sinking[n], **(off if n in away else {})}) == {RESERVE}
 
 
 def test_a_home_that_starts_below_may_stay_there_but_not_sink() -> None:
-    assert watched(lambda n: {"truth.soc_permille": 150.0}) == set()
-    assert watched(lambda n: {"truth.soc_permille": 150.0 - n / 10}) == {RESERVE}
+    assert but_for_the_permit(lambda n: {"truth.soc_permille": 150.0}) == set()
+    assert but_for_the_permit(lambda n: {"truth.soc_permille": 150.0 - n / 10}) == {RESERVE}
 
 
 def test_a_setpoint_that_nobody_watches_is_seen() -> None:
@@ -236,7 +243,18 @@ def test_a_setpoint_on_an_unknown_soc_is_seen() -> None:
 
 def test_a_permit_that_would_cross_the_reserve_unwatched_is_seen() -> None:
     assert watched(lambda n: {"truth.soc_permille": 200.0, "agent.hi_w": 8000}) == {AHEAD}
-    assert watched(lambda n: {"truth.soc_permille": 200.0}) == set()
+    assert watched(lambda n: {"truth.soc_permille": 208.0}) == set()
+    to_the_watt_hour = 200.0 + 8000 * stated_end_s({}) / 3.6 / CAPACITY_WH
+    assert watched(lambda n: {"truth.soc_permille": to_the_watt_hour - 0.04, "agent.hi_w": 8000}) == {AHEAD}
+    assert watched(lambda n: {"truth.soc_permille": to_the_watt_hour + 0.04, "agent.hi_w": 8000}) == set()
+
+
+def test_short_cases_have_two_stated_times_one_of_which_the_steps_of_the_soc_do_not_hide() -> None:
+    cases = [Deck(1).case(number) for number in range(60)]
+    short = [case for case in cases if "timers" in case.config]
+    assert {case.config["timers"]["reversion_s"] for case in short} == set(REVERSIONS_S)
+    sold_wh = RATED_W * stated_end_s({"timers": {"reversion_s": max(REVERSIONS_S)}}) / 3600
+    assert sold_wh / 2 > 2 * CAPACITY_WH / 1000, "half a look-ahead is more than two steps of the SoC"
 
 
 @pytest.mark.parametrize(("hi_w", "seen"), [(3000, []), (500, [PERMIT])])
@@ -552,3 +570,24 @@ def test_a_leg_that_carries_more_than_its_fuse_is_seen_where_we_add_to_it() -> N
     assert fused(6_500.0, -3_000.0) == {SITE}
     assert fused(6_200.0, -3_000.0) == set()
     assert fused(6_500.0, 3_000.0) == set()
+
+
+def test_a_fault_that_does_nothing_is_counted_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    acts = [Act(30, "bus.cut", {"device": "meter"}, 20, "fault1"), Act(31, "meter.mute", {}, 20, "fault2")]
+    case = Case("idle", 1, 60, {"soc_permille": 600}, {}, acts)
+    result = run(case)
+    assert result.tried == {"bus.cut": 1, "meter.mute": 1}
+    assert result.shown == {"bus.cut": 1}, "whom nobody reaches is not seen to be mute"
+    monkeypatch.setattr("hil.wire.virtual.VirtualWire.set_cut", lambda *_: None)
+    assert run(case).shown == {"meter.mute": 1}
+
+
+def test_a_kind_of_fault_that_never_takes_effect_fails_the_campaign() -> None:
+    tally = cli.Tally()
+    tally.tried.update({"bms.mute": cli.TRIED, "bus.cut": cli.TRIED, "bus.echo": cli.TRIED - 1})
+    tally.tried.update(dict.fromkeys(cli.SELDOM, cli.TRIED))
+    tally.shown.update({"bms.mute": 1})
+    idle = cli._shown(tally)[0]
+    assert (idle.value, idle.note, idle.holds) == (1, "bus.cut", False)
+    tally.shown.update({"bus.cut": 1})
+    assert cli._shown(tally)[0].holds

@@ -15,6 +15,7 @@ from hil.plant.grid import Grid
 from hil.plant.home import Home, HomeParams
 from hil.plant.inverter import InverterParams
 from hil.plant.ocv import Cell
+from hil.plant.pv import Pv
 
 RATED = 11_400.0
 ALIKE = PackParams(ambient_c=25.0, spare=0.0, unbalanced=0.0, r_spread=0.0)
@@ -255,6 +256,78 @@ def test_limits_over_cell_voltage() -> None:
     assert Bms(BmsParams(), low, random.Random(1)).allowed_a == pytest.approx((250.0, 250.0 * 0.2 * 2 / 3))
 
 
+@pytest.mark.parametrize(
+    ("soc", "ccl_a", "dcl_a"),
+    [
+        (0.01375, 250.0, 25.0),  # 2.875 V, half way from 2.80 to 2.95: 10 %
+        (0.0175, 250.0, 50.0),  # 2.95 V: 20 %
+        (0.02, 250.0, 150.0),  # 3.00 V, half way from 20 % to all at 3.05
+        (0.0275, 250.0, 210.0),  # 3.03 V: 20 + 80 x 0.8 = 84 %
+        (0.0325, 250.0, 250.0),  # 3.05 V
+        (0.99, 250.0, 250.0),  # 3.45 V
+        (1.0 - 0.01 / 6, 12.5, 250.0),  # 3.575 V, half way from 10 % at 3.55 to nothing at 3.60
+        (1.0, 0.0, 250.0),
+    ],
+)
+def test_limits_over_the_whole_table_of_volts(soc: float, ccl_a: float, dcl_a: float) -> None:
+    bms = Bms(BmsParams(), pack(soc=soc), random.Random(1))
+    assert bms.allowed_a == pytest.approx((ccl_a, dcl_a), abs=1e-6)
+
+
+def test_under_voltage_opens_below_2_65_and_closes_at_2_95() -> None:
+    """20 V a whole charge below 2 %: 2.66 V at 0.3 %, 2.64 at 0.2, 2.94 at 1.7, 2.96 at 1.8."""
+    battery = pack(HELD, soc=0.003)
+    bms, closed = Bms(BmsParams(), battery, random.Random(1)), []
+    for soc in (0.003, 0.002, 0.017, 0.018, 0.003):
+        battery.soc = soc
+        battery.settle(0.0)
+        bms.step(1.0)
+        closed.append(bms.discharge_fet)
+    assert closed == [True, False, False, True, True]
+
+
+def test_over_voltage_opens_above_3_65_and_closes_at_3_45() -> None:
+    """A full cell at 3.60 V and 0.4 mOhm: 120 A in make 3.648 V, 130 A 3.652 V. At rest 3.4575 V at 99.05 %, 3.44 at
+    98.6 %: 3.35 V + 0.025 V a percent above 95 %."""
+    battery = pack(HELD, soc=1.0)
+    bms, closed = Bms(BmsParams(), battery, random.Random(1)), []
+    for soc, amps in ((1.0, -120.0), (1.0, -130.0), (0.9905, 0.0), (0.986, 0.0), (1.0, -120.0)):
+        battery.soc = soc
+        battery.carry(amps, 0.0)
+        battery.settle(0.0)
+        bms.step(1.0)
+        closed.append(bms.charge_fet)
+    assert closed == [True, False, False, True, True]
+
+
+def test_cells_of_a_factory() -> None:
+    """400 packs. Resistance: 5 % about a mean of 1 in each pack, so sqrt(15 / 16) of it: 4.84 %. Spare charge: the mean
+    of a half-normal is 0.798 sigma, the least of 16 of them 1.2533 / 17 = 0.074 sigma: 0.724 x 1.2 % = 0.869 %."""
+    cells = [cell for seed in range(400) for cell in Battery(PackParams(), 0.5, 25.0, random.Random(seed)).cells]
+    assert statistics.pstdev(cell.resistance for cell in cells) == pytest.approx(0.0484, rel=0.03)
+    assert statistics.mean(cell.spare for cell in cells) == pytest.approx(0.00869, rel=0.03)
+    below = [cell.balance for cell in cells]
+    assert (min(below), statistics.mean(below), max(below)) == pytest.approx((0.6, 0.8, 1.0), abs=0.005)
+
+
+def test_what_a_bms_shows_is_off_by_its_noise() -> None:
+    """100 A at 25 C, 1,000 seconds: pack 8 mV, cells 0.5 mV, temperature 0.03 K; amperes 0.06 A and the step of 0.1 A,
+    whose even spread has 0.1 / sqrt(12) = 0.0289 A: 0.0666 A. The channels' offsets of 40 BMSs: 1.5 mV."""
+    battery = pack(HELD)
+    battery.carry(100.0, 0.0)
+    bms, seen = Bms(BmsParams(), battery, random.Random(2)), []
+    for _ in range(1_000):
+        bms.step(1.0)
+        seen.append(bms.sample())
+    assert statistics.pstdev(each.pack_v for each in seen) == pytest.approx(0.008, rel=0.1)
+    assert statistics.pstdev(each.cells_v[3] for each in seen) == pytest.approx(0.0005, rel=0.1)
+    assert statistics.pstdev(each.temps_c[1] for each in seen) == pytest.approx(0.03, rel=0.1)
+    assert statistics.pstdev(each.current_a for each in seen) == pytest.approx(0.0666, rel=0.1)
+    others = [Bms(replace(BmsParams(), cell_noise_v=0.0), battery, random.Random(seed)).sample() for seed in range(40)]
+    offsets = [v - true for each in others for v, true in zip(each.cells_v, battery.cells_v, strict=True)]
+    assert statistics.pstdev(offsets) == pytest.approx(0.0015, rel=0.1)
+
+
 def test_soc_in_whole_percent_comes_late() -> None:
     """100 A take 0.5 % (2.44 Ah) in 87.84 s; the lag of 2 s makes it 89.84. So 50 % stands at 89 s and 49 % at 90 s,
     while the truth is at 49.49 %."""
@@ -293,6 +366,29 @@ def test_no_current_is_shown_as_none() -> None:
     for _ in range(50):
         home.step(1.0)
         assert home.bms.sample().current_a == 0.0
+
+
+def test_a_current_below_a_fifth_of_an_ampere_is_not_seen() -> None:
+    """0.19 A are shown as none; 0.21 A with 0.06 A of noise as 0.0 to 0.4 A, and mostly as some."""
+    shown = []
+    for amps in (0.19, -0.19, 0.21, -0.21):
+        battery = pack(HELD)
+        battery.carry(amps, 0.0)
+        bms = Bms(BmsParams(), battery, random.Random(1))
+        seen = []
+        for _ in range(100):
+            bms.step(1.0)
+            seen.append(bms.sample().current_a)
+        shown.append(sum(each != 0.0 for each in seen))
+    assert shown[:2] == [0, 0]
+    assert min(shown[2:]) > 90
+
+
+def test_a_load_by_the_hour_contains_60_w_of_the_inverter() -> None:
+    with_it, without = a_home(load_w=None), a_home(load_w=None, own_w=0.0)  # type: ignore[arg-type]
+    for home in (with_it, without):
+        home.step(100.0)
+    assert with_it.load_w - without.load_w == pytest.approx(60.0)
 
 
 def test_a_switch_that_opens_ends_the_current_in_the_same_block() -> None:
@@ -441,3 +537,44 @@ def test_frequency_walks_as_an_ornstein_uhlenbeck_process() -> None:
     assert statistics.pstdev(volts) == pytest.approx(0.8, rel=0.15)
     later = sum(a * b for a, b in zip(hertz, hertz[40:], strict=False)) / len(hertz)
     assert later / statistics.pvariance(hertz) == pytest.approx(0.368, abs=0.06)
+    swing = [each - 230.0 for each in volts]
+    later = sum(a * b for a, b in zip(swing, swing[120:], strict=False)) / len(swing)
+    assert later / statistics.pvariance(swing) == pytest.approx(0.368, abs=0.1)
+
+
+# --- sun --------------------------------------------------------------------------------------------------------------
+class Sky(random.Random):
+    """Clouds that move as told, and then no more."""
+
+    def __init__(self, *moves: float) -> None:
+        super().__init__(1)
+        self._moves = [*moves]
+
+    def gauss(self, mu: float = 0.0, sigma: float = 1.0) -> float:
+        return self._moves.pop(0) if self._moves else mu
+
+
+@pytest.mark.parametrize(
+    ("hour", "watts"),
+    [
+        (6.5, 0.0),
+        (9.75, 475.7),  # a quarter of the 13 hours: 0.8 x sin(45 degrees)^1.5 = 0.8 x 0.5946
+        (13.0, 800.0),
+        (19.25, 11.87),  # a quarter of an hour is 3.4615 degrees: 0.8 x 0.06038^1.5
+        (19.5, 0.0),
+        (23.0, 0.0),
+    ],
+)
+def test_a_clear_day_from_half_past_six_to_half_past_seven(hour: float, watts: float) -> None:
+    sun = Pv(Sky(), 1_000.0)
+    sun.step(hour * 3600.0, 1.0)
+    assert sun.available_w == pytest.approx(watts, abs=0.05)
+
+
+def test_clouds_go_back_to_four_fifths_in_300_s() -> None:
+    """From 0.2 by 0.6 / 300 a second: 0.202 at 13:00. Never below 0.1, never above 1."""
+    sun, dark, bright = Pv(Sky(-0.6, 0.0), 1_000.0), Pv(Sky(-5.0), 1_000.0), Pv(Sky(5.0), 1_000.0)
+    sun.step(46_800.0, 1.0)
+    for each in (sun, dark, bright):
+        each.step(46_800.0, 1.0)
+    assert [each.available_w for each in (sun, dark, bright)] == pytest.approx([202.0, 100.0, 1_000.0])

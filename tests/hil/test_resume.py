@@ -64,7 +64,7 @@ def _campaign() -> dict[str, Any]:
     faults = sum(act.id.startswith("fault") for case in cases for act in case.acts)
     seconds = sum(case.length_s for case in cases)
     body = {"done": 3, "seconds": seconds, "cycles": 900, "acting": 300, "margin_permille": 12.5, "faults": faults}
-    return body | {"crossed": 0, "wrong": {}, "failures": []}
+    return body | {"crossed": 0, "wrong": {}, "tried": {"bms.mute": 2}, "shown": {"bms.mute": 1}, "failures": []}
 
 
 def _crash() -> dict[str, Any]:
@@ -110,6 +110,7 @@ def test_what_was_counted_is_gone_on_with(what: str, tmp_path: Path) -> None:
         ("campaign", {"margin_permille": float("nan")}),
         ("campaign", {"wrong": {"nothing of the kind": 1}}),
         ("campaign", {"wrong": {PROMISES[0]: 1}}),
+        ("campaign", {"shown": {"bms.mute": 3}}),
         ("campaign", {"failures": ["one"]}),
         ("campaign", {"failures": "one"}),
         ("campaign", {"more": 1}),

@@ -186,6 +186,30 @@ def test_unmirrored_slots_keep_the_value_before_when_a_write_is_torn(tmp_path: P
     assert slots.read().payload == b"three"
 
 
+def test_a_first_write_that_is_cut_off_was_never_one(tmp_path: Path) -> None:
+    """Nobody was told that it is there. A slot that is cut short is not an empty one: such a file was damaged."""
+    path = tmp_path / "file"
+    whole = Slots(path, mirror=True)
+    whole.write(b"a value of some length")
+    data = path.read_bytes()
+    for length in range(1, 38):
+        path.write_bytes(data[:length].ljust(2 * SIZE, b"\0"))
+        assert whole.read().payload is None
+        assert whole.read().fresh
+        path.write_bytes(data[:length])
+        assert not whole.read().fresh
+    whole.write(b"anew")
+    assert whole.read().payload == b"anew"
+
+
+def test_a_value_that_rots_without_a_mirror_was_one(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    single = Slots(path)
+    single.write(b"a value")
+    path.write_bytes(path.read_bytes().replace(b"value", b"valve"))
+    assert not single.read().fresh
+
+
 def test_a_payload_too_long_for_a_slot_is_refused(tmp_path: Path) -> None:
     slots = Slots(tmp_path / "x", size=512)
     slots.write(b"x" * 492)
