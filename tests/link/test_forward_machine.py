@@ -249,7 +249,8 @@ class Forward(RuleBasedStateMachine):
         still = self._on_disk()
         self.receipted = {seq: at_ns for seq, at_ns in self.receipted.items() if seq not in still}
         self.keep_ns = 0
-        self.outbox, self.again = Outbox(60 * S, 900 * S), Again()
+        self.outbox: Outbox = Outbox(60 * S, 900 * S)
+        self.again: Again = Again()
         self.up = self.fresh = False
         self.flying: list[tuple[int, mail.OutboxRow]] = []
         self.order: dict[str, int] = {}
